@@ -111,9 +111,8 @@ def _mirror() -> str:
     chosen = os.environ.get("HYPERTOOL_DEBIAN_MIRROR")
     if chosen:
         return chosen
-    for tool in ("apt-get", "dpkg"):
-        if shutil.which(tool) is None:
-            raise BinariesUnavailable(f"{tool} is not here: Debian's packages can be unpacked only where apt and dpkg are")
+    if shutil.which("apt-get") is None:
+        raise BinariesUnavailable("apt-get is not here: Debian's packages can be had only where apt is")
     if not _KEYRING.exists():
         raise BinariesUnavailable(f"{_KEYRING} is missing; install the package debian-archive-keyring")
     release = _os_release()
@@ -147,6 +146,8 @@ def _os_release() -> dict[str, str]:
 
 
 def _architecture() -> str:
+    if shutil.which("dpkg") is None:
+        raise BinariesUnavailable("dpkg is not here: Debian's packages can be unpacked only where apt and dpkg are")
     return subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
 
 
