@@ -1,0 +1,148 @@
+"""Throwaway hosts with a real systemd, for trying the stack out and for its tests: `python3 scripts/sandbox`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import access  # noqa: E402
+import engine as engines  # noqa: E402
+import host  # noqa: E402
+import image  # noqa: E402
+import ports  # noqa: E402
+from progress import SandboxError, say  # noqa: E402
+from state import delete_tree, load, state_dir  # noqa: E402
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sandbox", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="start a host")
+    up.add_argument("name")
+    up.add_argument("--release", choices=sorted(image.DOWNLOADED), help=f"default: {image.DEFAULT_RELEASE}")
+    up.add_argument(
+        "--publish",
+        action="append",
+        nargs="+",
+        metavar="[HERE:]PORT",
+        help="lead 127.0.0.1:HERE of this machine to the host's own 127.0.0.1:PORT",
+    )
+
+    down = commands.add_parser("down", help="remove hosts, and our engine when it has nothing left to run")
+    down.add_argument("name", nargs="*")
+    down.add_argument("--all", action="store_true", help="every host")
+    down.add_argument("--purge-cache", action="store_true", help="with --all: base images and keys too")
+
+    execute = commands.add_parser("exec", help="run a command in a host: exec NAME -- COMMAND")
+    execute.add_argument("name")
+    execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+
+    for name, text in (("restart", "reboot a host"), ("ssh", "print the command that logs in to a host")):
+        commands.add_parser(name, help=text).add_argument("name")
+    inventory = commands.add_parser("inventory", help="print an Ansible inventory of running hosts")
+    inventory.add_argument("name", nargs="+")
+    commands.add_parser("list", help="print the names of the hosts")
+    engine = commands.add_parser("engine", help="start or stop the Docker Engine by itself")
+    engine.add_argument("action", choices=("up", "down", "command"))
+    images = commands.add_parser("image", help="build (or find in the cache) the base image of releases")
+    images.add_argument("release", nargs="+", choices=sorted(image.DOWNLOADED))
+    return parser
+
+
+def _down(options: argparse.Namespace) -> None:
+    if bool(options.name) == options.all:
+        raise SandboxError("name the hosts to take down, or say --all")
+    if options.purge_cache and not options.all:
+        raise SandboxError("--purge-cache goes with --all")
+    # An engine of ours that died (or a reboot) leaves containers that only it can remove.
+    crashed = engines.find() is None and bool(load(state_dir() / "engine.json"))
+    engine = engines.ensure() if crashed else engines.find()
+    if engine:
+        for name in host.names(engine) if options.all else options.name:
+            host.down(engine, name)
+    else:
+        say("No engine runs, so there is no host")
+    if options.purge_cache:
+        image.purge(engine)
+    if engine and engine.own and not host.names(engine):
+        engines.down()
+    if options.all:
+        delete_tree(state_dir() / "hosts")
+    if options.purge_cache:
+        delete_tree(state_dir())
+
+
+def _engine(action: str) -> None:
+    if action == "down":
+        engines.down()
+        return
+    engine = engines.ensure()
+    if action == "up":
+        say(engines.describe(engine))
+    else:
+        print(" ".join(engine.command))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out one command; returns the exit code."""
+    if options.command == "engine":
+        _engine(options.action)
+    elif options.command == "down":
+        _down(options)
+    elif options.command == "up":
+        host.container_of(options.name)
+        publish = None if options.publish is None else ports.parse([p for group in options.publish for p in group])
+        host.up(engines.ensure(), options.name, options.release, publish)
+    elif options.command == "image":
+        engine = engines.ensure()
+        for release in options.release:
+            print(image.ensure(engine, release))
+    else:
+        return _use(options)
+    return 0
+
+
+def _use(options: argparse.Namespace) -> int:
+    engine = engines.find()
+    if options.command == "list":
+        print("".join(f"{name}\n" for name in (host.names(engine) if engine else [])), end="")
+        return 0
+    if engine is None:
+        raise SandboxError("no engine runs, so there is no host; start one with: python3 scripts/sandbox up NAME")
+    if options.command == "exec":
+        command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+        if not command:
+            raise SandboxError("say what to run: exec NAME -- COMMAND")
+        return host.execute(engine, options.name, command)
+    if options.command == "restart":
+        host.restart(engine, options.name)
+    elif options.command == "ssh":
+        access.print_ssh_command(engine, host.require(engine, options.name))
+    else:
+        print(host.inventory(engine, options.name), end="")
+    return 0
+
+
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        return run(_parser().parse_args())
+    except SandboxError as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("sandbox: interrupted; run it again to go on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""The base image of a host: a small real Debian with systemd, made from the distribution's own packages."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import packages
+import sources
+from engine import Engine
+from progress import SandboxError, Step, say
+from state import LABEL, cache_dir, delete_tree, load, locked, make_private_dir, save, state_dir
+
+REPOSITORY = "hypertool-sandbox"
+DEFAULT_RELEASE = "bookworm"
+STALE_DAYS = 30
+# What a freshly installed server has and Ansible expects; python3-minimal is too small for it.
+CONTENT = (
+    "systemd systemd-sysv dbus python3 python3-apt python3-venv ca-certificates iproute2 openssh-server procps"
+).split()
+# Downloaded, not installed: the first play on a host then spends its time installing. From Debian 13
+# on promtool is a package of its own.
+DOWNLOADED = {
+    "bookworm": "prometheus prometheus-alertmanager prometheus-node-exporter",
+    "trixie": "prometheus promtool prometheus-alertmanager prometheus-node-exporter",
+}
+CUSTOMIZE = """
+set -eu
+root="$1"
+# Ansible comes in through `docker exec sshd -i`; nothing may listen beyond the host's loopback.
+chroot "$root" systemctl disable --quiet ssh.service
+echo 'd /run/sshd 0755 root root -' > "$root/etc/tmpfiles.d/sshd.conf"
+# Timers that take apt's lock whenever they like have no place in a host that lives for minutes.
+chroot "$root" systemctl disable --quiet apt-daily.timer apt-daily-upgrade.timer
+if [ -s "$EXTRA/apt.conf" ]; then cp "$EXTRA/apt.conf" "$root/etc/apt/apt.conf.d/90machine"; fi
+if [ -d "$EXTRA/certificates" ]; then
+    cp "$EXTRA"/certificates/*.crt "$root/usr/local/share/ca-certificates/"
+    chroot "$root" update-ca-certificates
+fi
+rm -f "$root"/var/cache/apt/archives/*.deb
+APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --no-install-recommends --download-only install $DOWNLOADED
+"""
+
+
+def _recipe(release: str) -> str:
+    trusted = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources.certificates()]
+    parts = [release, *CONTENT, DOWNLOADED[release], CUSTOMIZE, *sources.lines(release), sources.apt_configuration()]
+    return hashlib.sha256("\n".join([*parts, *trusted, *_build_options()]).encode()).hexdigest()[:12]
+
+
+def _build_options() -> list[str]:
+    return [
+        "--variant=minbase",
+        f"--include={','.join(CONTENT)}",
+        # A host that is thrown away needs no fsync after each file, nor manuals.
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale", "info")),
+        "--skip=cleanup/apt",
+    ]
+
+
+def name(release: str) -> str:
+    if release not in DOWNLOADED:
+        raise SandboxError(f"unknown release `{release}`; known: {', '.join(DOWNLOADED)}")
+    return f"{REPOSITORY}:{release}-{_recipe(release)}"
+
+
+def ensure(engine: Engine, release: str) -> str:
+    """Return the name of the image in the engine, built and loaded if need be."""
+    image = name(release)
+    if engine.run("images", "--quiet", image).strip():
+        return image
+    tarball = ensure_tarball(release)
+    with locked(cache_dir() / f"import-{release}.lock", f"loading the image of {release}"):
+        if engine.run("images", "--quiet", image).strip():
+            return image
+        with Step(f"Loading the base image of Debian {release} into the engine"):
+            changes = [f"LABEL {LABEL}={state_dir()}", 'CMD ["/sbin/init"]']
+            engine.run("import", *(f"--change={change}" for change in changes), str(tarball), image, seconds=300)
+    return image
+
+
+def ensure_tarball(release: str) -> Path:
+    """Return the cached root file system of a release, built if it is not there or old."""
+    tarball = cache_dir() / f"{name(release).replace(':', '-')}.tar"
+    with locked(cache_dir() / f"build-{release}.lock", f"building the base image of {release}"):
+        _sweep(release)
+        age = (time.time() - tarball.stat().st_mtime) / 86400 if tarball.exists() else None
+        if age is not None and age < STALE_DAYS:
+            return tarball
+        try:
+            _build(release, tarball)
+        except SandboxError as error:
+            if age is None:
+                raise
+            say(f"keeping the base image that is {age:.0f} days old: {error}")
+        for other in cache_dir().glob(f"{REPOSITORY}-{release}-*.tar"):
+            if other != tarball:
+                other.unlink()
+    return tarball
+
+
+def _build_record(release: str) -> Path:
+    return cache_dir() / f"build-{release}.json"
+
+
+def _sweep(release: str) -> None:
+    """Remove what an interrupted build left; the caller holds the lock, so no build is running."""
+    record = load(_build_record(release))
+    if record:
+        say(f"an earlier build of the base image of {release} was interrupted; starting over")
+        delete_tree(Path(record["work"]))
+        Path(record["partial"]).unlink(missing_ok=True)
+        _build_record(release).unlink()
+
+
+def _workplace() -> Path:
+    """Unpacking thousands of files is twice as fast in memory, where there is enough of it."""
+    memory = Path("/dev/shm")
+    needed = 2 << 30
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        facts = os.statvfs(memory)
+        forbidden = os.ST_NOEXEC | os.ST_NODEV | os.ST_RDONLY
+        if not facts.f_flag & forbidden and facts.f_bavail * facts.f_frsize > needed and _free_memory() > 2 * needed:
+            return memory
+    facts = os.statvfs(make_private_dir(cache_dir()))
+    if facts.f_bavail * facts.f_frsize < needed:
+        raise SandboxError(f"building a base image needs 2 GiB free in {cache_dir()} (HYPERTOOL_CACHE_DIR moves it)")
+    return cache_dir()
+
+
+def _free_memory() -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _build(release: str, tarball: Path) -> None:
+    _install_builder()
+    make_private_dir(cache_dir())
+    work = Path(tempfile.mkdtemp(prefix="hypertool-sandbox-", dir=_workplace()))
+    work.chmod(0o755)
+    partial = tarball.with_suffix(".partial")
+    save(_build_record(release), {"work": str(work), "partial": str(partial)})
+    try:
+        with Step(f"Building the base image of Debian {release} (once; cached in {cache_dir()})") as step:
+            _bootstrap(release, work, partial, step)
+            with open(partial, "rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(partial, tarball)
+    finally:
+        partial.unlink(missing_ok=True)
+        delete_tree(work)
+        _build_record(release).unlink(missing_ok=True)
+
+
+def _install_builder() -> None:
+    missing = [] if shutil.which("mmdebstrap") else ["mmdebstrap"]
+    if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():
+        missing.append("debian-archive-keyring")
+    if missing:
+        with locked(state_dir() / "packages.lock", "installing packages"), Step(f"Installing {' '.join(missing)}") as step:
+            packages.install(missing, step)
+
+
+def _bootstrap(release: str, work: Path, partial: Path, step: Step) -> None:
+    extra = work / "extra"
+    extra.mkdir()
+    (extra / "apt.conf").write_text(sources.apt_configuration(), encoding="utf-8")
+    if sources.certificates():
+        (extra / "certificates").mkdir()
+        for path in sources.certificates():
+            shutil.copy(path, extra / "certificates")
+    hook = extra / "customize"
+    hook.write_text(CUSTOMIZE, encoding="utf-8")
+    command = ["mmdebstrap", "--format=tar", *_build_options(), f'--customize-hook=sh {hook} "$1"', release, str(partial)]
+    process = subprocess.Popen(
+        [*command, *sources.lines(release)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(work), "EXTRA": str(extra), "DOWNLOADED": DOWNLOADED[release]},
+    )
+    lines: list[str] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if line.startswith("I: "):
+                step.detail(line[3:].strip())
+        process.wait()
+    finally:
+        _end(process)
+    if process.returncode:
+        raise SandboxError("mmdebstrap could not make the base image; it said:\n" + "\n".join(lines[-15:]))
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the whole group: mmdebstrap has children that would go on writing."""
+    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, number)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            say(f"mmdebstrap (pid {process.pid}) did not end on {number.name}")
+
+
+def purge(engine: Engine | None) -> None:
+    """Forget every image and tarball."""
+    if engine:
+        images = engine.run("images", "--quiet", "--filter", f"label={LABEL}={state_dir()}").split()
+        if images:
+            engine.run("image", "rm", "--force", *sorted(set(images)))
+    for release in DOWNLOADED:
+        with locked(cache_dir() / f"build-{release}.lock", f"building the base image of {release}"):
+            _sweep(release)
+    delete_tree(cache_dir())

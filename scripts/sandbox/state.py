@@ -1,0 +1,142 @@
+"""Where the sandbox keeps things, what it has started, and how processes are told apart."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from progress import SandboxError, say
+
+DEFAULT_DIR = "/var/lib/hypertool-sandbox"
+LABEL = "io.hypertool.sandbox"
+
+
+def state_dir() -> Path:
+    """Everything about running hosts and our own engine; one directory is one set of hosts."""
+    return Path(os.path.abspath(os.environ.get("HYPERTOOL_SANDBOX_DIR") or DEFAULT_DIR))
+
+
+def tag() -> str:
+    """Tells the sets of hosts of different state directories apart in names of the machine."""
+    path = str(state_dir())
+    return "" if path == DEFAULT_DIR else hashlib.sha256(path.encode()).hexdigest()[:6]
+
+
+def suffix() -> str:
+    return f"-{tag()}" if tag() else ""
+
+
+def run_dir() -> Path:
+    """Sockets live here: their paths have to be short, and they may not survive a reboot."""
+    return Path(f"/run/hypertool-sandbox{suffix()}")
+
+
+def cache_dir() -> Path:
+    """What is slow to make and may be deleted at any time."""
+    explicit = os.environ.get("HYPERTOOL_CACHE_DIR")
+    if explicit:
+        return Path(os.path.abspath(explicit)) / "sandbox"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "hypertool-observability" / "sandbox"
+
+
+def program() -> list[str]:
+    """The command that runs this program again."""
+    return [sys.executable, str(Path(__file__).resolve().parent)]
+
+
+def make_private_dir(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except PermissionError as error:
+        raise SandboxError(
+            f"cannot create {path}: {error.strerror}; run as root, or set HYPERTOOL_SANDBOX_DIR "
+            "(and HYPERTOOL_CACHE_DIR) to directories you may write"
+        ) from error
+    return path
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock among processes; the kernel drops it when the holder dies."""
+    make_private_dir(path.parent)
+    with open(path, "w", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another process is busy with {what}; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The recorded facts, or nothing when there is no (or no whole) record."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    make_private_dir(path.parent)
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def identity(pid: int) -> str | None:
+    """A pid alone may be somebody else's by now: the start time and the boot tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else f"{boot} {fields[19]}"
+
+
+def alive(pid: int, recorded: str) -> bool:
+    return pid > 0 and identity(pid) == recorded
+
+
+def stop_process(pid: int, recorded: str, what: str, seconds: float = 20) -> None:
+    """End exactly the recorded process: ask, wait, and only then kill."""
+    if not alive(pid, recorded):
+        return
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 5.0)):
+            if not alive(pid, recorded):
+                return
+            os.kill(pid, number)
+            if select.select([descriptor], [], [], patience)[0]:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+                return
+        raise SandboxError(f"{what} (pid {pid}) does not end, not even by SIGKILL")
+    finally:
+        os.close(descriptor)
+
+
+def delete_tree(path: Path) -> None:
+    """Delete a tree of ours; refuse when something is still mounted in it."""
+    if not path.exists():
+        return
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    inside = [line.split()[4] for line in mounts if line.split()[4].startswith(f"{path}/")]
+    if inside:
+        raise SandboxError(f"{path} is not deleted, because this is still mounted in it: {', '.join(inside)}")
+    shutil.rmtree(path)
