@@ -1,4 +1,4 @@
-"""Unpack Debian packages of any release into a cache, without installing them: several Prometheus versions side by side.
+"""Unpack Debian packages of any release into a cache, without installing them, several versions side by side.
 
 The mirror, proxy and keys are those the machine's own apt already uses; nothing on the system is changed.
 """
@@ -43,7 +43,9 @@ def cache_dir() -> Path:
 def prometheus_binaries(release: str) -> Path:
     """The directory that holds `prometheus` and `promtool` of a Debian release (bookworm, trixie, forky)."""
     if release not in PROMETHEUS_PACKAGES:
-        raise ValueError(f"no Prometheus known for release {release!r}; known: {', '.join(PROMETHEUS_PACKAGES)}")
+        raise ValueError(
+            f"no Prometheus known for release {release!r}; known: {', '.join(PROMETHEUS_PACKAGES)}"
+        )
     root = unpacked(release, PROMETHEUS_PACKAGES[release])
     return _bin_dir(root, ("prometheus", "promtool"))
 
@@ -78,7 +80,12 @@ def _fill(root: Path, release: str, packages: Sequence[str]) -> None:
         work = Path(scratch)
         config = _apt_config(work, mirror, release)
         _run(["apt-get", "-q", "update"], config, work, f"reading the package lists of {release}")
-        _run(["apt-get", "-q", "download", *packages], config, work, f"downloading {' '.join(packages)} of {release}")
+        _run(
+            ["apt-get", "-q", "download", *packages],
+            config,
+            work,
+            f"downloading {' '.join(packages)} of {release}",
+        )
         for archive in sorted(work.glob("*.deb")):
             _run(["dpkg", "-x", str(archive), str(root)], config, work, f"unpacking {archive.name}")
     (root / _COMPLETE).write_text("\n".join(packages) + "\n", encoding="utf-8")
@@ -123,15 +130,24 @@ def _mirror() -> str:
         )
     codename = release.get("VERSION_CODENAME", "")
     listing = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages", "Component: main"],
-        capture_output=True, text=True, check=False,
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(REPO_URI) $(RELEASE)",
+            "Created-By: Packages",
+            "Component: main",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     for line in listing.stdout.splitlines():
         uri, _, suite = line.partition(" ")
         if suite in (codename, "stable") and uri:
             return uri
     raise BinariesUnavailable(
-        f"apt's sources name no archive for {codename} main ({listing.stderr.strip() or 'no error from apt'}); "
+        f"apt's sources name no archive for {codename} main ({listing.stderr.strip() or 'no error'}); "
         "add one, or set HYPERTOOL_DEBIAN_MIRROR"
     )
 
@@ -147,15 +163,21 @@ def _os_release() -> dict[str, str]:
 
 def _architecture() -> str:
     if shutil.which("dpkg") is None:
-        raise BinariesUnavailable("dpkg is not here: Debian's packages can be unpacked only where apt and dpkg are")
-    return subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
+        raise BinariesUnavailable(
+            "dpkg is not here: Debian's packages can be unpacked only where apt and dpkg are"
+        )
+    return subprocess.run(
+        ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def _run(command: Sequence[str], config: Path, cwd: Path, doing: str) -> None:
     environment = {**os.environ, "APT_CONFIG": str(config), "LC_ALL": "C.UTF-8"}
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise BinariesUnavailable(f"{doing} failed ({' '.join(command)}):\n{result.stdout}{result.stderr}".rstrip())
+        raise BinariesUnavailable(
+            f"{doing} failed ({' '.join(command)}):\n{result.stdout}{result.stderr}".rstrip()
+        )
 
 
 @contextmanager
