@@ -1,0 +1,133 @@
+#!/usr/bin/python
+# Finds what stands in the way of an installation: ports held by others, services that somebody else runs.
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_conflicts
+short_description: Find ports and services that are in somebody else's use
+description:
+  - For each unit it looks who listens on its port, and whether the unit runs already without our drop-in. It only
+    reads, and never fails because of what it finds.
+options:
+  units:
+    description: Port by unit name.
+    type: dict
+    required: true
+  ours:
+    description: Units that only this project installs.
+    type: list
+    elements: str
+    default: []
+  drop_in:
+    description: File name of our drop-in; a unit with it is ours to change.
+    type: str
+    default: 10-hypertool.conf
+author: [Hypertool]
+"""
+
+EXAMPLES = r"""
+- name: Look who uses our ports
+  host_conflicts:
+    units:
+      prometheus.service: 9090
+"""
+
+RETURN = r"""
+ports:
+  description: One sentence for each port that a foreign process holds.
+  returned: always
+  type: list
+services:
+  description: Units that run already and are not ours.
+  returned: always
+  type: list
+"""
+
+import os
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.hypertool_host import unit_properties
+
+LISTEN = "0A"
+
+
+def listening():
+    """Inode by port of every listening TCP socket."""
+    sockets = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if not os.path.exists(table):
+            continue
+        with open(table, encoding="ascii") as handle:
+            for line in handle.readlines()[1:]:
+                field = line.split()
+                if field[3] == LISTEN:
+                    sockets.setdefault(int(field[1].rsplit(":", 1)[1], 16), set()).add(field[9])
+    return sockets
+
+
+def holders(inodes):
+    """Process ids by socket inode, as far as /proc lets us see."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        folder = f"/proc/{pid}/fd"
+        try:
+            targets = [os.readlink(os.path.join(folder, entry)) for entry in os.listdir(folder)]
+        except OSError:
+            continue  # It ended while we looked.
+        for target in targets:
+            match = re.match(r"socket:\[(\d+)\]", target)
+            if match and match.group(1) in inodes:
+                found[match.group(1)] = int(pid)
+    return found
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return ""
+
+
+def unit_of(pid):
+    names = re.findall(r"([^/\n]+\.service)", read(f"/proc/{pid}/cgroup"))
+    return names[-1] if names else None
+
+
+def describe(port, pid):
+    if pid is None:
+        return f"port {port} is taken by a process that cannot be seen from here"
+    command = read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()[:120] or read(f"/proc/{pid}/comm").strip()
+    unit = unit_of(pid)
+    return f"port {port} is taken by process {pid} ({command}{', unit ' + unit if unit else ''})"
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "units": {"type": "dict", "required": True},
+            "ours": {"type": "list", "elements": "str", "default": []},
+            "drop_in": {"type": "str", "default": "10-hypertool.conf"},
+        },
+        supports_check_mode=True,
+    )
+    sockets = listening()
+    ports, services = [], []
+    for unit, port in module.params["units"].items():
+        port = int(port)
+        drop_in = f"/etc/systemd/system/{unit}.d/{module.params['drop_in']}"
+        ours = unit in module.params["ours"] or os.path.exists(drop_in)
+        if not ours and unit_properties(module, unit, "ActiveState").get("ActiveState") == "active":
+            services.append(unit)
+        inodes = sockets.get(port, set())
+        owners = holders(inodes) if inodes else {}
+        for inode in inodes:
+            pid = owners.get(inode)
+            if pid is None or unit_of(pid) != unit:
+                ports.append(describe(port, pid))
+    module.exit_json(changed=False, ports=sorted(set(ports)), services=sorted(services))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+#!/usr/bin/python
+# Makes a systemd unit enabled, running what is on disk, ready and not restarting; says what its journal says if not.
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: managed_unit
+short_description: Enable, (re)start and prove a systemd unit
+description:
+  - Restarts a unit only when one of O(files) is newer than its start, so that an interrupted run is finished by the
+    next one, whatever was reported as changed then.
+  - After a (re)start it waits until the unit is ready and its restart counter has stood still for O(settle) seconds.
+options:
+  name:
+    description: The unit.
+    type: str
+    required: true
+  files:
+    description: Files and links whose change needs a restart (unit files, drop-ins, binaries).
+    type: list
+    elements: path
+    default: []
+  ready_url:
+    description: Answers 200 when the unit is ready.
+    type: str
+  timeout:
+    description: Seconds to become ready.
+    type: int
+    default: 60
+  settle:
+    description: Seconds for which a unit that was just started must not restart by itself.
+    type: float
+    default: 4
+author: [Hypertool]
+"""
+
+EXAMPLES = r"""
+- name: Run Prometheus
+  managed_unit:
+    name: prometheus.service
+    files: [/etc/systemd/system/prometheus.service.d/10-hypertool.conf]
+    ready_url: http://127.0.0.1:9090/-/ready
+"""
+
+RETURN = r"""
+actions:
+  description: What was (in check mode - would be) done, out of daemon-reload, enable, start, restart.
+  returned: always
+  type: list
+"""
+
+import os
+import time
+import urllib.error
+import urllib.request
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.hypertool_host import journal_tail, unit_properties
+
+PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts",
+              "ActiveEnterTimestampMonotonic", "ConditionResult")
+
+
+def newest_change(paths):
+    """When the newest of the paths was changed, in seconds since the epoch; a rename counts as a change."""
+    return max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
+
+
+def started_at(state):
+    since_boot = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+    return time.time() - (time.monotonic() - since_boot)
+
+
+def is_ready(url):
+    if not url:
+        return True, "no address to ask"
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 (a loopback address of ours)
+            return response.status == 200, f"{url} answers {response.status}"
+    except urllib.error.HTTPError as error:
+        return False, f"{url} answers {error.code}"
+    except OSError as error:
+        return False, f"{url}: {error}"
+
+
+def prove(module, settle):
+    """Wait until ready, then watch the restart counter; an explanation if it is not as it should be."""
+    name, url = module.params["name"], module.params["ready_url"]
+    deadline = time.monotonic() + module.params["timeout"]
+    ready, told = is_ready(url)
+    while not ready:
+        if time.monotonic() > deadline:
+            return f"not ready after {module.params['timeout']} s ({told})"
+        time.sleep(0.2)
+        ready, told = is_ready(url)
+    before = unit_properties(module, name, *PROPERTIES)
+    calm = time.monotonic() + settle
+    while True:
+        now = unit_properties(module, name, *PROPERTIES)
+        if now.get("ActiveState") != "active":
+            return f"its state is {now.get('ActiveState')} ({now.get('SubState')})"
+        if now.get("NRestarts") != before.get("NRestarts"):
+            return f"it restarts by itself ({before.get('NRestarts')} -> {now.get('NRestarts')} restarts)"
+        if time.monotonic() >= calm:
+            return None
+        time.sleep(0.5)
+
+
+def plan(module, state):
+    actions = []
+    if state.get("NeedDaemonReload") == "yes" or state.get("LoadState") != "loaded":
+        actions.append("daemon-reload")
+    if state.get("UnitFileState") != "enabled":
+        actions.append("enable")
+    if state.get("ActiveState") != "active":
+        actions.append("start")
+    elif newest_change(module.params["files"]) > started_at(state):
+        actions.append("restart")
+    return actions
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "files": {"type": "list", "elements": "path", "default": []},
+            "ready_url": {"type": "str"},
+            "timeout": {"type": "int", "default": 60},
+            "settle": {"type": "float", "default": 4},
+        },
+        supports_check_mode=True,
+    )
+    name = module.params["name"]
+    actions = plan(module, unit_properties(module, name, *PROPERTIES))
+    result = {"changed": bool(actions), "actions": actions}
+    if module.check_mode:
+        module.exit_json(**result)
+    commands = {
+        "daemon-reload": ["systemctl", "daemon-reload"],
+        "enable": ["systemctl", "enable", name],
+        "start": ["systemctl", "start", name],
+        "restart": ["systemctl", "restart", name],
+    }
+    for action in actions:
+        if action in ("start", "restart"):
+            module.run_command(["systemctl", "reset-failed", name])
+        rc, out, err = module.run_command(commands[action])
+        if rc != 0:
+            module.fail_json(msg=(
+                f"systemctl {action} {name} failed: {(out + err).strip()}\nIts last lines:\n{journal_tail(module, name)}"))
+    trouble = prove(module, module.params["settle"] if {"start", "restart"} & set(actions) else 0)
+    if trouble:
+        module.fail_json(msg=f"{name} is not running as it should: {trouble}.\nIts last lines:\n{journal_tail(module, name)}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

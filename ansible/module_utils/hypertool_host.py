@@ -1,0 +1,86 @@
+# Reads what is on a host (packages, users, units) and keeps the record of what it was like before the first install.
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import tempfile
+
+RECORD = "/var/lib/hypertool-install/record.json"
+
+
+class HostError(Exception):
+    """A problem whose text can be shown to a person as it is."""
+
+
+class Record:
+    """What the installation added: packages (with dependencies), users; and how units were before it.
+
+    It is written before each change, so that an interrupted installation can still be taken back whole.
+    """
+
+    def __init__(self, path=RECORD):
+        self.path = path
+        self.packages = set()
+        self.users = {}
+        self.units = {}
+        try:
+            with open(path, encoding="utf-8") as handle:
+                data = json.load(handle)
+        except FileNotFoundError:
+            return
+        except ValueError as error:
+            raise HostError(
+                f"{path} is not readable as JSON ({error}). It says what the installation added; restore it from a backup, "
+                "or delete it and remove the packages by hand."
+            ) from error
+        self.packages = set(data.get("packages", []))
+        self.users = dict(data.get("users", {}))
+        self.units = dict(data.get("units", {}))
+
+    def save(self):
+        folder = os.path.dirname(self.path)
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        content = {"packages": sorted(self.packages), "units": self.units, "users": self.users}
+        handle, staged = tempfile.mkstemp(dir=folder)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(content, stream, indent=1, sort_keys=True)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(staged, self.path)
+
+    def delete(self):
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        folder = os.path.dirname(self.path)
+        if os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
+
+
+def user_exists(name):
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def group_exists(name):
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def unit_properties(module, unit, *names):
+    """Properties of a unit as systemd knows it now; LoadState is `not-found` for one that is not installed."""
+    _, out, _ = module.run_command(["systemctl", "show", unit, "--property=" + ",".join(names)])
+    return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+
+
+def journal_tail(module, unit, lines=15):
+    _, out, _ = module.run_command(["journalctl", "--unit", unit, "--lines", str(lines), "--no-pager", "--output", "cat"])
+    return out.strip() or "(the journal has no line of it)"

@@ -1,0 +1,143 @@
+# Asks apt or dnf what an installation would add or a removal would take with it, and does it without questions.
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from ansible.module_utils.hypertool_host import HostError
+
+LISTS_FRESH_SECONDS = 3600
+LISTS = "/var/lib/apt/lists"
+
+
+class _Manager:
+    def __init__(self, module):
+        self.module = module
+
+    def run(self, argv, doing):
+        rc, out, err = self.module.run_command(argv, environ_update={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
+        if rc != 0:
+            tail = "\n".join((out + "\n" + err).strip().splitlines()[-12:])
+            raise HostError(
+                f"{doing} failed ({' '.join(argv)}, exit {rc}). Does this host reach its package mirror, and is no other "
+                f"package operation running or broken? Last lines:\n{tail}"
+            )
+        return out
+
+
+class Apt(_Manager):
+    """Debian and Ubuntu; without recommended packages, and never touching a configuration file that exists."""
+
+    BASE = ("apt-get", "--assume-yes", "--quiet", "--no-install-recommends",
+            "-o", "DPkg::Lock::Timeout=180", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-confdef")
+
+    def _states(self):
+        _, out, _ = self.module.run_command(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n"])
+        return {name: state.strip() for state, name in (line.split("\t") for line in out.splitlines())}
+
+    def missing(self, names):
+        states = self._states()
+        return [name for name in names if states.get(name) not in ("ii", "hi")]
+
+    def known(self, names):
+        states = self._states()
+        return {name for name in names if states.get(name, "un")[1:2] != "n"}
+
+    def refresh(self):
+        lists = [name for name in os.listdir(LISTS) if name.endswith(("Packages", "InRelease", ".lz4", ".xz"))]
+        age = time.time() - os.stat(LISTS).st_mtime
+        if not lists or age > LISTS_FRESH_SECONDS:
+            self.run(["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=180", "update"], "reading the package lists")
+
+    def would_add(self, names):
+        try:
+            out = self.run([*self.BASE, "--simulate", "install", *names], "planning the installation")
+        except HostError:
+            self.run(["apt-get", "--quiet", "update"], "reading the package lists")
+            out = self.run([*self.BASE, "--simulate", "install", *names], "planning the installation")
+        # An upgrade is printed as `Inst name [old version] (...)`, an addition without the brackets.
+        return sorted(re.findall(r"^Inst (\S+) \(", out, re.MULTILINE))
+
+    def install(self, names):
+        self.run([*self.BASE, "install", *names], "installing " + ", ".join(names))
+
+    def _would_remove(self, names):
+        out = self.run([*self.BASE, "--simulate", "purge", *sorted(names)], "planning the removal")
+        return set(re.findall(r"^(?:Remv|Purg) (\S+)", out, re.MULTILINE))
+
+    def remove(self, names):
+        removable = set(names)
+        if self._would_remove(removable) - set(names):
+            removable = {name for name in names if not self._would_remove({name}) - set(names)}
+        if removable:
+            self.run([*self.BASE, "purge", *sorted(removable)], "removing " + ", ".join(sorted(removable)))
+        return sorted(removable)
+
+
+class Dnf(_Manager):
+    """The RHEL 9 family (dnf 4) and Fedora (dnf 5); their transaction tables have the same section titles."""
+
+    BASE = ("dnf", "--assumeyes", "--setopt=install_weak_deps=False")
+
+    def _installed(self):
+        _, out, _ = self.module.run_command(["rpm", "-qa", "--queryformat", "%{NAME}\n"])
+        return set(out.split())
+
+    def missing(self, names):
+        absent = []
+        for name in names:
+            # A name may be provided by a package that is called otherwise.
+            rc, _, _ = self.module.run_command(["rpm", "-q", "--whatprovides", name])
+            if rc != 0:
+                absent.append(name)
+        return absent
+
+    def known(self, names):
+        return self._installed() & set(names)
+
+    def refresh(self):
+        return None
+
+    @staticmethod
+    def added_in_table(text):
+        """Package names in the sections of a transaction table that add something."""
+        names, adding = set(), False
+        for line in text.splitlines():
+            title = re.match(r"^([A-Z][A-Za-z ]+):\s*$", line)
+            if title:
+                adding = title.group(1).lower().startswith("installing")
+            elif not line.startswith(" "):
+                adding = False
+            elif adding and len(line.split()) >= 4:
+                names.add(line.split()[0])
+        return sorted(names)
+
+    def would_add(self, names):
+        # It answers its own question with no, and exits with 1 for it.
+        _, out, err = self.module.run_command(
+            ["dnf", "--assumeno", "--setopt=install_weak_deps=False", "install", *names], environ_update={"LC_ALL": "C"})
+        added = self.added_in_table(out)
+        if not added:
+            tail = "\n".join((out + err).strip().splitlines()[-12:])
+            raise HostError(
+                f"dnf finds no way to install {', '.join(names)}. On the RHEL 9 family they come from EPEL (package "
+                f"epel-release). Last lines:\n{tail}")
+        return added
+
+    def install(self, names):
+        self.run([*self.BASE, "install", *names], "installing " + ", ".join(names))
+
+    def remove(self, names):
+        present = sorted(self.known(names))
+        if present:
+            self.run([*self.BASE, "--setopt=clean_requirements_on_remove=False", "remove", *present], "removing " + ", ".join(present))
+        return present
+
+
+def package_manager(module):
+    if module.get_bin_path("apt-get"):
+        return Apt(module)
+    if module.get_bin_path("dnf"):
+        return Dnf(module)
+    raise HostError("neither apt-get nor dnf is on this host; supported are Debian, Ubuntu, the RHEL 9 family and Fedora")
