@@ -1,3 +1,55 @@
-"""Hypertool: metrics, traces and budgets of multi-persona LLM agent workflows."""
+"""Hypertool: metrics, traces and budgets of multi-persona LLM agent workflows.
+
+Names are loaded when they are first used, so that importing the package stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "PersonaMetricsCollector": "collector",
+    "get_persona_metrics": "collector",
+    "context": "ambient",
+    "serve_metrics": "exporter",
+    "WorkflowTracer": "tracing",
+    "trace_workflow": "tracing",
+    "WorkflowExecutor": "executor",
+    "HypertoolError": "errors",
+    "ConfigError": "errors",
+    "QualityGateFailed": "errors",
+    "StoreUnavailable": "errors",
+    "TokenBudgetExceeded": "errors",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+if TYPE_CHECKING:
+    from .ambient import context as context
+    from .collector import PersonaMetricsCollector as PersonaMetricsCollector
+    from .collector import get_persona_metrics as get_persona_metrics
+    from .errors import ConfigError as ConfigError
+    from .errors import HypertoolError as HypertoolError
+    from .errors import QualityGateFailed as QualityGateFailed
+    from .errors import StoreUnavailable as StoreUnavailable
+    from .errors import TokenBudgetExceeded as TokenBudgetExceeded
+    from .executor import WorkflowExecutor as WorkflowExecutor
+    from .exporter import serve_metrics as serve_metrics
+    from .tracing import WorkflowTracer as WorkflowTracer
+    from .tracing import trace_workflow as trace_workflow
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,112 @@
+"""What stands behind a collector: the process's one shared core, or an isolated one in somebody's registry."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from .catalogue import Catalogue, Persona, load_catalogue
+from .errors import StoreUnavailable
+from .instruments import LABEL_OVERFLOW
+from .labels import LabelGuard
+from .publisher import Publisher
+from .recorder import Clock, Recorder, window_start
+from .store import Store
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from .exposition import RegistryBridge
+
+HOST_VIEW_SECONDS = 0.25
+
+log = logging.getLogger("hypertool")
+
+
+class Core:
+    """The numbers, the personas, the label limits, and the way into the store (None: nothing is published)."""
+
+    def __init__(self, catalogue: Catalogue, clock: Clock | None = None, store: Store | None = None) -> None:
+        self.catalogue = catalogue
+        self.store = store
+        self.recorder = Recorder(clock)
+        self.publisher = Publisher(self.recorder, catalogue, store) if store is not None else None
+        self.guard = LabelGuard(self._overflow, self._admit if store is not None else None)
+        self._elsewhere: dict[tuple[str, int, int], int] = {}
+        self._elsewhere_at = float("-inf")
+
+    def _overflow(self, label: str) -> None:
+        self.recorder.add(1, LABEL_OVERFLOW.key, label)
+
+    def _admit(self, label: str, value: str, limit: int) -> bool:
+        assert self.store is not None
+        try:
+            return self.store.labels.admit(label, value, limit)
+        except (OSError, StoreUnavailable):  # the publisher says what is wrong with the store
+            return self.guard.admit_here(label, value, limit)
+
+    def used_in_window(self, persona: Persona) -> int:
+        """What the whole host has used of an hour or day budget; other processes as of their last snapshots."""
+        recorder = self.recorder
+        window = (persona.name, window_start(persona.window, recorder.clock.time()),
+                  recorder.resets_seen.get(persona.name, 0))
+        if self.publisher is not None and time.monotonic() - self._elsewhere_at > HOST_VIEW_SECONDS:
+            self._elsewhere = self.publisher.windows_elsewhere()
+            self._elsewhere_at = time.monotonic()
+        return recorder.windows.get(window, 0) + self._elsewhere.get(window, 0)
+
+    def reset(self, persona: Persona) -> None:
+        """Refill a budget: in this process, and on the whole host where the window is the host's."""
+        number = None
+        if self.store is not None and persona.window != "run":
+            try:
+                number = self.store.reset_budget(persona.name)
+            except StoreUnavailable as error:
+                log.error("the budget of %s is reset in this process only: %s", persona.name, error)
+        self.recorder.reset_budget(persona.name, number)
+        self._elsewhere_at = float("-inf")
+
+
+_shared: Core | None = None
+_lock = threading.Lock()
+_bridges: weakref.WeakKeyDictionary[CollectorRegistry, RegistryBridge] = weakref.WeakKeyDictionary()
+
+
+def shared() -> Core:
+    """The core of this process, made at its first use."""
+    global _shared
+    if _shared is None:
+        with _lock:
+            if _shared is None:
+                store = None if os.environ.get("HYPERTOOL_DISABLED") == "1" else Store.locate()
+                _shared = Core(load_catalogue(strict=False), store=store)
+    return _shared
+
+
+def isolated(registry: CollectorRegistry, catalogue: Catalogue | None, clock: Clock | None) -> Core:
+    """A core of its own that appears in `registry`; several in one registry are added up there."""
+    core = Core(catalogue or load_catalogue(strict=False), clock)
+    try:
+        from .exposition import RegistryBridge
+    except ImportError:
+        log.warning("prometheus_client is not installed: metrics are recorded, but not served")
+        return core
+    with _lock:
+        bridge = _bridges.get(registry)
+        if bridge is None:
+            bridge = _bridges[registry] = RegistryBridge()
+            registry.register(bridge)
+        bridge.cores.append(core)
+    return core
+
+
+def _forget_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_lock)

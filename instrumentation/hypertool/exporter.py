@@ -1,0 +1,245 @@
+"""The service on :9464: serves the exact merge of every process, folds finished ones in the background."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
+from prometheus_client.registry import Collector
+
+from .catalogue import Catalogue, config_files, load_catalogue
+from .errors import ConfigError, HypertoolError, StoreUnavailable
+from .exposition import families
+from .ports import Address, PortTaken, parse_address, taken
+from .store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+DEFAULT_LISTEN = "127.0.0.1:9464"
+FOLD_SECONDS = 1.0
+
+log = logging.getLogger("hypertool")
+
+_PAGE = b"""<!doctype html><html lang="en"><title>Hypertool exporter</title>
+<h1>Hypertool exporter</h1><p><a href="/metrics">Metrics</a> of every persona and workflow on this host.</p></html>
+"""
+
+
+class HostCollector(Collector):
+    """The whole host as one collector; `failed` says why the last scrape could not read the store."""
+
+    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+        self.store = store
+        self.catalogue = catalogue
+
+    def describe(self) -> Iterable[Metric]:
+        """Announces nothing, so that registration reads nothing."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Raises StoreUnavailable: a scrape that cannot see the store must fail, not show zeros."""
+        return families(self.store.merge(), self.catalogue, self.store.resets.read(), time.time())
+
+
+class Exporter:
+    """An HTTP server over one store. `close` ends it; used by the service and by `serve_metrics`."""
+
+    def __init__(self, address: Address, store: Store, catalogue: Catalogue, reload: bool) -> None:
+        self._collector = HostCollector(store, catalogue)
+        self._stop = threading.Event()
+        self._reload = reload
+        self._seen = _config_signature()
+        self._complaint: str | None = None
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self._collector)
+        self._server = _listen(address, _application(make_wsgi_app(registry)))
+        self.address = Address(address.host, self._server.server_port)
+
+    def start(self) -> None:
+        """Serve and fold in background threads."""
+        threading.Thread(target=self._server.serve_forever, name="hypertool-exporter", daemon=True).start()
+        threading.Thread(target=self._tend, name="hypertool-fold", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._stop.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _tend(self) -> None:
+        while True:
+            try:
+                while self._collector.store.fold(self._collector.catalogue):
+                    if self._stop.is_set():
+                        return
+                self._complain(None)
+            except (OSError, StoreUnavailable) as error:
+                self._complain(f"finished processes cannot be folded for now (nothing is lost): {error}")
+            if self._reload:
+                self._reload_catalogue()
+            if self._stop.wait(FOLD_SECONDS):
+                return
+
+    def _complain(self, text: str | None) -> None:
+        if text != self._complaint:
+            if text is not None:
+                log.error("%s", text)
+            else:
+                log.warning("folding works again")
+            self._complaint = text
+
+    def _reload_catalogue(self) -> None:
+        signature = _config_signature()
+        if signature == self._seen:
+            return
+        self._seen = signature
+        try:
+            self._collector.catalogue = load_catalogue()
+            log.warning("personas reloaded")
+        except ConfigError as error:
+            log.error("going on with the personas as they were: %s", error)
+
+
+def _config_signature() -> list[tuple[str, int]]:
+    found = []
+    for path in config_files():
+        try:
+            found.append((str(path), path.stat().st_mtime_ns))
+        except OSError:
+            found.append((str(path), 0))
+    return found
+
+
+def _application(metrics: WSGIApplication) -> WSGIApplication:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        if path == "/metrics":
+            try:
+                return metrics(environ, start_response)
+            except StoreUnavailable as error:
+                return _answer(start_response, "503 Service Unavailable", f"{error}\n".encode())
+        if path == "/-/healthy":
+            return _answer(start_response, "200 OK", b"ok\n")
+        if path == "/":
+            return _answer(start_response, "200 OK", _PAGE, "text/html; charset=utf-8")
+        return _answer(start_response, "404 Not Found", b"not found; the metrics are at /metrics\n")
+
+    return application
+
+
+def _answer(start_response: StartResponse, status: str, body: bytes,
+            kind: str = "text/plain; charset=utf-8") -> Iterable[bytes]:
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+class _QuietHandler(WSGIRequestHandler):
+    timeout = 10  # a client that sends nothing does not hold a thread for ever
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Scrapes are not news."""
+
+
+def _listen(address: Address, application: WSGIApplication) -> ThreadingWSGIServer:
+    class Server(ThreadingWSGIServer):
+        address_family = address.family
+        daemon_threads = True
+
+        def server_bind(self) -> None:
+            # Without the reverse look-up of the host name that http.server makes, which can hang for seconds.
+            socket.socket.bind(self.socket, self.server_address)
+            self.server_address = self.socket.getsockname()
+            self.server_name, self.server_port = address.host, self.server_address[1]
+            self.setup_environ()
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that went away is not news."""
+
+    try:
+        return make_server(address.host, address.port, application, Server, handler_class=_QuietHandler)
+    except OSError as error:
+        if error.errno == 98:
+            raise taken(address) from None
+        raise ConfigError(f"HYPERTOOL_LISTEN={address}: cannot listen there: {error.strerror}") from None
+
+
+def listen_address() -> Address:
+    """HYPERTOOL_LISTEN, else 127.0.0.1:9464. Raises ConfigError."""
+    return parse_address(os.environ.get("HYPERTOOL_LISTEN") or DEFAULT_LISTEN, "HYPERTOOL_LISTEN")
+
+
+def notify_systemd(state: str) -> None:
+    """Tell systemd where it waits for it (sd_notify(3)): READY=1, STOPPING=1."""
+    target = os.environ.get("NOTIFY_SOCKET")
+    if not target:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+        connection.connect("\0" + target[1:] if target.startswith("@") else target)
+        connection.sendall(state.encode())
+
+
+def run_exporter(ready: Callable[[Exporter], None] | None = None) -> int:
+    """The service: serves until SIGTERM or SIGINT, then returns 0. Raises HypertoolError before it serves."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    address = listen_address()
+    catalogue = load_catalogue()
+    store = Store.locate()
+    store.directory.ensure()
+    store.merge()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    exporter = Exporter(address, store, catalogue, reload=True)
+    exporter.start()
+    if not exporter.address.loopback:
+        log.warning("listening on %s: every machine that reaches it can read the metrics", exporter.address)
+    print(f"serving {store.path} on http://{exporter.address}/metrics", flush=True)
+    if ready is not None:
+        ready(exporter)
+    notify_systemd("READY=1")
+    stop.wait()
+    notify_systemd("STOPPING=1")
+    exporter.close()
+    return 0
+
+
+_served: Exporter | None = None
+_said_taken = False
+
+
+def serve_metrics() -> Address | None:
+    """Serve the host's metrics from this process; returns the address, or None where somebody serves it already.
+
+    For long-lived processes on hosts without the service. Raises nothing: a port that is taken is said once, anything
+    else is logged.
+    """
+    global _served, _said_taken
+    if _served is not None:
+        return _served.address
+    try:
+        address = listen_address()
+        store = Store.locate()
+        store.directory.ensure()
+        exporter = Exporter(address, store, load_catalogue(strict=False), reload=True)
+    except PortTaken as error:
+        if not _said_taken:
+            _said_taken = True
+            log.info("not serving metrics from this process: %s", error)
+        return None
+    except HypertoolError as error:
+        log.error("not serving metrics from this process: %s", error)
+        return None
+    exporter.start()
+    _served = exporter
+    return exporter.address

@@ -1,0 +1,156 @@
+"""The host's numbers as Prometheus metric families; the only module that needs the Prometheus client."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    Exemplar,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from . import __version__
+from .catalogue import Catalogue
+from .declared import WORKFLOWS
+from .instruments import (
+    BUDGET_EXCEEDED,
+    BUDGET_LIMIT,
+    BUDGET_REMAINING,
+    BUILD_INFO,
+    COUNTERS,
+    EXPORT_LAST_SUCCESS,
+    GATE_RESULTS,
+    HISTOGRAMS,
+    LABEL_OVERFLOW,
+    OLDEST_START,
+    QUALITY_GATE,
+    STAGE_DURATION,
+    STORE_FOLDED,
+    STORE_UNREADABLE,
+    STORE_WRITERS,
+    Instrument,
+)
+from .labels import LABELS
+from .store.facade import budgets
+from .store.totals import Totals, from_data
+from .store.view import Merge
+
+if TYPE_CHECKING:
+    from .core import Core
+
+
+def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: float) -> Iterator[Metric]:
+    """Every metric of the host, the ones known beforehand at 0 from the start."""
+    totals = merge.totals
+    states = budgets(catalogue, totals, resets, now)
+    counters = {**dict.fromkeys(_known_counters(states), 0), **totals.counters}
+    histograms = {**_known_histograms(), **totals.histograms}
+    by_metric: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+    for key, value in sorted(counters.items()):
+        by_metric.setdefault(key[0], []).append((key[1:], value))
+    for instrument in COUNTERS:
+        family = CounterMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
+        for labels, value in by_metric.get(instrument.key, ()):
+            if len(labels) == len(instrument.labels):
+                family.add_metric(labels, value / instrument.scale if instrument.scale > 1 else value)
+        yield family
+    cells_by_metric: dict[str, list[tuple[tuple[str, ...], list[int]]]] = {}
+    for key, cells in sorted(histograms.items()):
+        cells_by_metric.setdefault(key[0], []).append((key, cells))
+    for instrument in HISTOGRAMS:
+        yield _histogram(instrument, cells_by_metric.get(instrument.key, ()), totals)
+    yield _gauge(BUDGET_REMAINING, {(p,): s.remaining for p, s in states.items()})
+    yield _gauge(BUDGET_LIMIT, {(p,): s.limit for p, s in states.items()})
+    yield _gauge(OLDEST_START, _oldest_starts(totals))
+    yield _gauge(EXPORT_LAST_SUCCESS, {key[1:]: at / 1e6 for key, at in totals.latest.items()
+                                       if key[0] == EXPORT_LAST_SUCCESS.key and len(key) == 2})
+    yield _gauge(BUILD_INFO, {(__version__, platform.python_version()): 1})
+    yield _gauge(STORE_UNREADABLE, {(): merge.unreadable})
+    yield _gauge(STORE_WRITERS, {(): merge.writers})
+
+
+def _known_counters(personas: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    for workflow in WORKFLOWS.values():
+        for stage in workflow.stages:
+            for result in GATE_RESULTS:
+                yield QUALITY_GATE.key, workflow.name, stage.name, result
+    for persona in personas:
+        yield BUDGET_EXCEEDED.key, persona
+    for label in LABELS:
+        yield LABEL_OVERFLOW.key, label
+    yield (STORE_FOLDED.key,)
+
+
+def _known_histograms() -> dict[tuple[str, ...], list[int]]:
+    return {
+        (STAGE_DURATION.key, workflow.name, stage.name, stage.persona): [0] * (len(STAGE_DURATION.buckets) + 2)
+        for workflow in WORKFLOWS.values() for stage in workflow.stages
+    }
+
+
+def _gauge(instrument: Instrument, values: dict[tuple[str, ...], float]) -> Metric:
+    family = GaugeMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
+    for labels, value in sorted(values.items()):
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram(instrument: Instrument, found: Iterable[tuple[tuple[str, ...], list[int]]],
+               totals: Totals) -> Metric:
+    family = HistogramMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
+    bounds = [*map(floatToGoString, instrument.buckets), "+Inf"]
+    for key, cells in found:
+        buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+        seen = 0
+        for place, (bound, count) in enumerate(zip(bounds, cells[:-1], strict=True)):
+            seen += count
+            told = totals.exemplars.get((key, place))
+            if told is None:
+                buckets.append((bound, seen))
+            else:
+                trace = {"trace_id": told[0], "span_id": told[1]}
+                buckets.append((bound, seen, Exemplar(trace, told[2], told[3])))
+        family.add_metric(key[1:], buckets=buckets, sum_value=cells[-1] / 1e6)
+    return family
+
+
+def _oldest_starts(totals: Totals) -> dict[tuple[str, ...], float]:
+    oldest: dict[tuple[str, ...], float] = {
+        (workflow.name, stage.name): 0.0 for workflow in WORKFLOWS.values() for stage in workflow.stages}
+    for key in totals.histograms:
+        if key[0] == STAGE_DURATION.key:
+            oldest.setdefault((key[1], key[2]), 0.0)
+    for workflow, stage, started, _gated in totals.open_stages:
+        known = oldest.get((workflow, stage), 0.0)
+        oldest[workflow, stage] = min(known, started) if known else started
+    return oldest
+
+
+class RegistryBridge(Collector):
+    """Shows isolated collectors in somebody's registry, under the same names as the host's endpoint."""
+
+    def __init__(self) -> None:
+        self.cores: list[Core] = []
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the names are announced by nobody, so that no registration can clash."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """The sum of the collectors in this registry."""
+        if not self.cores:
+            return []
+        totals = Totals()
+        for core in self.cores:
+            totals.add(from_data(core.recorder.snapshot(core.catalogue.personas, core.catalogue.loaded_at)))
+        core = self.cores[-1]
+        return families(Merge(totals, len(self.cores), 0, time.time()), core.catalogue, {},
+                        core.recorder.clock.time())

@@ -1,0 +1,100 @@
+"""Every metric: name, type, help, labels and buckets, in one table that everything else is checked against.
+
+Units are in the names, after the Prometheus naming conventions. Values are kept as integers (tokens, events,
+microseconds, nano-dollars) until they are exposed, so that merging processes is exact and nothing decreases.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DURATION_BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+PERSONA_BUCKETS = (0.1, *DURATION_BUCKETS)
+# OpenTelemetry GenAI semantic conventions, gen_ai.client.operation.duration: 0.01 * 2^n seconds.
+REQUEST_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+
+
+class Instrument(NamedTuple):
+    """One metric. `key` is its short name in snapshots; `scale` turns stored integers into the exposed unit."""
+
+    key: str
+    name: str
+    type: str
+    help: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+    scale: int = 1
+
+
+SWITCHES = Instrument(
+    "sw", "hypertool_persona_switches_total", "counter",
+    "Switches from one persona to another; the first of a run comes from persona none",
+    ("from_persona", "to_persona", "chatmode"))
+PERSONA_DURATION = Instrument(
+    "pd", "hypertool_persona_duration_seconds", "histogram",
+    "Time spent in a persona, with the chatmode of the session that ended",
+    ("persona", "chatmode"), PERSONA_BUCKETS)
+TOKENS = Instrument(
+    "tok", "hypertool_persona_tokens_used_total", "counter",
+    "Input plus output tokens as the provider reports them",
+    ("persona", "chatmode", "model"))
+BUDGET_REMAINING = Instrument(
+    "rem", "hypertool_persona_token_budget_remaining", "gauge",
+    "Tokens left in the current budget window; negative when overspent", ("persona",))
+STAGE_DURATION = Instrument(
+    "st", "hypertool_workflow_stage_duration_seconds", "histogram",
+    "Duration of finished workflow stages", ("workflow", "stage", "persona"), DURATION_BUCKETS)
+QUALITY_GATE = Instrument(
+    "qg", "hypertool_workflow_quality_gate_total", "counter",
+    "Quality gates by result: pass or fail", ("workflow", "stage", "result"))
+
+BUILD_INFO = Instrument(
+    "build", "hypertool_build_info", "gauge", "Version of the exporter that serves these metrics; always 1",
+    ("version", "python_version"))
+BUDGET_LIMIT = Instrument(
+    "lim", "hypertool_persona_token_budget_limit", "gauge", "Tokens per budget window", ("persona",))
+BUDGET_EXCEEDED = Instrument(
+    "exc", "hypertool_persona_token_budget_exceeded_total", "counter",
+    "Budget windows that were overspent, each counted once", ("persona",))
+OLDEST_START = Instrument(
+    "old", "hypertool_workflow_stage_oldest_start_timestamp_seconds", "gauge",
+    "Start of the oldest stage in progress, seconds since the epoch; 0 when nothing is in progress",
+    ("workflow", "stage"))
+LLM_REQUESTS = Instrument(
+    "llm", "hypertool_llm_requests_total", "counter",
+    "LLM calls by outcome: success, error, cancelled or blocked", ("persona", "model", "outcome"))
+LLM_DURATION = Instrument(
+    "lld", "hypertool_llm_request_duration_seconds", "histogram",
+    "Duration of LLM calls", ("persona", "model"), REQUEST_BUCKETS)
+LLM_COST = Instrument(
+    "usd", "hypertool_llm_cost_usd_total", "counter",
+    "Cost of LLM calls whose model has a known price", ("persona", "model"), (), 10**9)
+LLM_USAGE_MISSING = Instrument(
+    "miss", "hypertool_llm_usage_missing_total", "counter",
+    "LLM calls whose usage is unknown, by reason", ("persona", "model", "reason"))
+EXPORT_SPANS = Instrument(
+    "exp", "hypertool_export_spans_total", "counter",
+    "Spans handed to a configured sink, by outcome: success, failure or dropped", ("sink", "outcome"))
+EXPORT_LAST_SUCCESS = Instrument(
+    "ok", "hypertool_export_last_success_timestamp_seconds", "gauge",
+    "Last successful export of a configured sink, seconds since the epoch; 0 until the first", ("sink",))
+LABEL_OVERFLOW = Instrument(
+    "of", "hypertool_label_overflow_total", "counter",
+    "Recordings whose label value was beyond the limit and became other", ("label",))
+STORE_UNREADABLE = Instrument(
+    "unr", "hypertool_store_unreadable_files", "gauge", "Files of the store that cannot be read or understood", ())
+STORE_WRITERS = Instrument(
+    "wri", "hypertool_store_writers", "gauge", "Processes with a snapshot that is not folded into the archive", ())
+STORE_FOLDED = Instrument(
+    "fol", "hypertool_store_folded_processes_total", "counter", "Finished processes folded into the archive", ())
+
+COUNTERS = (SWITCHES, TOKENS, QUALITY_GATE, BUDGET_EXCEEDED, LLM_REQUESTS, LLM_COST, LLM_USAGE_MISSING,
+            EXPORT_SPANS, LABEL_OVERFLOW, STORE_FOLDED)
+HISTOGRAMS = (PERSONA_DURATION, STAGE_DURATION, LLM_DURATION)
+GAUGES = (BUDGET_REMAINING, BUDGET_LIMIT, OLDEST_START, EXPORT_LAST_SUCCESS, BUILD_INFO, STORE_UNREADABLE,
+          STORE_WRITERS)
+ALL = COUNTERS + HISTOGRAMS + GAUGES
+BY_KEY: dict[str, Instrument] = {instrument.key: instrument for instrument in ALL}
+
+GATE_RESULTS = ("pass", "fail")
+EXPORT_OUTCOMES = ("success", "failure", "dropped")

@@ -1,0 +1,174 @@
+"""Publishes a process's numbers into the store: at once where it matters, else every second, and at exit.
+
+Nothing that goes wrong here reaches the caller: it is said once, and tried again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+
+from .catalogue import Catalogue
+from .errors import StoreUnavailable
+from .recorder import Recorder
+from .store import Store
+
+EVERY_SECONDS = 1.0
+COALESCE_SECONDS = 0.02
+RETRY_SECONDS = 5.0
+EXIT_SECONDS = 0.4
+
+log = logging.getLogger("hypertool")
+
+
+class Publisher:
+    """Watches a recorder and writes its snapshots; also applies the host's budget resets to it."""
+
+    def __init__(self, recorder: Recorder, catalogue: Catalogue, store: Store) -> None:
+        self.store = store
+        self._recorder = recorder
+        self._catalogue = catalogue
+        self._writer = store.writer()
+        self._failed = False
+        self._armed = False
+        self._begin()
+        recorder.on_dirty = self.notify
+        os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._begin_as_fork)
+        if store.note is not None:
+            log.warning("%s", store.note)
+
+    def _begin(self) -> None:
+        self._publishing = threading.Lock()
+        self._wake = threading.Event()
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._urgent = False
+        self._stopping = False
+        self._last = float("-inf")
+        self._recorder.resets_seen = dict(self.store.resets.read())
+
+    def notify(self) -> None:
+        """There is something new; it is published within a second."""
+        if self._thread is None:
+            self._start()
+        self._wake.set()
+
+    def publish_soon(self) -> None:
+        """Publish now; in a burst, within 20 ms."""
+        spacing = RETRY_SECONDS if self._failed else COALESCE_SECONDS
+        if time.monotonic() - self._last >= spacing:
+            self.publish()
+        elif not self._urgent:
+            self._urgent = True
+            self.notify()
+
+    def publish(self) -> bool:
+        """Write a snapshot now; False where the store refused it (said once, tried again later)."""
+        with self._publishing:
+            self._last = time.monotonic()
+            self._urgent = False
+            self._arm()
+            data = self._recorder.snapshot(self._catalogue.personas, self._catalogue.loaded_at)
+            try:
+                self._writer.write(data)
+            except (OSError, StoreUnavailable) as error:
+                self._recorder.dirty = True
+                if not self._failed:
+                    self._failed = True
+                    reason = error if isinstance(error, StoreUnavailable) else self.store.directory.unavailable(error)
+                    log.error("metrics are not published for now (nothing is lost while this process lives): %s",
+                              reason)
+                return False
+            if self._failed:
+                self._failed = False
+                log.warning("metrics are published again to %s", self.store.path)
+            return True
+
+    def windows_elsewhere(self) -> dict[tuple[str, int, int], int]:
+        """What all other processes have used of hour and day budgets, by persona, window start and reset."""
+        try:
+            return self.store.view.read(skip=self._writer.id).totals.windows
+        except StoreUnavailable:  # said by publish()
+            return {}
+
+    def _start(self) -> None:
+        self._arm()
+        thread = threading.Thread(target=self._loop, name="hypertool-publisher", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is shutting down: the exit hook publishes
+            return
+        self._thread = thread
+
+    def _loop(self) -> None:
+        wake, done = self._wake, self._done
+        timeout: float | None = None
+        while True:
+            wake.wait(timeout)
+            wake.clear()
+            self._apply_resets()
+            if self._stopping:
+                self.publish()
+                done.set()
+                return
+            if self._recorder.dirty:
+                spacing = RETRY_SECONDS if self._failed else COALESCE_SECONDS if self._urgent else EVERY_SECONDS
+                timeout = self._last + spacing - time.monotonic()
+                if timeout <= 0:
+                    self.publish()
+                    timeout = EVERY_SECONDS
+            else:
+                # Somebody may reset a budget that this process has used: look once a second while there is one.
+                timeout = EVERY_SECONDS if self._recorder.runs or self._recorder.ended else None
+
+    def _apply_resets(self) -> None:
+        numbers = self.store.resets.read()
+        seen = self._recorder.resets_seen
+        for persona, number in numbers.items():
+            if seen.get(persona, 0) < number:
+                self._recorder.reset_budget(persona, number)
+
+    def _arm(self) -> None:
+        """See to it that the end of this process is published, a multiprocessing child's too (it skips atexit)."""
+        if self._armed:
+            return
+        self._armed = True
+        atexit.register(self.finish)
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
+            multiprocessing.Finalize(None, self.finish, exitpriority=0)
+
+    def finish(self) -> None:
+        """The process ends: close what is open and publish it, without holding the exit for long."""
+        recorder = self._recorder
+        recorder.close_implicit()
+        if not recorder.dirty:
+            return
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            self._stopping = True
+            self._wake.set()
+            self._done.wait(EXIT_SECONDS)
+            self._thread = None
+            self._stopping = False
+            self._done.clear()
+        else:
+            self.publish()
+
+    def _hold(self) -> None:
+        # A fork in the middle of a write would hand the new file's lock to the child for good.
+        self._held = self._publishing.acquire(timeout=1.0)
+
+    def _release(self) -> None:
+        if self._held:
+            self._publishing.release()
+
+    def _begin_as_fork(self) -> None:
+        self._recorder.begin_as_fork()
+        self._writer.begin_as_fork()
+        self._armed = False
+        self._begin()

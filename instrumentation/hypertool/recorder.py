@@ -1,0 +1,270 @@
+"""The numbers of one process: counters, histograms, work in progress and budget use, under one lock.
+
+Plain integers, because a record must cost no more than a counter of the Prometheus client does; the client
+itself is loaded only where metrics are exposed.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time as _time
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .catalogue import Persona
+from .instruments import BUDGET_EXCEEDED, BY_KEY, DURATION_BUCKETS, PERSONA_DURATION
+from .runs import Account, Run
+
+Key = tuple[str, ...]
+WINDOW_SECONDS = {"hour": 3600, "day": 86400}
+
+
+class Clock(NamedTuple):
+    """Where time comes from; tests bring their own."""
+
+    time: Callable[[], float] = _time.time
+    monotonic: Callable[[], float] = _time.monotonic
+
+
+class Counter:
+    """An integer that only grows."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class Exemplar(NamedTuple):
+    """The trace that one observation of a bucket belongs to; value and time in seconds."""
+
+    trace_id: str
+    span_id: str
+    value: float
+    time: float
+
+
+class Histogram:
+    """Bucket counts (not cumulative) and the sum in microseconds."""
+
+    __slots__ = ("bounds", "buckets", "exemplars", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.buckets = [0] * (len(bounds) + 1)
+        self.sum = 0
+        self.exemplars: dict[int, Exemplar] = {}
+
+    def observe(self, seconds: float, exemplar: Exemplar | None = None) -> None:
+        """Count one duration; the caller holds the recorder's lock."""
+        bucket = bisect_left(self.bounds, seconds)
+        self.buckets[bucket] += 1
+        self.sum += int(seconds * 1e6 + 0.5)
+        if exemplar is not None:
+            self.exemplars[bucket] = exemplar
+
+
+class StageCells(NamedTuple):
+    """Where one stage's numbers go, under the label values that were admitted."""
+
+    workflow: str
+    stage: str
+    persona: str
+    histogram: Histogram
+    passed: Counter
+    failed: Counter
+
+
+class OpenStage(NamedTuple):
+    """A stage in progress: what a snapshot says of it."""
+
+    workflow: str
+    stage: str
+    started: float
+    gated: bool
+
+
+def window_start(window: str, now: float) -> int:
+    """Start of the `hour` or `day` (UTC) that `now` is in, seconds since the epoch."""
+    length = WINDOW_SECONDS[window]
+    return int(now // length) * length
+
+
+class Recorder:
+    """What one process has counted since it started (or was forked)."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self.on_dirty: Callable[[], None] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.lock = threading.Lock()
+        self.epoch = object()
+        self.dirty = False
+        self.counters: dict[Key, Counter] = {}
+        self.histograms: dict[Key, Histogram] = {}
+        self.latest: dict[Key, int] = {}
+        self.open_stages: dict[int, OpenStage] = {}
+        self.runs: dict[str, Run] = {}
+        self.ended: dict[str, tuple[float, int]] = {}
+        self.windows: dict[tuple[str, int, int], int] = {}
+        self.resets_seen: dict[str, int] = {}
+        self.implicit = Run(self.epoch, None, None, self.clock.monotonic())
+        # Looked up on every record; here because a fork must forget them together with the counters.
+        self.token_cells: dict[tuple[str, str, str], tuple[Counter, Persona]] = {}
+        self.stage_cells: dict[tuple[str, str, str], StageCells] = {}
+
+    def begin_as_fork(self) -> None:
+        """A forked child is a new process: it starts at zero, with locks of its own."""
+        self._begin()
+
+    def touch(self) -> None:
+        """Something new is there to be published."""
+        self.dirty = True
+        if self.on_dirty is not None:
+            self.on_dirty()
+
+    def counter(self, *key: str) -> Counter:
+        """The counter with that key (metric key, then label values), made at 0 when it is new."""
+        found = self.counters.get(key)
+        if found is None:
+            with self.lock:
+                found = self.counters.setdefault(key, Counter())
+        return found
+
+    def histogram(self, *key: str) -> Histogram:
+        """The histogram with that key (metric key, then label values), made empty when it is new."""
+        found = self.histograms.get(key)
+        if found is None:
+            bounds = BY_KEY[key[0]].buckets or DURATION_BUCKETS
+            with self.lock:
+                found = self.histograms.setdefault(key, Histogram(bounds))
+        return found
+
+    def add(self, amount: int, *key: str) -> None:
+        """Add to a counter and say that there is something new."""
+        counter = self.counter(*key)
+        with self.lock:
+            counter.value += amount
+        self.touch()
+
+    # Budgets
+
+    def run_of(self, run: Run | None) -> Run:
+        """`run` where it belongs to this recorder and process, else the implicit run."""
+        return run if run is not None and run.owner is self.epoch else self.implicit
+
+    def account(self, run: Run, persona: Persona) -> Account:
+        """The account of a persona in a run, opened when it is new; the caller holds the lock."""
+        found = run.accounts.get(persona.name)
+        if found is None:
+            found = run.accounts[persona.name] = Account(persona)
+            if run is self.implicit:
+                self.runs[run.id] = run
+        return found
+
+    def spend(self, run: Run, persona: Persona, tokens: int) -> None:
+        """Debit a budget; counts the first overspending of the window."""
+        with self.lock:
+            if persona.window != "run":
+                window = (persona.name, window_start(persona.window, self.clock.time()),
+                          self.resets_seen.get(persona.name, 0))
+                self.windows[window] = self.windows.get(window, 0) + tokens
+                return
+            account = self.account(run, persona)
+            account.used += tokens
+            first = account.remaining < 0 and not account.exceeded
+            account.exceeded = account.exceeded or first
+        if first:
+            self.add(1, BUDGET_EXCEEDED.key, persona.name)
+
+    def open_run(self, workflow: str, chatmode: str | None) -> Run:
+        """A new run of this process; `close_run` ends it."""
+        run = Run(self.epoch, workflow, chatmode, self.clock.monotonic())
+        with self.lock:
+            self.runs[run.id] = run
+        return run
+
+    def close_run(self, run: Run) -> None:
+        """The run is no longer active; what it left of each budget is shown until another run or 15 minutes."""
+        with self.lock:
+            if self.runs.pop(run.id, None) is None:
+                return
+            now = self.clock.time()
+            for name, account in run.accounts.items():
+                if account.used and not account.windowed:
+                    self.ended[name] = (now, account.remaining)
+        self.touch()
+
+    def end_session(self, run: Run) -> None:
+        """Record the time in the active persona, under the chatmode of the session that ends."""
+        with self.lock:
+            session, run.session = run.session, None
+        if session is not None:
+            self.observe_session(session.persona, session.chatmode, self.clock.monotonic() - session.started)
+
+    def observe_session(self, persona: str, chatmode: str, seconds: float) -> None:
+        """Record the duration of a session that has ended."""
+        histogram = self.histogram(PERSONA_DURATION.key, persona, chatmode)
+        with self.lock:
+            histogram.observe(max(seconds, 0.0), self.exemplar(seconds))
+        self.touch()
+
+    def close_implicit(self) -> None:
+        """The process ends: close the session and the run of everything outside a workflow."""
+        self.end_session(self.implicit)
+        self.close_run(self.implicit)
+
+    def exemplar(self, value: float) -> Exemplar | None:
+        """The active trace, where there is one; OpenTelemetry is asked only if somebody has loaded it."""
+        trace = sys.modules.get("opentelemetry.trace")
+        if trace is None:
+            return None
+        span = trace.get_current_span().get_span_context()
+        if not span.is_valid or not span.trace_flags.sampled:
+            return None
+        return Exemplar(f"{span.trace_id:032x}", f"{span.span_id:016x}", value, self.clock.time())
+
+    def reset_budget(self, persona: str, reset: int | None = None) -> None:
+        """Every window of that persona starts full again; `reset` is the host-wide number of the reset."""
+        with self.lock:
+            if reset is not None:
+                self.resets_seen[persona] = reset
+            for run in self.runs.values():
+                account = run.accounts.get(persona)
+                if account is not None:
+                    account.used = 0
+                    account.exceeded = False
+            self.ended.pop(persona, None)
+            if reset is None:
+                for window in [w for w in self.windows if w[0] == persona]:
+                    del self.windows[window]
+        self.touch()
+
+    # Snapshots
+
+    def snapshot(self, personas: dict[str, Persona], loaded_at: float) -> dict[str, Any]:
+        """Everything as plain data for the store; marks the recorder as clean."""
+        with self.lock:
+            self.dirty = False
+            active: dict[str, int] = {}
+            for run in self.runs.values():
+                for name, account in run.accounts.items():
+                    if not account.windowed:
+                        active[name] = min(active.get(name, account.remaining), account.remaining)
+            return {
+                "t": self.clock.time(),
+                "c": [[*key, counter.value] for key, counter in self.counters.items()],
+                "h": [[*key, histogram.buckets[:], histogram.sum, dict(histogram.exemplars)]
+                      for key, histogram in self.histograms.items()],
+                "m": [[*key, value] for key, value in self.latest.items()],
+                "s": [list(stage) for stage in self.open_stages.values()],
+                "a": [[name, left, self.resets_seen.get(name, 0)] for name, left in active.items()],
+                "e": [[name, ended, left, self.resets_seen.get(name, 0)]
+                      for name, (ended, left) in self.ended.items()],
+                "w": [[*window, used] for window, used in self.windows.items()],
+                "l": [[p.name, p.tokens, p.window, loaded_at] for p in personas.values() if p.source != "package"],
+            }

@@ -1,0 +1,111 @@
+"""Where the store is, and how files get into it: modes, atomic replacement, locks."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import StoreUnavailable
+
+HOST_DIRECTORY = Path("/var/lib/hypertool")
+FILE_MODE = 0o660
+
+
+class StateDirectory(NamedTuple):
+    """A located store. `note` is what a user must know when the host's endpoint will not see it."""
+
+    path: Path
+    note: str | None = None
+
+    @property
+    def live(self) -> Path:
+        """Snapshots of processes, one file each."""
+        return self.path / "live"
+
+    def ensure(self) -> None:
+        """Make the directory where it is missing. Raises StoreUnavailable with the reason."""
+        try:
+            if not self.path.exists():
+                self.path.mkdir(parents=True, exist_ok=True)
+                self.path.chmod(0o2770 if self.path == HOST_DIRECTORY else 0o700)
+            if not self.live.exists():
+                mode = stat.S_IMODE(self.path.stat().st_mode)
+                self.live.mkdir(exist_ok=True)
+                self.live.chmod(mode)
+        except OSError as error:
+            raise self.unavailable(error) from None
+
+    def unavailable(self, error: OSError) -> StoreUnavailable:
+        """The one line that says what is wrong with the store."""
+        reason = error.strerror or str(error)
+        return StoreUnavailable(
+            f"the state directory {self.path} cannot be used: {reason}; make it writable for this user "
+            f"(members of the group hypertool may write /var/lib/hypertool), or set HYPERTOOL_STATE_DIR")
+
+
+def own_directory() -> Path:
+    """The user's own state directory: $XDG_STATE_HOME/hypertool."""
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111
+    return Path(base) / "hypertool"
+
+
+def _writable(path: Path) -> bool:
+    if path.is_dir():
+        return os.access(path, os.R_OK | os.W_OK | os.X_OK)
+    return os.geteuid() == 0 and not path.exists()
+
+
+def locate() -> StateDirectory:
+    """HYPERTOOL_STATE_DIR, else /var/lib/hypertool where this user may write it, else the user's own directory."""
+    chosen = os.environ.get("HYPERTOOL_STATE_DIR")
+    if chosen:
+        return StateDirectory(Path(chosen))
+    if _writable(HOST_DIRECTORY):
+        return StateDirectory(HOST_DIRECTORY)
+    own = own_directory()
+    if HOST_DIRECTORY.exists():
+        return StateDirectory(
+            own, f"this user may not write {HOST_DIRECTORY}, so the numbers go to {own}, which the host's endpoint "
+                 f"does not see; add the user to the group hypertool (`usermod -aG hypertool USER`, then log in again)")
+    return StateDirectory(own)
+
+
+def create(path: Path, flags: int = os.O_WRONLY | os.O_CREAT | os.O_EXCL) -> int:
+    """Open a file of the store for writing, 0660 whatever the umask; returns the descriptor."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != FILE_MODE:
+            os.fchmod(descriptor, FILE_MODE)
+    except PermissionError:
+        pass  # somebody else's file: its owner set the mode
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write everything; a short write (a full disk) is an OSError at the next round."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view):]
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[int | None]:
+    """Hold an exclusive lock on a file of the store; yields its descriptor, or None where `wait` is off and it is taken."""
+    descriptor = create(path, os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield None
+        else:
+            yield descriptor
+    finally:
+        os.close(descriptor)

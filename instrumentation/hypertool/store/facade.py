@@ -1,0 +1,132 @@
+"""The store as the exporter, the command line and a process's collector see it."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from ..catalogue import Catalogue, load_catalogue
+from ..recorder import window_start
+from . import directory as places
+from .archive import Archive
+from .directory import StateDirectory
+from .registers import AdmittedLabels, Resets
+from .totals import Totals
+from .view import Merge, View, require_readable
+from .writer import SnapshotWriter
+
+LINGER_SECONDS = 15 * 60.0
+
+
+class BudgetState(NamedTuple):
+    """A persona's budget on this host, in tokens; `remaining` is negative when overspent."""
+
+    limit: int
+    remaining: int
+    window: str
+    exceeded: int
+
+
+class HostState(NamedTuple):
+    """Everything the host has counted, by label values in the order of the metric's labels."""
+
+    tokens: dict[tuple[str, str, str], int]
+    switches: dict[tuple[str, str, str], int]
+    gates: dict[tuple[str, str, str], int]
+    stages: dict[tuple[str, str, str], int]
+    budgets: dict[str, BudgetState]
+    writers: int
+    unreadable: int
+
+
+class Store:
+    """One located state directory."""
+
+    def __init__(self, directory: StateDirectory) -> None:
+        self.directory = directory
+        self.path = directory.path
+        self.note = directory.note
+        self.archive = Archive(directory)
+        self.view = View(directory, self.archive)
+        self.resets = Resets(directory)
+        self.labels = AdmittedLabels(directory)
+
+    @classmethod
+    def locate(cls) -> Store:
+        """The store of this user on this host (HYPERTOOL_STATE_DIR and the rules of `store.directory`)."""
+        return cls(places.locate())
+
+    @property
+    def is_host_store(self) -> bool:
+        """Whether this is the directory that the host's service reads by default."""
+        return self.path == places.HOST_DIRECTORY
+
+    def writer(self) -> SnapshotWriter:
+        """A snapshot file for this process."""
+        return SnapshotWriter(self.directory)
+
+    def merge(self) -> Merge:
+        """The exact merge of now. Raises StoreUnavailable."""
+        return self.view.read()
+
+    def fold(self, catalogue: Catalogue | None = None) -> int:
+        """Fold finished processes into the archive; returns how many. Raises OSError or StoreUnavailable."""
+        self.directory.ensure()
+        personas = catalogue.personas.values() if catalogue is not None else ()
+        return self.archive.fold(time.time(), {p.name: p.tokens for p in personas if p.window != "run"})
+
+    def reset_budget(self, persona: str) -> int:
+        """Refill a persona's budget in every process of the host. Raises StoreUnavailable."""
+        try:
+            return self.resets.add(persona)
+        except OSError as error:
+            raise self.directory.unavailable(error) from None
+
+    def read(self, catalogue: Catalogue | None = None) -> HostState:
+        """Everything the host has counted, finished and running processes alike. Raises StoreUnavailable."""
+        require_readable(self.directory)
+        merge = self.merge()
+        totals = merge.totals
+        return HostState(
+            tokens=_by_labels(totals.counters, "tok"),
+            switches=_by_labels(totals.counters, "sw"),
+            gates=_by_labels(totals.counters, "qg"),
+            stages={key[1:]: sum(cells[:-1]) for key, cells in totals.histograms.items() if key[0] == "st"},  # type: ignore[misc]
+            budgets=budgets(catalogue or load_catalogue(strict=False), totals, self.resets.read(), time.time()),
+            writers=merge.writers,
+            unreadable=merge.unreadable,
+        )
+
+
+def _by_labels(counters: dict[tuple[str, ...], int], metric: str) -> dict[tuple[str, str, str], int]:
+    return {(key[1], key[2], key[3]): value for key, value in counters.items() if key[0] == metric}
+
+
+def budgets(catalogue: Catalogue, totals: Totals, resets: dict[str, int], now: float) -> dict[str, BudgetState]:
+    """Every known persona's budget: the active run with the least left, else the last one for 15 minutes, else full.
+
+    Where processes disagree about a limit, the configuration that was loaded last wins.
+    """
+    known = {p.name: (p.tokens, p.window) for p in catalogue.personas.values()}
+    for persona, limit in totals.limits.items():
+        mine = catalogue.personas.get(persona)
+        if mine is None or mine.source == "package" or limit.loaded_at > catalogue.loaded_at:
+            known[persona] = (limit.tokens, limit.window)
+    active: dict[str, int] = {}
+    for persona, remaining, reset in totals.active:
+        left = remaining if reset >= resets.get(persona, 0) else known.get(persona, (remaining, ""))[0]
+        active[persona] = min(active.get(persona, left), left)
+    found = {}
+    for persona, (tokens, window) in known.items():
+        reset = resets.get(persona, 0)
+        ended = totals.ended.get(persona)
+        if window != "run":
+            remaining = tokens - totals.windows.get((persona, window_start(window, now), reset), 0)
+        elif persona in active:
+            remaining = active[persona]
+        elif ended is not None and ended.reset >= reset and now - ended.time < LINGER_SECONDS:
+            remaining = ended.remaining
+        else:
+            remaining = tokens
+        found[persona] = BudgetState(tokens, remaining, window, totals.counters.get(("exc", persona), 0))
+    return found

@@ -1,0 +1,166 @@
+"""What snapshots say, as data that can be added up: the exact merge of processes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from ..instruments import BY_KEY
+
+VERSION = 1
+
+Key = tuple[str, ...]
+
+
+class Malformed(ValueError):
+    """A file of the store that is not what a writer of this version makes."""
+
+
+class Ended(NamedTuple):
+    """What the last run of a persona left of its budget; `reset` is the reset it had seen."""
+
+    time: float
+    remaining: int
+    reset: int
+
+
+class Limit(NamedTuple):
+    """A persona's budget as some process's configuration had it."""
+
+    loaded_at: float
+    tokens: int
+    window: str
+
+
+class Totals:
+    """Sums over any number of processes.
+
+    counters and histograms add up; `latest` and `ended` keep the newest; `active` keeps the least of the live.
+    """
+
+    __slots__ = ("active", "counters", "ended", "exemplars", "histograms", "latest", "limits", "open_stages",
+                 "windows")
+
+    def __init__(self) -> None:
+        self.counters: dict[Key, int] = {}
+        self.histograms: dict[Key, list[int]] = {}
+        self.exemplars: dict[tuple[Key, int], tuple[str, str, float, float]] = {}
+        self.latest: dict[Key, int] = {}
+        self.open_stages: list[tuple[str, str, float, bool]] = []
+        self.active: list[tuple[str, int, int]] = []
+        self.ended: dict[str, Ended] = {}
+        self.windows: dict[tuple[str, int, int], int] = {}
+        self.limits: dict[str, Limit] = {}
+
+    def add(self, other: Totals) -> None:
+        """Add what another process (or the archive) has counted. Raises Malformed before anything is added."""
+        for key, cells in other.histograms.items():
+            if len(self.histograms.get(key, cells)) != len(cells):
+                raise Malformed(f"histogram {key!r} has {len(cells)} cells, expected {len(self.histograms[key])}")
+        counters = self.counters
+        for key, value in other.counters.items():
+            counters[key] = counters.get(key, 0) + value
+        histograms = self.histograms
+        for key, cells in other.histograms.items():
+            mine = histograms.get(key)
+            histograms[key] = cells[:] if mine is None else [a + b for a, b in zip(mine, cells, strict=True)]
+        for place, exemplar in other.exemplars.items():
+            known = self.exemplars.get(place)
+            if known is None or known[3] < exemplar[3]:
+                self.exemplars[place] = exemplar
+        for key, value in other.latest.items():
+            self.latest[key] = max(self.latest.get(key, 0), value)
+        self.open_stages += other.open_stages
+        self.active += other.active
+        for persona, ended in other.ended.items():
+            if persona not in self.ended or (self.ended[persona].reset, self.ended[persona].time) < (
+                    ended.reset, ended.time):
+                self.ended[persona] = ended
+        for window, used in other.windows.items():
+            self.windows[window] = self.windows.get(window, 0) + used
+        for persona, limit in other.limits.items():
+            if persona not in self.limits or self.limits[persona].loaded_at < limit.loaded_at:
+                self.limits[persona] = limit
+
+    def finish(self, at: float) -> None:
+        """The process is no more: its runs ended at its last snapshot, its open stages failed their gates."""
+        for persona, remaining, reset in self.active:
+            if persona not in self.ended or (self.ended[persona].reset, self.ended[persona].time) <= (reset, at):
+                self.ended[persona] = Ended(at, remaining, reset)
+        for workflow, stage, _started, gated in self.open_stages:
+            if gated:
+                key = ("qg", workflow, stage, "fail")
+                self.counters[key] = self.counters.get(key, 0) + 1
+        self.active = []
+        self.open_stages = []
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data of the shape that `parse` reads."""
+        exemplars: dict[Key, dict[int, Any]] = {}
+        for (key, bucket), exemplar in self.exemplars.items():
+            exemplars.setdefault(key, {})[bucket] = list(exemplar)
+        return {
+            "c": [[*key, value] for key, value in self.counters.items()],
+            "h": [[*key, cells[:-1], cells[-1], exemplars.get(key, {})] for key, cells in self.histograms.items()],
+            "m": [[*key, value] for key, value in self.latest.items()],
+            "s": [list(stage) for stage in self.open_stages],
+            "a": [list(active) for active in self.active],
+            "e": [[persona, *ended] for persona, ended in self.ended.items()],
+            "w": [[*window, used] for window, used in self.windows.items()],
+            "l": [[p, limit.tokens, limit.window, limit.loaded_at] for p, limit in self.limits.items()],
+        }
+
+
+def encode(data: dict[str, Any]) -> bytes:
+    """A snapshot as bytes."""
+    return json.dumps({"v": VERSION, **data}, separators=(",", ":")).encode()
+
+
+def parse(raw: bytes) -> tuple[Totals, dict[str, Any]]:
+    """The totals in a snapshot, and its other fields. Raises Malformed."""
+    try:
+        data = json.loads(raw)
+        if not isinstance(data, dict) or data.get("v") != VERSION:
+            raise Malformed(f"version {data.get('v')!r}, expected {VERSION}" if isinstance(data, dict)
+                            else "not an object")
+        return from_data(data), data
+    except Malformed:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise Malformed(f"{type(error).__name__}: {error}") from None
+
+
+def _count(value: Any) -> int:
+    if value.__class__ is not int or value < 0:
+        raise Malformed(f"{value!r:.60} is no count")
+    return int(value)
+
+
+def _key(parts: list[Any]) -> Key:
+    for part in parts:
+        if part.__class__ is not str:
+            raise Malformed(f"{part!r:.60} is no label value")
+    return tuple(parts)
+
+
+def from_data(data: dict[str, Any]) -> Totals:
+    """The totals in a recorder's snapshot."""
+    totals = Totals()
+    for *key, value in data["c"]:
+        totals.counters[_key(key)] = _count(value)
+    for *key, buckets, total, exemplars in data["h"]:
+        name = _key(key)
+        totals.histograms[name] = [*map(_count, buckets), _count(total)]
+        known = BY_KEY.get(name[0])
+        if known is not None and len(buckets) != len(known.buckets) + 1:
+            raise Malformed(f"{known.name} has {len(buckets)} buckets, expected {len(known.buckets) + 1}")
+        for bucket, (trace_id, span_id, value, at) in exemplars.items():
+            totals.exemplars[name, int(bucket)] = (str(trace_id), str(span_id), float(value), float(at))
+    for *key, value in data["m"]:
+        totals.latest[_key(key)] = _count(value)
+    totals.open_stages = [(str(w), str(s), float(at), bool(gated)) for w, s, at, gated in data["s"]]
+    totals.active = [(str(p), int(left), int(reset)) for p, left, reset in data["a"]]
+    totals.ended = {str(p): Ended(float(at), int(left), int(reset)) for p, at, left, reset in data["e"]}
+    totals.windows = {(str(p), int(start), int(reset)): _count(used) for p, start, reset, used in data["w"]}
+    totals.limits = {str(p): Limit(float(at), int(tokens), str(window)) for p, tokens, window, at in data["l"]}
+    return totals
