@@ -1,0 +1,1 @@
+"""Generates the dashboards in grafana/dashboards; run it with `python3 grafana/generator`."""

@@ -1,0 +1,126 @@
+"""Puts panels and variables together to a dashboard: bare JSON, as provisioning and imports want it."""
+
+from __future__ import annotations
+
+from .panels import DATASOURCE, Json
+from .parameters import DEFAULT_RANGE
+from .promql import BUILD_INFO
+
+SCHEMA_VERSION = 37
+TAG = "hypertool"
+#: Data sources of Grafana Cloud that hold its own bookkeeping and none of our series.
+NOT_OURS = "/^(?!grafanacloud-usage|grafanacloud-ml-metrics).+/"
+#: Written by Prometheus where it evaluates our rules; elsewhere there are just no marks in the graphs.
+FIRING = 'ALERTS{alertstate="firing", component="hypertool", alertname!="Watchdog", instance=~"$instance"}'
+
+
+def dashboard(
+    uid: str, title: str, description: str, *, refresh: str, panels: list[Json], variables: list[Json]
+) -> Json:
+    """The panels get the ids 1..n in their order; alert links point at these ids."""
+    return {
+        "uid": uid,
+        "id": None,
+        "title": title,
+        "description": description,
+        "tags": [TAG],
+        "schemaVersion": SCHEMA_VERSION,
+        "editable": True,
+        "graphTooltip": 1,
+        "timezone": "browser",
+        "refresh": refresh,
+        "time": {"from": DEFAULT_RANGE, "to": "now"},
+        "timepicker": {},
+        "links": [_dashboard_links()],
+        "annotations": {"list": [_builtin_annotation(), _alert_annotation()]},
+        "templating": {"list": [_datasource_variable(), instance_variable(), *variables]},
+        "panels": [{"id": number, **panel} for number, panel in enumerate(panels, start=1)],
+    }
+
+
+def query_variable(name: str, label: str, query: str, description: str) -> Json:
+    """A list of label values with "All" first; the match-all also takes series that lack the label."""
+    return {
+        "type": "query",
+        "name": name,
+        "label": label,
+        "description": description,
+        "datasource": DATASOURCE,
+        "definition": query,
+        "query": {"query": query, "refId": "StandardVariableQuery"},
+        "refresh": 2,
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
+        "options": [],
+        "regex": "",
+        "hide": 0,
+        "skipUrlSync": False,
+    }
+
+
+def instance_variable() -> Json:
+    return query_variable(
+        "instance", "Host", f"label_values({BUILD_INFO}, instance)", "The hosts whose agents are shown."
+    )
+
+
+def _datasource_variable() -> Json:
+    return {
+        "type": "datasource",
+        "name": "datasource",
+        "label": "Data source",
+        "query": "prometheus",
+        "regex": NOT_OURS,
+        "refresh": 1,
+        "multi": False,
+        "includeAll": False,
+        "options": [],
+        "hide": 0,
+        "skipUrlSync": False,
+    }
+
+
+def _dashboard_links() -> Json:
+    return {
+        "type": "dashboards",
+        "title": "Hypertool dashboards",
+        "tags": [TAG],
+        "asDropdown": False,
+        "includeVars": True,
+        "keepTime": True,
+        "targetBlank": False,
+        "icon": "external link",
+        "tooltip": "",
+        "url": "",
+    }
+
+
+def _builtin_annotation() -> Json:
+    return {
+        "builtIn": 1,
+        "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+        "enable": True,
+        "hide": True,
+        "iconColor": "rgba(0, 211, 255, 1)",
+        "name": "Annotations & Alerts",
+        "type": "dashboard",
+    }
+
+
+def _alert_annotation() -> Json:
+    return {
+        "name": "Hypertool alerts",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": "red",
+        "expr": FIRING,
+        "step": "60s",
+        "titleFormat": "{{alertname}}",
+        "textFormat": "{{severity}} {{persona}} {{workflow}} {{stage}}",
+        "tagKeys": "severity",
+        "useValueForTime": False,
+    }
