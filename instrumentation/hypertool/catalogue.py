@@ -75,7 +75,7 @@ class Catalogue:
 
 def user_file() -> Path:
     """Where a user's own personas are: $XDG_CONFIG_HOME/hypertool/hypertool.toml."""
-    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - keeps "~" if unset
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(base) / "hypertool" / "hypertool.toml"
 
 

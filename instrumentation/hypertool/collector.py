@@ -165,7 +165,7 @@ class PersonaMetricsCollector:
         return account.remaining if account is not None else known.tokens
 
     def require_budget(self, persona: str) -> None:
-        """Raises TokenBudgetExceeded when the persona's budget blocks and nothing is left; call it before an LLM call."""
+        """Call it before an LLM call: raises TokenBudgetExceeded when the budget blocks and nothing is left."""
         known = self.catalogue.resolve(persona)
         if known.on_exceed == "block":
             remaining = self.get_remaining_budget(known.name)

@@ -50,7 +50,7 @@ class StateDirectory(NamedTuple):
 
 def own_directory() -> Path:
     """The user's own state directory: $XDG_STATE_HOME/hypertool."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return Path(base) / "hypertool"
 
 
@@ -98,7 +98,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[int | None]:
-    """Hold an exclusive lock on a file of the store; yields its descriptor, or None where `wait` is off and it is taken."""
+    """Hold an exclusive lock on a file; yields its descriptor, or None where `wait` is off and it is taken."""
     descriptor = create(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
