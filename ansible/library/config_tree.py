@@ -51,6 +51,10 @@ options:
     type: list
     elements: list
     default: []
+  validate_environment:
+    description: Environment of these commands; C({tree}) is the staged directory.
+    type: dict
+    default: {}
   reload_url:
     description: Asked with POST after a change, if O(reload_unit) is running. Its answer is the verdict.
     type: str
@@ -143,12 +147,13 @@ class Tree:
             for argument in command:
                 argument = argument.replace("{tree}", stage)
                 argv += sorted(glob.glob(argument)) if "*" in argument else [argument]
-            if not self.module.get_bin_path(argv[0]):
+            if shutil.which(argv[0]) is None:
                 if self.module.check_mode:
                     self.module.warn(f"{argv[0]} is not installed yet: the configuration was not validated in this check")
                     continue
                 self.module.fail_json(msg=f"{argv[0]} is not on this host, so {self.root} cannot be validated; nothing was changed")
-            rc, out, err = self.module.run_command(argv)
+            environment = {key: value.replace("{tree}", stage) for key, value in self.params["validate_environment"].items()}
+            rc, out, err = self.module.run_command(argv, environ_update=environment)
             if rc != 0:
                 shown = (out + err).replace(stage, self.root).strip()
                 self.module.fail_json(msg=f"{argv[0]} refuses the new {self.root}; the files in use were not touched.\n{shown}")
@@ -227,6 +232,7 @@ def main():
             "create_only": {"type": "bool", "default": False},
             "keep": {"type": "list", "elements": "str", "default": []},
             "validate": {"type": "list", "elements": "list", "default": []},
+            "validate_environment": {"type": "dict", "default": {}},
             "reload_url": {"type": "str"},
             "reload_unit": {"type": "str"},
         },

@@ -1,14 +1,14 @@
 #!/usr/bin/python
-# Makes a systemd unit enabled, running what is on disk, ready and not restarting; says what its journal says if not.
+# Makes a systemd unit enabled, running what is on disk, and ready; says what its journal says if not.
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: managed_unit
-short_description: Enable, (re)start and prove a systemd unit
+short_description: Enable, (re)start and wait for a systemd unit
 description:
   - Restarts a unit only when one of O(files) is newer than its start, so that an interrupted run is finished by the
     next one, whatever was reported as changed then.
-  - After a (re)start it waits until the unit is ready and its restart counter has stood still for O(settle) seconds.
+  - Waits until the unit is ready. Whether it stays so is what M(stack_health) watches, for all units at once.
 options:
   name:
     description: The unit.
@@ -26,10 +26,6 @@ options:
     description: Seconds to become ready.
     type: int
     default: 60
-  settle:
-    description: Seconds for which a unit that was just started must not restart by itself.
-    type: float
-    default: 4
 author: [Hypertool]
 """
 
@@ -82,27 +78,18 @@ def is_ready(url):
         return False, f"{url}: {error}"
 
 
-def prove(module, settle):
-    """Wait until ready, then watch the restart counter; an explanation if it is not as it should be."""
+def wait_until_ready(module):
+    """None when the unit is active and answers, else what it does instead."""
     name, url = module.params["name"], module.params["ready_url"]
     deadline = time.monotonic() + module.params["timeout"]
-    ready, told = is_ready(url)
-    while not ready:
-        if time.monotonic() > deadline:
-            return f"not ready after {module.params['timeout']} s ({told})"
-        time.sleep(0.2)
-        ready, told = is_ready(url)
-    before = unit_properties(module, name, *PROPERTIES)
-    calm = time.monotonic() + settle
     while True:
+        ready, told = is_ready(url)
         now = unit_properties(module, name, *PROPERTIES)
-        if now.get("ActiveState") != "active":
-            return f"its state is {now.get('ActiveState')} ({now.get('SubState')})"
-        if now.get("NRestarts") != before.get("NRestarts"):
-            return f"it restarts by itself ({before.get('NRestarts')} -> {now.get('NRestarts')} restarts)"
-        if time.monotonic() >= calm:
+        if now.get("ActiveState") == "active" and ready:
             return None
-        time.sleep(0.5)
+        if time.monotonic() > deadline or now.get("ActiveState") == "failed":
+            return f"it is {now.get('ActiveState')} ({now.get('SubState')}), {now.get('NRestarts')} restarts by itself; {told}"
+        time.sleep(0.1)
 
 
 def plan(module, state):
@@ -125,7 +112,6 @@ def main():
             "files": {"type": "list", "elements": "path", "default": []},
             "ready_url": {"type": "str"},
             "timeout": {"type": "int", "default": 60},
-            "settle": {"type": "float", "default": 4},
         },
         supports_check_mode=True,
     )
@@ -147,9 +133,9 @@ def main():
         if rc != 0:
             module.fail_json(msg=(
                 f"systemctl {action} {name} failed: {(out + err).strip()}\nIts last lines:\n{journal_tail(module, name)}"))
-    trouble = prove(module, module.params["settle"] if {"start", "restart"} & set(actions) else 0)
+    trouble = wait_until_ready(module)
     if trouble:
-        module.fail_json(msg=f"{name} is not running as it should: {trouble}.\nIts last lines:\n{journal_tail(module, name)}")
+        module.fail_json(msg=f"{name} is not ready: {trouble}.\nIts last lines:\n{journal_tail(module, name)}")
     module.exit_json(**result)
 
 

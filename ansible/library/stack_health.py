@@ -1,0 +1,131 @@
+#!/usr/bin/python
+# Proves that what is installed on a host works: units steady over time, and every target of Prometheus up.
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_health
+short_description: Prove that the installed units are steady and their targets up
+description:
+  - Looks at those of O(units) that are installed. When one of them started lately, it watches the restart counters
+    for O(steady) seconds, because a unit can be active while it restarts again and again. Meanwhile it waits until
+    Prometheus, where it is one of them, reports every target of theirs as up.
+options:
+  units:
+    description: Prometheus job by unit name; an empty job for a unit that is not scraped.
+    type: dict
+    required: true
+  prometheus:
+    description: Address of the Prometheus that scrapes them.
+    type: str
+    default: http://127.0.0.1:9090
+  prometheus_unit:
+    description: Its unit.
+    type: str
+    default: prometheus.service
+  steady:
+    description: Seconds for which no unit may restart by itself.
+    type: float
+    default: 6
+  timeout:
+    description: Seconds for all targets to come up. C(0) leaves them to somebody else.
+    type: int
+    default: 60
+author: [Hypertool]
+"""
+
+EXAMPLES = r"""
+- name: Prove it
+  stack_health:
+    units:
+      prometheus.service: prometheus
+      hypertool-exporter.service: hypertool
+"""
+
+RETURN = r"""
+units:
+  description: The installed units that were looked at.
+  returned: always
+  type: list
+targets:
+  description: The jobs whose targets are up.
+  returned: always
+  type: list
+"""
+
+import json
+import time
+import urllib.request
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.hypertool_host import journal_tail, unit_properties
+
+LATELY_SECONDS = 60
+
+
+def look(module, unit):
+    return unit_properties(module, unit, "LoadState", "ActiveState", "SubState", "NRestarts", "ActiveEnterTimestampMonotonic")
+
+
+def young(state):
+    return time.monotonic() - int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6 < LATELY_SECONDS
+
+
+def targets(address):
+    """What Prometheus says of each job: `up`, or why not; a text instead when it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{address}/api/v1/targets?state=active", timeout=5) as response:  # noqa: S310
+            active = json.load(response)["data"]["activeTargets"]
+    except (OSError, ValueError, KeyError) as error:
+        return f"{address} does not answer: {error}"
+    return {t["labels"]["job"]: "up" if t["health"] == "up" else (t["lastError"] or "not scraped yet") for t in active}
+
+
+def waiting_for(module, jobs):
+    """Nothing when all jobs are up, else a text that says which are not and why."""
+    found = targets(module.params["prometheus"])
+    if isinstance(found, str):
+        return found
+    return "; ".join(f"target {job}: {found.get(job, 'unknown to Prometheus')}" for job in jobs if found.get(job) != "up")
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "units": {"type": "dict", "required": True},
+            "prometheus": {"type": "str", "default": "http://127.0.0.1:9090"},
+            "prometheus_unit": {"type": "str", "default": "prometheus.service"},
+            "steady": {"type": "float", "default": 6},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    before = {unit: look(module, unit) for unit in module.params["units"]}
+    before = {unit: state for unit, state in before.items() if state.get("LoadState") == "loaded"}
+    result = {"changed": False, "units": sorted(before), "targets": []}
+    if module.check_mode:
+        module.exit_json(**result)
+    began = time.monotonic()
+    jobs = sorted(filter(None, (module.params["units"][unit] for unit in before)))
+    if module.params["prometheus_unit"] in before and module.params["timeout"] > 0:
+        missing = waiting_for(module, jobs)
+        while missing:
+            if time.monotonic() - began > module.params["timeout"]:
+                module.fail_json(msg=f"after {module.params['timeout']} s Prometheus does not see everything: {missing}")
+            time.sleep(0.5)
+            missing = waiting_for(module, jobs)
+        result["targets"] = jobs
+    calm = began + (module.params["steady"] if any(map(young, before.values())) else 0)
+    while True:
+        for unit, state in before.items():
+            now = look(module, unit)
+            if now.get("ActiveState") != "active" or now.get("NRestarts") != state.get("NRestarts"):
+                module.fail_json(msg=(
+                    f"{unit} is not steady: {now.get('ActiveState')} ({now.get('SubState')}), restarts by itself "
+                    f"{state.get('NRestarts')} -> {now.get('NRestarts')}.\nIts last lines:\n{journal_tail(module, unit)}"))
+        if time.monotonic() >= calm:
+            module.exit_json(**result)
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()
