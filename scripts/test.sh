@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Runs every test of the project on this machine, installing what they need first.
+#   scripts/test.sh                    everything but the benchmarks
+#   scripts/test.sh tests/unit -k gate what is named (arguments go to pytest)
+#   scripts/test.sh --benchmarks       the benchmarks, with their tables
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '==> %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# Debian packages: the command that shows a package is there, and the package.
+declare -A needed=(
+  [debootstrap]=debootstrap [curl]=curl [ss]=iproute2 [ssh]=openssh-client [git]=git [node]=nodejs [npm]=npm
+)
+
+install_packages() {
+  local missing=() command
+  for command in "${!needed[@]}"; do
+    command -v "$command" >/dev/null 2>&1 || missing+=("${needed[$command]}")
+  done
+  "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  [ ${#missing[@]} -eq 0 ] && return
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    say "not installed: ${missing[*]} (needs root and apt-get); the tests that need them are skipped and say so"
+    return
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  apt-get update -q
+  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+}
+
+install_python_packages() {
+  local wanted
+  wanted="$(sha256sum requirements/test.txt | cut -d' ' -f1) $("$python" -c 'import sys; print(sys.version)' | tr '\n' ' ')"
+  if [ "$(cat .venv/.made-for 2>/dev/null)" != "$wanted" ]; then
+    say "installing the pinned Python packages of the tests into .venv (about a minute)"
+    "$python" -m venv --clear .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/test.txt
+    # The package itself, from this tree: imports and the two commands, as `pip install -e` would make them.
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+    printf '%s' "$wanted" >.venv/.made-for
+  fi
+}
+
+python=$(command -v python3) || die "python3 is not on the PATH; install Python 3.10 or newer"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+  || die "$python is $("$python" --version), but 3.10 or newer is needed"
+
+install_packages
+install_python_packages
+
+export PATH="$PWD/.venv/bin:$PATH"
+if [ "${1:-}" = "--benchmarks" ]; then
+  shift
+  exec python -m pytest tests/benchmarks -m benchmark -s "$@"
+fi
+if [ $# -eq 0 ]; then
+  set -- tests
+fi
+exec python -m pytest -m "not benchmark" --durations=15 "$@"

@@ -1,0 +1,96 @@
+"""Every file of the project passes the linter of its kind, at its strictest profile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tracked(*patterns: str) -> list[str]:
+    """Files of the checkout that match, tracked or about to be (what git ignores is left out)."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout.splitlines()
+    return [name for name in listed if (ROOT / name).is_file()]
+
+
+def tool(name: str) -> str:
+    """The linter beside the running interpreter, else on the PATH."""
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        pytest.fail(f"{name} is not installed; run the tests through scripts/test.sh, which installs requirements/test.txt")
+    return found
+
+
+def check(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> None:
+    """Run a linter; what it prints is the failure."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=env, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"{' '.join(command[:3])} ...\n{done.stdout[-6000:]}{done.stderr[-3000:]}", pytrace=False)
+
+
+def test_python_is_clean_under_ruff() -> None:
+    check(tool("ruff"), "check", ".")
+
+
+def test_the_package_is_typed_strictly() -> None:
+    check(tool("mypy"))
+
+
+def shell_scripts() -> list[str]:
+    scripts = tracked("*.sh")
+    for name in tracked("scripts/*", ".ci/*"):
+        first = (ROOT / name).open("rb").readline()
+        if first.startswith(b"#!") and b"sh" in first and name not in scripts:
+            scripts.append(name)
+    return scripts
+
+
+def test_shell_scripts_are_clean_under_shellcheck() -> None:
+    scripts = shell_scripts()
+    assert "scripts/setup-native-observability.sh" in scripts
+    check(tool("shellcheck"), "-x", *scripts)
+
+
+def test_yaml_is_clean_under_yamllint() -> None:
+    check(tool("yamllint"), "--strict", *tracked("*.yml", "*.yaml"))
+
+
+def test_ansible_is_clean_under_the_production_profile() -> None:
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    check(tool("ansible-lint"), "--profile", "production", "--offline", "--strict", "-q", cwd=ROOT / "ansible", env=env)
+
+
+FORBIDDEN = ("pypi" + ".org", "deb.debian" + ".org", "security.debian" + ".org", "registry.npmjs" + ".org",
+             "files.pythonhosted" + ".org", "docker" + ".io/", "/work/" + "main")
+
+
+def test_no_file_names_a_package_registry_or_a_path_of_one_machine() -> None:
+    found = []
+    for name in tracked():
+        text = (ROOT / name).read_text(encoding="utf-8", errors="replace")
+        found += [f"{name}: {word}" for word in FORBIDDEN if word in text]
+    assert found == []
+
+
+def test_every_folder_explains_itself() -> None:
+    folders = {name.split("/")[0] for name in tracked() if "/" in name and not name.startswith(".")}
+    assert [f for f in sorted(folders) if not (ROOT / f / "README.md").is_file()] == []
+
+
+def test_requirements_are_pinned_with_hashes_and_name_no_index() -> None:
+    for name in tracked("requirements/*.txt"):
+        text = (ROOT / name).read_text()
+        pins = [line for line in text.splitlines() if line and line[0].isalpha()]
+        assert pins
+        assert all("==" in pin and pin.rstrip().endswith("\\") for pin in pins), name
+        assert "--hash=sha256:" in text
+        assert "http" not in text.replace("proto-http", "").replace("http-transport", ""), name
