@@ -37,6 +37,9 @@ class Publisher:
         self._armed = False
         self._begin()
         recorder.on_dirty = self.notify
+        # Now, not at the first record: exits run last in first out, and what sinks count while they end must still
+        # be published.
+        atexit.register(self.finish)
         os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._begin_as_fork)
         if store.note is not None:
             log.warning("%s", store.note)
@@ -133,11 +136,10 @@ class Publisher:
                 self._recorder.reset_budget(persona, number)
 
     def _arm(self) -> None:
-        """See to it that the end of this process is published, a multiprocessing child's too (it skips atexit)."""
+        """See to it that the end of a multiprocessing child is published too: it skips atexit."""
         if self._armed:
             return
         self._armed = True
-        atexit.register(self.finish)
         multiprocessing = sys.modules.get("multiprocessing.util")
         if multiprocessing is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
             multiprocessing.Finalize(None, self.finish, exitpriority=0)
