@@ -148,6 +148,8 @@ class Publisher:
         """The process ends: close what is open and publish it, without holding the exit for long."""
         recorder = self._recorder
         recorder.close_implicit()
+        if self._publishing.acquire(timeout=EXIT_SECONDS):  # let a write that is under way end
+            self._publishing.release()
         if not recorder.dirty:
             return
         thread = self._thread
