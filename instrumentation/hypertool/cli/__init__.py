@@ -1,0 +1,48 @@
+"""The command line: `hypertool` and `tta-persona`. Only what a command needs is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`hypertool ...`; returns the exit code (0 done, 1 failed, 2 wrong use)."""
+    return _run("hypertool", argv)
+
+
+def main_persona(argv: Sequence[str] | None = None) -> int:
+    """`tta-persona ...`: the persona commands only."""
+    return _run("tta-persona", argv)
+
+
+def _run(program: str, argv: Sequence[str] | None) -> int:
+    from ..errors import HypertoolError
+    from .output import UsageProblem, complain
+
+    try:
+        try:
+            from .parser import dispatch
+
+            code = dispatch(program, list(sys.argv[1:] if argv is None else argv))
+            sys.stdout.flush()
+            return code
+        except UsageProblem as error:
+            complain(program, str(error))
+            return 2
+        except HypertoolError as error:
+            complain(program, str(error))
+            return 1
+    except BrokenPipeError:
+        # The reader went away (`| head`): as a shell tool would, and without Python's complaint at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # a defect of ours; a person gets a line and a way to report it, never a traceback
+        if os.environ.get("HYPERTOOL_DEBUG") == "1":
+            raise
+        complain(program, f"internal error: {type(error).__name__}: {error}; run it again with HYPERTOOL_DEBUG=1 "
+                 "for the traceback, and report that")
+        return 1

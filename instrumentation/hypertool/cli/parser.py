@@ -1,0 +1,102 @@
+"""What can be typed: commands, options, and which function does each."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import Any, NoReturn
+
+from .. import __version__
+from .output import UsageProblem
+
+_PERSONA = ".cli.persona"
+_WIDE = argparse.RawDescriptionHelpFormatter
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong use is one line that names the next step."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=_WIDE, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageProblem(f"{message}; see `{self.prog} --help`")
+
+
+def dispatch(program: str, argv: list[str]) -> int:
+    """Parse `argv` and run the command; returns its exit code."""
+    command: list[str] | None = None
+    if argv[:1] == ["gate"] and "--" in argv:
+        cut = argv.index("--")
+        argv, command = argv[:cut], argv[cut + 1:]
+    parser = build(program)
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as ended:  # --help and --version
+        return int(ended.code or 0)
+    if not hasattr(arguments, "does"):
+        raise UsageProblem(f"no command given; see `{program} --help`")
+    if command is not None:
+        if arguments.command:
+            raise UsageProblem(f"unexpected {arguments.command[0]!r:.80} before --; see `{program} gate --help`")
+        arguments.command = command
+    module, function = arguments.does
+    code: int = getattr(import_module(module, "hypertool"), function)(arguments)
+    return code
+
+
+def build(program: str) -> argparse.ArgumentParser:
+    """The parser of `hypertool` or `tta-persona`."""
+    parser = _Parser(prog=program, description="See and control personas, their token budgets and their workflows.")
+    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    _persona_commands(commands)
+    if program == "hypertool":
+        _service_commands(commands)
+        _workflow_commands(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, text: str, does: tuple[str, str], json: bool = True, **more: Any) -> Any:
+    parser = commands.add_parser(name, help=text, description=text, **more)
+    parser.set_defaults(does=does)
+    if json:
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser
+
+
+def _persona_commands(commands: Any) -> None:
+    switch = _add(commands, "switch", "become a persona; closes the session before it", (_PERSONA, "switch"))
+    switch.add_argument("name", metavar="NAME", help="a persona or one of its aliases")
+    switch.add_argument("--chatmode", metavar="MODE", help="the kind of work (default: the active one, else default)")
+    _add(commands, "list", "every persona, its budget and its aliases", (_PERSONA, "list_personas"))
+    _add(commands, "current", "the active persona of this workspace, or none", (_PERSONA, "current"))
+    _add(commands, "status", "persona, chatmode, budget, workspace and store", (_PERSONA, "status"))
+    budget = _add(commands, "budget", "what is left of each token budget on this host", (_PERSONA, "budget"))
+    budget.add_argument("--persona", metavar="NAME", help="this one only")
+    budget.add_argument("--reset", action="store_true", help="fill it (without --persona: all) again, in every process")
+    _add(commands, "end", "close the active session; counts no switch", (_PERSONA, "end"))
+
+
+def _service_commands(commands: Any) -> None:
+    _add(commands, "exporter", "the service: metrics of the whole host on 127.0.0.1:9464 (HYPERTOOL_LISTEN)",
+         (".cli.services", "exporter"), json=False)
+    _add(commands, "alert-log", "the service: writes every alert notification it gets to a file and the journal",
+         (".cli.services", "alert_log"), json=False)
+
+
+def _workflow_commands(commands: Any) -> None:
+    _add(commands, "baseline", "run the baseline workflow (simulated LLM) and show what was recorded",
+         (".cli.baseline", "baseline"))
+    gate = _add(commands, "gate", "run a command as a workflow stage; its exit code becomes the quality gate",
+                (".cli.workflow", "gate"), json=False,
+                usage="hypertool gate --workflow W --stage S --persona P -- COMMAND [ARGUMENT ...]",
+                epilog="Output and exit code of the command pass through; 127 where it does not exist.\n"
+                       "A TRACEPARENT in the environment is honoured and passed on.")
+    for option in ("workflow", "stage", "persona"):
+        gate.add_argument(f"--{option}", metavar=option[0].upper(), required=True)
+    gate.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    drill = _add(commands, "drill", "make a real alert happen, and end it again", (".cli.workflow", "drill"))
+    drill.add_argument("name", metavar="DRILL", choices=("token-budget-exceeded",), help="token-budget-exceeded")
+    drill.add_argument("--persona", metavar="P", default="data-scientist", help="whose budget (data-scientist)")
+    drill.add_argument("--reset", action="store_true", help="end the drill: fill the budget again")

@@ -1,0 +1,186 @@
+"""The persona commands: switch, list, current, status, budget, end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from ..catalogue import Catalogue, Persona, load_catalogue
+from ..errors import StoreUnavailable
+from ..sessions import SavedSession, Sessions
+from ..store import Store
+from ..workspace import find_workspace
+from .output import UsageProblem, label, listen, print_json, print_table
+
+
+def resolve(catalogue: Catalogue, name: str) -> Persona:
+    """A persona that a person named. Raises UsageProblem that names the known ones."""
+    try:
+        return catalogue.resolve(name)
+    except ValueError as error:
+        raise UsageProblem(str(error)) from None
+
+
+def tell(*notes: str | None) -> None:
+    """What a person should know besides the result, on stderr."""
+    for note in notes:
+        if note:
+            print(f"note: {note}", file=sys.stderr)
+
+
+def switch(arguments: argparse.Namespace) -> int:
+    """Count the switch, close the session before it, and remember the new one; all of it or nothing."""
+    to = resolve(load_catalogue(), arguments.name).name
+    wanted = label("--chatmode", arguments.chatmode) if arguments.chatmode is not None else None
+    store = Store.locate()
+    store.directory.ensure()
+    sessions = Sessions(find_workspace())
+    with sessions.held():
+        before = sessions.read_held()
+        mode = wanted or (before.chatmode if before else "default")
+        origin = before.persona if before else "none"
+        changed = before is None or (before.persona, before.chatmode) != (to, mode)
+        if changed:
+            with sessions.replaced_by(SavedSession(to, mode, time.time())):
+                _record(before, to, mode)
+    if arguments.json:
+        print_json({"from": origin, "to": to, "chatmode": mode, "changed": changed,
+                    "switched": changed and origin != to, "store": str(store.path),
+                    "notes": [note for note in (sessions.note, store.note) if note]})
+        return 0
+    tell(sessions.note, store.note)
+    print(f"{origin} -> {to} ({mode})" if changed and origin != to else
+          f"{to}: chatmode {before.chatmode if before else mode} -> {mode}" if changed else f"already {to} ({mode})")
+    return 0
+
+
+def end(arguments: argparse.Namespace) -> int:
+    """Close the session under its own chatmode."""
+    load_catalogue()
+    store = Store.locate()
+    store.directory.ensure()
+    sessions = Sessions(find_workspace())
+    with sessions.held():
+        before = sessions.read_held()
+        if before is not None:
+            with sessions.replaced_by(None):
+                _record(before, None, before.chatmode)
+    if arguments.json:
+        print_json({"ended": _as_json(before), "notes": [n for n in (sessions.note, store.note) if n]})
+        return 0
+    tell(sessions.note, store.note)
+    print(f"ended {before.persona} ({before.chatmode}) after {_length(before.seconds())}" if before else "none")
+    return 0
+
+
+def _record(before: SavedSession | None, to: str | None, mode: str) -> None:
+    from ..collector import get_persona_metrics
+
+    heard = listen()
+    metrics = get_persona_metrics()
+    known = before is not None and metrics.catalogue.find(before.persona) is not None
+    if before is not None and known:
+        metrics.record_session(before.persona, before.chatmode, before.seconds())
+    if to is not None:
+        # A persona that the configuration no longer knows cannot be a label; what follows it starts anew.
+        metrics.record_switch(before.persona if before is not None and known else "none", to, mode)
+    if not metrics.flush():
+        said = heard.lines[-1] if heard.lines else "the store refused it"
+        raise StoreUnavailable(f"nothing was changed: {said.rpartition('lives): ')[2]}")
+
+
+def list_personas(arguments: argparse.Namespace) -> int:
+    """Every persona."""
+    catalogue = load_catalogue()
+    sessions = Sessions(find_workspace())
+    active = sessions.read()
+    tell(sessions.note)
+    personas = sorted(catalogue.personas.values(), key=lambda persona: persona.name)
+    if arguments.json:
+        print_json({"personas": [
+            {"name": p.name, "tokens": p.tokens, "window": p.window, "on_exceed": p.on_exceed,
+             "aliases": list(p.aliases), "active": bool(active and active.persona == p.name)} for p in personas]})
+        return 0
+    print_table(("", "persona", "tokens", "window", "past the limit", "aliases"), [
+        ("*" if active and active.persona == p.name else "", p.name, p.tokens, p.window, p.on_exceed,
+         ", ".join(p.aliases)) for p in personas])
+    return 0
+
+
+def current(arguments: argparse.Namespace) -> int:
+    """The active persona, or none."""
+    sessions = Sessions(find_workspace())
+    active = sessions.read()
+    tell(sessions.note)
+    if arguments.json:
+        print_json(_as_json(active) or {"persona": None, "chatmode": None, "since": None, "seconds": None})
+    else:
+        print(active.persona if active else "none")
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Everything about here and now."""
+    catalogue = load_catalogue()
+    workspace = find_workspace()
+    sessions = Sessions(workspace)
+    active = sessions.read()
+    store = Store.locate()
+    budgets = store.read(catalogue).budgets
+    left = budgets.get(active.persona) if active else None
+    if arguments.json:
+        print_json({
+            **(_as_json(active) or {"persona": None, "chatmode": None, "since": None, "seconds": None}),
+            "budget": left._asdict() if left else None, "workspace": str(workspace), "store": str(store.path),
+            "notes": [note for note in (sessions.note, store.note) if note]})
+        return 0
+    tell(sessions.note, store.note)
+    print(f"persona    {active.persona if active else 'none'}")
+    if active:
+        print(f"chatmode   {active.chatmode}")
+        print(f"since      {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(active.since))}"
+              f" ({_length(active.seconds())})")
+    if left:
+        print(f"budget     {left.remaining} of {left.limit} tokens left ({left.window})")
+    print(f"workspace  {workspace}")
+    print(f"store      {store.path}")
+    return 0
+
+
+def budget(arguments: argparse.Namespace) -> int:
+    """What is left of the budgets, after filling them again where that was asked for."""
+    catalogue = load_catalogue()
+    chosen = [resolve(catalogue, arguments.persona).name] if arguments.persona is not None \
+        else sorted(catalogue.personas)
+    store = Store.locate()
+    if arguments.reset:
+        store.directory.ensure()
+        for name in chosen:
+            store.reset_budget(name)
+    budgets = store.read(catalogue).budgets
+    if arguments.json:
+        print_json({"budgets": {name: budgets[name]._asdict() for name in chosen},
+                    "reset": chosen if arguments.reset else [], "notes": [store.note] if store.note else []})
+        return 0
+    tell(store.note)
+    if arguments.reset:
+        print(f"reset: {', '.join(chosen)}; running processes follow within 2 s")
+    print_table(("persona", "left", "of", "window", "times exceeded"), [
+        (name, budgets[name].remaining, budgets[name].limit, budgets[name].window, budgets[name].exceeded)
+        for name in chosen])
+    return 0
+
+
+def _as_json(session: SavedSession | None) -> dict[str, object] | None:
+    if session is None:
+        return None
+    return {**session._asdict(), "seconds": round(session.seconds(), 3)}
+
+
+def _length(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, _ = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

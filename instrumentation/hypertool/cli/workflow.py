@@ -1,0 +1,79 @@
+"""`hypertool gate` and `hypertool drill`."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..catalogue import load_catalogue
+from ..errors import StoreUnavailable
+from ..store import Store
+from .output import UsageProblem, complain, label, listen, print_json
+from .persona import resolve, tell
+
+OVERSPEND = 250
+DRILL = "token_budget_drill"
+
+
+def gate(arguments: argparse.Namespace) -> int:
+    """Run a command as a stage; what cannot be recorded is said on stderr, and does not change the exit code."""
+    workflow, stage = label("--workflow", arguments.workflow), label("--stage", arguments.stage)
+    persona = resolve(load_catalogue(), arguments.persona).name
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if not command or not command[0]:
+        raise UsageProblem("no command to run; see `hypertool gate --help`")
+    from ..gate import run_gate
+
+    heard = listen()
+    code = run_gate(workflow, stage, persona, command)
+    for line in heard.lines:
+        complain("hypertool gate", line)
+    return code
+
+
+def drill(arguments: argparse.Namespace) -> int:
+    """Overspend a budget for real, through a run of this process; or fill it again."""
+    catalogue = load_catalogue()
+    persona = resolve(catalogue, arguments.persona)
+    store = Store.locate()
+    store.directory.ensure()
+    undo = f"hypertool drill token-budget-exceeded --persona {persona.name} --reset"
+    if arguments.reset:
+        store.reset_budget(persona.name)
+        budget = store.read(catalogue).budgets[persona.name]
+        if arguments.json:
+            print_json({"persona": persona.name, "reset": True, **budget._asdict()})
+            return 0
+        tell(store.note)
+        print(f"{persona.name} has {budget.remaining} of {budget.limit} tokens again; the alert TokenBudgetExceeded "
+              "resolves within about 2 minutes")
+        return 0
+    from ..ambient import use_run
+    from ..collector import get_persona_metrics
+    from ..declared import SIMULATED_MODEL
+
+    heard = listen()
+    metrics = get_persona_metrics()
+    run = metrics.open_run(DRILL, "default")
+    with use_run(run):
+        spent = max(metrics.get_remaining_budget(persona.name), 0) + OVERSPEND
+        metrics.record_token_usage(persona.name, "default", SIMULATED_MODEL, spent)
+    metrics.close_run(run)
+    if not metrics.flush():
+        raise StoreUnavailable(f"nothing was recorded: {heard.lines[-1] if heard.lines else 'the store refused it'}")
+    budget = store.read(catalogue).budgets[persona.name]
+    if budget.remaining >= 0:
+        raise StoreUnavailable(f"{store.path} shows {budget.remaining} tokens left for {persona.name} instead of an "
+                               "overspent budget: another run of this persona is active, or it was reset meanwhile")
+    if arguments.json:
+        print_json({"persona": persona.name, "spent": spent, "undo": undo, **budget._asdict(),
+                    "notes": [store.note] if store.note else []})
+        return 0
+    tell(store.note)
+    lasts = "by itself 15 minutes from now" if persona.window == "run" else f"by itself with the {persona.window}"
+    print(f"{persona.name} used {spent} simulated tokens and has {budget.remaining} of {budget.limit} left\n"
+          f"what happens   TokenBudgetExceeded is pending at once and fires after 1 minute; the notification\n"
+          f"               arrives in {store.path}/alerts.jsonl and the journal of hypertool-alert-log\n"
+          f"watch it       http://localhost:9090/alerts and http://localhost:9093\n"
+          f"end it         {undo}\n"
+          f"               (it ends {lasts})")
+    return 0

@@ -1,0 +1,257 @@
+"""What every sink has: a bounded queue, one background thread, exact counting, a breaker and a bounded exit.
+
+A sink of its own (OTLP here, Langfuse beside it) only says how a batch is sent: see `SpanSink.send`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, NamedTuple
+
+from ..logs import StateLog
+from .breaker import CircuitBreaker
+
+QUEUE_LIMIT = 2048
+BATCH_LIMIT = 512
+DELAY = 1.0
+RETRY_PAUSE = 0.5
+# All sinks together, out of the 0.5 s that the package may hold a process at its exit.
+EXIT_SECONDS = 0.45
+
+Count = Callable[[str, int], None]
+
+
+class Outcome(Enum):
+    """What became of a batch."""
+
+    SENT = "sent"
+    REFUSED = "refused"  # for good: the same bytes would be refused again
+    LATER = "later"  # not now: nobody there, overloaded, too slow
+
+
+class Verdict(NamedTuple):
+    """The outcome of one try, why, how long the other side asked to wait, and how many spans it threw away."""
+
+    outcome: Outcome
+    reason: str = ""
+    retry_after: float = 0.0
+    rejected: int = 0
+
+
+class SpanSink(ABC):
+    """Takes ended spans without ever blocking or raising, and counts each exactly once.
+
+    `count(outcome, spans)` gets `success`, `failure` (sent and refused for good) or `dropped` (never sent, or
+    unresolved at exit); a retry counts nothing.
+    """
+
+    def __init__(self, name: str, count: Count, breaker: Callable[[], CircuitBreaker] = CircuitBreaker) -> None:
+        self.name = name
+        self._count = count
+        self._new_breaker = breaker
+        self._begin()
+        _sinks.add(self)
+
+    def _begin(self) -> None:
+        # Everything with a lock is made anew in a forked child: another thread may have held it at the fork.
+        self._breaker = self._new_breaker()
+        self._state = StateLog()
+        self._condition = threading.Condition(threading.Lock())
+        self._queue: deque[Any] = deque()
+        self._in_flight: list[Any] = []
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._closed = False
+        self._flush_asked = False
+
+    @abstractmethod
+    def send(self, batch: list[Any]) -> Verdict:
+        """Send one batch, once, in the sink's own thread. May raise: that is a try that failed."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Let go of connections; called in a forked child, where they belong to the parent."""
+
+    def start(self) -> None:
+        """Start the thread, so that what sending needs is imported while the caller works."""
+        with self._condition:
+            self._start_locked()
+
+    def submit(self, span: Any) -> None:
+        """Queue one ended span; drops it (counted) when the queue is full, the circuit open or the sink closed."""
+        if not self._breaker.is_open:
+            with self._condition:
+                if not self._closing and len(self._queue) < QUEUE_LIMIT and self._start_locked():
+                    self._queue.append(span)
+                    if len(self._queue) in (1, BATCH_LIMIT):
+                        self._condition.notify_all()
+                    return
+        self._count("dropped", 1)
+
+    def flush(self, timeout: float) -> bool:
+        """Send now what is queued; returns whether all of it was resolved within `timeout` seconds."""
+        with self._condition:
+            self._flush_asked = bool(self._queue)
+            self._condition.notify_all()
+            return self._condition.wait_for(lambda: not self._queue and not self._in_flight, timeout)
+
+    def ask_to_close(self) -> None:
+        """Take nothing more; the thread tries once what it has."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+
+    def close(self, deadline: float) -> None:
+        """Wait until `deadline` (monotonic) for what is left, then count the rest as dropped."""
+        self.ask_to_close()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._condition:
+            unresolved = len(self._queue) + len(self._in_flight)
+            self._queue.clear()
+            self._in_flight = []
+            self._closed = True
+            self._condition.notify_all()
+        if unresolved:
+            self._count("dropped", unresolved)
+            self._state.change("failing", logging.WARNING,
+                               f"{self.name}: {unresolved} spans were not delivered before the process ended")
+
+    def after_fork(self) -> None:
+        """A forked child starts with empty queues: what its parent queued is its parent's to send."""
+        self._begin()
+        self.reset()
+
+    def _start_locked(self) -> bool:
+        if self._thread is None:
+            thread = threading.Thread(target=self._work, name=f"hypertool-{self.name}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is going down, or the user has no thread left
+                return False
+            self._thread = thread
+        return True
+
+    # The background thread
+
+    def _work(self) -> None:
+        self.prepare()
+        while (batch := self._next_batch()) is not None:
+            self._deliver(batch)
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Load what sending needs; in the sink's own thread, before the first batch."""
+
+    def _next_batch(self) -> list[Any] | None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._queue or self._closing)
+            self._condition.wait_for(
+                lambda: self._closing or self._flush_asked or len(self._queue) >= BATCH_LIMIT, DELAY)
+            batch = [self._queue.popleft() for _ in range(min(BATCH_LIMIT, len(self._queue)))]
+            self._in_flight = batch
+            self._flush_asked = self._flush_asked and bool(self._queue)
+            return batch or None
+
+    def _deliver(self, batch: list[Any]) -> None:
+        while self._may_try():
+            verdict = self._try(batch)
+            self._note(verdict)
+            if verdict.outcome is not Outcome.LATER:
+                self._resolve(batch, verdict)
+                return
+            if not self._breaker.is_open:
+                self._sleep(RETRY_PAUSE)
+            if self._closing:
+                break  # whoever is down now is down for the rest as well
+        self._give_up()
+
+    def _may_try(self) -> bool:
+        """Wait until the circuit is not open; False when the process ends before that."""
+        while self._breaker.is_open:
+            self._sleep(self._breaker.seconds_left())
+            if self._closing and self._breaker.is_open:
+                return False
+        return True
+
+    def _sleep(self, seconds: float) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._closing, seconds)
+
+    def _try(self, batch: list[Any]) -> Verdict:
+        try:
+            return self.send(batch)
+        except Exception as error:  # a sink must outlive whatever its libraries raise; it is logged by _note
+            return Verdict(Outcome.REFUSED, f"{type(error).__name__}: {error}")
+
+    def _note(self, verdict: Verdict) -> None:
+        if verdict.outcome is Outcome.SENT:
+            self._breaker.success()
+            if verdict.rejected:
+                self._state.change("partial", logging.WARNING, f"{self.name}: {verdict.reason}")
+            else:
+                self._state.change("ok", logging.INFO, f"{self.name}: spans are accepted again")
+            return
+        self._breaker.failure(verdict.retry_after)
+        self._state.change("failing", logging.WARNING, f"{self.name}: {verdict.reason}; spans are counted as "
+                           "dropped or failed until it is back (said once)")
+
+    def _resolve(self, batch: list[Any], verdict: Verdict) -> None:
+        with self._condition:
+            if self._closed:
+                return
+            self._in_flight = []
+            self._condition.notify_all()
+            rejected = len(batch) if verdict.outcome is Outcome.REFUSED else min(verdict.rejected, len(batch))
+            # Counted before the lock is let go of: whoever waits in flush() then reads the new numbers.
+            if len(batch) - rejected:
+                self._count("success", len(batch) - rejected)
+            if rejected:
+                self._count("failure", rejected)
+
+    def _give_up(self) -> None:
+        with self._condition:
+            if self._closed:
+                return
+            unresolved = len(self._queue) + len(self._in_flight)
+            self._queue.clear()
+            self._in_flight = []
+            self._condition.notify_all()
+            if unresolved:
+                self._count("dropped", unresolved)
+
+
+_sinks: weakref.WeakSet[SpanSink] = weakref.WeakSet()
+
+
+def close_all(sinks: Iterable[SpanSink] | None = None, seconds: float = EXIT_SECONDS) -> None:
+    """End every sink within `seconds` together; runs at exit, before the store's last snapshot."""
+    deadline = time.monotonic() + seconds
+    chosen = list(_sinks if sinks is None else sinks)
+    for sink in chosen:
+        sink.ask_to_close()
+    for sink in chosen:
+        sink.close(deadline)
+
+
+def _after_fork() -> None:
+    for sink in list(_sinks):
+        sink.after_fork()
+
+
+def close_at_exit() -> None:
+    """Register the exit; called once, after the collector registered its own, because exits run last in first out."""
+    atexit.register(close_all)
+
+
+os.register_at_fork(after_in_child=_after_fork)
