@@ -187,9 +187,7 @@ def table(title: str, description: str, *, sort_by: str, colored: Json, **rest: 
         *({"id": key, "value": value} for key, value in colored.items()),
     ]
     overrides: list[Json] = [{"matcher": {"id": "byName", "options": sort_by}, "properties": properties}]
-    return panel(
-        "table", title, description, options=options, defaults={"custom": custom}, overrides=overrides, **rest
-    )
+    return panel("table", title, description, options=options, defaults={"custom": custom}, overrides=overrides, **rest)
 
 
 def organized(columns: dict[str, str]) -> Json:

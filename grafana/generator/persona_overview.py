@@ -30,8 +30,7 @@ def build() -> p.Json:
     return dashboard(
         "hypertool-persona-overview",
         "Hypertool Persona Overview",
-        "Which personas the agents take on, how long they stay in them, and what they spend of their "
-        "budgets.",
+        "Which personas the agents take on, how long they stay in them, and what they spend of their budgets.",
         refresh=PERSONA_REFRESH,
         variables=[],
         panels=[
@@ -70,7 +69,7 @@ def switch_rate() -> p.Json:
 
 
 def duration_distribution() -> p.Json:
-    counted = count_in(DURATION_BUCKETS, "$__interval", through_resets=False)
+    counted = count_in(DURATION_BUCKETS, "$__interval")
     return p.heatmap(
         "Persona Duration Distribution",
         "How many persona sessions ended, by their length. A session is counted when it ends. Good: a "

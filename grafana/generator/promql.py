@@ -26,16 +26,15 @@ class Metric:
         return f"{self.name}{{{', '.join(self.matchers)}}}" if self.matchers else self.name
 
 
-def count_in(metric: Metric, window: str, *, through_resets: bool = True) -> str:
+def count_in(metric: Metric, window: str) -> str:
     """How much each series of a counter grew in the window that ends now, exactly and not extrapolated.
 
     It is the last value minus the one at the window's start. The starting value is, in this order: the last
     one before the window; for a host that was not scraped for longer than the look-back, the first one after
-    that gap (what happened in the gap has no known time); otherwise 0, because the series is newborn. A value
-    below the one at the start means that the store was purged: then the counter is counted from 0. With
-    `through_resets`, a purge inside the window is followed by `increase()`, which estimates.
+    that gap (what happened in the gap has no known time); otherwise 0, because the series is newborn. Our
+    counters go down only when the store is purged: what came after the purge is counted, from 0.
     """
-    arms = [
+    return block(
         "\n".join(
             (
                 f"last_over_time({metric}[{window}]) - (",
@@ -47,14 +46,11 @@ def count_in(metric: Metric, window: str, *, through_resets: bool = True) -> str
                 f"    and on ({TARGET}) last_over_time({BUILD_INFO}[{KNOWN}] offset {window})",
                 f"    unless on ({TARGET}) last_over_time({BUILD_INFO}[{LOOKBACK}] offset {window})",
                 "  )",
-                ") >= 0",
+                f") >= 0 unless resets({metric}[{window}]) > 0",
+                f"or last_over_time({metric}[{window}])",
             )
-        ),
-        f"last_over_time({metric}[{window}])",
-    ]
-    if through_resets:
-        arms.insert(0, f"round(increase({metric}[{window}])) and resets({metric}[{window}]) > 0")
-    return block("\nor\n".join(arms))
+        )
+    )
 
 
 def zero_where_scraped(metric: Metric) -> str:

@@ -25,9 +25,7 @@ STAGE_COUNT = Metric("hypertool_workflow_stage_duration_seconds_count", (*SCOPE,
 GATES = Metric("hypertool_workflow_quality_gate_total", SCOPE)
 PASSED = GATES.where('result="pass"')
 FAILED = GATES.where('result="fail"')
-OF_PERSONA = (
-    " Gates carry no persona: with a persona chosen, these are the gates of the stages that it has done."
-)
+OF_PERSONA = " Gates carry no persona: with a persona chosen, these are the gates of the stages that it has done."
 
 
 def build() -> p.Json:
@@ -76,7 +74,7 @@ def gates_in(gates: Metric, window: str) -> str:
 
 
 def stage_duration() -> p.Json:
-    counted = count_in(STAGE_BUCKETS, "$__interval", through_resets=False)
+    counted = count_in(STAGE_BUCKETS, "$__interval")
     return p.timeseries(
         "Workflow Stage Duration",
         "Half of the stages (p50) and 95 of 100 (p95) took at most so long; one point for each column of "
@@ -86,9 +84,7 @@ def stage_duration() -> p.Json:
         "exact time.",
         targets=[
             p.over_time(quantile(0.5, counted, "workflow", "stage"), "p50 {{workflow}} / {{stage}}", ref="A"),
-            p.over_time(
-                quantile(0.95, counted, "workflow", "stage"), "p95 {{workflow}} / {{stage}}", ref="B"
-            ),
+            p.over_time(quantile(0.95, counted, "workflow", "stage"), "p95 {{workflow}} / {{stage}}", ref="B"),
         ],
         grid=(0, 0, 14, 10),
         unit="s",
@@ -109,8 +105,7 @@ def gate_success_rate() -> p.Json:
     return p.stat(
         "Quality Gate Success Rate",
         "Share of quality gates that passed in this time range, overall and for each workflow that ran. "
-        "Good: green, above 95 %. Red below 80 %, where HighQualityGateFailureRate looks at the stages."
-        + OF_PERSONA,
+        "Good: green, above 95 %. Red below 80 %, where HighQualityGateFailureRate looks at the stages." + OF_PERSONA,
         targets=[
             p.instant(rate(), "All workflows", ref="A"),
             p.instant(rate("workflow"), "{{workflow}}", ref="B"),
@@ -148,7 +143,7 @@ def failed_gates() -> p.Json:
 
 def slowest_stages() -> p.Json:
     by = ("workflow", "stage", "persona")
-    buckets = count_in(STAGE_BUCKETS, "$__range", through_resets=False)
+    buckets = count_in(STAGE_BUCKETS, "$__range")
     runs = total(count_in(STAGE_COUNT, "$__range"), *by)
     return p.table(
         "Slowest Workflow Stages",

@@ -1,4 +1,4 @@
-"""Lists every query of the dashboards as Grafana would send it, and runs it against any Prometheus.
+"""Runs every query of the dashboards against any Prometheus, and knows what a baseline run must show.
 
 Standard library only, so that it can be used where nothing but Python is installed.
 """
@@ -11,44 +11,16 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DASHBOARDS = Path(__file__).resolve().parents[2] / "grafana" / "dashboards"
+from tests.dashboards.queries import DASHBOARDS, Query, View, all_queries, interpolate, step_seconds
+
 #: `fetch(path, parameters)` answers with the decoded JSON of Prometheus, errors included.
 Fetch = Callable[[str, Mapping[str, str]], dict[str, Any]]
 Labels = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Query:
-    """One query of one panel, variable or annotation, not yet interpolated."""
-
-    uid: str
-    panel: str
-    ref: str
-    kind: str
-    expr: str
-    instant: bool = True
-    legend: str = ""
-    interval: str = ""
-    columns: int = 1000
-
-    @property
-    def name(self) -> str:
-        return f"{self.uid}/{self.panel}/{self.ref}"
-
-
-@dataclass(frozen=True)
-class View:
-    """What the person who looks at the dashboard has chosen; variables that are not named are "All"."""
-
-    end: float
-    range_seconds: int = 3600
-    variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    min_interval: int = 15
 
 
 @dataclass(frozen=True)
@@ -67,110 +39,6 @@ class Series:
 
 class QueryFailed(AssertionError):
     """Prometheus refused a query; the message has the panel, the query and the answer."""
-
-
-def load_dashboards(directory: Path = DASHBOARDS) -> list[dict[str, Any]]:
-    files = sorted(directory.glob("*.json"))
-    if not files:
-        raise FileNotFoundError(f"no dashboards in {directory}; run python3 grafana/generator")
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
-
-
-def panel_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
-    for panel in dashboard["panels"]:
-        for target in panel["targets"]:
-            yield Query(
-                uid=dashboard["uid"],
-                panel=panel["title"],
-                ref=target["refId"],
-                kind="panel",
-                expr=target["expr"],
-                instant=bool(target["instant"]),
-                legend=target["legendFormat"],
-                interval=panel.get("interval", ""),
-                columns=panel.get("maxDataPoints", 1000),
-            )
-
-
-def variable_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
-    for variable in dashboard["templating"]["list"]:
-        if variable["type"] == "query":
-            expr = variable["query"]["query"]
-            yield Query(dashboard["uid"], f"${variable['name']}", "variable", "variable", expr)
-
-
-def annotation_queries(dashboard: Mapping[str, Any]) -> Iterator[Query]:
-    for annotation in dashboard["annotations"]["list"]:
-        if "expr" in annotation:
-            yield Query(dashboard["uid"], annotation["name"], "annotation", "annotation", annotation["expr"], False)
-
-
-def all_queries(directory: Path = DASHBOARDS) -> list[Query]:
-    """Every query of every panel, variable and annotation of every dashboard."""
-    found: list[Query] = []
-    for dashboard in load_dashboards(directory):
-        found += [*panel_queries(dashboard), *variable_queries(dashboard), *annotation_queries(dashboard)]
-    return found
-
-
-def panel_query(uid: str, panel: str, ref: str = "A", directory: Path = DASHBOARDS) -> Query:
-    for query in all_queries(directory):
-        if (query.uid, query.panel, query.ref) == (uid, panel, ref):
-            return query
-    raise KeyError(f"no query {ref} in panel {panel!r} of dashboard {uid}")
-
-
-# Grafana's own ladder of steps: up to the first number, the step is the second (rangeutil.roundInterval).
-_LADDER = (
-    (0.015, 0.01), (0.035, 0.02), (0.075, 0.05), (0.15, 0.1), (0.35, 0.2), (0.75, 0.5), (1.5, 1), (3.5, 2),
-    (7.5, 5), (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300), (750, 600),
-    (1050, 900), (1500, 1200), (2700, 1800), (5400, 3600), (9000, 7200), (16200, 10800), (32400, 21600),
-    (86400, 43200), (604800, 86400), (1814400, 604800),
-)  # fmt: skip
-
-
-def step_seconds(query: Query, view: View) -> int:
-    """The width of one column, `$__interval`."""
-    wanted = view.range_seconds / query.columns
-    rounded = next((step for limit, step in _LADDER if wanted < limit), 2592000)
-    return int(max(rounded, seconds(query.interval) if query.interval else 0, view.min_interval))
-
-
-def seconds(duration: str) -> int:
-    match = re.fullmatch(r"(\d+)([smhd])", duration)
-    if not match:
-        raise ValueError(f"not a duration: {duration!r} (expected for example 15s, 1m, 1h, 7d)")
-    return int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
-
-
-def interpolate(query: Query, view: View) -> str:
-    """The expression with every variable put in as Grafana puts it in."""
-    step = step_seconds(query, view)
-    builtin = {
-        "__interval": f"{step}s",
-        "__interval_ms": f"{step * 1000}",
-        "__rate_interval": f"{max(step + view.min_interval, 4 * view.min_interval)}s",
-        "__range": f"{view.range_seconds}s",
-        "__range_s": f"{view.range_seconds}",
-        "__range_ms": f"{view.range_seconds * 1000}",
-    }
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if name in builtin:
-            return builtin[name]
-        if name.startswith("__"):
-            raise ValueError(f"{query.name} uses ${name}, which this library does not know")
-        return _pattern(view.variables.get(name))
-
-    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, query.expr)
-
-
-def _pattern(chosen: tuple[str, ...] | None) -> str:
-    if chosen is None:
-        return ".*"
-    escaped = [re.sub(r"[\\^$*+?.()|\[\]{}]", lambda m: "\\\\" + m[0], one) for one in chosen]
-    return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
 
 
 def run(query: Query, view: View, fetch: Fetch) -> list[Series]:
@@ -221,3 +89,95 @@ def http_fetch(base_url: str, timeout: float = 30) -> Fetch:
         return answer
 
     return fetch
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one query gives: for each combination of label values, the lowest and the highest right number.
+
+    `reduce` says what is made of the points of a series: the "last" one, their "total", or "events" for a
+    panel per minute, whose points are turned back into a number of events.
+    """
+
+    labels: tuple[str, ...]
+    values: Mapping[tuple[str, ...], tuple[float, float]]
+    reduce: str = "last"
+
+
+#: A stage of the baseline waits for a simulated model: never nothing, and not long even on a busy machine.
+_STAGE_SECONDS = (0.0001, 30.0)
+_PERSONAS = ("backend-engineer", "testing-specialist", "devops-engineer")
+_STAGES = ("version_bump", "quality_validation", "publish_deploy")
+
+
+Ranges = dict[tuple[str, ...], tuple[float, float]]
+
+
+def expected_after_baseline() -> dict[str, Expected]:
+    """For every panel query, by `Query.name`, what it shows after one baseline run on a new host."""
+    persona, workflow = "hypertool-persona-overview", "hypertool-workflow-performance"
+    chain = zip(("none", *_PERSONAS), _PERSONAS, strict=False)
+    switches: Ranges = {(before, after, "package-release"): (1.0, 1.0) for before, after in chain}
+    left = {"frontend-engineer": 1800, "observability-expert": 2000, "data-scientist": 1700}
+    left |= dict(zip(_PERSONAS, (1150, 850, 1250), strict=True))
+    used = dict(zip(_PERSONAS, (850, 650, 550), strict=True))
+    transition = ("from_persona", "to_persona", "chatmode")
+    by_stage: Ranges = {("package_release", stage): _STAGE_SECONDS for stage in _STAGES}
+    rows: list[tuple[str, ...]] = [
+        ("package_release", stage, who) for stage, who in zip(_STAGES, _PERSONAS, strict=True)
+    ]
+    columns = ("workflow", "stage", "persona")
+    return {
+        f"{persona}/Persona Switch Rate/A": Expected(transition, switches, "events"),
+        f"{persona}/Persona Duration Distribution/A": Expected(("le",), {("+Inf",): (3, 3)}, "total"),
+        f"{persona}/Token Usage by Persona/A": Expected(("persona",), {(p,): (n, n) for p, n in used.items()}),
+        f"{persona}/Token Budget Remaining/A": Expected(("persona",), {(p,): (n, n) for p, n in left.items()}),
+        f"{persona}/Top Persona Transitions/A": Expected(transition, switches),
+        f"{workflow}/Workflow Stage Duration/A": Expected(("workflow", "stage"), by_stage),
+        f"{workflow}/Workflow Stage Duration/B": Expected(("workflow", "stage"), by_stage),
+        f"{workflow}/Quality Gate Success Rate/A": Expected((), {(): (1, 1)}),
+        f"{workflow}/Quality Gate Success Rate/B": Expected(("workflow",), {("package_release",): (1, 1)}),
+        f"{workflow}/Failed Quality Gates/A": Expected(("workflow", "stage"), dict.fromkeys(by_stage, (0, 0))),
+        f"{workflow}/Slowest Workflow Stages/A": Expected(columns, dict.fromkeys(rows, _STAGE_SECONDS)),
+        f"{workflow}/Slowest Workflow Stages/B": Expected(columns, dict.fromkeys(rows, (1, 1))),
+        f"{workflow}/Workflow Execution Trends/A": Expected(
+            ("workflow", "result"), {("package_release", "pass"): (3, 3)}, "total"
+        ),
+    }
+
+
+def reduced(query: Query, view: View, series: list[Series], how: Expected) -> dict[tuple[str, ...], float]:
+    """The series as one number for each combination of label values."""
+    per_event = {"last": 0.0, "total": 1.0, "events": step_seconds(query, view) / 60}[how.reduce]
+    return {
+        tuple(one.labels.get(label, "") for label in how.labels): one.total * per_event if per_event else one.last
+        for one in series
+    }
+
+
+def deviations(query: Query, view: View, series: list[Series], expected: Expected) -> list[str]:
+    """What differs from the expectation, in words; empty if nothing does."""
+    found = reduced(query, view, series, expected)
+    if "le" in expected.labels:  # the lower buckets depend on how fast the machine is
+        found = {key: value for key, value in found.items() if key in expected.values}
+    problems = []
+    for key in sorted(found.keys() | expected.values.keys()):
+        if key not in expected.values:
+            problems.append(f"{query.name}: {key} is {found[key]:g}, expected no such series")
+        elif key not in found:
+            problems.append(f"{query.name}: {key} is missing, expected {expected.values[key]}")
+        else:
+            low, high = expected.values[key]
+            if not low - 1e-9 <= found[key] <= high + 1e-9:
+                problems.append(f"{query.name}: {key} is {found[key]:g}, expected {low:g} to {high:g}")
+    return problems
+
+
+def baseline_deviations(view: View, fetch: Fetch, directory: Path = DASHBOARDS) -> list[str]:
+    """Run every panel query on a host that has seen one baseline run; empty if every panel shows that run."""
+    expected = expected_after_baseline()
+    problems = []
+    for query in all_queries(directory):
+        if query.kind == "panel":
+            problems += deviations(query, view, run(query, view, fetch), expected[query.name])
+    return problems

@@ -1,0 +1,201 @@
+"""Every query of every panel and variable gives the right data from a real Prometheus."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.dashboards.panels import (
+    Fetch,
+    baseline_deviations,
+    deviations,
+    expected_after_baseline,
+    run,
+    variable_values,
+)
+from tests.dashboards.queries import Query, View, all_queries, panel_query
+from tests.dashboards.scenarios import NEW_HOSTS
+
+QUERIES = all_queries()
+PANEL_QUERIES = [query for query in QUERIES if query.kind == "panel"]
+RANGES = {"15m": 900, "6h": 21600, "7d": 604800}
+OVERVIEW, WORKFLOW = "hypertool-persona-overview", "hypertool-workflow-performance"
+
+
+def view(end: float, instance: str | None, range_: str = "6h", **chosen: tuple[str, ...]) -> View:
+    variables = chosen | ({"instance": (instance,)} if instance else {})
+    # Half a second after the last scrape, as a person would look.
+    return View(end + 0.5, RANGES[range_], variables)
+
+
+def values(fetch: Fetch, query: Query, seen: View, *labels: str) -> dict[tuple[str, ...], float]:
+    return {tuple(one.labels.get(label, "") for label in labels): one.last for one in run(query, seen, fetch)}
+
+
+def test_every_panel_has_an_expectation() -> None:
+    assert {query.name for query in PANEL_QUERIES} == expected_after_baseline().keys()
+
+
+@pytest.mark.parametrize("range_", RANGES)
+@pytest.mark.parametrize("host", NEW_HOSTS, ids=lambda host: host.instance)
+def test_the_first_run_counts(host: object, range_: str, filled: Fetch, end: float) -> None:
+    seen = view(end, host.instance, range_)  # type: ignore[attr-defined]
+    if range_ == "7d":  # its columns are an hour wide, and the last one is not complete yet
+        seen = View(end + 3600, seen.range_seconds, seen.variables)
+        skipped = ("Token Usage", "Budget", "Top Persona", "Failed Quality")  # of the last hour, or of now
+        problems = [p for p in baseline_deviations(seen, filled) if not any(name in p for name in skipped)]
+    else:
+        problems = baseline_deviations(seen, filled)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+def test_no_query_fails_on_an_empty_prometheus(query: Query, empty: Fetch, end: float) -> None:
+    for range_ in RANGES:
+        seen = view(end, None, range_)
+        if query.kind == "variable":
+            assert variable_values(query, seen, empty) == []
+        else:
+            assert run(query, seen, empty) == []
+
+
+@pytest.mark.parametrize("range_", RANGES)
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+def test_every_query_answers_over_all_hosts_without_nan(query: Query, range_: str, filled: Fetch, end: float) -> None:
+    seen = view(end, None, range_)
+    if query.kind == "variable":
+        assert variable_values(query, seen, filled)
+    elif query.kind == "panel":
+        series = run(query, seen, filled)
+        assert series
+        assert not [one for one in series if any(math.isnan(value) for _, value in one.points)]
+        wanted = expected_after_baseline()[query.name].labels
+        assert all(set(wanted) == set(one.labels) for one in series), "the legend and the columns need these labels"
+
+
+@pytest.mark.parametrize("range_", RANGES)
+@pytest.mark.parametrize("query", PANEL_QUERIES, ids=lambda query: query.name)
+def test_a_host_without_runs_shows_nothing_but_its_budgets(
+    query: Query, range_: str, filled: Fetch, end: float
+) -> None:
+    """Gates and stage counts that are still 0 are "no runs", neither 0 % nor NaN; the panel says so in words."""
+    series = run(query, view(end, "idle", range_), filled)
+    if "Budget" in query.panel:
+        assert len(series) == 6
+    elif query.panel == "Persona Duration Distribution":
+        assert series == []
+    else:
+        assert [one for one in series if one.total] == []
+        assert query.panel == "Persona Switch Rate" or series == []
+
+
+def test_a_run_after_a_long_gap_is_counted_alone(filled: Fetch, end: float) -> None:
+    """The eleven runs of the counter's life are not shown as those of the last hour."""
+    for range_ in ("15m", "6h"):
+        problems = baseline_deviations(view(end, "after-long-gap", range_), filled)
+        assert not problems, "\n".join(problems)
+
+
+def test_a_run_in_a_gap_is_counted_when_scraping_resumes(filled: Fetch, end: float) -> None:
+    problems = baseline_deviations(view(end, "run-in-gap", "6h"), filled)
+    assert not problems, "\n".join(problems)
+
+
+def test_a_purge_starts_the_counts_again(filled: Fetch, end: float) -> None:
+    """In the last hour there was one run, after the purge; the five before it are older."""
+    seen = view(end, "purged", "15m")
+    problems = baseline_deviations(seen, filled)
+    assert not problems, "\n".join(problems)
+    # Over six hours the purge lies inside the window. The totals are the same; the graphs keep their history.
+    seen, expected = view(end, "purged", "6h"), expected_after_baseline()
+    for query in (query for query in PANEL_QUERIES if query.instant):
+        assert deviations(query, seen, run(query, seen, filled), expected[query.name]) == []
+    trends = run(panel_query(WORKFLOW, "Workflow Execution Trends"), seen, filled)
+    assert [one.total for one in trends] == [18]
+
+
+def test_a_week_counts_every_run_of_the_week(filled: Fetch, end: float) -> None:
+    rows = values(filled, panel_query(WORKFLOW, "Slowest Workflow Stages", "B"), view(end, "week", "7d"), "stage")
+    assert rows == dict.fromkeys([("version_bump",), ("quality_validation",), ("publish_deploy",)], 20.0)
+    problems = baseline_deviations(view(end, "week", "15m"), filled)
+    assert not problems, "\n".join(problems)
+
+
+def test_the_success_rate_counts_failures_and_undeclared_workflows(filled: Fetch, end: float) -> None:
+    seen = view(end, "failing")
+    overall = values(filled, panel_query(WORKFLOW, "Quality Gate Success Rate", "A"), seen)
+    by_workflow = values(filled, panel_query(WORKFLOW, "Quality Gate Success Rate", "B"), seen, "workflow")
+    assert overall == {(): pytest.approx(11 / 20)}
+    assert by_workflow == {
+        ("package_release",): pytest.approx(9 / 11),
+        ("bug_fix",): pytest.approx(2 / 3),
+        ("nightly",): 0.0,
+    }
+
+
+def test_failed_gates_are_ranked_and_stages_without_failure_are_zero(filled: Fetch, end: float) -> None:
+    series = run(panel_query(WORKFLOW, "Failed Quality Gates"), view(end, "failing", "15m"), filled)
+    ranked = [(one.labels["stage"], one.last) for one in series]
+    assert ranked[:3] == [("cleanup", 6), ("version_bump", 2), ("testing_validation", 1)]
+    assert sorted(ranked[3:]) == [("publish_deploy", 0), ("quality_validation", 0)]
+
+
+def test_the_slowest_stage_comes_first(filled: Fetch, end: float) -> None:
+    rows = run(panel_query(WORKFLOW, "Slowest Workflow Stages", "A"), view(end, "failing"), filled)
+    first = rows[0]
+    assert (first.labels["stage"], first.labels["persona"]) == ("testing_validation", "testing-specialist")
+    assert 300 < first.last <= 600
+
+
+def test_the_workflow_variable_filters(filled: Fetch, end: float) -> None:
+    for query in (query for query in PANEL_QUERIES if query.uid == WORKFLOW):
+        series = run(query, view(end, "failing", workflow=("bug_fix",)), filled)
+        assert series, query.name
+        if "workflow" in expected_after_baseline()[query.name].labels:
+            assert {one.labels["workflow"] for one in series} == {"bug_fix"}, query.name
+    rate = panel_query(WORKFLOW, "Quality Gate Success Rate", "A")
+    assert values(filled, rate, view(end, "failing", workflow=("bug_fix",))) == {(): pytest.approx(2 / 3)}
+    two = view(end, "failing", workflow=("bug_fix", "nightly"))
+    assert values(filled, rate, two) == {(): pytest.approx(2 / 9)}
+
+
+def test_the_persona_variable_filters_stages_by_their_label(filled: Fetch, end: float) -> None:
+    slowest = panel_query(WORKFLOW, "Slowest Workflow Stages", "B")
+    seen = view(end, "failing", persona=("data-scientist",))
+    assert values(filled, slowest, seen, "persona", "stage") == {("data-scientist", "testing_validation"): 1}
+    for ref in "AB":
+        drawn = run(panel_query(WORKFLOW, "Workflow Stage Duration", ref), seen, filled)
+        assert [one.labels["stage"] for one in drawn] == ["testing_validation"]
+
+
+def test_the_persona_variable_filters_gates_by_the_stages_that_the_persona_did(filled: Fetch, end: float) -> None:
+    failed = panel_query(WORKFLOW, "Failed Quality Gates")
+    rate = panel_query(WORKFLOW, "Quality Gate Success Rate", "A")
+    trends = panel_query(WORKFLOW, "Workflow Execution Trends")
+    backend = view(end, "failing", persona=("backend-engineer",))
+    assert values(filled, failed, backend, "stage") == {("version_bump",): 2}
+    assert values(filled, rate, backend) == {(): pytest.approx(3 / 5)}
+    assert {one.labels["workflow"] for one in run(trends, backend, filled)} == {"package_release"}
+    both = view(end, "failing", persona=("backend-engineer", "devops-engineer"))
+    assert values(filled, rate, both) == {(): pytest.approx(6 / 8)}
+
+
+def test_hosts_add_up_and_the_scarcest_budget_is_shown(filled: Fetch, end: float) -> None:
+    pair = View(end + 0.5, 900, {"instance": ("new-5s", "new-60s")})
+    used = values(filled, panel_query(OVERVIEW, "Token Usage by Persona"), pair, "persona")
+    assert used == {("backend-engineer",): 1700, ("testing-specialist",): 1300, ("devops-engineer",): 1100}
+    pair = View(end + 0.5, 900, {"instance": ("new-5s", "idle")})
+    left = values(filled, panel_query(OVERVIEW, "Token Budget Remaining"), pair, "persona")
+    assert (left[("backend-engineer",)], left[("data-scientist",)]) == (1150, 1700)
+
+
+def test_the_variables_offer_what_is_there(filled: Fetch, end: float) -> None:
+    offers = {
+        query.name: variable_values(query, view(end, "failing"), filled)
+        for query in QUERIES
+        if query.kind == "variable" and query.uid == WORKFLOW
+    }
+    assert offers[f"{WORKFLOW}/$workflow/variable"] == ["bug_fix", "nightly", "package_release"]
+    assert "backend-engineer" in offers[f"{WORKFLOW}/$persona/variable"]
+    assert {"new-5s", "idle", "failing"} <= set(offers[f"{WORKFLOW}/$instance/variable"])
