@@ -25,6 +25,11 @@ class Record:
         self.packages = set()
         self.users = {}
         self.units = {}
+        # Packages that the set-up script added before Ansible could run, one name a line.
+        self.bootstrap = os.path.join(os.path.dirname(path), "bootstrap-packages")
+        if os.path.exists(self.bootstrap):
+            with open(self.bootstrap, encoding="utf-8") as handle:
+                self.packages |= set(handle.read().split())
         try:
             with open(path, encoding="utf-8") as handle:
                 data = json.load(handle)
@@ -35,7 +40,7 @@ class Record:
                 f"{path} is not readable as JSON ({error}). It says what the installation added; restore it from a backup, "
                 "or delete it and remove the packages by hand."
             ) from error
-        self.packages = set(data.get("packages", []))
+        self.packages |= set(data.get("packages", []))
         self.users = dict(data.get("users", {}))
         self.units = dict(data.get("units", {}))
 
@@ -52,8 +57,9 @@ class Record:
         os.replace(staged, self.path)
 
     def delete(self):
-        if os.path.exists(self.path):
-            os.unlink(self.path)
+        for path in (self.path, self.bootstrap):
+            if os.path.exists(path):
+                os.unlink(path)
         folder = os.path.dirname(self.path)
         if os.path.isdir(folder) and not os.listdir(folder):
             os.rmdir(folder)

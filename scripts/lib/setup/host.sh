@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# What this machine is: user, operating system, init; and the few packages that the controller side needs.
+
+SUPPORTED_TEXT="Debian 12 and 13 (run by the tests), Ubuntu 22.04 and 24.04, the RHEL 9 family, Fedora 41 to 43 (not run)"
+OS_RELEASE=${HYPERTOOL_OS_RELEASE:-/etc/os-release}
+
+# One value of os-release, read as text: the file is never executed, and any field may be missing.
+os_field() {
+    local line value=""
+    [[ -r $OS_RELEASE ]] || return 0
+    while IFS= read -r line || [[ -n $line ]]; do
+        if [[ $line == "$1="* ]]; then value=${line#*=}; fi
+    done <"$OS_RELEASE"
+    value=${value%$'\r'}
+    value=${value#[\"\']}
+    printf '%s' "${value%[\"\']}"
+}
+
+# `run`, `not run` or `none`, as in ansible/README.md.
+os_support() {
+    local id=$1 version=$2
+    case "$id:$version" in
+        debian:12 | debian:12.* | debian:13 | debian:13.*) echo "run" ;;
+        ubuntu:22.04 | ubuntu:24.04) echo "not run" ;;
+        rhel:9 | rhel:9.* | rocky:9 | rocky:9.* | almalinux:9 | almalinux:9.* | centos:9 | ol:9 | ol:9.*) echo "not run" ;;
+        fedora:41 | fedora:42 | fedora:43) echo "not run" ;;
+        *) echo "none" ;;
+    esac
+}
+
+require_supported_os() {
+    local id version name support
+    id=$(os_field ID)
+    version=$(os_field VERSION_ID)
+    name=$(os_field PRETTY_NAME)
+    support=$(os_support "$id" "$version")
+    if [[ $support == none ]]; then
+        fail "this host is ${name:-an unknown system} (ID=${id:-missing}, VERSION_ID=${version:-missing} in $OS_RELEASE)." \
+            "Supported are $SUPPORTED_TEXT. On any machine with Docker or apt, $PROGRAM --sandbox works. Nothing was changed."
+    fi
+    if [[ $support == "not run" ]]; then
+        say "NOT RUN: this was written for ${name:-$id $version} from its documentation and never ran on it; please report what you find"
+    fi
+}
+
+require_root() {
+    if ((EUID != 0)); then
+        fail "this needs root (it is run as $(id -un)): sudo $PROGRAM $*"
+    fi
+}
+
+require_systemd() {
+    local init
+    init=$(cat /proc/1/comm 2>/dev/null || echo unknown)
+    if [[ $init != systemd || ! -d /run/systemd/system ]]; then
+        fail "process 1 of this host is \`$init\`, not systemd, so no service can be installed." \
+            "$PROGRAM --sandbox does the same in a throwaway host that has it. Nothing was changed."
+    fi
+}
+
+# A Python that can make virtual environments and run the pinned ansible-core.
+find_python() {
+    local candidate
+    for candidate in /usr/bin/python3 /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/python3.11 /usr/local/bin/python3; do
+        if [[ -x $candidate ]] && "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            printf '%s' "$candidate"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# bootstrap_packages RECORD [ssh]: what the controller needs of the distribution; names of what is new go to RECORD first.
+bootstrap_packages() {
+    local record=$1 plan
+    local -a wanted=() update=(apt-get -o DPkg::Lock::Timeout=180 update)
+    local -a install=(apt-get -o DPkg::Lock::Timeout=180 --assume-yes --no-install-recommends install)
+    find_python >/dev/null || wanted+=(python3-venv)
+    if [[ ${2:-} == ssh ]] && ! { command -v ssh && command -v ssh-keygen; } >/dev/null; then wanted+=(openssh-client); fi
+    ((${#wanted[@]})) || return 0
+    export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+    mkdir -p "$(dirname "$record")"
+    if command -v apt-get >/dev/null; then
+        if ! plan=$(apt-get --simulate --no-install-recommends install "${wanted[@]}" 2>&1); then
+            "${update[@]}"
+            plan=$(apt-get --simulate --no-install-recommends install "${wanted[@]}")
+        fi
+        sed -nE 's/^Inst ([^ ]+) \(.*/\1/p' <<<"$plan" >>"$record"
+        # A second try with fresh lists: old ones name files that the mirror has no more.
+        "${install[@]}" "${wanted[@]}" || { "${update[@]}" && "${install[@]}" "${wanted[@]}"; }
+    elif command -v dnf >/dev/null; then
+        wanted=("${wanted[@]/python3-venv/python3.12}")
+        wanted=("${wanted[@]/openssh-client/openssh-clients}")
+        rpm -q "${wanted[@]}" | sed -nE 's/^package (.*) is not installed$/\1/p' >>"$record"
+        dnf --assumeyes install "${wanted[@]}"
+    else
+        echo "Needed and not here: ${wanted[*]}; and there is neither apt-get nor dnf to install it." >&2
+        return 1
+    fi
+}

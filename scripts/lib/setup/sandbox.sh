@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# The same installation in a throwaway systemd host (scripts/sandbox), with its ports on this machine's loopback.
+
+SANDBOX_NAME=hypertool
+SANDBOX_RELEASE=trixie
+SANDBOX_PYTHON=3.13
+SANDBOX_PORTS=(9090 9093 9464)
+
+sandbox() {
+    "$PYTHON" "$TOP/scripts/sandbox" "$@"
+}
+
+sandbox_up() {
+    PYTHON=$(find_python)
+    sandbox up "$SANDBOX_NAME" --release "$SANDBOX_RELEASE" --publish "${SANDBOX_PORTS[@]}"
+}
+
+sandbox_play() {
+    local inventory="$CACHE/tmp/sandbox-inventory.json"
+    mkdir -p "$CACHE/tmp"
+    (umask 077 && sandbox inventory "$SANDBOX_NAME" >"$inventory")
+    play "$1" -i "$inventory" "${PLAY_ARGUMENTS[@]}" "${@:2}"
+}
+
+sandbox_install() {
+    next_step "Then run the same command again: it goes on from where it stopped. To remove the sandbox: $PROGRAM --sandbox --down"
+    step packages "Checking for Python and SSH on this machine" bootstrap_packages "$CACHE/sandbox-packages" ssh
+    PYTHON=$(find_python)
+    # The host and what is put into it are made at the same time.
+    start host "Making a throwaway Debian host" sandbox_up
+    start controller "Preparing Ansible and the package" make_ansible_and_wheels "$SANDBOX_PYTHON" "$(uname -m)"
+    finish host
+    finish controller
+    # The checks below look at the targets themselves, while the baseline runs.
+    step play "Installing the stack in the host (site.yml over SSH)" sandbox_play site.yml -e host_targets_timeout=0
+    show_messages "${STEP_LOG[play]}"
+    if sandbox exec "$SANDBOX_NAME" -- test -d /usr/share/grafana 2>/dev/null; then
+        SANDBOX_PORTS+=(3000)
+        step publish "Publishing Grafana" sandbox_up
+    fi
+    step verify "Running the baseline and checking it from outside" "$PYTHON" "$TOP/scripts/lib/setup/verify_host.py" \
+        -- "$PYTHON" "$TOP/scripts/sandbox" exec "$SANDBOX_NAME" -- hypertool baseline
+    sed 's/^/    /' "${STEP_LOG[verify]}"
+    show_addresses
+    cat <<TEXT
+
+A command in the host:     python3 scripts/sandbox exec $SANDBOX_NAME -- hypertool status
+Remove all of it:          sudo $PROGRAM --sandbox --down
+TEXT
+}
+
+sandbox_remove() {
+    local -a extra=()
+    next_step "Then run the same command again."
+    PYTHON=$(find_python) || fail "no Python with venv is here any more; install python3-venv to remove the sandbox"
+    step down "Removing the sandbox" sandbox down "$SANDBOX_NAME"
+    rm -rf -- "$CACHE/tmp"
+    if [[ -s $CACHE/sandbox-packages ]] && command -v apt-get >/dev/null; then
+        mapfile -t extra < <(sort -u "$CACHE/sandbox-packages")
+        step packages "Removing the packages that were added for it" \
+            env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=180 --assume-yes purge "${extra[@]}"
+    fi
+    rm -f -- "$CACHE/sandbox-packages"
+    say "The sandbox is gone. Downloads stay for the next time in $CACHE; to delete them: rm -rf $CACHE"
+}

@@ -1,0 +1,203 @@
+#!/usr/bin/env bash
+# Installs the observability stack on this host (or in a throwaway one) with the playbook, proves it, says where to look.
+# shellcheck source-path=SCRIPTDIR
+set -euo pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+PROGRAM=$0
+CACHE=${HYPERTOOL_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/hypertool-observability}
+# shellcheck source=lib/setup/ui.sh
+source "$TOP/scripts/lib/setup/ui.sh"
+# shellcheck source=lib/setup/host.sh
+source "$TOP/scripts/lib/setup/host.sh"
+# shellcheck source=lib/setup/controller.sh
+source "$TOP/scripts/lib/setup/controller.sh"
+# shellcheck source=lib/setup/sandbox.sh
+source "$TOP/scripts/lib/setup/sandbox.sh"
+
+DESTINATION=local COLLECTOR=auto MODE=install
+SANDBOX=false DOWN=false PURGE=false YES=false TAKE_OVER=false
+PLAY_ARGUMENTS=()
+PYTHON=""
+
+help() {
+    cat <<TEXT
+Usage: sudo $PROGRAM [OPTION]...
+
+Installs personas' metrics (localhost:9464), Prometheus, Alertmanager, a node exporter and, where its package
+repository answers, Grafana on this host; everything listens on loopback only. Then it runs a baseline workflow and
+checks that its figures arrive in Prometheus. No account is needed. It can be run again at any time.
+
+  --destination WHERE   local (default): Prometheus on this host
+                        grafana_cloud: comes with role alloy, not available yet
+  --collector WHICH     auto (default), prometheus; alloy: not available yet
+  --check               say what would be changed, change nothing
+  --uninstall           take back everything that was installed; data stays
+  --purge-data          with --uninstall: delete the data as well
+  --take-over           run services that are on this host already (Prometheus, ...) with our configuration until
+                        --uninstall puts them back; without it they are left alone and the installation stops
+  --sandbox             do it in a throwaway systemd host (a container), with the ports on this machine's loopback
+  --down                with --sandbox: remove that host
+  --yes                 do not ask before changing this host
+  --version             print the version of the package
+  --help                print this
+
+Exit codes: 0 done, 1 failed or cannot be (with the reason), 2 wrong command line, 130 interrupted.
+More: $TOP/ansible/README.md
+TEXT
+}
+
+# one_of OPTION VALUE CHOICE...
+one_of() {
+    local option=$1 value=$2 choice
+    shift 2
+    for choice in "$@"; do
+        if [[ $value == "$choice" ]]; then return 0; fi
+    done
+    usage_error "$option \`$value\`: expected one of: $*"
+}
+
+parse() {
+    local option value
+    while (($#)); do
+        option=$1
+        value=""
+        shift
+        case $option in
+            --destination=* | --collector=*)
+                value=${option#*=}
+                option=${option%%=*}
+                ;;
+            --destination | --collector)
+                (($#)) || usage_error "$option needs a value"
+                value=$1
+                shift
+                ;;
+        esac
+        case $option in
+            --destination) one_of "$option" "$value" local grafana_cloud && DESTINATION=$value ;;
+            --collector) one_of "$option" "$value" auto alloy prometheus && COLLECTOR=$value ;;
+            --check) CHECK=true ;;
+            --uninstall) MODE=uninstall ;;
+            --purge-data) PURGE=true ;;
+            --take-over) TAKE_OVER=true ;;
+            --sandbox) SANDBOX=true ;;
+            --down) DOWN=true ;;
+            --yes) YES=true ;;
+            --version)
+                sed -nE 's/^version = "(.*)"$/\1/p' "$TOP/pyproject.toml"
+                exit 0
+                ;;
+            --help | -h)
+                help
+                exit 0
+                ;;
+            -*) usage_error "unknown option \`$option\`" ;;
+            *) usage_error "unexpected \`$option\`: there are only options, no arguments" ;;
+        esac
+    done
+    if $PURGE && [[ $MODE != uninstall ]]; then usage_error "--purge-data goes with --uninstall"; fi
+    if $DOWN && ! $SANDBOX; then usage_error "--down goes with --sandbox"; fi
+    if $SANDBOX && { $CHECK || [[ $MODE == uninstall ]]; }; then
+        usage_error "--check and --uninstall are for this host; a sandbox is removed with --sandbox --down"
+    fi
+    if [[ $DESTINATION != local ]]; then fail "--destination $DESTINATION comes with role alloy, not available yet; use local. Nothing was changed."; fi
+    if [[ $COLLECTOR == alloy ]]; then fail "--collector alloy comes with role alloy, not available yet; use prometheus or auto. Nothing was changed."; fi
+    PLAY_ARGUMENTS=(-e "hypertool_destination=$DESTINATION" -e "hypertool_collector=$COLLECTOR"
+        -e "{\"hypertool_take_over\": $TAKE_OVER, \"hypertool_purge_data\": $PURGE}")
+}
+
+confirm() {
+    local answer
+    if $YES || $CHECK; then return 0; fi
+    [[ -t 0 ]] || usage_error "this changes the host: say --yes where nobody can be asked (or --check to see what would change)"
+    read -r -p "$1 [y/N] " answer
+    [[ $answer == [yY]* ]] || fail "Nothing was changed."
+}
+
+show_addresses() {
+    cat <<TEXT
+
+Metrics of every run:      http://localhost:9464/metrics
+Prometheus:                http://localhost:9090 (alerts: /alerts, targets: /targets, runbook: /user/runbook.html)
+Alertmanager:              http://localhost:9093
+TEXT
+    if [[ -d /usr/share/grafana || " ${SANDBOX_PORTS[*]} " == *" 3000 "* ]]; then
+        echo "Grafana:                   http://localhost:3000 (user admin, password in /etc/hypertool/grafana/admin_password)"
+    fi
+}
+
+native_play() {
+    local -a arguments=(-i "localhost," -c local -e ansible_python_interpreter=/usr/bin/python3 "${PLAY_ARGUMENTS[@]}")
+    if $CHECK; then arguments+=(--check --diff); fi
+    play "$1" "${arguments[@]}"
+}
+
+require_usable_host() {
+    require_supported_os
+    require_systemd
+}
+
+native_prepare() {
+    step packages "Checking for Python on this host" bootstrap_packages /var/lib/hypertool-install/bootstrap-packages
+    PYTHON=$(find_python)
+    step ansible "Preparing Ansible" make_ansible
+}
+
+native_install() {
+    require_usable_host
+    if $CHECK; then
+        native_prepare
+        step play "Looking what would change (site.yml in check mode)" native_play site.yml
+        sed -n '/^PLAY \[/,$ p' "${STEP_LOG[play]}"
+        say "Nothing was changed. To install: sudo $PROGRAM"
+        return
+    fi
+    confirm "Install the observability stack on $(uname -n)?"
+    native_prepare
+    step play "Installing the stack (site.yml)" native_play site.yml
+    show_messages "${STEP_LOG[play]}"
+    step verify "Running the baseline and checking it" "$PYTHON" "$TOP/scripts/lib/setup/verify_host.py" -- /usr/local/bin/hypertool baseline
+    sed 's/^/    /' "${STEP_LOG[verify]}"
+    show_addresses
+    printf '\nAgents of user NAME:       sudo usermod -aG hypertool NAME (then log in again)\nTake all of it back:       sudo %s --uninstall\n' "$PROGRAM"
+}
+
+native_uninstall() {
+    require_usable_host
+    confirm "Remove the observability stack from $(uname -n)$($PURGE && echo ', with its data')?"
+    native_prepare
+    step play "Removing the stack (uninstall.yml)" native_play uninstall.yml
+    if $CHECK; then
+        sed -n '/^PLAY \[/,$ p' "${STEP_LOG[play]}"
+        return
+    fi
+    show_messages "${STEP_LOG[play]}"
+    # The sandbox's own part of the cache is somebody else's to delete.
+    rm -rf -- "$CACHE/ansible" "$CACHE/wheels" "$CACHE/wheelhouse" "$CACHE/tmp" "$CACHE/logs"
+    rmdir --ignore-fail-on-non-empty -- "$CACHE"
+    LOG=""
+    say "Removed, with the caches and logs of this script."
+}
+
+main() {
+    CHECK=false
+    parse "$@"
+    require_root "$@"
+    set -m
+    trap interrupted INT TERM
+    umask 022
+    open_log "$CACHE/logs"
+    if $SANDBOX && $DOWN; then
+        sandbox_remove
+    elif $SANDBOX; then
+        sandbox_install
+    elif [[ $MODE == uninstall ]]; then
+        native_uninstall
+    else
+        native_install
+    fi
+    if [[ -n $LOG ]]; then rm -f -- "$LOG".*; fi
+}
+
+main "$@"
