@@ -1,0 +1,259 @@
+"""The rules of dashboard-linter that matter, for every panel type, and a few of our own."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from grafana.generator import parameters
+from tests.dashboards.panels import expected_after_baseline
+from tests.dashboards.promql_tree import selectors
+from tests.dashboards.queries import DASHBOARDS, Query, View, all_queries, interpolate, load_dashboards
+
+ROOT = DASHBOARDS.parents[1]
+LOADED = load_dashboards()
+PANELS = [(dashboard, panel) for dashboard in LOADED for panel in dashboard["panels"]]
+QUERIES = [query for query in all_queries() if query.kind == "panel"]
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+each_dashboard = pytest.mark.parametrize("dashboard", LOADED, ids=lambda dashboard: dashboard["uid"])
+each_panel = pytest.mark.parametrize(("dashboard", "panel"), PANELS, ids=[panel["title"] for _, panel in PANELS])
+each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+
+
+def instruments() -> dict[str, set[str]]:
+    """Every series the package exposes, with its labels, histograms taken apart."""
+    from hypertool import instruments as table
+
+    found: dict[str, set[str]] = {}
+    for one in vars(table).values():
+        if isinstance(one, table.Instrument):
+            parts = ("_bucket", "_count", "_sum") if one.buckets else ("",)
+            found |= {one.name + part: {*one.labels, *(("le",) if part == "_bucket" else ())} for part in parts}
+    return found
+
+
+def test_the_committed_dashboards_are_what_the_generator_writes() -> None:
+    command = [sys.executable, str(ROOT / "grafana" / "generator"), "--check"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_drift_check_sees_a_change(tmp_path: Path) -> None:
+    generator = [sys.executable, str(ROOT / "grafana" / "generator"), "--output", str(tmp_path)]
+    subprocess.run(generator, check=True, capture_output=True)
+    changed = tmp_path / "persona_overview.json"
+    changed.write_text(changed.read_text(encoding="utf-8").replace('"10s"', '"5s"'), encoding="utf-8")
+    result = subprocess.run([*generator, "--check"], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert '-  "refresh": "5s"' in result.stdout
+
+
+def test_the_two_dashboards_are_the_promised_ones() -> None:
+    panels = {d["uid"]: (d["title"], [p["title"] for p in d["panels"]]) for d in LOADED}
+    assert panels == {
+        "hypertool-persona-overview": (
+            "Hypertool Persona Overview",
+            [
+                "Persona Switch Rate",
+                "Persona Duration Distribution",
+                "Token Usage by Persona",
+                "Token Budget Remaining",
+                "Top Persona Transitions",
+            ],
+        ),
+        "hypertool-workflow-performance": (
+            "Hypertool Workflow Performance",
+            [
+                "Workflow Stage Duration",
+                "Quality Gate Success Rate",
+                "Failed Quality Gates",
+                "Slowest Workflow Stages",
+                "Workflow Execution Trends",
+            ],
+        ),
+    }
+
+
+@each_dashboard
+def test_a_file_is_a_bare_dashboard_that_every_grafana_from_9_reads(dashboard: dict[str, Any]) -> None:
+    assert dashboard["schemaVersion"] == 37
+    assert dashboard["id"] is None
+    assert "version" not in dashboard
+    assert "__inputs" not in dashboard, "does not work with provisioning"
+    assert len(dashboard["uid"]) <= 40
+    assert dashboard["refresh"] == {"hypertool-persona-overview": "10s"}.get(dashboard["uid"], "30s")
+
+
+@each_dashboard
+def test_panel_ids_are_1_to_n_and_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
+    assert [panel["id"] for panel in dashboard["panels"]] == list(range(1, len(dashboard["panels"]) + 1))
+    for panel in dashboard["panels"]:
+        assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
+    for one, other in itertools.combinations(dashboard["panels"], 2):
+        a, b = one["gridPos"], other["gridPos"]
+        apart = (
+            a["x"] + a["w"] <= b["x"]
+            or b["x"] + b["w"] <= a["x"]
+            or a["y"] + a["h"] <= b["y"]
+            or b["y"] + b["h"] <= a["y"]
+        )
+        assert apart, f"{one['title']} overlaps {other['title']}"
+
+
+@each_dashboard
+def test_everything_asks_the_data_source_of_the_variable(dashboard: dict[str, Any]) -> None:
+    sources = [value for name, value in _members(dashboard) if name == "datasource"]
+    foreign = [source for source in sources if source != DATASOURCE]
+    assert foreign == [{"type": "grafana", "uid": "-- Grafana --"}], "only Grafana's own annotations differ"
+    targets = [target for panel in dashboard["panels"] for target in panel["targets"]]
+    assert all("datasource" in thing for thing in (*dashboard["panels"], *targets))
+    [variable] = [v for v in dashboard["templating"]["list"] if v["type"] == "datasource"]
+    assert (variable["name"], variable["label"], variable["query"]) == ("datasource", "Data source", "prometheus")
+    assert "current" not in variable, "would pin the data source of the machine it was made on"
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield name, member
+            yield from _members(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _members(member)
+
+
+@each_dashboard
+def test_variables_reload_offer_all_and_match_series_without_the_label(dashboard: dict[str, Any]) -> None:
+    names = [variable["name"] for variable in dashboard["templating"]["list"]]
+    wanted = {"hypertool-workflow-performance": ["datasource", "instance", "workflow", "persona"]}
+    assert names == wanted.get(dashboard["uid"], ["datasource", "instance"])
+    for variable in dashboard["templating"]["list"][1:]:
+        assert (variable["refresh"], variable["multi"], variable["includeAll"]) == (2, True, True)
+        assert variable["allValue"] == ".*", "'.+' would drop the series that lack the label"
+
+
+@each_panel
+def test_a_panel_says_what_good_looks_like_and_what_nothing_means(
+    dashboard: dict[str, Any], panel: dict[str, Any]
+) -> None:
+    assert re.search(r"Good: .{20,}", panel["description"])
+    assert len(panel["fieldConfig"]["defaults"]["noValue"].split()) >= 4
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["pluginVersion"], "without one, Grafana applies its migrations from version 6 on"
+
+
+@each_panel
+def test_thresholds_begin_with_a_base_and_rise(dashboard: dict[str, Any], panel: dict[str, Any]) -> None:
+    steps = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+    assert steps[0] is None
+    assert steps[1:] == sorted(steps[1:])
+
+
+@pytest.mark.parametrize(
+    ("title", "colors"),
+    [
+        ("Token Usage by Persona", {0: "green", 1499: "green", 1500: "yellow", 1799: "yellow", 1801: "red"}),
+        ("Token Budget Remaining", {-1: "red", 0: "yellow", 499: "yellow", 501: "green"}),
+        ("Workflow Stage Duration", {29: "green", 31: "yellow", 59: "yellow", 61: "red"}),
+        ("Quality Gate Success Rate", {0.79: "red", 0.81: "yellow", 0.94: "yellow", 0.96: "green"}),
+        ("Failed Quality Gates", {0: "green", 1: "yellow", 5: "yellow", 6: "red"}),
+        ("Slowest Workflow Stages", {29: "green", 31: "yellow", 61: "red"}),
+    ],
+)
+def test_the_colours_are_the_promised_ones(title: str, colors: dict[float, str]) -> None:
+    [panel] = [panel for _, panel in PANELS if panel["title"] == title]
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    for value, color in colors.items():
+        reached = [step["color"] for step in steps if step["value"] is None or value >= step["value"]]
+        assert reached[-1] == color, f"{value} is {reached[-1]}"
+
+
+@each_query
+def test_a_query_parses_and_leaves_nothing_to_interpolate(query: Query) -> None:
+    for chosen in (None, ("one",), ("one", "two.with-odd(chars)")):
+        variables = {name: chosen for name in ("instance", "workflow", "persona") if chosen}
+        expression = interpolate(query, View(0.0, 900, variables))
+        assert "$" not in expression
+        assert selectors(expression)
+
+
+@each_query
+def test_a_query_uses_only_series_and_labels_that_the_package_exposes(query: Query) -> None:
+    known = instruments()
+    for selector in selectors(interpolate(query, View(0.0))):
+        assert selector.metric in known, f"{selector.metric} is exposed by nothing"
+        foreign = selector.patterns().keys() - known[selector.metric] - {"instance", "job"}
+        # For "All" a match on a label that the series lack lets all of them through; see gates_in().
+        allowed = {"persona"} if selector.metric == "hypertool_workflow_quality_gate_total" else set()
+        assert foreign <= allowed, f"{selector.metric} has no label {foreign}"
+
+
+@each_query
+def test_a_query_is_filtered_by_every_variable_that_its_labels_allow(query: Query) -> None:
+    [dashboard] = [d for d in LOADED if d["uid"] == query.uid]
+    variables = {v["name"] for v in dashboard["templating"]["list"]} - {"datasource"}
+    known = instruments()
+    view = View(0.0, 900, {name: (f"chosen-{name}",) for name in variables})
+    for selector in selectors(interpolate(query, view)):
+        if selector.metric == "hypertool_build_info":
+            continue  # joined by job and instance with series that are filtered
+        for name in variables & (known[selector.metric] | {"instance"}):
+            assert selector.patterns().get(name) == f"chosen-{name}", f"{selector.metric} ignores ${name}"
+
+
+@each_query
+def test_a_counter_is_only_read_over_a_window_that_fits_the_panel(query: Query) -> None:
+    """A raw counter shows its whole life; a fixed window ignores the range that the person has chosen."""
+    written = set(re.findall(r"\[(\w+)(?::\w+)?\]", query.expr))
+    known = parameters.KNOWN.partition(":")[0]
+    assert written <= {parameters.LAST_HOUR, parameters.LOOKBACK, known}, f"fixed windows {written}"
+    for selector in selectors(interpolate(query, View(0.0))):
+        if re.search(r"_(total|bucket|count|sum)$", selector.metric):
+            assert selector.window is not None, f"{selector.metric} is used raw"
+            assert selector.function.endswith("_over_time") or selector.function == "resets"
+
+
+@each_query
+def test_a_legend_uses_labels_that_the_query_keeps(query: Query) -> None:
+    kept = set(expected_after_baseline()[query.name].labels)
+    assert set(re.findall(r"\{\{(\w+)\}\}", query.legend)) <= kept
+
+
+def test_dashboard_links_of_the_alert_rules_lead_somewhere() -> None:
+    rules = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
+    links = [
+        rule["annotations"]["dashboard_url"]
+        for file in rules
+        for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    panels = {dashboard["uid"]: len(dashboard["panels"]) for dashboard in LOADED}
+    variables = {d["uid"]: {v["name"] for v in d["templating"]["list"]} for d in LOADED}
+    for link in links:
+        match = re.search(r"/d/([\w-]+)", link)
+        assert match, link
+        assert match[1] in panels, link
+        for panel in re.findall(r"viewPanel=(\d+)", link):
+            assert 1 <= int(panel) <= panels[match[1]], link
+        assert set(re.findall(r"var-(\w+)=", link)) <= variables[match[1]], link
+
+
+def test_provisioning_matches_what_the_dashboards_and_the_roles_expect() -> None:
+    directory = ROOT / "grafana" / "provisioning"
+    [source] = yaml.safe_load((directory / "datasources" / "hypertool.yml").read_text(encoding="utf-8"))["datasources"]
+    assert (source["uid"], source["type"], source["url"]) == (
+        "hypertool-prometheus", "prometheus", "http://127.0.0.1:9090",
+    )  # fmt: skip
+    assert source["jsonData"]["timeInterval"] == "15s"
+    [provider] = yaml.safe_load((directory / "dashboards" / "hypertool.yml").read_text(encoding="utf-8"))["providers"]
+    assert provider["options"]["path"] == "/etc/hypertool/grafana/dashboards"
+    assert (provider["allowUiUpdates"], provider["type"]) == (False, "file")
