@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import re
 import sys
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import ConfigError
 
@@ -30,8 +28,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,98}[a-z0-9])?")
 _KEYS = {"tokens", "window", "on_exceed", "aliases"}
 
 
-@dataclass(frozen=True)
-class Persona:
+class Persona(NamedTuple):
     """A persona and its budget: `tokens` per `window` ("run", "hour" or "day", UTC)."""
 
     name: str
@@ -67,6 +64,8 @@ class Catalogue:
         known = ", ".join(sorted(self.personas))
         if name in RESERVED:
             raise ValueError(f"persona {name!r} is reserved and has no budget; known personas: {known}")
+        import difflib  # for an error only: it costs 3 ms
+
         close = difflib.get_close_matches(name, self._by_any_name, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown persona {name!r:.120}{hint} Known personas: {known}. Others are declared in "
@@ -156,7 +155,7 @@ def _persona(known: Persona | None, name: str, table: Any, where: str, source: s
     aliases = table.get("aliases", list(persona.aliases))
     if not isinstance(aliases, list) or not all(isinstance(a, str) and _NAME.fullmatch(a) for a in aliases):
         raise ConfigError(f"{where}: aliases = {aliases!r:.80}, expected a list of lower-case names")
-    return replace(persona, tokens=tokens, window=window, on_exceed=on_exceed,
+    return persona._replace(tokens=tokens, window=window, on_exceed=on_exceed,
                    aliases=tuple(aliases), source=source)
 
 

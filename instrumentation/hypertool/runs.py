@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 
 from .catalogue import Persona
 
@@ -42,7 +42,7 @@ class Run:
     __slots__ = ("accounts", "default_chatmode", "id", "owner", "session", "started", "workflow")
 
     def __init__(self, owner: object, workflow: str | None, default_chatmode: str | None, started: float) -> None:
-        self.id = uuid.uuid4().hex
+        self.id = os.urandom(16).hex()
         self.owner = owner
         self.workflow = workflow
         self.default_chatmode = default_chatmode

@@ -10,14 +10,20 @@ from .. import __version__
 from .output import UsageProblem
 
 _PERSONA = ".cli.persona"
-_WIDE = argparse.RawDescriptionHelpFormatter
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """A fixed width: argparse makes a formatter for every option, and would load shutil to ask the terminal."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=100)
 
 
 class _Parser(argparse.ArgumentParser):
     """Wrong use is one line that names the next step."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=_WIDE, **options)
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageProblem(f"{message}; see `{self.prog} --help`")
@@ -49,7 +55,8 @@ def build(program: str) -> argparse.ArgumentParser:
     """The parser of `hypertool` or `tta-persona`."""
     parser = _Parser(prog=program, description="See and control personas, their token budgets and their workflows.")
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    # `prog` is given because argparse would format a usage line to find it out, and load what that needs.
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser, prog=program)
     _persona_commands(commands)
     if program == "hypertool":
         _service_commands(commands)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import time
 import zlib
 from pathlib import Path
@@ -171,6 +170,8 @@ class Archive:
         except FileNotFoundError:
             return
         except OSError:  # a file system without hard links
+            import shutil
+
             shutil.copy2(self.path, temporary)
         os.rename(temporary, self.previous)
 

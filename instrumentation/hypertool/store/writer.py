@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import uuid
 from typing import Any
 
 from .directory import StateDirectory, create, write_all
@@ -18,7 +17,7 @@ class SnapshotWriter:
     def __init__(self, directory: StateDirectory) -> None:
         self._directory = directory
         self._descriptor: int | None = None
-        self.id = uuid.uuid4().hex
+        self.id = os.urandom(16).hex()
 
     def write(self, data: dict[str, Any]) -> None:
         """Publish a snapshot. Raises OSError or StoreUnavailable; the one before it then stays in place."""
@@ -56,4 +55,4 @@ class SnapshotWriter:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-        self.id = uuid.uuid4().hex
+        self.id = os.urandom(16).hex()
