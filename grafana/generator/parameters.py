@@ -40,6 +40,6 @@ PERSONA_REFRESH = "10s"
 WORKFLOW_REFRESH = "30s"
 #: One switch in one minute reads as 1; a finer grid would show it as a spike of 4 or 12 a minute.
 RATE_INTERVAL = "1m"
-#: Columns of a panel over time: wide enough to be seen, and a new run shows within one of them.
-TIME_COLUMNS = 200
+#: Columns of a panel over time: a minute each in the default range, so a new run shows within a minute.
+TIME_COLUMNS = 360
 HEATMAP_COLUMNS = 120
