@@ -1,0 +1,72 @@
+"""Programs of the oldest and the newest supported release, and the results of all promtool cases."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.rules.cases import Case, all_cases
+from tests.support.debian_binaries import (
+    NEWEST_RELEASE,
+    OLDEST_RELEASE,
+    BinariesUnavailable,
+    alertmanager_binaries,
+    prometheus_binaries,
+)
+
+Outcome = subprocess.CompletedProcess[str]
+
+
+def _bin(unpack: Callable[[str], Path], release: str) -> Path:
+    try:
+        return unpack(release)
+    except BinariesUnavailable as missing:
+        pytest.skip(f"the programs of {release} cannot be had here: {missing}")
+
+
+@pytest.fixture(scope="session", params=[OLDEST_RELEASE, "trixie", NEWEST_RELEASE])
+def any_prometheus(request: pytest.FixtureRequest) -> Path:
+    """Directory with prometheus and promtool, once per release (2.42, 2.53, 3.5)."""
+    return _bin(prometheus_binaries, request.param)
+
+
+@pytest.fixture(scope="session", params=[OLDEST_RELEASE, "trixie", NEWEST_RELEASE])
+def any_alertmanager(request: pytest.FixtureRequest) -> Path:
+    """Directory with prometheus-alertmanager and amtool, once per release (0.25, 0.28 and newer)."""
+    return _bin(alertmanager_binaries, request.param)
+
+
+@pytest.fixture(scope="session", params=[OLDEST_RELEASE, NEWEST_RELEASE])
+def edge_release(request: pytest.FixtureRequest) -> str:
+    """The oldest and the newest release; skips where their programs cannot be had."""
+    _bin(prometheus_binaries, request.param)
+    _bin(alertmanager_binaries, request.param)
+    return str(request.param)
+
+
+def run(*command: str | Path, timeout: float = 120) -> Outcome:
+    """Run a program and keep its output."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="session")
+def case_results(edge_release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Outcome]]]:
+    """Every case at every scrape interval under one release, run by as many promtools as there are processors."""
+    promtool = prometheus_binaries(edge_release) / "promtool"
+    folder = tmp_path_factory.mktemp(f"cases-{edge_release}")
+
+    def check(number: int, case: Case) -> Outcome:
+        file = folder / f"{number}.yml"
+        file.write_text(case.as_file(), encoding="utf-8")
+        return run(promtool, "test", "rules", file)
+
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        yield {case.id: pool.submit(check, number, case) for number, case in enumerate(all_cases())}
+    finally:
+        pool.shutdown(cancel_futures=True)
