@@ -61,6 +61,11 @@ options:
   reload_unit:
     description: The unit that reads these files.
     type: str
+  restart_files:
+    description: Files whose change needs a restart of the unit; when it is due, there is no reload.
+    type: list
+    elements: path
+    default: []
 author: [Hypertool]
 """
 
@@ -95,7 +100,7 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.hypertool_host import group_exists, journal_tail, unit_properties
+from ansible.module_utils.hypertool_host import changed_since_start, group_exists, journal_tail, unit_properties
 from ansible.module_utils.urls import fetch_url
 
 STAGE_PREFIX = ".hypertool-stage-"
@@ -207,9 +212,11 @@ class Tree:
                 return f"{info['status']} {info['msg']} {body}".strip()
             time.sleep(0.2)  # It is running but does not listen yet: ask again until the deadline.
 
-    def running(self):
+    def to_be_reloaded(self):
         unit = self.params["reload_unit"]
-        return bool(unit) and unit_properties(self.module, unit, "ActiveState").get("ActiveState") == "active"
+        if not unit or unit_properties(self.module, unit, "ActiveState").get("ActiveState") != "active":
+            return False
+        return not changed_since_start(self.module, unit, self.params["restart_files"])
 
 
 def difference(before, after, changed):
@@ -235,6 +242,7 @@ def main():
             "validate_environment": {"type": "dict", "default": {}},
             "reload_url": {"type": "str"},
             "reload_unit": {"type": "str"},
+            "restart_files": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )
@@ -269,7 +277,7 @@ def main():
         result["changed"] |= tree.set_attributes(os.path.join(tree.root, name), module.params["mode"])
     if module.check_mode:
         module.exit_json(**result)
-    if (result["changed_files"] or pending) and module.params["reload_url"] and tree.running():
+    if (result["changed_files"] or pending) and tree.to_be_reloaded():
         refusal = tree.reload()
         if refusal:
             tree.restore(before, result["changed_files"])

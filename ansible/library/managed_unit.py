@@ -44,26 +44,14 @@ actions:
   type: list
 """
 
-import os
 import time
 import urllib.error
 import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.hypertool_host import journal_tail, unit_properties
+from ansible.module_utils.hypertool_host import changed_since_start, journal_tail, unit_properties
 
-PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts",
-              "ActiveEnterTimestampMonotonic", "ConditionResult")
-
-
-def newest_change(paths):
-    """When the newest of the paths was changed, in seconds since the epoch; a rename counts as a change."""
-    return max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
-
-
-def started_at(state):
-    since_boot = int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
-    return time.time() - (time.monotonic() - since_boot)
+PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts")
 
 
 def is_ready(url):
@@ -100,7 +88,7 @@ def plan(module, state):
         actions.append("enable")
     if state.get("ActiveState") != "active":
         actions.append("start")
-    elif newest_change(module.params["files"]) > started_at(state):
+    elif changed_since_start(module, module.params["name"], module.params["files"]):
         actions.append("restart")
     return actions
 

@@ -54,6 +54,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+previous:
+  description: The environment that was in use before, if this run switched away from a complete one.
+  returned: always
+  type: str
 release:
   description: The environment in use.
   returned: always
@@ -151,7 +155,8 @@ def main():
     linked = [name for name, program in module.params["links"].items() if link(module, name, os.path.join(path, program))]
     if switched and not module.check_mode:
         prune(module, release, previous)
-    result = {"changed": changed or switched or bool(linked), "release": release}
+    replaced = previous if switched and previous and previous != release and os.path.exists(os.path.join(previous, MARK)) else None
+    result = {"changed": changed or switched or bool(linked), "release": release, "previous": replaced}
     if result["changed"]:
         result["diff"] = {"before": f"{path} -> {previous}\n", "after": f"{path} -> {release}\n"}
     module.exit_json(**result)

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import tempfile
+import time
 
 RECORD = "/var/lib/hypertool-install/record.json"
 
@@ -85,6 +86,13 @@ def unit_properties(module, unit, *names):
     """Properties of a unit as systemd knows it now; LoadState is `not-found` for one that is not installed."""
     _, out, _ = module.run_command(["systemctl", "show", unit, "--property=" + ",".join(names)])
     return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+
+
+def changed_since_start(module, unit, paths):
+    """Whether one of the paths is newer than the unit's start; a rename counts as a change, a missing path does not."""
+    newest = max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
+    since_boot = int(unit_properties(module, unit, "ActiveEnterTimestampMonotonic").get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+    return newest > time.time() - (time.monotonic() - since_boot)
 
 
 def journal_tail(module, unit, lines=15):

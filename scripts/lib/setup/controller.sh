@@ -50,7 +50,7 @@ play() {
     home=$(ansible_home)
     export ANSIBLE_CONFIG="$TOP/ansible/ansible.cfg" ANSIBLE_NOCOLOR=1 ANSIBLE_FORCE_COLOR=0 LC_ALL=C.UTF-8
     export ANSIBLE_LOCAL_TEMP="$CACHE/tmp" HYPERTOOL_CACHE_DIR="$CACHE" PYTHONDONTWRITEBYTECODE=1
-    exec "$home/bin/ansible-playbook" "$TOP/ansible/$playbook" "$@"
+    "$home/bin/ansible-playbook" "$TOP/ansible/$playbook" "$@"
 }
 
 # What a play wants a person to read, from its output.

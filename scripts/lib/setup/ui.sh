@@ -46,7 +46,11 @@ start() {
     STEP_BEGAN[$name]=$SECONDS
     STEP_LOG[$name]="$LOG.$name"
     say "$title ..."
-    ("$@") >"${STEP_LOG[$name]}" 2>&1 </dev/null &
+    # It may end long before somebody waits for it.
+    (
+        trap 'echo "$SECONDS" >"${STEP_LOG[$name]}.end"' EXIT
+        "$@"
+    ) >"${STEP_LOG[$name]}" 2>&1 </dev/null &
     STEP_PID[$name]=$!
 }
 
@@ -84,7 +88,7 @@ finish() {
     unset "STEP_PID[$name]"
     { printf -- '--- %s\n' "${STEP_TITLE[$name]}"; cat "${STEP_LOG[$name]}"; } >>"$LOG"
     if ((code != 0)); then step_failed "$name" "$code"; fi
-    say "${STEP_TITLE[$name]}: done in $((SECONDS - STEP_BEGAN[$name])) s"
+    say "${STEP_TITLE[$name]}: done in $(($(<"${STEP_LOG[$name]}.end") - STEP_BEGAN[$name])) s"
 }
 
 step() {
