@@ -227,6 +227,19 @@ def test_a_legend_uses_labels_that_the_query_keeps(query: Query) -> None:
     assert set(re.findall(r"\{\{(\w+)\}\}", query.legend)) <= kept
 
 
+@each_panel
+def test_a_query_comes_in_the_form_that_its_panel_reads(dashboard: dict[str, Any], panel: dict[str, Any]) -> None:
+    """Only "heatmap" undoes cumulative buckets, and a range query gives a bar for every point in time."""
+    over_time = {"timeseries": "time_series", "heatmap": "heatmap"}
+    now = {"stat": "time_series", "gauge": "time_series", "bargauge": "time_series", "table": "table"}
+    for target in panel["targets"]:
+        assert target["format"] == (over_time | now)[panel["type"]]
+        assert (target["range"], target["instant"]) == (panel["type"] in over_time, panel["type"] in now)
+    if panel["type"] == "heatmap":
+        assert panel["options"]["calculate"] is False, "the buckets are ready made"
+        assert [target["legendFormat"] for target in panel["targets"]] == ["{{le}}"]
+
+
 def test_dashboard_links_of_the_alert_rules_lead_somewhere() -> None:
     rules = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
     links = [

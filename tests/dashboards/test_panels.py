@@ -102,6 +102,17 @@ def test_a_run_in_a_gap_is_counted_when_scraping_resumes(filled: Fetch, end: flo
     assert not problems, "\n".join(problems)
 
 
+def test_the_switch_rate_is_0_before_the_first_switch_and_unknown_while_unscraped(filled: Fetch, end: float) -> None:
+    """So the mean in the legend is that of the range, and an outage does not look like quiet."""
+    query = panel_query(OVERVIEW, "Persona Switch Rate")
+    [*_, newborn] = run(query, view(end, "idle-first"), filled)
+    quiet = [value for _, value in newborn.points if value == 0]
+    assert (len(newborn.points), len(quiet)) == (361, 360)
+    [*_, gap] = run(query, view(end, "after-long-gap"), filled)
+    assert {value for time, value in gap.points if time < end - 12 * 60} == set()
+    assert gap.points[-1][0] >= end - 60
+
+
 def test_a_purge_starts_the_counts_again(filled: Fetch, end: float) -> None:
     """In the last hour there was one run, after the purge; the five before it are older."""
     seen = view(end, "purged", "15m")
