@@ -1,21 +1,22 @@
-"""Throwaway hosts with a real systemd, for trying the stack out and for its tests: `python3 scripts/sandbox`."""
+"""Throwaway hosts with a real systemd, to try the stack out and to test it: `python3 scripts/sandbox`."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import access  # noqa: E402
-import engine as engines  # noqa: E402
-import host  # noqa: E402
-import image  # noqa: E402
-import ports  # noqa: E402
-from progress import SandboxError, say  # noqa: E402
-from state import delete_tree, load, state_dir  # noqa: E402
+import access
+import engine as engines
+import host
+import image
+import ports
+from progress import SandboxError, say
+from state import delete_tree, load, state_dir
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         _down(options)
     elif options.command == "up":
         host.container_of(options.name)
-        publish = None if options.publish is None else ports.parse([p for group in options.publish for p in group])
+        publish = None if options.publish is None else ports.parse([*itertools.chain(*options.publish)])
         host.up(engines.ensure(), options.name, options.release, publish)
     elif options.command == "image":
         engine = engines.ensure()
@@ -113,7 +114,7 @@ def _use(options: argparse.Namespace) -> int:
         print("".join(f"{name}\n" for name in (host.names(engine) if engine else [])), end="")
         return 0
     if engine is None:
-        raise SandboxError("no engine runs, so there is no host; start one with: python3 scripts/sandbox up NAME")
+        raise SandboxError("no engine runs, so there is no host; start one: python3 scripts/sandbox up NAME")
     if options.command == "exec":
         command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
         if not command:

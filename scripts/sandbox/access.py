@@ -1,4 +1,4 @@
-"""Access to a host by SSH without a port and without a network: a key of ours, and sshd over `docker exec`."""
+"""Access to a host by SSH without port or network: a key of ours, and sshd over `docker exec`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from pathlib import Path
 from engine import Engine
 from progress import SandboxError
 from state import cache_dir, locked
+
+# Written only when it differs, so that publishing a port of a running host changes nothing in it.
+AUTHORIZE = """
+umask 077
+key=$(cat)
+file=/root/.ssh/authorized_keys
+mkdir -p /root/.ssh
+[ -f "$file" ] && [ "$(cat "$file")" = "$key" ] || printf '%s\\n' "$key" > "$file"
+"""
 
 
 def private_key() -> Path:
@@ -33,8 +42,7 @@ def private_key() -> Path:
 
 def authorize(engine: Engine, container: str) -> None:
     public = private_key().with_suffix(".pub").read_text(encoding="utf-8")
-    script = "umask 077; mkdir -p /root/.ssh /run/sshd; chmod 0755 /run/sshd; cat > /root/.ssh/authorized_keys"
-    engine.run("exec", "--interactive", container, "sh", "-c", script, stdin=public)
+    engine.run("exec", "--interactive", container, "sh", "-c", AUTHORIZE, stdin=public)
 
 
 def ssh_options(engine: Engine, container: str) -> list[str]:

@@ -7,13 +7,13 @@ import os
 import platform
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import network
 import packages
+import traces
 from progress import SandboxError, Step, say, undo_on_error, wait_for
 from state import (
     LABEL,
@@ -26,13 +26,7 @@ from state import (
     run_dir,
     save,
     state_dir,
-    stop_process,
-    suffix,
 )
-
-CGROUP = "hypertool-sandbox"
-# dockerd writes these wherever its data is; they are removed again only if they were not here before.
-STRAYS = ("/etc/docker/key.json", "/etc/docker", "/run/docker/plugins", "/run/docker")
 
 
 @dataclass(frozen=True)
@@ -56,11 +50,8 @@ class Engine:
 
     def containers(self) -> list[str]:
         """Names of the containers of this set of hosts, running or not."""
-        return self.run("ps", "-a", "--filter", f"label={LABEL}={state_dir()}", "--format", "{{.Names}}").split()
-
-
-def _record_path() -> Path:
-    return state_dir() / "engine.json"
+        ours = f"label={LABEL}={state_dir()}"
+        return self.run("ps", "--all", "--filter", ours, "--format", "{{.Names}}").split()
 
 
 def _log_path() -> Path:
@@ -74,7 +65,10 @@ def _socket() -> str:
 def _answers(command: list[str]) -> bool:
     try:
         done = subprocess.run(
-            [*command, "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, timeout=20
+            [*command, "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            timeout=20,
         )
     except subprocess.TimeoutExpired:
         return False
@@ -87,7 +81,7 @@ def find() -> Engine | None:
     if client is None:
         return None
     own = [client, "--host", _socket()]
-    record = load(_record_path())
+    record = load(traces.record_path())
     if record and alive(record["pid"], record["identity"]) and _answers(own):
         return Engine(tuple(own), own=True)
     if os.environ.get("HYPERTOOL_SANDBOX_ENGINE") != "own" and _answers([client]):
@@ -98,7 +92,9 @@ def find() -> Engine | None:
 
 def _refuse_remote(client: str) -> None:
     shown = subprocess.run(
-        [client, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], capture_output=True, text=True
+        [client, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"],
+        capture_output=True,
+        text=True,
     )
     address = os.environ.get("DOCKER_HOST") or shown.stdout.strip()
     if address and not address.startswith("unix://"):
@@ -123,7 +119,7 @@ def _start_own() -> Engine:
             "no Docker Engine answers, and starting one needs root: run this as root, "
             "or start Docker and join its group"
         )
-    record = load(_record_path())
+    record = load(traces.record_path())
     installed = list(record.get("installed", []))
     if not (shutil.which("dockerd") and shutil.which("docker")):
         with Step("No Docker Engine here: installing docker.io from the distribution") as step:
@@ -132,23 +128,23 @@ def _start_own() -> Engine:
         # Where systemd is PID 1 the package has started its own service by now.
         found = find()
         if found:
-            save(_record_path(), {**record, "pid": 0, "identity": "", "installed": installed})
+            save(traces.record_path(), {**record, "pid": 0, "identity": "", "installed": installed})
             return found
     make_private_dir(run_dir())
     before = record.get("strays_before")
     if before is None:
-        before = [path for path in STRAYS if Path(path).exists()]
+        before = [path for path in traces.STRAYS if Path(path).exists()]
     made = network.raise_bridge()
     if record.get("network"):
         made["forwarding_was"] = record["network"]["forwarding_was"]
     record = {"pid": 0, "identity": "", "installed": installed, "strays_before": before, "network": made}
-    save(_record_path(), record)
-    with undo_on_error(lambda: _take_back(record)), Step("Starting a Docker Engine of our own (dockerd)"):
+    save(traces.record_path(), record)
+    with undo_on_error(lambda: traces.take_back(record)), Step("Starting a Docker Engine of our own (dockerd)"):
         problem = ""
         for driver in (None, "vfs"):
             process = _launch(driver, made["bridge"])
             record.update(pid=process.pid, identity=identity(process.pid) or "")
-            save(_record_path(), record)
+            save(traces.record_path(), record)
             problem = _await(process)
             if not problem:
                 break
@@ -172,12 +168,14 @@ def _launch(driver: str | None, bridge: str) -> subprocess.Popen[bytes]:
         "ip6tables": False,
         "ip-forward": False,
         "ip-masq": False,
-        "cgroup-parent": f"/{CGROUP}{suffix()}",
+        "cgroup-parent": f"/{traces.control_group()}",
         "log-driver": "local",
         "shutdown-timeout": 10,
     }
     if driver:
         options["storage-driver"] = driver
+    # Ours is not running (the caller knows); a pid file that says otherwise is from one that was killed.
+    (run_dir() / "docker.pid").unlink(missing_ok=True)
     # A file of our own, because /etc/docker/daemon.json belongs to the engine of this machine.
     configuration = state_dir() / "daemon.json"
     save(configuration, options)
@@ -198,8 +196,8 @@ def _await(process: subprocess.Popen[bytes]) -> str:
 
     def check() -> str | None:
         if process.poll() is not None:
-            lines = [line for line in _log_tail().splitlines() if "level=fatal" in line or "failed to start" in line]
-            return f"it ended with code {process.returncode}: {lines[-1] if lines else 'see ' + str(_log_path())}"
+            said = [line for line in _log_tail().splitlines() if "fatal" in line or "failed to start" in line]
+            return f"it ended with code {process.returncode}: {said[-1] if said else f'see {_log_path()}'}"
         return "" if _answers([client, "--host", _socket()]) else None
 
     return wait_for("dockerd to answer", 40, check)
@@ -215,7 +213,7 @@ def _log_tail(lines: int = 15) -> str:
 def down(purge: bool = False) -> None:
     """Stop our own engine and take back what it needed; an engine of the machine stays as it is."""
     with locked(state_dir() / "engine.lock", "the Docker Engine"):
-        record = load(_record_path())
+        record = load(traces.record_path())
         if record:
             engine = find()
             if engine and engine.own and engine.containers():
@@ -225,49 +223,11 @@ def down(purge: bool = False) -> None:
                 )
             if record["pid"]:
                 say("Stopping our Docker Engine")
-            _take_back(record)
+            traces.take_back(record)
             if record["installed"]:
                 say(f"Left installed: {' '.join(record['installed'])} (apt-get purge removes them)")
     if purge:
         delete_tree(state_dir())
-
-
-def _take_back(record: dict[str, Any]) -> None:
-    stop_process(record["pid"], record["identity"], "dockerd")
-    if "network" in record:
-        network.remove_bridge(record["network"])
-    for path in map(Path, STRAYS):
-        if str(path) in record.get("strays_before", STRAYS) or not path.exists():
-            continue
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        else:
-            path.unlink()
-    for hierarchy in Path("/sys/fs/cgroup").glob(f"*/{CGROUP}{suffix()}"):
-        _remove_cgroup(hierarchy)
-    _remove_cgroup(Path("/sys/fs/cgroup") / f"{CGROUP}{suffix()}")
-    delete_tree(run_dir())
-    _record_path().unlink(missing_ok=True)
-
-
-def _remove_cgroup(path: Path) -> None:
-    """Control groups are removed like empty directories; their files are not there to be deleted."""
-    if not path.is_dir():
-        return
-    for child in path.iterdir():
-        if child.is_dir():
-            _remove_cgroup(child)
-    deadline = time.monotonic() + 5
-    while True:
-        try:
-            path.rmdir()
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                say(f"cannot remove the control group {path}: {error.strerror}")
-                return
-            time.sleep(0.05)
 
 
 def describe(engine: Engine) -> str:

@@ -144,9 +144,9 @@ async def carry(outer: socket.socket, namespace: Namespace, port: int) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for end in (outer, inner):
-            if end is not None:
-                reset(end)
+        reset(outer)
+        if inner is not None:
+            reset(inner)
 
 
 async def serve(listener: socket.socket, namespace: Namespace, port: int) -> None:

@@ -15,7 +15,19 @@ import image
 import ports
 from engine import Engine
 from progress import SandboxError, Step, say, undo_on_error, wait_for
-from state import LABEL, alive, identity, load, locked, make_private_dir, run_dir, save, state_dir, stop_process, suffix
+from state import (
+    LABEL,
+    alive,
+    identity,
+    load,
+    locked,
+    make_private_dir,
+    run_dir,
+    save,
+    state_dir,
+    stop_process,
+    suffix,
+)
 
 BOOT_SECONDS = 60
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
@@ -40,14 +52,14 @@ def inspect(engine: Engine, name: str) -> dict[str, Any] | None:
             return None
         raise
     if facts["Config"]["Labels"].get(LABEL) != str(state_dir()):
-        raise SandboxError(f"the container {container} exists but was not made by this sandbox; remove or rename it")
+        raise SandboxError(f"the container {container} exists but is not of this sandbox; remove or rename it")
     return dict(facts)
 
 
 def require(engine: Engine, name: str) -> str:
     facts = inspect(engine, name)
     if facts is None or not facts["State"]["Running"]:
-        raise SandboxError(f"there is no running host `{name}`; start it with: python3 scripts/sandbox up {name}")
+        raise SandboxError(f"there is no running host `{name}`; start it: python3 scripts/sandbox up {name}")
     return container_of(name)
 
 
@@ -60,7 +72,7 @@ def up(engine: Engine, name: str, release: str | None, publish: list[ports.Publi
         facts = inspect(engine, name)
         if facts and release and facts["Config"]["Labels"][f"{LABEL}.release"] != release:
             have = facts["Config"]["Labels"][f"{LABEL}.release"]
-            raise SandboxError(f"the host `{name}` exists as {have}; take it down first, or choose another name")
+            raise SandboxError(f"the host `{name}` exists as {have}; take it down, or choose another name")
         record = load(_record_path(name))
         wanted = [ports.parse([text])[0] for text in record.get("ports", [])] if publish is None else publish
         if _forwarder_serves(record, wanted):
@@ -92,7 +104,8 @@ def _create(engine: Engine, name: str, base: str, release: str) -> None:
     command += ["--label", f"{LABEL}={state_dir()}", "--label", f"{LABEL}.release={release}"]
     command += ["--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"]
     command += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
-    command += ["--tmpfs", "/run", "--tmpfs", "/tmp", "--env", "container=docker", "--stop-signal", "RTMIN+3", "--stop-timeout", "30"]
+    command += ["--tmpfs", "/run", "--tmpfs", "/tmp", "--env", "container=docker"]
+    command += ["--stop-signal", "RTMIN+3", "--stop-timeout", "30"]
     groups = Path("/sys/fs/cgroup")
     if (groups / "cgroup.controllers").exists():
         # With control groups v2 a private namespace is mounted read-only; systemd needs to write to it.
@@ -112,9 +125,11 @@ def _await_boot(engine: Engine, container: str) -> None:
         nonlocal last
         running = engine.run("inspect", "--format", "{{.State.Running}}", container).strip()
         if running != "true":
-            raise SandboxError(f"systemd ended at once in {container}; it said:\n{_diagnosis(engine, container)}")
+            raise SandboxError(f"systemd ended at once in {container}:\n{_diagnosis(engine, container)}")
         asked = subprocess.run(
-            [*engine.command, "exec", container, "systemctl", "is-system-running"], capture_output=True, text=True
+            [*engine.command, "exec", container, "systemctl", "is-system-running"],
+            capture_output=True,
+            text=True,
         )
         last = asked.stdout.strip() or asked.stderr.strip()
         return last if last in ("running", "degraded") else None
@@ -152,9 +167,7 @@ def _forwarder_serves(record: dict[str, Any], wanted: list[ports.Published]) -> 
     )
 
 
-def _start_forwarder(
-    engine: Engine, name: str, wanted: list[ports.Published], listeners: list[Any]
-) -> dict[str, Any]:
+def _start_forwarder(engine: Engine, name: str, wanted: list[ports.Published], listeners: list[Any]) -> dict[str, Any]:
     make_private_dir(run_dir())
     script = Path(__file__).resolve().parent / "forward.py"
     pairs = [f"{listener.fileno()}:{port.there}" for listener, port in zip(listeners, wanted, strict=True)]
@@ -224,7 +237,8 @@ def execute(engine: Engine, name: str, command: list[str]) -> int:
     """Run a command in the host with this terminal's streams; returns its exit code."""
     container = require(engine, name)
     terminal = ["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
-    return subprocess.run([*engine.command, "exec", "--interactive", *terminal, container, *command]).returncode
+    complete = [*engine.command, "exec", "--interactive", *terminal, container, *command]
+    return subprocess.run(complete).returncode
 
 
 def inventory(engine: Engine, wanted: list[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -20,10 +22,10 @@ from state import LABEL, cache_dir, delete_tree, load, locked, make_private_dir,
 REPOSITORY = "hypertool-sandbox"
 DEFAULT_RELEASE = "bookworm"
 STALE_DAYS = 30
+PR_SET_PDEATHSIG = 1
 # What a freshly installed server has and Ansible expects; python3-minimal is too small for it.
-CONTENT = (
-    "systemd systemd-sysv dbus python3 python3-apt python3-venv ca-certificates iproute2 openssh-server procps"
-).split()
+CONTENT = ["systemd", "systemd-sysv", "dbus", "procps", "iproute2", "openssh-server", "ca-certificates"]
+CONTENT += ["python3", "python3-apt", "python3-venv"]
 # Downloaded, not installed: the first play on a host then spends its time installing. From Debian 13
 # on promtool is a package of its own.
 DOWNLOADED = {
@@ -38,6 +40,8 @@ chroot "$root" systemctl disable --quiet ssh.service
 echo 'd /run/sshd 0755 root root -' > "$root/etc/tmpfiles.d/sshd.conf"
 # Timers that take apt's lock whenever they like have no place in a host that lives for minutes.
 chroot "$root" systemctl disable --quiet apt-daily.timer apt-daily-upgrade.timer
+# Descriptions in the reader's language are 6 MB at every update, and nobody reads them here.
+echo 'Acquire::Languages "none";' > "$root/etc/apt/apt.conf.d/90languages"
 if [ -s "$EXTRA/apt.conf" ]; then cp "$EXTRA/apt.conf" "$root/etc/apt/apt.conf.d/90machine"; fi
 if [ -d "$EXTRA/certificates" ]; then
     cp "$EXTRA"/certificates/*.crt "$root/usr/local/share/ca-certificates/"
@@ -50,8 +54,9 @@ APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --no-install-recommends --down
 
 def _recipe(release: str) -> str:
     trusted = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources.certificates()]
-    parts = [release, *CONTENT, DOWNLOADED[release], CUSTOMIZE, *sources.lines(release), sources.apt_configuration()]
-    return hashlib.sha256("\n".join([*parts, *trusted, *_build_options()]).encode()).hexdigest()[:12]
+    parts = [release, DOWNLOADED[release], CUSTOMIZE, sources.apt_configuration()]
+    parts += [*_build_options(), *sources.lines(release), *trusted]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def _build_options() -> list[str]:
@@ -81,8 +86,7 @@ def ensure(engine: Engine, release: str) -> str:
         if engine.run("images", "--quiet", image).strip():
             return image
         with Step(f"Loading the base image of Debian {release} into the engine"):
-            changes = [f"LABEL {LABEL}={state_dir()}", 'CMD ["/sbin/init"]']
-            engine.run("import", *(f"--change={change}" for change in changes), str(tarball), image, seconds=300)
+            engine.run("import", f"--change=LABEL {LABEL}={state_dir()}", str(tarball), image, seconds=300)
     return image
 
 
@@ -127,11 +131,12 @@ def _workplace() -> Path:
     if memory.is_dir() and os.access(memory, os.W_OK):
         facts = os.statvfs(memory)
         forbidden = os.ST_NOEXEC | os.ST_NODEV | os.ST_RDONLY
-        if not facts.f_flag & forbidden and facts.f_bavail * facts.f_frsize > needed and _free_memory() > 2 * needed:
+        roomy = facts.f_bavail * facts.f_frsize > needed and _free_memory() > 2 * needed
+        if roomy and not facts.f_flag & forbidden:
             return memory
     facts = os.statvfs(make_private_dir(cache_dir()))
     if facts.f_bavail * facts.f_frsize < needed:
-        raise SandboxError(f"building a base image needs 2 GiB free in {cache_dir()} (HYPERTOOL_CACHE_DIR moves it)")
+        raise SandboxError(f"a base image needs 2 GiB free in {cache_dir()} (HYPERTOOL_CACHE_DIR moves it)")
     return cache_dir()
 
 
@@ -154,7 +159,7 @@ def _build(release: str, tarball: Path) -> None:
             _bootstrap(release, work, partial, step)
             with open(partial, "rb") as handle:
                 os.fsync(handle.fileno())
-            os.replace(partial, tarball)
+            partial.replace(tarball)
     finally:
         partial.unlink(missing_ok=True)
         delete_tree(work)
@@ -166,7 +171,8 @@ def _install_builder() -> None:
     if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():
         missing.append("debian-archive-keyring")
     if missing:
-        with locked(state_dir() / "packages.lock", "installing packages"), Step(f"Installing {' '.join(missing)}") as step:
+        title = f"Installing {' '.join(missing)}"
+        with locked(state_dir() / "packages.lock", "installing packages"), Step(title) as step:
             packages.install(missing, step)
 
 
@@ -180,14 +186,15 @@ def _bootstrap(release: str, work: Path, partial: Path, step: Step) -> None:
             shutil.copy(path, extra / "certificates")
     hook = extra / "customize"
     hook.write_text(CUSTOMIZE, encoding="utf-8")
-    command = ["mmdebstrap", "--format=tar", *_build_options(), f'--customize-hook=sh {hook} "$1"', release, str(partial)]
+    customize = f'--customize-hook=sh {shlex.quote(str(hook))} "$1"'
+    command = ["mmdebstrap", "--format=tar", *_build_options(), customize, release, str(partial)]
     process = subprocess.Popen(
-        [*command, *sources.lines(release)],
+        [*_enclosure(), *command, *sources.lines(release)],
+        preexec_fn=_die_with_parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
         env={**os.environ, "TMPDIR": str(work), "EXTRA": str(extra), "DOWNLOADED": DOWNLOADED[release]},
     )
     lines: list[str] = []
@@ -196,24 +203,24 @@ def _bootstrap(release: str, work: Path, partial: Path, step: Step) -> None:
         for line in process.stdout:
             lines.append(line.rstrip())
             if line.startswith("I: "):
-                step.detail(line[3:].strip())
+                step.detail("customizing it" if "--customize-hook" in line else line[3:].strip(" .\n"))
         process.wait()
     finally:
-        _end(process)
+        process.kill()
+        process.wait()
     if process.returncode:
         raise SandboxError("mmdebstrap could not make the base image; it said:\n" + "\n".join(lines[-15:]))
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """End the whole group: mmdebstrap has children that would go on writing."""
-    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, number)
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            say(f"mmdebstrap (pid {process.pid}) did not end on {number.name}")
+def _enclosure() -> list[str]:
+    """Namespaces that end with their first process: no mount and no process outlives the build."""
+    if os.geteuid() != 0:
+        return []
+    return ["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def purge(engine: Engine | None) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from progress import SandboxError, say
 from state import tag
 
-CANDIDATES = [f"10.{second}.0.1/24" for second in (213, 214, 217, 219, 223)] + ["192.168.213.1/24", "172.29.213.1/24"]
+CANDIDATES = ["10.213.0.1/24", "10.217.0.1/24", "10.223.0.1/24", "192.168.213.1/24", "172.29.213.1/24"]
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -47,11 +47,16 @@ def _free_subnet() -> str:
 def _rules(bridge: str, subnet: str) -> list[tuple[str, list[str]]]:
     network = str(ipaddress.ip_interface(subnet).network)
     mark = ["-m", "comment", "--comment", f"hypertool-sandbox {bridge}"]
+    answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"]
     return [
         ("nat", ["POSTROUTING", "-s", network, "!", "-o", bridge, *mark, "-j", "MASQUERADE"]),
         ("filter", ["FORWARD", "-i", bridge, *mark, "-j", "ACCEPT"]),
-        ("filter", ["FORWARD", "-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", *mark, "-j", "ACCEPT"]),
+        ("filter", ["FORWARD", "-o", bridge, *answers, *mark, "-j", "ACCEPT"]),
     ]
+
+
+def _present(table: str, rule: list[str]) -> bool:
+    return subprocess.run(["iptables", "-w", "-t", table, "-C", *rule], capture_output=True).returncode == 0
 
 
 def raise_bridge() -> dict[str, Any]:
@@ -74,7 +79,7 @@ def raise_bridge() -> dict[str, Any]:
         _run(["ip", "address", "add", subnet, "dev", bridge])
     _run(["ip", "link", "set", bridge, "up"])
     for table, rule in _rules(bridge, subnet):
-        if subprocess.run(["iptables", "-w", "-t", table, "-C", *rule], capture_output=True).returncode:
+        if not _present(table, rule):
             _run(["iptables", "-w", "-t", table, "-I", *rule])
     forwarding = FORWARDING.read_text(encoding="utf-8").strip()
     if forwarding != "1":
@@ -86,7 +91,7 @@ def remove_bridge(made: dict[str, Any]) -> None:
     """Take back what raise_bridge made; harmless when some of it is gone already."""
     bridge, subnet = made["bridge"], made["subnet"]
     for table, rule in _rules(bridge, subnet):
-        while not subprocess.run(["iptables", "-w", "-t", table, "-C", *rule], capture_output=True).returncode:
+        while _present(table, rule):
             _run(["iptables", "-w", "-t", table, "-D", *rule])
     if Path(f"/sys/class/net/{bridge}").exists():
         _run(["ip", "link", "delete", bridge])

@@ -14,7 +14,8 @@ def install(names: list[str], step: Step) -> list[str]:
     wanted = [name.rstrip("?") for name in names]
     if not shutil.which("apt-get"):
         raise SandboxError(
-            f"this machine has no apt-get; install {' and '.join(wanted)} (or what it is called here) by hand and run this again"
+            f"this machine has no apt-get; install {' and '.join(wanted)} (or what it is called here), "
+            "then run this again"
         )
     if os.geteuid() != 0:
         raise SandboxError(f"installing {' '.join(wanted)} needs root; install it, or run this as root")
@@ -49,7 +50,10 @@ def _known(names: list[str]) -> list[str]:
 
 def _installed() -> set[str]:
     shown = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\n"], capture_output=True, text=True, check=True
+        ["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\n"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return {line.split()[1] for line in shown.stdout.splitlines() if line.startswith("ii")}
 

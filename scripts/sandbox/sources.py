@@ -10,7 +10,13 @@ from pathlib import Path
 from progress import say
 
 LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
-TRANSPORT_OPTIONS = ("Acquire::http::", "Acquire::https::", "Acquire::Check-", "Acquire::Retries", "Acquire::ForceIPv")
+TRANSPORT_OPTIONS = (
+    "Acquire::http::",
+    "Acquire::https::",
+    "Acquire::Check-",
+    "Acquire::Retries",
+    "Acquire::ForceIPv",
+)
 
 
 def lines(release: str) -> list[str]:

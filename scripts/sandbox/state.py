@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ LABEL = "io.hypertool.sandbox"
 
 def state_dir() -> Path:
     """Everything about running hosts and our own engine; one directory is one set of hosts."""
-    return Path(os.path.abspath(os.environ.get("HYPERTOOL_SANDBOX_DIR") or DEFAULT_DIR))
+    return Path(os.environ.get("HYPERTOOL_SANDBOX_DIR") or DEFAULT_DIR).resolve()
 
 
 def tag() -> str:
@@ -45,9 +46,9 @@ def cache_dir() -> Path:
     """What is slow to make and may be deleted at any time."""
     explicit = os.environ.get("HYPERTOOL_CACHE_DIR")
     if explicit:
-        return Path(os.path.abspath(explicit)) / "sandbox"
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "hypertool-observability" / "sandbox"
+        return Path(explicit).resolve() / "sandbox"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "hypertool-observability" / "sandbox"
 
 
 def program() -> list[str]:
@@ -92,7 +93,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     make_private_dir(path.parent)
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def identity(pid: int) -> str | None:
@@ -131,12 +132,25 @@ def stop_process(pid: int, recorded: str, what: str, seconds: float = 20) -> Non
         os.close(descriptor)
 
 
+def _mounts_below(path: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
+    return [point for point in points if point.startswith(f"{path}/")]
+
+
+def unmount_below(path: Path) -> None:
+    """Unmount what is mounted in a directory of ours, the innermost first."""
+    for point in sorted(_mounts_below(path), key=len, reverse=True):
+        done = subprocess.run(["umount", point], capture_output=True, text=True)
+        if done.returncode:
+            raise SandboxError(f"cannot unmount {point}: {done.stderr.strip()}")
+
+
 def delete_tree(path: Path) -> None:
     """Delete a tree of ours; refuse when something is still mounted in it."""
     if not path.exists():
         return
-    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    inside = [line.split()[4] for line in mounts if line.split()[4].startswith(f"{path}/")]
+    inside = _mounts_below(path)
     if inside:
-        raise SandboxError(f"{path} is not deleted, because this is still mounted in it: {', '.join(inside)}")
+        raise SandboxError(f"{path} is not deleted: this is still mounted in it: {', '.join(inside)}")
     shutil.rmtree(path)
