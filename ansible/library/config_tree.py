@@ -100,8 +100,9 @@ import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.hypertool_host import changed_since_start, group_exists, journal_tail, unit_properties
 from ansible.module_utils.urls import fetch_url
+
+from ansible.module_utils.hypertool_host import changed_since_start, group_exists, journal_tail, unit_properties
 
 STAGE_PREFIX = ".hypertool-stage-"
 RELOAD_SECONDS = 30

@@ -47,6 +47,7 @@ import os
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible.module_utils.hypertool_host import unit_properties
 
 LISTEN = "0A"

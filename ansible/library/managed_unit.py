@@ -49,6 +49,7 @@ import urllib.error
 import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible.module_utils.hypertool_host import changed_since_start, journal_tail, unit_properties
 
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts")
@@ -58,7 +59,7 @@ def is_ready(url):
     if not url:
         return True, "no address to ask"
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 (a loopback address of ours)
+        with urllib.request.urlopen(url, timeout=2) as response:
             return response.status == 200, f"{url} answers {response.status}"
     except urllib.error.HTTPError as error:
         return False, f"{url} answers {error.code}"

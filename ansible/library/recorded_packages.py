@@ -64,6 +64,7 @@ kept:
 import traceback
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible.module_utils.hypertool_host import HostError, Record, group_exists, unit_properties, user_exists
 from ansible.module_utils.hypertool_packages import package_manager
 

@@ -57,6 +57,7 @@ import time
 import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible.module_utils.hypertool_host import journal_tail, unit_properties
 
 LATELY_SECONDS = 60
@@ -73,7 +74,7 @@ def young(state):
 def targets(address):
     """What Prometheus says of each job: `up`, or why not; a text instead when it does not answer."""
     try:
-        with urllib.request.urlopen(f"{address}/api/v1/targets?state=active", timeout=5) as response:  # noqa: S310
+        with urllib.request.urlopen(f"{address}/api/v1/targets?state=active", timeout=5) as response:
             active = json.load(response)["data"]["activeTargets"]
     except (OSError, ValueError, KeyError) as error:
         return f"{address} does not answer: {error}"

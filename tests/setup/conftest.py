@@ -1,0 +1,39 @@
+"""Runs the set-up script, and single functions of its parts, the way a person would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.setup.script import PARTS, SCRIPT, Run
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Run:
+    """Run the script with arguments; its cache is a folder of the test's own, and nobody can be asked anything."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(SCRIPT), *arguments],
+            env={**os.environ, "HYPERTOOL_CACHE_DIR": str(tmp_path / "cache"), **environment},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def shell() -> Run:
+    """Run bash code with the script's parts sourced."""
+
+    def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        sources = "".join(f'source "{PARTS / name}.sh"\n' for name in ("ui", "host", "controller"))
+        return subprocess.run(
+            ["bash", "-c", f"set -euo pipefail\nPROGRAM=setup\n{sources}{code}"],
+            env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        )
+
+    return run

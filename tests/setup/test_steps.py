@@ -1,0 +1,67 @@
+"""A long step shows that it goes on; a failed one shows the lines that matter; an interruption leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.setup.script import PARTS, Run
+
+OPEN = 'set -m; open_log "$FOLDER" >/dev/null; trap interrupted INT TERM\n'
+
+
+def test_a_failed_step_shows_its_last_lines_the_log_and_the_next_step(shell: Run, tmp_path: Path) -> None:
+    code = OPEN + 'broken() { seq 1 100; echo "the reason"; return 3; }; step one "Breaking" broken; echo not reached'
+    done = shell(code, FOLDER=str(tmp_path))
+    assert done.returncode == 1
+    assert "FAILED: Breaking (exit 3" in done.stderr
+    assert "the reason" in done.stderr
+    assert "    81\n" not in done.stderr
+    assert "run the same command again" in done.stderr
+    assert "not reached" not in done.stdout
+    log = next(tmp_path.glob("setup-*.log"))
+    assert str(log) in done.stderr
+    assert "the reason" in log.read_text()
+
+
+def test_ansible_s_own_error_is_what_is_shown(shell: Run, tmp_path: Path) -> None:
+    output = r"TASK [a] **\nok: [h]\n[ERROR]: Task failed: the real reason\nOrigin: x.yml:1\nPLAY RECAP ***\nh : failed=1\n"
+    done = shell(OPEN + f"broken() {{ printf '{output}'; return 2; }}; step one Playing broken", FOLDER=str(tmp_path))
+    assert "the real reason" in done.stderr
+    assert "PLAY RECAP" not in done.stderr
+
+
+def test_a_failing_command_inside_a_step_fails_it(shell: Run, tmp_path: Path) -> None:
+    done = shell(OPEN + "broken() { false; echo went on; }; step one Breaking broken", FOLDER=str(tmp_path))
+    assert done.returncode == 1
+    assert "went on" not in done.stderr
+
+
+def test_a_long_step_says_that_it_goes_on(shell: Run, tmp_path: Path) -> None:
+    code = OPEN + "HEARTBEAT_SECONDS=1; slow() { echo fetching; sleep 2.5; }; step one Waiting slow"
+    done = shell(code, FOLDER=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "Waiting: 1 s - fetching" in done.stdout
+    assert "Waiting: done in" in done.stdout
+
+
+def test_an_interruption_ends_what_was_started_and_says_how_to_go_on(tmp_path: Path) -> None:
+    code = f'set -euo pipefail; PROGRAM=setup; source "{PARTS}/ui.sh"; {OPEN}' + \
+        f'slow() {{ sleep 300 & echo $! >"{tmp_path}/child"; wait; }}; step one Waiting slow'
+    process = subprocess.Popen(["bash", "-c", code], env={**os.environ, "FOLDER": str(tmp_path)}, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    child = tmp_path / "child"
+    while not (child.exists() and child.read_text().strip()):
+        assert time.monotonic() < deadline, "the step did not start within 20 s"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Run the same command again" in errors
+    while Path(f"/proc/{child.read_text().strip()}").exists():
+        assert time.monotonic() < deadline, "the step's child still runs 20 s later"
+        time.sleep(0.05)
