@@ -1,0 +1,85 @@
+"""Any response object as a mapping of its fields, the way to do so chosen once per type.
+
+Shapes are then written once, for SDK objects and plain dicts alike. A `getattr` that fails costs 2 microseconds on a
+pydantic object and may run foreign code; looking into `__dict__` costs 0.04 and runs none.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+View = Callable[[Any], Mapping[str, Any]]
+
+_LIMIT = 1024
+_EMPTY: Mapping[str, Any] = {}
+
+# Names that any shape looks for: on a class that keeps them in slots, properties or class attributes they are asked
+# for one by one, and no other property is ever run.
+_NAMES = """
+    usage usage_metadata usageMetadata token_usage response_metadata llm_output generations message metadata data raw
+    model model_name model_id model_version modelVersion id response_id responseId object type status choices
+    candidates finish_reason finishReason stop_reason stopReason service_tier speed chunk response delta event
+    input_tokens output_tokens total_tokens prompt_tokens completion_tokens prompt_tokens_details
+    completion_tokens_details input_tokens_details output_tokens_details input_token_details output_token_details
+    cached_tokens cache_write_tokens cache_creation_tokens reasoning_tokens thinking_tokens cache_creation
+    cache_read_input_tokens cache_creation_input_tokens ephemeral_1h_input_tokens ephemeral_5m_input_tokens iterations
+    prompt_token_count cached_content_token_count candidates_token_count thoughts_token_count
+    tool_use_prompt_token_count total_token_count traffic_type inputTokens outputTokens totalTokens
+    cacheReadInputTokens cacheWriteInputTokens
+"""
+KNOWN = frozenset(_NAMES.split())
+
+
+def view(value: Any) -> Mapping[str, Any]:
+    """The fields of `value`; empty where it has none. Must not be written to."""
+    known = _views.get(type(value))
+    return known(value) if known is not None else learn(type(value))(value)
+
+
+def learn(kind: type) -> View:
+    """How to look into instances of `kind`, remembered for the next one."""
+    found = _choose(kind)
+    if len(_views) >= _LIMIT:  # a program that makes classes without end must not be kept alive by us
+        _views.clear()
+        _views.update(_BUILT_IN)
+    _views[kind] = found
+    return found
+
+
+def _choose(kind: type) -> View:
+    if issubclass(kind, Mapping):
+        return _itself
+    if issubclass(kind, (str, bytes, int, float, list, set, frozenset, type(None))):
+        return _nothing
+    if hasattr(kind, "__pydantic_fields__") or hasattr(kind, "model_fields"):
+        return _pydantic
+    if issubclass(kind, tuple):
+        return operator.methodcaller("_asdict") if hasattr(kind, "_asdict") else _nothing
+    own = tuple(sorted({name for base in kind.__mro__ for name in vars(base)} & KNOWN))
+    if not own:
+        return _attributes
+    return lambda value: {**{name: getattr(value, name, None) for name in own}, **_attributes(value)}
+
+
+def _itself(value: Any) -> Mapping[str, Any]:
+    return value  # type: ignore[no-any-return]
+
+
+def _nothing(value: Any) -> Mapping[str, Any]:
+    return _EMPTY
+
+
+def _attributes(value: Any) -> Mapping[str, Any]:
+    return getattr(value, "__dict__", _EMPTY)
+
+
+def _pydantic(value: Any) -> Mapping[str, Any]:
+    # Undeclared fields are kept apart: LiteLLM's `usage` is one, and so is what a server adds to OpenAI's records.
+    extra = getattr(value, "__pydantic_extra__", None)
+    return {**value.__dict__, **extra} if extra else value.__dict__
+
+
+_BUILT_IN: dict[type, View] = {dict: _itself, type(None): _nothing, str: _nothing, list: _nothing, tuple: _nothing}
+_views: dict[type, View] = dict(_BUILT_IN)

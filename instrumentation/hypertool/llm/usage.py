@@ -1,0 +1,142 @@
+"""Tokens of one LLM call as an exact, disjoint partition; and what is said where they are not known."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
+
+MAX_TOKENS = 10**12
+"""More than any call can use: a larger count is a broken one."""
+
+Reason = Literal["no_usage", "stream_cut", "invalid", "unrecognised"]
+REASONS: tuple[str, ...] = get_args(Reason)
+
+
+class _Fields(NamedTuple):
+    input: int
+    cached_input: int
+    cache_write: int
+    output: int
+    reasoning: int
+    cache_write_1h: int
+    estimated: bool
+
+
+class Usage(_Fields):
+    """Tokens of one call, each counted in exactly one of five parts. Immutable.
+
+    `input` fresh input, `cached_input` input read from a cache, `cache_write` input written to one, `output` visible
+    output, `reasoning` output that was thought and not shown. `cache_write_1h` is that part *of* `cache_write` that
+    was written for an hour (it has a price of its own). `estimated` is True only for what `estimate_usage` made.
+
+    Raises TypeError or ValueError for a count that is not a whole number from 0 to 10**12.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, input: int = 0, cached_input: int = 0, cache_write: int = 0, output: int = 0,
+                reasoning: int = 0, *, cache_write_1h: int = 0, estimated: bool = False) -> Usage:
+        counts = (input, cached_input, cache_write, output, reasoning, cache_write_1h)
+        for name, value in zip(_Fields._fields, counts, strict=False):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name} must be a whole number of tokens, not {value!r:.60}")
+            if not 0 <= value <= MAX_TOKENS:
+                raise ValueError(f"{name} = {value!r:.60} tokens, expected 0 to {MAX_TOKENS}")
+        if cache_write_1h > cache_write:
+            raise ValueError(f"cache_write_1h = {cache_write_1h} is a part of cache_write = {cache_write} and cannot "
+                             "be larger")
+        return tuple.__new__(cls, (*counts, bool(estimated)))
+
+    @property
+    def input_tokens(self) -> int:
+        """All input, cached and cache-written included (`gen_ai.usage.input_tokens`)."""
+        return self[0] + self[1] + self[2]
+
+    @property
+    def output_tokens(self) -> int:
+        """All output, reasoning included (`gen_ai.usage.output_tokens`)."""
+        return self[3] + self[4]
+
+    @property
+    def total(self) -> int:
+        """Every token once."""
+        return self[0] + self[1] + self[2] + self[3] + self[4]
+
+    def usage_details(self) -> dict[str, int]:
+        """The disjoint parts under Langfuse's names, zeros left out (a zero would ask for a price that may not be)."""
+        details = {"input": self[0]} if self[0] else {}
+        if self[1]:
+            details["input_cached_tokens"] = self[1]
+        if self[2]:
+            details["input_cache_creation"] = self[2]
+        if self[3]:
+            details["output"] = self[3]
+        if self[4]:
+            details["output_reasoning_tokens"] = self[4]
+        return details
+
+    def gen_ai(self) -> dict[str, int]:
+        """OpenTelemetry GenAI attributes: inclusive counts, and the parts of them that are not zero.
+
+        Cache writes go by `cache_creation`, not by the draft's `cache_write`: a Langfuse server that maps these keys
+        itself subtracts the former from the input and would count the latter twice.
+        """
+        keys = {"gen_ai.usage.input_tokens": self.input_tokens, "gen_ai.usage.output_tokens": self.output_tokens}
+        if self[1]:
+            keys["gen_ai.usage.cache_read.input_tokens"] = self[1]
+        if self[2]:
+            keys["gen_ai.usage.cache_creation.input_tokens"] = self[2]
+        if self[4]:
+            keys["gen_ai.usage.reasoning.output_tokens"] = self[4]
+        return keys
+
+    def __add__(self, other: object) -> Usage:  # sums parts; a tuple would join them
+        if not isinstance(other, Usage):
+            return NotImplemented
+        parts = [mine + theirs for mine, theirs in zip(self[:6], other[:6], strict=True)]
+        return tuple.__new__(Usage, (*parts, self.estimated or other.estimated))
+
+    def __radd__(self, other: object) -> Usage:
+        """So that `sum()` of usages works."""
+        return self if other == 0 else NotImplemented
+
+    def __mul__(self, other: object) -> NoReturn:  # a tuple would repeat itself
+        raise TypeError("usages can be added to each other, and nothing else")
+
+    __rmul__ = __mul__
+
+
+class Missing(NamedTuple):
+    """The usage of a call is not known, which is not zero.
+
+    `no_usage` the response has none, `stream_cut` the stream ended before it came, `invalid` it contradicts itself or
+    is no number, `unrecognised` the response has a shape that nobody knows.
+    """
+
+    reason: Reason
+
+
+NO_USAGE = Missing("no_usage")
+STREAM_CUT = Missing("stream_cut")
+INVALID = Missing("invalid")
+UNRECOGNISED = Missing("unrecognised")
+
+
+class Reading(NamedTuple):
+    """What a response says about its call.
+
+    `provider` is a `gen_ai.provider.name`, where the response tells. `service_tier` is the price class of the call
+    where it is not the standard one ("flex", "priority", "batch", "fast", ...), and "mixed" where tokens of several
+    models are in it; None means standard, or not said.
+    """
+
+    usage: Usage | Missing
+    model: str | None = None
+    id: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    provider: str | None = None
+    service_tier: str | None = None
+
+
+def unchecked(parts: tuple[Any, ...]) -> Usage:
+    """A Usage from seven values that are already known to be right (half the price of checking them again)."""
+    return tuple.__new__(Usage, parts)
