@@ -26,8 +26,17 @@ FORMAT = "1"  # Part of every digest: raise it when the archive's layout changes
 KEEP = 8
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "instrumentation")
 # Newest first; glibc 2.28 is older than that of every supported host.
-MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_24", "manylinux_2_17", "manylinux2014", "manylinux_2_12",
-             "manylinux2010", "manylinux_2_5", "manylinux1")
+MANYLINUX = (
+    "manylinux_2_28",
+    "manylinux_2_27",
+    "manylinux_2_24",
+    "manylinux_2_17",
+    "manylinux2014",
+    "manylinux_2_12",
+    "manylinux2010",
+    "manylinux_2_5",
+    "manylinux1",
+)
 
 
 def fail(text: str) -> None:
@@ -45,7 +54,9 @@ def source_files(root: Path) -> list[Path]:
         if path.is_file():
             files.append(path)
         elif path.is_dir():
-            files += [p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts and p.suffix != ".pyc"]
+            files += [
+                p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts and p.suffix != ".pyc"
+            ]
     return sorted(files)
 
 
@@ -66,9 +77,15 @@ def source_digest(root: Path) -> str:
 def marker_environment(python: str, arch: str) -> dict[str, str]:
     """The target's values, because pip would evaluate markers for the interpreter that it runs on."""
     return {
-        "implementation_name": "cpython", "implementation_version": f"{python}.0", "os_name": "posix",
-        "platform_machine": arch, "platform_python_implementation": "CPython", "platform_system": "Linux",
-        "python_full_version": f"{python}.0", "python_version": python, "sys_platform": "linux",
+        "implementation_name": "cpython",
+        "implementation_version": f"{python}.0",
+        "os_name": "posix",
+        "platform_machine": arch,
+        "platform_python_implementation": "CPython",
+        "platform_system": "Linux",
+        "python_full_version": f"{python}.0",
+        "python_version": python,
+        "sys_platform": "linux",
     }
 
 
@@ -118,10 +135,35 @@ def dependencies(cache: Path, requirements: str, python: str, arch: str) -> Path
         wheels = Path(scratch, "wheels")
         short = python.replace(".", "")
         platforms = [item for tag in MANYLINUX for item in ("--platform", f"{tag}_{arch}")]
-        run([sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps", "--require-hashes",
-             "--only-binary=:all:", "--implementation", "cp", "--python-version", python, "--abi", f"cp{short}", "--abi", "abi3",
-             "--abi", "none", *platforms, "--requirement", str(wanted), "--dest", str(wheels)],
-            f"fetching the pinned dependencies for Python {python} on {arch}")
+        run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "--disable-pip-version-check",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--require-hashes",
+                "--only-binary=:all:",
+                "--implementation",
+                "cp",
+                "--python-version",
+                python,
+                "--abi",
+                f"cp{short}",
+                "--abi",
+                "abi3",
+                "--abi",
+                "none",
+                *platforms,
+                "--requirement",
+                str(wanted),
+                "--dest",
+                str(wheels),
+            ],
+            f"fetching the pinned dependencies for Python {python} on {arch}",
+        )
         shutil.copy(wanted, wheels / "requirements.txt")
         folder.parent.mkdir(parents=True, exist_ok=True)
         wheels.replace(folder)
@@ -135,8 +177,11 @@ def own_wheel(root: Path, scratch: Path) -> Path:
         target = copy / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(out)],
-        "building this repository's wheel", cwd=copy)
+    run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(out)],
+        "building this repository's wheel",
+        cwd=copy,
+    )
     wheels = list(out.glob("*.whl"))
     if len(wheels) != 1:
         fail(f"the build made {len(wheels)} wheels, expected one")
@@ -176,11 +221,16 @@ def main() -> None:
         fail(f"--python {arguments.python!r}: expected a version like 3.11")
     for module in ("hatchling", "packaging", "pip"):
         if subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, check=False).returncode:
-            fail(f"{sys.executable} has no module {module}. Install requirements/ansible.txt into the environment that runs Ansible.")
+            fail(
+                f"{sys.executable} has no module {module}. "
+                f"Install requirements/ansible.txt into the environment that runs Ansible."
+            )
     root, cache = arguments.source.resolve(), arguments.cache
     os.umask(0o077)
     requirements = (root / "requirements" / "runtime.txt").read_text()
-    key = digest(source_digest(root).encode(), requirements.encode(), arguments.python.encode(), arguments.arch.encode())
+    key = digest(
+        source_digest(root).encode(), requirements.encode(), arguments.python.encode(), arguments.arch.encode()
+    )
     archive = cache / "wheelhouse" / f"{key}.tar"
     built = False
     with locked(cache / "wheelhouse" / f".lock-{arguments.python}-{arguments.arch}"):
