@@ -2,6 +2,13 @@
 # Finds what stands in the way of an installation: ports held by others, services that somebody else runs.
 from __future__ import annotations
 
+import os
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible.module_utils.hypertool_host import unit_properties
+
 DOCUMENTATION = r"""
 module: host_conflicts
 short_description: Find ports and services that are in somebody else's use
@@ -42,13 +49,6 @@ services:
   returned: always
   type: list
 """
-
-import os
-import re
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible.module_utils.hypertool_host import unit_properties
 
 LISTEN = "0A"
 

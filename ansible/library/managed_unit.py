@@ -2,6 +2,14 @@
 # Makes a systemd unit enabled, running what is on disk, and ready; says what its journal says if not.
 from __future__ import annotations
 
+import time
+import urllib.error
+import urllib.request
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible.module_utils.hypertool_host import changed_since_start, journal_tail, unit_properties
+
 DOCUMENTATION = r"""
 module: managed_unit
 short_description: Enable, (re)start and wait for a systemd unit
@@ -44,14 +52,6 @@ actions:
   type: list
 """
 
-import time
-import urllib.error
-import urllib.request
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible.module_utils.hypertool_host import changed_since_start, journal_tail, unit_properties
-
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts")
 
 
@@ -77,7 +77,8 @@ def wait_until_ready(module):
         if now.get("ActiveState") == "active" and ready:
             return None
         if time.monotonic() > deadline or now.get("ActiveState") == "failed":
-            return f"it is {now.get('ActiveState')} ({now.get('SubState')}), {now.get('NRestarts')} restarts by itself; {told}"
+            state = f"{now.get('ActiveState')} ({now.get('SubState')})"
+            return f"it is {state}, {now.get('NRestarts')} restarts by itself; {told}"
         time.sleep(0.1)
 
 
@@ -120,8 +121,12 @@ def main():
             module.run_command(["systemctl", "reset-failed", name])
         rc, out, err = module.run_command(commands[action])
         if rc != 0:
-            module.fail_json(msg=(
-                f"systemctl {action} {name} failed: {(out + err).strip()}\nIts last lines:\n{journal_tail(module, name)}"))
+            module.fail_json(
+                msg=(
+                    f"systemctl {action} {name} failed: {(out + err).strip()}\n"
+                    f"Its last lines:\n{journal_tail(module, name)}"
+                )
+            )
     trouble = wait_until_ready(module)
     if trouble:
         module.fail_json(msg=f"{name} is not ready: {trouble}.\nIts last lines:\n{journal_tail(module, name)}")

@@ -2,6 +2,13 @@
 # Installs packages and writes down, before it does, which ones are new to the host; takes exactly those back.
 from __future__ import annotations
 
+import traceback
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible.module_utils.hypertool_host import HostError, Record, group_exists, unit_properties, user_exists
+from ansible.module_utils.hypertool_packages import package_manager
+
 DOCUMENTATION = r"""
 module: recorded_packages
 short_description: Install distribution packages and keep a record of what was new
@@ -60,13 +67,6 @@ kept:
   returned: always
   type: list
 """
-
-import traceback
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible.module_utils.hypertool_host import HostError, Record, group_exists, unit_properties, user_exists
-from ansible.module_utils.hypertool_packages import package_manager
 
 
 def remember(module, record):

@@ -2,6 +2,14 @@
 # Proves that what is installed on a host works: units steady over time, and every target of Prometheus up.
 from __future__ import annotations
 
+import json
+import time
+import urllib.request
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible.module_utils.hypertool_host import journal_tail, unit_properties
+
 DOCUMENTATION = r"""
 module: stack_health
 short_description: Prove that the installed units are steady and their targets up
@@ -52,19 +60,13 @@ targets:
   type: list
 """
 
-import json
-import time
-import urllib.request
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible.module_utils.hypertool_host import journal_tail, unit_properties
-
 LATELY_SECONDS = 60
 
 
 def look(module, unit):
-    return unit_properties(module, unit, "LoadState", "ActiveState", "SubState", "NRestarts", "ActiveEnterTimestampMonotonic")
+    return unit_properties(
+        module, unit, "LoadState", "ActiveState", "SubState", "NRestarts", "ActiveEnterTimestampMonotonic"
+    )
 
 
 def young(state):
@@ -78,7 +80,9 @@ def targets(address):
             active = json.load(response)["data"]["activeTargets"]
     except (OSError, ValueError, KeyError) as error:
         return f"{address} does not answer: {error}"
-    return {t["labels"]["job"]: "up" if t["health"] == "up" else (t["lastError"] or "not scraped yet") for t in active}
+    return {
+        t["labels"]["job"]: "up" if t["health"] == "up" else (t["lastError"] or "not scraped yet") for t in active
+    }
 
 
 def waiting_for(module, jobs):
@@ -86,7 +90,9 @@ def waiting_for(module, jobs):
     found = targets(module.params["prometheus"])
     if isinstance(found, str):
         return found
-    return "; ".join(f"target {job}: {found.get(job, 'unknown to Prometheus')}" for job in jobs if found.get(job) != "up")
+    return "; ".join(
+        f"target {job}: {found.get(job, 'unknown to Prometheus')}" for job in jobs if found.get(job) != "up"
+    )
 
 
 def main():
@@ -111,7 +117,9 @@ def main():
         missing = waiting_for(module, jobs)
         while missing:
             if time.monotonic() - began > module.params["timeout"]:
-                module.fail_json(msg=f"after {module.params['timeout']} s Prometheus does not see everything: {missing}")
+                module.fail_json(
+                    msg=f"after {module.params['timeout']} s Prometheus does not see everything: {missing}"
+                )
             time.sleep(0.5)
             missing = waiting_for(module, jobs)
         result["targets"] = jobs
@@ -120,9 +128,13 @@ def main():
         for unit, state in before.items():
             now = look(module, unit)
             if now.get("ActiveState") != "active" or now.get("NRestarts") != state.get("NRestarts"):
-                module.fail_json(msg=(
-                    f"{unit} is not steady: {now.get('ActiveState')} ({now.get('SubState')}), restarts by itself "
-                    f"{state.get('NRestarts')} -> {now.get('NRestarts')}.\nIts last lines:\n{journal_tail(module, unit)}"))
+                module.fail_json(
+                    msg=(
+                        f"{unit} is not steady: {now.get('ActiveState')} ({now.get('SubState')}), restarts by itself "
+                        f"{state.get('NRestarts')} -> {now.get('NRestarts')}.\n"
+                        f"Its last lines:\n{journal_tail(module, unit)}"
+                    )
+                )
         if time.monotonic() >= calm:
             module.exit_json(**result)
         time.sleep(0.5)

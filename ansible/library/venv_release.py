@@ -2,6 +2,13 @@
 # Installs a wheelhouse as a virtual environment of its own and switches a link to it only when it works.
 from __future__ import annotations
 
+import os
+import shutil
+import tarfile
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: venv_release
 short_description: Install a wheelhouse archive as a release and switch to it atomically
@@ -64,18 +71,13 @@ release:
   type: str
 """
 
-import os
-import shutil
-import tarfile
-import tempfile
-
-from ansible.module_utils.basic import AnsibleModule
-
 MARK = ".complete"
 
 
 def run(module, argv, doing):
-    rc, out, err = module.run_command(argv, environ_update={"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    rc, out, err = module.run_command(
+        argv, environ_update={"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    )
     if rc != 0:
         tail = "\n".join((out + err).strip().splitlines()[-12:])
         module.fail_json(msg=f"{doing} failed; the environment in use was not touched. Last lines:\n{tail}")
@@ -96,14 +98,35 @@ def build(module, release):
         with tarfile.open(module.params["archive"]) as archive:
             for member in archive.getmembers():
                 if not member.isfile() or "/" in member.name:
-                    module.fail_json(msg=f"{module.params['archive']} holds {member.name!r}: only plain files are expected")
+                    module.fail_json(
+                        msg=f"{module.params['archive']} holds {member.name!r}: only plain files are expected"
+                    )
                 archive.extract(member, unpacked)
-        run(module, [module.params["python"], "-m", "venv", release], "making the virtual environment (is python3-venv installed?)")
-        run(module, [
-            os.path.join(release, "bin/pip"), "install", "--quiet", "--no-index", "--find-links", unpacked, "--require-hashes",
-            "--requirement", os.path.join(unpacked, "requirements.txt"),
-        ], "installing the wheels")
-    run(module, [os.path.join(release, "bin/python"), "-I", "-c", module.params["smoke"]], "trying the new environment")
+        run(
+            module,
+            [module.params["python"], "-m", "venv", release],
+            "making the virtual environment (is python3-venv installed?)",
+        )
+        run(
+            module,
+            [
+                os.path.join(release, "bin/pip"),
+                "install",
+                "--quiet",
+                "--no-index",
+                "--find-links",
+                unpacked,
+                "--require-hashes",
+                "--requirement",
+                os.path.join(unpacked, "requirements.txt"),
+            ],
+            "installing the wheels",
+        )
+    run(
+        module,
+        [os.path.join(release, "bin/python"), "-I", "-c", module.params["smoke"]],
+        "trying the new environment",
+    )
     with open(os.path.join(release, MARK), "w", encoding="utf-8") as handle:
         handle.write(module.params["digest"] + "\n")
 
@@ -152,10 +175,16 @@ def main():
         os.makedirs(releases, mode=0o755, exist_ok=True)
         build(module, release)
     switched = link(module, path, release) if changed is False or not module.check_mode else True
-    linked = [name for name, program in module.params["links"].items() if link(module, name, os.path.join(path, program))]
+    linked = [
+        name for name, program in module.params["links"].items() if link(module, name, os.path.join(path, program))
+    ]
     if switched and not module.check_mode:
         prune(module, release, previous)
-    replaced = previous if switched and previous and previous != release and os.path.exists(os.path.join(previous, MARK)) else None
+    replaced = (
+        previous
+        if switched and previous and previous != release and os.path.exists(os.path.join(previous, MARK))
+        else None
+    )
     result = {"changed": changed or switched or bool(linked), "release": release, "previous": replaced}
     if result["changed"]:
         result["diff"] = {"before": f"{path} -> {previous}\n", "after": f"{path} -> {release}\n"}

@@ -38,8 +38,8 @@ class Record:
             return
         except ValueError as error:
             raise HostError(
-                f"{path} is not readable as JSON ({error}). It says what the installation added; restore it from a backup, "
-                "or delete it and remove the packages by hand."
+                f"{path} is not readable as JSON ({error}). It says what the installation added; restore it from a "
+                "backup, or delete it and remove the packages by hand."
             ) from error
         self.packages |= set(data.get("packages", []))
         self.users = dict(data.get("users", {}))
@@ -91,10 +91,17 @@ def unit_properties(module, unit, *names):
 def changed_since_start(module, unit, paths):
     """Whether one of the paths is newer than the unit's start; a rename counts as a change, a missing path does not."""
     newest = max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
-    since_boot = int(unit_properties(module, unit, "ActiveEnterTimestampMonotonic").get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+    since_boot = (
+        int(
+            unit_properties(module, unit, "ActiveEnterTimestampMonotonic").get("ActiveEnterTimestampMonotonic") or 0
+        )
+        / 1e6
+    )
     return newest > time.time() - (time.monotonic() - since_boot)
 
 
 def journal_tail(module, unit, lines=15):
-    _, out, _ = module.run_command(["journalctl", "--unit", unit, "--lines", str(lines), "--no-pager", "--output", "cat"])
+    _, out, _ = module.run_command(
+        ["journalctl", "--unit", unit, "--lines", str(lines), "--no-pager", "--output", "cat"]
+    )
     return out.strip() or "(the journal has no line of it)"

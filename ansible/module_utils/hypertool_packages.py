@@ -16,12 +16,14 @@ class _Manager:
         self.module = module
 
     def run(self, argv, doing):
-        rc, out, err = self.module.run_command(argv, environ_update={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
+        rc, out, err = self.module.run_command(
+            argv, environ_update={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+        )
         if rc != 0:
             tail = "\n".join((out + "\n" + err).strip().splitlines()[-12:])
             raise HostError(
-                f"{doing} failed ({' '.join(argv)}, exit {rc}). Does this host reach its package mirror, and is no other "
-                f"package operation running or broken? Last lines:\n{tail}"
+                f"{doing} failed ({' '.join(argv)}, exit {rc}). Does this host reach its package mirror, and is no "
+                f"other package operation running or broken? Last lines:\n{tail}"
             )
         return out
 
@@ -29,11 +31,23 @@ class _Manager:
 class Apt(_Manager):
     """Debian and Ubuntu; without recommended packages, and never touching a configuration file that exists."""
 
-    BASE = ("apt-get", "--assume-yes", "--quiet", "--no-install-recommends",
-            "-o", "DPkg::Lock::Timeout=180", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-confdef")
+    BASE = (
+        "apt-get",
+        "--assume-yes",
+        "--quiet",
+        "--no-install-recommends",
+        "-o",
+        "DPkg::Lock::Timeout=180",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+        "-o",
+        "Dpkg::Options::=--force-confdef",
+    )
 
     def _states(self):
-        _, out, _ = self.module.run_command(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n"])
+        _, out, _ = self.module.run_command(
+            ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n"]
+        )
         return {name: state.strip() for state, name in (line.split("\t") for line in out.splitlines())}
 
     def missing(self, names):
@@ -116,13 +130,16 @@ class Dnf(_Manager):
     def would_add(self, names):
         # It answers its own question with no, and exits with 1 for it.
         _, out, err = self.module.run_command(
-            ["dnf", "--assumeno", "--setopt=install_weak_deps=False", "install", *names], environ_update={"LC_ALL": "C"})
+            ["dnf", "--assumeno", "--setopt=install_weak_deps=False", "install", *names],
+            environ_update={"LC_ALL": "C"},
+        )
         added = self.added_in_table(out)
         if not added:
             tail = "\n".join((out + err).strip().splitlines()[-12:])
             raise HostError(
                 f"dnf finds no way to install {', '.join(names)}. On the RHEL 9 family they come from EPEL (package "
-                f"epel-release). Last lines:\n{tail}")
+                f"epel-release). Last lines:\n{tail}"
+            )
         return added
 
     def install(self, names):
@@ -131,7 +148,10 @@ class Dnf(_Manager):
     def remove(self, names):
         present = sorted(self.known(names))
         if present:
-            self.run([*self.BASE, "--setopt=clean_requirements_on_remove=False", "remove", *present], "removing " + ", ".join(present))
+            self.run(
+                [*self.BASE, "--setopt=clean_requirements_on_remove=False", "remove", *present],
+                "removing " + ", ".join(present),
+            )
         return present
 
 
@@ -140,4 +160,6 @@ def package_manager(module):
         return Apt(module)
     if module.get_bin_path("dnf"):
         return Dnf(module)
-    raise HostError("neither apt-get nor dnf is on this host; supported are Debian, Ubuntu, the RHEL 9 family and Fedora")
+    raise HostError(
+        "neither apt-get nor dnf is on this host; supported are Debian, Ubuntu, the RHEL 9 family and Fedora"
+    )

@@ -19,7 +19,11 @@ def setup(tmp_path: Path) -> Run:
         return subprocess.run(
             [str(SCRIPT), *arguments],
             env={**os.environ, "HYPERTOOL_CACHE_DIR": str(tmp_path / "cache"), **environment},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     return run
@@ -33,7 +37,12 @@ def shell() -> Run:
         sources = "".join(f'source "{PARTS / name}.sh"\n' for name in ("ui", "host", "controller"))
         return subprocess.run(
             ["bash", "-c", f"set -euo pipefail\nPROGRAM=setup\n{sources}{code}"],
-            env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     return run

@@ -29,7 +29,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("arguments", "text"), WRONG.values(), ids=WRONG.keys())
-def test_a_wrong_command_line_is_exit_2_and_says_why(setup: Run, tmp_path: Path, arguments: list[str], text: str) -> None:
+def test_a_wrong_command_line_is_exit_2_and_says_why(
+    setup: Run, tmp_path: Path, arguments: list[str], text: str
+) -> None:
     done = setup(*arguments)
     assert done.returncode == 2, done.stderr
     assert text in done.stderr
@@ -49,7 +51,16 @@ def test_what_comes_later_is_refused_with_the_reason(setup: Run, tmp_path: Path,
 def test_help_names_every_option_and_installs_nothing(setup: Run, tmp_path: Path, option: str) -> None:
     done = setup(option)
     assert done.returncode == 0
-    for name in ("--destination", "--collector", "--check", "--uninstall", "--purge-data", "--sandbox", "--down", "--yes"):
+    for name in (
+        "--destination",
+        "--collector",
+        "--check",
+        "--uninstall",
+        "--purge-data",
+        "--sandbox",
+        "--down",
+        "--yes",
+    ):
         assert name in done.stdout
     assert not (tmp_path / "cache").exists()
 
@@ -68,12 +79,16 @@ def test_without_root_it_says_so_and_how(tmp_path: Path) -> None:
             pytest.skip("install util-linux: setpriv runs the script as another user")
         command = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-s", "--", "--yes"]
         # Through standard input, because the checkout may lie where only root can read.
-        text = SCRIPT.read_text().replace('TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)', f'TOP="{tmp_path}"')
+        text = SCRIPT.read_text().replace(
+            'TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)', f'TOP="{tmp_path}"'
+        )
         for part in (TOP / "scripts" / "lib" / "setup").glob("*.sh"):
             text = text.replace(f'source "$TOP/scripts/lib/setup/{part.name}"', part.read_text())
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
     else:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
     assert done.returncode == 1
     assert "needs root" in done.stderr
     assert "sudo" in done.stderr

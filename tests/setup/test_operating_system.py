@@ -63,7 +63,10 @@ def test_an_unsupported_system_is_named_with_what_is_supported(setup: Run, tmp_p
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="run it as root: the init is looked at after the user")
-@pytest.mark.skipif(Path("/proc/1/comm").read_text().strip() == "systemd", reason="process 1 is systemd here; run it where it is not")
+@pytest.mark.skipif(
+    Path("/proc/1/comm").read_text().strip() == "systemd",
+    reason="process 1 is systemd here; run it where it is not",
+)
 def test_without_systemd_the_sandbox_is_named(setup: Run, tmp_path: Path) -> None:
     release = tmp_path / "os-release"
     release.write_text("ID=debian\nVERSION_ID=12\n")

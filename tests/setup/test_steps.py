@@ -1,4 +1,4 @@
-"""A long step shows that it goes on; a failed one shows the lines that matter; an interruption leaves nothing running."""
+"""A long step shows that it goes on; a failed one shows what matters; an interruption leaves nothing running."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ OPEN = 'set -m; open_log "$FOLDER" >/dev/null; trap interrupted INT TERM\n'
 
 
 def test_a_failed_step_shows_its_last_lines_the_log_and_the_next_step(shell: Run, tmp_path: Path) -> None:
-    code = OPEN + 'broken() { seq 1 100; echo "the reason"; return 3; }; step one "Breaking" broken; echo not reached'
+    code = (
+        OPEN + 'broken() { seq 1 100; echo "the reason"; return 3; }; step one "Breaking" broken; echo not reached'
+    )
     done = shell(code, FOLDER=str(tmp_path))
     assert done.returncode == 1
     assert "FAILED: Breaking (exit 3" in done.stderr
@@ -28,8 +30,10 @@ def test_a_failed_step_shows_its_last_lines_the_log_and_the_next_step(shell: Run
 
 
 def test_ansible_s_own_error_is_what_is_shown(shell: Run, tmp_path: Path) -> None:
-    output = r"TASK [a] **\nok: [h]\n[ERROR]: Task failed: the real reason\nOrigin: x.yml:1\nPLAY RECAP ***\nh : failed=1\n"
-    done = shell(OPEN + f"broken() {{ printf '{output}'; return 2; }}; step one Playing broken", FOLDER=str(tmp_path))
+    output = r"TASK [a] **\nok: [h]\n[ERROR]: Task failed: the real reason\nOrigin: x.yml:1\nPLAY RECAP ***\n"
+    done = shell(
+        OPEN + f"broken() {{ printf '{output}'; return 2; }}; step one Playing broken", FOLDER=str(tmp_path)
+    )
     assert "the real reason" in done.stderr
     assert "PLAY RECAP" not in done.stderr
 
@@ -49,10 +53,18 @@ def test_a_long_step_says_that_it_goes_on(shell: Run, tmp_path: Path) -> None:
 
 
 def test_an_interruption_ends_what_was_started_and_says_how_to_go_on(tmp_path: Path) -> None:
-    code = f'set -euo pipefail; PROGRAM=setup; source "{PARTS}/ui.sh"; {OPEN}' + \
-        f'slow() {{ sleep 300 & echo $! >"{tmp_path}/child"; wait; }}; step one Waiting slow'
-    process = subprocess.Popen(["bash", "-c", code], env={**os.environ, "FOLDER": str(tmp_path)}, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    code = (
+        f'set -euo pipefail; PROGRAM=setup; source "{PARTS}/ui.sh"; {OPEN}'
+        + f'slow() {{ sleep 300 & echo $! >"{tmp_path}/child"; wait; }}; step one Waiting slow'
+    )
+    process = subprocess.Popen(
+        ["bash", "-c", code],
+        env={**os.environ, "FOLDER": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 20
     child = tmp_path / "child"
     while not (child.exists() and child.read_text().strip()):

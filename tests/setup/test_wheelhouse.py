@@ -34,11 +34,14 @@ arm==3.0 ; platform_machine == 'aarch64' \\
 """
 
 
-@pytest.mark.parametrize(("python", "arch", "names"), [
-    ("3.10", "x86_64", {"always", "old"}),
-    ("3.13", "x86_64", {"always"}),
-    ("3.13", "aarch64", {"always", "arm"}),
-])
+@pytest.mark.parametrize(
+    ("python", "arch", "names"),
+    [
+        ("3.10", "x86_64", {"always", "old"}),
+        ("3.13", "x86_64", {"always"}),
+        ("3.13", "aarch64", {"always", "arm"}),
+    ],
+)
 def test_markers_are_those_of_the_target(wheelhouse: ModuleType, python: str, arch: str, names: set[str]) -> None:
     pinned = wheelhouse.pinned_for(REQUIREMENTS, python, arch)
     assert {line.split("==")[0] for line in pinned.splitlines()} == names

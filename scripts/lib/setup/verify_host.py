@@ -20,8 +20,13 @@ JOBS = ("alertmanager", "hypertool", "node", "prometheus")
 # What one baseline run adds to counters (contract: personas and workflows), by the series it is counted in.
 TOKENS = {"backend-engineer": 850, "testing-specialist": 650, "devops-engineer": 550}
 ADDED = {
-    **{f"tokens of {persona}": (f'hypertool_persona_tokens_used_total{{persona="{persona}",chatmode="package-release"}}', tokens)
-       for persona, tokens in TOKENS.items()},
+    **{
+        f"tokens of {persona}": (
+            f'hypertool_persona_tokens_used_total{{persona="{persona}",chatmode="package-release"}}',
+            tokens,
+        )
+        for persona, tokens in TOKENS.items()
+    },
     "gates passed": ('hypertool_workflow_quality_gate_total{workflow="package_release",result="pass"}', 3),
     "stages": ('hypertool_workflow_stage_duration_seconds_count{workflow="package_release"}', 3),
     "switches": ('hypertool_persona_switches_total{chatmode="package-release"}', 3),
@@ -82,16 +87,24 @@ class Stack:
         return total
 
     def targets_missing(self) -> str:
-        up = {str(t["labels"]["job"]): t for t in self.api("targets?state=active")["activeTargets"]}  # type: ignore[index]
+        active = self.api("targets?state=active")["activeTargets"]
+        up = {str(t["labels"]["job"]): t for t in active}  # type: ignore[index]
         down = [job for job in JOBS if job not in up or up[job]["health"] != "up"]
-        return "; ".join(f"{job} is {up[job]['lastError'] or 'not scraped yet'}" if job in up else f"{job} is missing" for job in down)
+        return "; ".join(
+            f"{job} is {up[job]['lastError'] or 'not scraped yet'}" if job in up else f"{job} is missing"
+            for job in down
+        )
 
     def rules_missing(self) -> str:
         groups = self.api("rules")["groups"]
         rules = [rule for group in groups for rule in group["rules"]]  # type: ignore[attr-defined]
         if not rules:
             return "no rule is loaded"
-        return "; ".join(f"{rule['name']} is {rule['health']} {rule.get('lastError', '')}".strip() for rule in rules if rule["health"] != "ok")
+        return "; ".join(
+            f"{rule['name']} is {rule['health']} {rule.get('lastError', '')}".strip()
+            for rule in rules
+            if rule["health"] != "ok"
+        )
 
     def figures_missing(self, before: dict[str, float]) -> str:
         complaints = []
@@ -117,15 +130,27 @@ def run_baseline(command: list[str]) -> None:
 def verify(options: argparse.Namespace) -> None:
     stack = Stack(options)
     deadline = time.monotonic() + options.timeout
-    wait_for("the metrics endpoint", lambda: "" if fetch(f"{stack.exporter}/metrics") else "empty", deadline,
-             "Look at: journalctl -u hypertool-exporter")
+    wait_for(
+        "the metrics endpoint",
+        lambda: "" if fetch(f"{stack.exporter}/metrics") else "empty",
+        deadline,
+        "Look at: journalctl -u hypertool-exporter",
+    )
     before = {what: stack.exposed(series) for what, (series, _) in ADDED.items()}
     print("running the baseline workflow", flush=True)
     run_baseline(options.baseline)
     print("waiting for its figures in Prometheus", flush=True)
-    wait_for("the baseline's figures", lambda: stack.figures_missing(before), deadline,
-             "Other agents at work at the same time change them too; run it again. Look at: hypertool status")
-    print("OK  the baseline in Prometheus: tokens 850/650/550, budgets left 1150/850/1250, 3 gates passed, 3 stages, 3 switches", flush=True)
+    wait_for(
+        "the baseline's figures",
+        lambda: stack.figures_missing(before),
+        deadline,
+        "Other agents at work at the same time change them too; run it again. Look at: hypertool status",
+    )
+    print(
+        "OK  the baseline in Prometheus: tokens 850/650/550, budgets left 1150/850/1250, "
+        "3 gates passed, 3 stages, 3 switches",
+        flush=True,
+    )
     wait_for("Prometheus' targets", stack.targets_missing, deadline, f"Look at: {stack.prometheus}/targets")
     print(f"OK  targets up: {', '.join(JOBS)}", flush=True)
     wait_for("Prometheus' rules", stack.rules_missing, deadline, f"Look at: {stack.prometheus}/rules")
@@ -137,7 +162,9 @@ def main() -> int:
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090")
     parser.add_argument("--exporter", default="http://127.0.0.1:9464")
     parser.add_argument("--timeout", type=float, default=90, help="seconds for everything together")
-    parser.add_argument("baseline", nargs=argparse.REMAINDER, help="after --, the command that runs the baseline on the host")
+    parser.add_argument(
+        "baseline", nargs=argparse.REMAINDER, help="after --, the command that runs the baseline on the host"
+    )
     options = parser.parse_args()
     options.baseline = options.baseline[1:] if options.baseline[:1] == ["--"] else options.baseline
     try:
