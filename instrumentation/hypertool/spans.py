@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .loading import loading
 from .logs import once
 from .redaction import MESSAGE_LIMIT, STACK_LIMIT, redact
 
@@ -38,7 +38,6 @@ class _Private:
     """The provider and the sink of a process whose application has no provider; decided at the first span."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.decided = False
         self.off = False
         self.tracer: Any = None
@@ -47,11 +46,11 @@ class _Private:
 
     def decide(self) -> None:
         """Read the environment, once."""
-        from .sinks import otlp
-
-        with self.lock:
+        with loading:
             if self.decided:
                 return
+            from .sinks import otlp
+
             self.off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
             if otlp.configured() and not self.off:
                 try:
@@ -93,12 +92,8 @@ class _Private:
         sink.start()
         self.tracer, self.sink = provider.get_tracer(_SCOPE, __version__), sink
 
-    def after_fork(self) -> None:
-        self.lock = threading.Lock()
-
 
 _private = _Private()
-os.register_at_fork(after_in_child=_private.after_fork)
 
 
 def _application_tracer() -> Any:

@@ -14,6 +14,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from ..loading import loading
 from ..logs import once
 from ..redaction import redact
 from .base import Count, Outcome, SpanSink, Verdict
@@ -88,10 +89,12 @@ class OtlpSink(SpanSink):
 
     def _connect(self) -> OTLPSpanExporter:
         if self._exporter is None:
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            with loading:
+                from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+                from opentelemetry.proto.collector.trace.v1 import trace_service_pb2  # noqa: F401 - not in the first send
 
-            self._session = _session()
-            self._exporter = OTLPSpanExporter(session=self._session)
+                self._session = _session()
+                self._exporter = OTLPSpanExporter(session=self._session)
             _quiet_in_this_thread("opentelemetry.exporter.otlp.proto.http.trace_exporter",
                                   "opentelemetry.exporter.otlp.common.http")
         return self._exporter

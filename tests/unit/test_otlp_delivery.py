@@ -1,0 +1,185 @@
+"""Spans on their way out: counted exactly once, whatever the other side does, and the process never held for long."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.hypertool_host import Host
+from tests.support.otlp_receiver import BlackHole, OtlpReceiver, refused_url
+
+SPANS = 60
+# The bound is 0.45 s for the sinks; the rest is the store, the interpreter and a busy test machine.
+EXIT_SECONDS = 0.5
+SLACK = 0.6
+
+RUN = """
+import time
+from hypertool import WorkflowTracer
+with WorkflowTracer("warm"):
+    pass
+for _ in range(29):
+    with WorkflowTracer("w") as w:
+        w.trace_stage("s", "backend", lambda: 1)
+with WorkflowTracer("last"):
+    pass
+import atexit
+# Registered last, so it runs first: the time from here to the end is what the exit took.
+atexit.register(lambda: print(time.time(), flush=True))
+"""
+
+
+@pytest.fixture
+def receiver() -> Iterator[OtlpReceiver]:
+    with OtlpReceiver() as running:
+        yield running
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def exports(host: Host) -> dict[str, int]:
+    return {key[1]: value for key, value in host.counters("exp").items()}
+
+
+def test_a_healthy_endpoint_gets_every_span_and_the_time_of_it_is_known(host: Host, receiver: OtlpReceiver) -> None:
+    before = int(time.time())
+    host.python(RUN, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    assert len(receiver.wait(SPANS)) == SPANS
+    assert exports(host) == {"success": SPANS}
+    latest = host.store.merge().totals.latest
+    assert latest["ok", "otlp"] / 1e6 >= before
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [
+    ("refused", "dropped"), ("black hole", "dropped"), ("503", "dropped"), ("429", "dropped"),
+    ("400", "failure"), ("401", "failure"), ("302", "failure"), ("no such host", "dropped"),
+])
+def test_a_dead_endpoint_counts_each_span_once_says_so_once_and_holds_the_exit_for_half_a_second(
+        host: Host, receiver: OtlpReceiver, kind: str, outcome: str) -> None:
+    with contextlib.ExitStack() as stack:
+        if kind == "refused":
+            url = refused_url()
+        elif kind == "black hole":
+            url = stack.enter_context(BlackHole()).url
+        elif kind == "no such host":
+            url = "http://no-such-host.invalid:4318"
+        else:
+            url = receiver.url
+            receiver.status = int(kind)
+        done = host.python(RUN, OTEL_EXPORTER_OTLP_ENDPOINT=url)
+        ended = time.time()
+    assert done.returncode == 0
+    assert exports(host) == {outcome: SPANS}
+    assert ended - float(done.stdout) < EXIT_SECONDS + SLACK
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("otlp: ")
+    assert host.counters("qg") == {("w", "s", "pass"): 29}
+
+
+def test_a_process_that_lives_through_an_outage_says_when_it_starts_and_ends_and_loses_nothing_queued(
+        host: Host, receiver: OtlpReceiver) -> None:
+    receiver.status = 503
+    done = host.python("""
+        import os, sys, time
+        from hypertool import WorkflowTracer, spans
+        def runs(number):
+            for _ in range(number):
+                with WorkflowTracer("w"): pass
+        runs(10)
+        assert not spans.sink().flush(1.0)
+        from urllib.request import urlopen
+        urlopen(os.environ["REPAIR"], data=b"")
+        assert spans.sink().flush(20.0)
+        runs(5)
+        assert spans.sink().flush(5.0)
+    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, REPAIR=f"{receiver.url}/repair")
+    assert done.returncode == 0, done.stderr
+    assert len(receiver.wait(15)) == 15
+    assert exports(host) == {"success": 15}
+    assert len(done.stderr.splitlines()) == 1, "the recovery is news, not a warning: " + done.stderr
+
+
+def test_spans_that_the_other_side_throws_away_are_failures(host: Host, receiver: OtlpReceiver) -> None:
+    receiver.reject = 4
+    done = host.python(RUN, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    assert exports(host) == {"success": SPANS - 4, "failure": 4}
+    assert "threw away 4 spans (too old)" in done.stderr
+
+
+def test_another_protocol_is_said_once_and_http_protobuf_is_spoken(host: Host, receiver: OtlpReceiver) -> None:
+    done = host.python(RUN, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    assert len(receiver.wait(SPANS)) == SPANS
+    (line,) = done.stderr.splitlines()
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not supported" in line
+    assert "4318" in line
+
+
+def test_a_fork_starts_with_an_empty_queue_and_sends_its_own_spans(host: Host, receiver: OtlpReceiver) -> None:
+    done = host.python("""
+        import os, sys
+        from hypertool import WorkflowTracer
+        with WorkflowTracer("warm"): pass
+        with WorkflowTracer("parents"): pass
+        child = os.fork()
+        with WorkflowTracer("child" if not child else "parent"): pass
+        if not child:
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    assert done.returncode == 0, done.stderr
+    names = sorted(span.name for span in receiver.wait(4))
+    assert names == ["workflow.child", "workflow.parent", "workflow.parents", "workflow.warm"]
+    assert exports(host) == {"success": 4}
+
+
+def test_a_fork_in_a_process_with_busy_threads_never_hangs(host: Host, receiver: OtlpReceiver) -> None:
+    done = host.python("""
+        import os, sys, threading
+        from hypertool import WorkflowTracer
+        stop = threading.Event()
+        def busy():
+            while not stop.is_set():
+                with WorkflowTracer("w"): pass
+        threads = [threading.Thread(target=busy) for _ in range(4)]
+        for thread in threads: thread.start()
+        for _ in range(20):
+            child = os.fork()
+            if not child:
+                with WorkflowTracer("child"): pass
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        for thread in threads: thread.join()
+    """, seconds=60, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    assert done.returncode == 0, done.stderr
+
+
+def test_configured_exports_are_at_zero_before_anything_is_sent(host: Host) -> None:
+    done = host.python("""
+        import os
+        from hypertool import WorkflowTracer, get_persona_metrics
+        with WorkflowTracer("w"):
+            get_persona_metrics().flush()
+            from hypertool.store import Store
+            totals = Store.locate().merge().totals
+            print({k[2]: v for k, v in totals.counters.items() if k[0] == "exp"}, totals.latest["ok", "otlp"])
+    """, OTEL_EXPORTER_OTLP_ENDPOINT=refused_url())
+    assert done.stdout == "{'success': 0, 'failure': 0, 'dropped': 0} 0\n"
+
+
+def test_broken_settings_are_one_line_and_never_an_error_of_the_work(host: Host, receiver: OtlpReceiver) -> None:
+    receiver.status = 200
+    for variables in ({"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"}, {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/no/such/file"},
+                      {"OTEL_EXPORTER_OTLP_COMPRESSION": "best"}, {"OTEL_EXPORTER_OTLP_HEADERS": "nonsense"},
+                      {"OTEL_TRACES_SAMPLER": "sometimes"}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "not a url"}):
+        done = host.python(RUN, **{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, **variables})
+        assert done.returncode == 0, (variables, done.stderr)
+        assert "Traceback" not in done.stderr, (variables, done.stderr)
+    assert host.counters("qg") == {("w", "s", "pass"): 29 * 6}
