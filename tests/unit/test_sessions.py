@@ -1,0 +1,129 @@
+"""The current persona of a user in a workspace: kept across processes, safe from each other and from damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from hypertool.errors import HypertoolError
+from hypertool.sessions import SavedSession, Sessions
+from hypertool.workspace import find_workspace, workspace_name
+
+SESSION = SavedSession("backend-engineer", "bug-fix", 1_700_000_000.0)
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Sessions:
+    return Sessions(tmp_path / "work", tmp_path / "sessions")
+
+
+def put(sessions: Sessions, session: SavedSession | None) -> None:
+    with sessions.held(), sessions.replaced_by(session):
+        pass
+
+
+def file_of(tmp_path: Path) -> Path:
+    (found,) = (tmp_path / "sessions").glob("*.json")
+    return found
+
+
+def test_what_one_process_saves_another_reads_and_none_is_none(tmp_path: Path, sessions: Sessions) -> None:
+    assert sessions.read() is None
+    put(sessions, SESSION)
+    assert Sessions(tmp_path / "work", tmp_path / "sessions").read() == SESSION
+    assert Sessions(tmp_path / "other", tmp_path / "sessions").read() is None
+    put(sessions, None)
+    assert sessions.read() is None
+
+
+def test_files_are_the_users_own(tmp_path: Path, sessions: Sessions) -> None:
+    put(sessions, SESSION)
+    assert stat.S_IMODE((tmp_path / "sessions").stat().st_mode) == 0o700
+    assert stat.S_IMODE(file_of(tmp_path).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("damage", [
+    b"", b"{", b"[]", b"null", b"\xff\xfe", b"{}", b'{"persona": 3, "chatmode": "x", "since": 1}',
+    b'{"persona": "backend-engineer", "chatmode": "x", "since": NaN}',
+    b'{"persona": "backend-engineer", "chatmode": "x", "since": -5}',
+])
+def test_a_file_that_cannot_be_understood_is_kept_aside_and_said_once(
+        tmp_path: Path, sessions: Sessions, damage: bytes) -> None:
+    put(sessions, SESSION)
+    file_of(tmp_path).write_bytes(damage)
+    again = Sessions(tmp_path / "work", tmp_path / "sessions")
+    assert again.read() is None
+    assert again.note is not None
+    assert "kept as" in again.note
+    (aside,) = (tmp_path / "sessions").glob("*.corrupt")
+    assert aside.read_bytes() == damage
+    later = Sessions(tmp_path / "work", tmp_path / "sessions")
+    assert later.read() is None
+    assert later.note is None
+
+
+def test_a_block_that_fails_leaves_the_session_as_it_was(tmp_path: Path, sessions: Sessions) -> None:
+    put(sessions, SESSION)
+    with pytest.raises(RuntimeError), sessions.held(), sessions.replaced_by(SESSION._replace(persona="other")):
+        raise RuntimeError
+    assert sessions.read() == SESSION
+    assert sorted(path.suffix for path in (tmp_path / "sessions").iterdir()) == [".json", ".lock"]
+
+
+def test_changes_wait_for_each_other(tmp_path: Path) -> None:
+    def count() -> None:
+        mine = Sessions(tmp_path / "work", tmp_path / "sessions")
+        for _ in range(25):
+            with mine.held():
+                now = mine.read_held()
+                with mine.replaced_by(SESSION._replace(since=(now.since if now else 0.0) + 1)):
+                    pass
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = Sessions(tmp_path / "work", tmp_path / "sessions").read()
+    assert found is not None
+    assert found.since == 100
+
+
+def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HypertoolError, match="XDG_STATE_HOME") as error, \
+            Sessions(tmp_path, tmp_path / "file" / "sessions").held():
+        pass
+    assert "\n" not in str(error.value)
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_time() -> None:
+    assert SESSION.seconds(SESSION.since - 100) == 0
+    assert SESSION.seconds(SESSION.since + 2.5) == 2.5
+
+
+def test_odd_names_of_workspaces_are_as_good_as_others(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(b"/a/\xff\n'\"") )
+    sessions = Sessions(odd, tmp_path / "sessions")
+    put(sessions, SESSION)
+    assert sessions.read() == SESSION
+    json.loads(file_of(tmp_path).read_bytes().decode("utf-8", "surrogateescape"))
+
+
+def test_a_workspace_is_the_repository_around_else_the_directory(tmp_path: Path) -> None:
+    inner = tmp_path / "repo" / "a" / "b"
+    inner.mkdir(parents=True)
+    assert find_workspace(inner) == inner
+    (tmp_path / "repo" / ".git").mkdir()
+    assert find_workspace(inner) == tmp_path / "repo"
+    assert workspace_name(inner) == "repo"
+    (tmp_path / "repo" / "a" / ".git").write_text("gitdir: elsewhere")
+    assert workspace_name(inner) == "a", "a worktree or a submodule is one of its own"
+    (tmp_path / "link").symlink_to(inner)
+    assert find_workspace(tmp_path / "link") == tmp_path / "repo" / "a"
+    assert workspace_name(Path("/")) == "/"

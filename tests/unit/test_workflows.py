@@ -1,0 +1,113 @@
+"""The declared workflows, run for real with the simulated LLM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.hypertool_host import Host
+from tests.support.otlp_receiver import OtlpReceiver
+
+FAST = """
+import json, sys
+from hypertool.simulated_llm import SimulatedLLM
+from hypertool.workflows import run_workflow
+report = run_workflow(*sys.argv[1:2] or ["NAME"], llm=SimulatedLLM(0.0), **OPTIONS)
+print(json.dumps({"decision": report.decision, "tokens": report.tokens, "passed": [s.passed for s in report.stages]}))
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def fast(host: Host, name: str, **options: str) -> dict[str, object]:
+    found: dict[str, object] = host.json(FAST.replace("NAME", name).replace("OPTIONS", repr(options)))
+    return found
+
+
+def used(host: Host) -> dict[tuple[str, ...], int]:
+    return host.counters("tok")
+
+
+def test_the_baseline_takes_a_good_second_and_leaves_what_the_contract_says(host: Host) -> None:
+    with OtlpReceiver() as receiver:
+        report = host.json("""
+            import json
+            from hypertool.workflows import run_baseline
+            report = run_baseline()
+            print(json.dumps([report.seconds, report.tokens]))
+        """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        spans = [span.name for span in receiver.wait(4)]
+    seconds, tokens = report
+    assert 1.2 <= seconds < 2.4
+    assert tokens == 2050
+    assert used(host) == {("backend-engineer", "package-release", "simulated"): 850,
+                          ("testing-specialist", "package-release", "simulated"): 650,
+                          ("devops-engineer", "package-release", "simulated"): 550}
+    budgets = host.read().budgets
+    assert {name: budget.remaining for name, budget in budgets.items()} == {
+        "backend-engineer": 1150, "testing-specialist": 850, "devops-engineer": 1250,
+        "frontend-engineer": 1800, "observability-expert": 2000, "data-scientist": 1700}
+    assert host.counters("qg") == {("package_release", stage, "pass"): 1
+                                   for stage in ("version_bump", "quality_validation", "publish_deploy")}
+    assert host.counters("sw") == {("none", "backend-engineer", "package-release"): 1,
+                                   ("backend-engineer", "testing-specialist", "package-release"): 1,
+                                   ("testing-specialist", "devops-engineer", "package-release"): 1}
+    assert sorted(spans) == ["stage.publish_deploy", "stage.quality_validation", "stage.version_bump",
+                             "workflow.package_release"]
+
+
+def test_feature_implementation_uses_what_is_declared(host: Host) -> None:
+    assert fast(host, "feature_implementation")["passed"] == [True] * 3
+    mode = "feature-implementation"
+    assert used(host) == {("backend-engineer", mode, "simulated"): 800, ("frontend-engineer", mode, "simulated"): 900,
+                          ("testing-specialist", mode, "simulated"): 700}
+
+
+def test_bug_fix_has_a_chatmode_for_each_stage(host: Host) -> None:
+    fast(host, "bug_fix")
+    assert used(host) == {("observability-expert", "bug-investigation", "simulated"): 800,
+                          ("backend-engineer", "bug-fix", "simulated"): 900,
+                          ("testing-specialist", "bug-validation", "simulated"): 600}
+    assert {key: count for key, (count, _) in host.durations("pd").items()} == {
+        ("observability-expert", "bug-investigation"): 1, ("backend-engineer", "bug-fix"): 1,
+        ("testing-specialist", "bug-validation"): 1}
+
+
+@pytest.mark.parametrize(("severity", "decision", "stages"), [
+    ("p0_critical", "escalated", []), ("p1_high", "resolved", ["investigation", "hotfix", "deploy"]),
+    ("p2_medium", "fixed", ["investigation", "hotfix"]), ("p3_low", "ticket", []),
+])
+def test_an_incident_is_routed_by_its_severity(host: Host, severity: str, decision: str, stages: list[str]) -> None:
+    tokens = {"investigation": 1820, "hotfix": 1850, "deploy": 1640}
+    report = fast(host, "incident_response", severity=severity)
+    assert report["decision"] == decision
+    assert report["tokens"] == sum(tokens[stage] for stage in stages)
+    assert host.counters("qg") == {("incident_response", stage, "pass"): 1 for stage in stages}
+
+
+def test_other_budgets_give_other_remainders_and_a_block_stops_the_run_before_the_call(host: Host) -> None:
+    host.config.write_text('[personas.backend-engineer]\ntokens = 500\n'
+                           '[personas.testing-specialist]\ntokens = 100\non_exceed = "block"\nwindow = "day"\n')
+    fast(host, "package_release")
+    left = host.json("""
+        import json
+        from hypertool.store import Store
+        print(json.dumps({name: budget.remaining for name, budget in Store.locate().read().budgets.items()}))
+    """)
+    assert (left["backend-engineer"], left["testing-specialist"], left["devops-engineer"]) == (-350, -550, 1250)
+    done = host.python(FAST.replace("NAME", "package_release").replace("OPTIONS", "{}"))
+    assert done.returncode == 1
+    assert "TokenBudgetExceeded" in done.stderr
+    assert used(host)["testing-specialist", "package-release", "simulated"] == 650, "the second call was not made"
+    assert host.counters("qg")["package_release", "quality_validation", "fail"] == 1
+
+
+def test_unknown_names_say_what_is_known(host: Host) -> None:
+    for name, options, expected in (("nope", {}, "bug_fix"), ("incident_response", {"severity": "p9"}, "p1_high")):
+        done = host.python(FAST.replace("NAME", name).replace("OPTIONS", repr(options)))
+        assert "ValueError" in done.stderr
+        assert expected in done.stderr
