@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def _identify(tokens: list[Token]) -> list[tuple[int, str, str]]:
     """Give headings ids (made unique by their section) and link them to themselves; returns level, id, text."""
     found: list[tuple[int, str, str]] = []
     section = ""
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in pairwise(tokens):
         if opening.type != "heading_open":
             continue
         level, identity = int(opening.tag[1]), slug(inline.content)

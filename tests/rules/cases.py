@@ -74,7 +74,8 @@ def thinned(samples: list[str], every: int) -> list[str]:
 
 def load(path: Path) -> dict[str, Any]:
     """A YAML file as it stands."""
-    return yaml.safe_load(path.read_text())
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return document
 
 
 def _at(document: dict[str, Any], test: dict[str, Any], path: Path, scrape: int) -> Case:

@@ -70,3 +70,12 @@ def case_results(edge_release: str, tmp_path_factory: pytest.TempPathFactory) ->
         yield {case.id: pool.submit(check, number, case) for number, case in enumerate(all_cases())}
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="session")
+def worlds(edge_release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """Both worlds of tests.rules.worlds under the oldest and the newest release."""
+    from tests.rules.worlds import worlds as start
+
+    with start(edge_release, tmp_path_factory.mktemp(f"worlds-{edge_release}")) as running:
+        yield running

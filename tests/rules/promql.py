@@ -47,9 +47,19 @@ def ranges(expr: Any) -> list[float]:
     return [node.range.total_seconds() for node in nodes(expr) if isinstance(node, pp.MatrixSelector)]
 
 
+def arms(expr: Any) -> list[Any]:
+    """The alternatives of an expression: what stands between its outermost `or`s."""
+    if isinstance(expr, pp.ParenExpr):
+        return arms(expr.expr)
+    if isinstance(expr, pp.BinaryExpr) and str(expr.op) == "or":
+        return arms(expr.lhs) + arms(expr.rhs)
+    return [expr]
+
+
 def compares(expr: Any) -> bool:
-    """Whether anything is compared; an alert that compares nothing fires for every series."""
-    return any(isinstance(node, pp.BinaryExpr) and str(node.op) in COMPARISONS for node in nodes(expr))
+    """Whether something is compared or taken away; an alert that does neither fires for every series."""
+    operators = {str(node.op) for node in nodes(expr) if isinstance(node, pp.BinaryExpr)}
+    return bool(operators & (COMPARISONS | {"unless"}))
 
 
 def kept_labels(expr: Any, known: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
@@ -59,9 +69,9 @@ def kept_labels(expr: Any, known: Mapping[str, frozenset[str]]) -> frozenset[str
     if isinstance(expr, pp.NumberLiteral | pp.StringLiteral):
         return None
     if isinstance(expr, pp.VectorSelector):
-        return known[expr.name]
+        return known[str(expr.name)]
     if isinstance(expr, pp.MatrixSelector):
-        return known[expr.vector_selector.name]
+        return known[str(expr.vector_selector.name)]
     if isinstance(expr, pp.AggregateExpr):
         inner = kept_labels(expr.expr, known) or frozenset()
         if expr.modifier is None:

@@ -9,9 +9,11 @@ from pathlib import Path
 RUNBOOK = Path(__file__).resolve().parents[2] / "prometheus" / "ALERT_RUNBOOK.md"
 # The runbook's table of things to fill in; a test sets these before it runs a block.
 PLACEHOLDERS = {"LANGFUSE_HOST": "http://127.0.0.1:9090"}
-# Programs that only an installed host has.
-HOST_ONLY = frozenset({"systemctl", "journalctl", "ss", "lslocks"})
-ALLOWED = HOST_ONLY | {"hypertool", "tta-persona", "curl", "promtool", "amtool", "awk", "cat", "env", "nproc"}
+# What only an installed host has: programs that need its units, and the addresses of our own services.
+HOST_ONLY = frozenset({"systemctl", "journalctl", "ss"})
+HOST_ADDRESSES = ("127.0.0.1:9464", "127.0.0.1:9465")
+EVERYWHERE = frozenset({"curl", "promtool", "amtool", "lslocks", "awk", "xargs", "cat", "env", "nproc"})
+ALLOWED = HOST_ONLY | EVERYWHERE | {"hypertool", "tta-persona"}
 HEADING = re.compile(r"^(#+) (.+)$")
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>.*)$")
 
@@ -40,8 +42,8 @@ class Block:
 
     @property
     def needs_host(self) -> bool:
-        """Whether it only works where hypertool is installed with its units."""
-        return bool(HOST_ONLY.intersection(self.commands))
+        """Whether it only works where hypertool is installed with its services."""
+        return bool(HOST_ONLY.intersection(self.commands)) or any(it in self.text for it in HOST_ADDRESSES)
 
 
 def sections(path: Path = RUNBOOK) -> dict[str, list[str]]:

@@ -61,7 +61,7 @@ SCENARIOS = {
         "LangfuseIntegrationFailing fires: Langfuse dead, counter never created",
         "LangfuseIntegrationFailing fires: Langfuse dead, one short workflow",
     ],
-    "Langfuse healthy, batches every 5 min": ["LangfuseIntegrationFailing quiet: Langfuse healthy, batches every 5 min"],
+    "Langfuse healthy": ["LangfuseIntegrationFailing quiet: Langfuse healthy, batches every 5 min"],
 }
 
 

@@ -1,0 +1,178 @@
+"""Starts a real Alertmanager and a real receiver of its web hooks, and waits on conditions."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A port of the loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def get_json(url: str) -> Any:
+    """The JSON document at a URL."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return json.load(answer)
+
+
+def query(prometheus: str, expression: str) -> list[dict[str, Any]]:
+    """The rows of an instant query; an error is an exception with Prometheus' own words."""
+    url = f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+    try:
+        answer = get_json(url)
+    except urllib.error.HTTPError as refused:
+        raise AssertionError(f"Prometheus refused {expression!r}: {refused.read().decode()}") from refused
+    rows: list[dict[str, Any]] = answer["data"]["result"]
+    return rows
+
+
+def until(what: str, condition: Callable[[], T | None], seconds: float = 60) -> T:
+    """Wait until `condition` returns something true; fails with what was waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.2)
+    raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+
+
+class Receiver:
+    """A web hook: keeps the notifications that were posted to it, by path."""
+
+    def __init__(self) -> None:
+        self.posts: list[tuple[str, dict[str, Any]]] = []
+        received = self.posts
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                received.append((self.path, json.loads(body)))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Quiet: what arrived is asserted on, not read."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+
+    def alerts(self, status: str = "firing") -> dict[tuple[str, str], dict[str, Any]]:
+        """Every alert of that status that has arrived, by alert name and instance."""
+        return {
+            (alert["labels"]["alertname"], alert["labels"].get("instance", "")): alert
+            for _, post in list(self.posts)
+            for alert in post["alerts"]
+            if alert["status"] == status
+        }
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    """A receiver that listens for as long as the block lasts."""
+    hook = Receiver()
+    thread = threading.Thread(target=hook.server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hook
+    finally:
+        hook.server.shutdown()
+        hook.server.server_close()
+        thread.join(10)
+
+
+def _with_its_own_share(binaries: Path) -> list[str]:
+    """The words before the command: Debian's Alertmanager reads its built-in templates from /usr/share.
+
+    It is unpacked and not installed, so it gets a /usr/share of its own, seen by that process only.
+    """
+    own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    share = binaries.parent / "share"
+    words = [*own, "--", "sh", "-c", f'mount --bind "{share}" /usr/share && exec "$@"', "sh"]
+    tried = subprocess.run([*words, "true"], capture_output=True, text=True, timeout=30, check=False)
+    if tried.returncode != 0:
+        pytest.skip(f"no mount namespace for the unpacked Alertmanager ({tried.stderr.strip()}); run as root on a host")
+    return words
+
+
+@contextmanager
+def _running(command: list[str], url: str, log: Path) -> Iterator[str]:
+    """A program that listens at `url`, from ready to ended."""
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+
+    def ready() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(f"{command[0]} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
+        try:
+            with urllib.request.urlopen(f"{url}/-/ready", timeout=2):
+                return True
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    try:
+        until(f"{url} to be ready ({log})", ready)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def alertmanager(binaries: Path, folder: Path, config: str, templates: Path) -> Iterator[str]:
+    """An Alertmanager with this configuration beside our templates; yields its base URL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "alertmanager.yml").write_text(config, encoding="utf-8")
+    (folder / "templates").symlink_to(templates)
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [
+        *_with_its_own_share(binaries),
+        str(binaries / "prometheus-alertmanager"),
+        f"--config.file={folder / 'alertmanager.yml'}",
+        f"--storage.path={folder / 'data'}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        "--cluster.listen-address=",
+    ]
+    with _running(command, url, folder / "alertmanager.log"):
+        yield url
+
+
+@contextmanager
+def prometheus(binaries: Path, folder: Path, config: str) -> Iterator[str]:
+    """A Prometheus on the data in `folder`/data that repeats its alerts quickly; yields its base URL."""
+    (folder / "prometheus.yml").write_text(config, encoding="utf-8")
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [
+        str(binaries / "prometheus"),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        # Alerts fire here before Prometheus has looked for Alertmanager, and would be repeated only after a minute.
+        "--rules.alert.resend-delay=1s",
+    ]
+    with _running(command, url, folder / "prometheus.log"):
+        yield url

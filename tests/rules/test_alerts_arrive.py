@@ -1,0 +1,29 @@
+"""With our rules and our routing, in real programs: every alert fires and arrives; a healthy past wakes nobody."""
+
+from __future__ import annotations
+
+from tests.rules.contract import ANNOTATIONS, SEVERITIES
+from tests.rules.services import query, until
+from tests.rules.world import FIRING, host
+from tests.rules.worlds import Worlds
+
+
+def test_every_alert_arrives_with_its_texts(worlds: Worlds) -> None:
+    wanted = {(alert, host(alert)) for alert in FIRING} | {("Watchdog", "")}
+    until(f"the notifications {wanted}", lambda: wanted <= worlds.hook.alerts().keys())
+    for (alert, _), arrived in worlds.hook.alerts().items():
+        assert sorted(arrived["annotations"]) == sorted(ANNOTATIONS)
+        assert "<no value>" not in str(arrived["annotations"])
+        assert "<error" not in str(arrived["annotations"])
+        assert arrived["labels"]["severity"] == SEVERITIES[alert][0]
+
+
+def test_nothing_else_fires(worlds: Worlds) -> None:
+    rows = query(worlds.firing, 'ALERTS{alertstate="firing", alertname!="Watchdog"}')
+    found = {(row["metric"]["alertname"], row["metric"]["instance"]) for row in rows}
+    assert found == {(alert, host(alert)) for alert in FIRING}
+
+
+def test_near_misses_fire_nothing(worlds: Worlds) -> None:
+    rows = query(worlds.healthy, 'ALERTS{alertname!="Watchdog"}')
+    assert [row["metric"] for row in rows] == []

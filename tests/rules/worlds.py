@@ -1,0 +1,74 @@
+"""A firing and a healthy Prometheus with our rules, and an Alertmanager with our routing that hears of the first."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.rules.cases import PROMETHEUS, RULE_FILES
+from tests.rules.services import Receiver, alertmanager, prometheus, query, receiver, until
+from tests.rules.test_alertmanager import quick
+from tests.rules.world import FIRING, HEALTHY, Moment, backfill
+from tests.support.debian_binaries import alertmanager_binaries, prometheus_binaries
+
+RECORDS = re.compile(r"^\s*- record: (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """Base URLs of the programs, the receiver of notifications, and where promtool and amtool are."""
+
+    firing: str
+    healthy: str
+    alertmanager: str
+    hook: Receiver
+    programs: tuple[Path, Path]
+
+
+def _rules(folder: Path) -> list[Path]:
+    """Our rules, evaluated every second and without the waits that test cases prove elsewhere."""
+    copies: list[Path] = []
+    for source in RULE_FILES:
+        text = re.sub(r"^( +)interval: 15s$", r"\1interval: 1s", source.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        copy = folder / source.name
+        copy.write_text(re.sub(r"^( +)for: \d+m$", r"\1for: 1s", text, flags=re.MULTILINE), encoding="utf-8")
+        copies.append(copy)
+    return copies
+
+
+@contextmanager
+def _world(release: str, moments: dict[str, Moment], folder: Path, target: str | None) -> Iterator[str]:
+    folder.mkdir()
+    binaries = prometheus_binaries(release)
+    backfill(binaries / "promtool", moments, folder, time.time())
+    rules = "".join(f"\n  - {path}" for path in _rules(folder))
+    config = f"global: {{evaluation_interval: 1s}}\nrule_files:{rules}\n"
+    if target:
+        config += f"alerting:\n  alertmanagers:\n    - static_configs:\n        - targets: [{target}]\n"
+    with prometheus(binaries, folder, config) as url:
+        records = [name for source in RULE_FILES for name in RECORDS.findall(source.read_text(encoding="utf-8"))]
+
+        def evaluated() -> bool:
+            return all(query(url, f'count({{__name__="{name}"}})') for name in records)
+
+        until("every recording rule to have a result", evaluated)
+        yield url
+
+
+@contextmanager
+def worlds(release: str, folder: Path) -> Iterator[Worlds]:
+    """Both worlds under one release; Alertmanager is there before the first alert."""
+    programs = alertmanager_binaries(release)
+    source = PROMETHEUS / "alertmanager"
+    with receiver() as hook:
+        config = quick((source / "alertmanager.yml").read_text(encoding="utf-8"), hook.address)
+        with (
+            alertmanager(programs, folder / "alertmanager", config, source / "templates") as routing,
+            _world(release, FIRING, folder / "firing", routing.removeprefix("http://")) as firing,
+            _world(release, HEALTHY, folder / "healthy", None) as healthy,
+        ):
+            yield Worlds(firing, healthy, routing, hook, (prometheus_binaries(release), programs))
