@@ -15,12 +15,13 @@ def many(event: Event, *before: float) -> list[tuple[float, Event]]:
 
 
 def failing() -> Host:
-    """Failures, a stage that two personas share, and a workflow that nobody declared and that only fails."""
+    """Failures, a stage that two personas share, and two undeclared workflows: one only fails, one only passes."""
     events = [
         *many(baseline, 50 * MINUTE, 40 * MINUTE, 30 * MINUTE),
         *many(stage_run("package_release", "version_bump", "backend-engineer", 45, "fail"), 20 * MINUTE, 10 * MINUTE),
         *many(stage_run("bug_fix", "testing_validation", "testing-specialist", 400), 45 * MINUTE, 35 * MINUTE),
         *many(stage_run("bug_fix", "testing_validation", "data-scientist", 20, "fail"), 25 * MINUTE),
+        *many(stage_run("docs", "report", "devops-engineer", 3), 14 * MINUTE),
         *many(gate_only("nightly", "cleanup", "fail"), *(minutes * MINUTE for minutes in (12, 11, 9, 8, 7, 6))),
     ]
     return Host("failing", 15, 2 * HOUR, events)
@@ -46,6 +47,8 @@ AFTER_LONG_GAP = Host(
     [*many(baseline, *(8 * HOUR + n * MINUTE for n in range(10))), *many(baseline, 10 * MINUTE)],
     down=[(7 * HOUR, 12 * MINUTE)],
 )
+#: The first run ever, after hours without a scrape.
+BORN_AFTER_GAP = Host("born-after-gap", 60, 9 * HOUR, many(baseline, 10 * MINUTE), down=[(7 * HOUR, 20 * MINUTE)])
 #: The only run took place while nobody scraped, for twenty minutes.
 RUN_IN_GAP = Host("run-in-gap", 15, 3 * HOUR, many(baseline, 20 * MINUTE), down=[(30 * MINUTE, 10 * MINUTE)])
 #: Five runs, a purge of the store, one run.
@@ -54,6 +57,17 @@ PURGED = Host(
     15,
     2.5 * HOUR,
     [*many(baseline, *(2 * HOUR + n * MINUTE for n in range(5))), (30 * MINUTE, purge), (10 * MINUTE, baseline)],
+)
+#: One old run, three in the last hour, a purge, two more: more than there were at the start of the hour.
+PURGED_AND_BUSY = Host(
+    "purged-and-busy",
+    15,
+    2.5 * HOUR,
+    [
+        *many(baseline, 2 * HOUR, 50 * MINUTE, 45 * MINUTE, 40 * MINUTE),
+        (30 * MINUTE, purge),
+        *many(baseline, 20 * MINUTE, 10 * MINUTE),
+    ],
 )
 #: A host that has been there for eight days: 20 runs, one of them in the last hour. A sparse scrape keeps it small.
 WEEK = Host(
@@ -82,4 +96,15 @@ def _only_build_info() -> State:
 
 
 RANDOM_HOSTS = tuple(_random_switches(seed, scrape) for seed in (1, 2) for scrape in (5, 15, 60))
-HOSTS = (*NEW_HOSTS, IDLE, FAILING, AFTER_LONG_GAP, RUN_IN_GAP, PURGED, WEEK, *RANDOM_HOSTS)
+HOSTS = (
+    *NEW_HOSTS,
+    IDLE,
+    FAILING,
+    AFTER_LONG_GAP,
+    BORN_AFTER_GAP,
+    RUN_IN_GAP,
+    PURGED,
+    PURGED_AND_BUSY,
+    WEEK,
+    *RANDOM_HOSTS,
+)

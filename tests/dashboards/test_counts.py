@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -14,13 +15,13 @@ from tests.dashboards.scenarios import RANDOM_HOSTS, SWITCHES
 WINDOWS = (15, 60, 300, 900, 3600, 7200)
 
 
-def ask(fetch: Fetch, host: Host, window: int, **when: float) -> list[dict[str, object]]:
+def ask(fetch: Fetch, host: Host, window: int, **when: float) -> list[dict[str, Any]]:
     counted = count_in(Metric(SWITCHES, (f'instance="{host.instance}"',)), f"{window}s")
     expression = f"sum by (to_persona) {counted}"
     path = "/api/v1/query_range" if "step" in when else "/api/v1/query"
     answer = fetch(path, {"query": expression, **{name: f"{value:.3f}" for name, value in when.items()}})
     assert answer["status"] == "success", answer
-    result: list[dict[str, object]] = answer["data"]["result"]
+    result: list[dict[str, Any]] = answer["data"]["result"]
     return result
 
 
@@ -32,7 +33,7 @@ def test_every_window_gives_exactly_what_was_scraped_in_it(host: Host, filled: F
         for before in range(0, 5400, 397):
             moment = end - before + 0.5
             got = {
-                result["metric"]["to_persona"]: float(result["value"][1])  # type: ignore[index]
+                result["metric"]["to_persona"]: float(result["value"][1])
                 for result in ask(filled, host, window, time=moment)
             }
             want = {
@@ -51,9 +52,9 @@ def test_the_columns_of_a_graph_add_up_to_the_total(host: Host, filled: Fetch, e
     for step in (15, 60, 120):
         columns = ask(filled, host, step, start=end - 10800 - 300, end=end + 0.5, step=step)
         for result in columns:
-            persona = result["metric"]["to_persona"]  # type: ignore[index]
-            drawn = math.fsum(float(value) for _, value in result["values"])  # type: ignore[attr-defined]
-            last_column = float(result["values"][-1][0])  # type: ignore[index]
+            persona = result["metric"]["to_persona"]
+            drawn = math.fsum(float(value) for _, value in result["values"])
+            last_column = float(result["values"][-1][0])
             times, values = next(
                 samples
                 for (_, labels), samples in samples_of(host, end).items()

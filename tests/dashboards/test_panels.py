@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from tests.dashboards.backfill import Host
 from tests.dashboards.panels import (
     Fetch,
     baseline_deviations,
@@ -39,8 +40,8 @@ def test_every_panel_has_an_expectation() -> None:
 
 @pytest.mark.parametrize("range_", RANGES)
 @pytest.mark.parametrize("host", NEW_HOSTS, ids=lambda host: host.instance)
-def test_the_first_run_counts(host: object, range_: str, filled: Fetch, end: float) -> None:
-    seen = view(end, host.instance, range_)  # type: ignore[attr-defined]
+def test_the_first_run_counts(host: Host, range_: str, filled: Fetch, end: float) -> None:
+    seen = view(end, host.instance, range_)
     if range_ == "7d":  # its columns are an hour wide, and the last one is not complete yet
         seen = View(end + 3600, seen.range_seconds, seen.variables)
         skipped = ("Token Usage", "Budget", "Top Persona", "Failed Quality")  # of the last hour, or of now
@@ -97,6 +98,12 @@ def test_a_run_after_a_long_gap_is_counted_alone(filled: Fetch, end: float) -> N
         assert not problems, "\n".join(problems)
 
 
+def test_a_first_run_after_a_long_gap_is_counted(filled: Fetch, end: float) -> None:
+    """It is newborn, unlike what was there in the first scrape after the gap."""
+    problems = baseline_deviations(view(end, "born-after-gap", "15m"), filled)
+    assert not problems, "\n".join(problems)
+
+
 def test_a_run_in_a_gap_is_counted_when_scraping_resumes(filled: Fetch, end: float) -> None:
     problems = baseline_deviations(view(end, "run-in-gap", "6h"), filled)
     assert not problems, "\n".join(problems)
@@ -126,6 +133,13 @@ def test_a_purge_starts_the_counts_again(filled: Fetch, end: float) -> None:
     assert [one.total for one in trends] == [18]
 
 
+def test_after_a_purge_only_what_came_after_it_counts(filled: Fetch, end: float) -> None:
+    """Also when the counters are higher again than at the start of the window."""
+    switches = panel_query(OVERVIEW, "Top Persona Transitions")
+    found = values(filled, switches, view(end, "purged-and-busy"), "to_persona")
+    assert found == {("backend-engineer",): 2, ("testing-specialist",): 2, ("devops-engineer",): 2}
+
+
 def test_a_week_counts_every_run_of_the_week(filled: Fetch, end: float) -> None:
     rows = values(filled, panel_query(WORKFLOW, "Slowest Workflow Stages", "B"), view(end, "week", "7d"), "stage")
     assert rows == dict.fromkeys([("version_bump",), ("quality_validation",), ("publish_deploy",)], 20.0)
@@ -137,11 +151,12 @@ def test_the_success_rate_counts_failures_and_undeclared_workflows(filled: Fetch
     seen = view(end, "failing")
     overall = values(filled, panel_query(WORKFLOW, "Quality Gate Success Rate", "A"), seen)
     by_workflow = values(filled, panel_query(WORKFLOW, "Quality Gate Success Rate", "B"), seen, "workflow")
-    assert overall == {(): pytest.approx(11 / 20)}
+    assert overall == {(): pytest.approx(12 / 21)}
     assert by_workflow == {
         ("package_release",): pytest.approx(9 / 11),
         ("bug_fix",): pytest.approx(2 / 3),
-        ("nightly",): 0.0,
+        ("nightly",): 0,
+        ("docs",): 1,
     }
 
 
@@ -149,7 +164,7 @@ def test_failed_gates_are_ranked_and_stages_without_failure_are_zero(filled: Fet
     series = run(panel_query(WORKFLOW, "Failed Quality Gates"), view(end, "failing", "15m"), filled)
     ranked = [(one.labels["stage"], one.last) for one in series]
     assert ranked[:3] == [("cleanup", 6), ("version_bump", 2), ("testing_validation", 1)]
-    assert sorted(ranked[3:]) == [("publish_deploy", 0), ("quality_validation", 0)]
+    assert sorted(ranked[3:]) == [("publish_deploy", 0), ("quality_validation", 0), ("report", 0)]
 
 
 def test_the_slowest_stage_comes_first(filled: Fetch, end: float) -> None:
@@ -189,7 +204,7 @@ def test_the_persona_variable_filters_gates_by_the_stages_that_the_persona_did(f
     assert values(filled, rate, backend) == {(): pytest.approx(3 / 5)}
     assert {one.labels["workflow"] for one in run(trends, backend, filled)} == {"package_release"}
     both = view(end, "failing", persona=("backend-engineer", "devops-engineer"))
-    assert values(filled, rate, both) == {(): pytest.approx(6 / 8)}
+    assert values(filled, rate, both) == {(): pytest.approx(7 / 9)}
 
 
 def test_hosts_add_up_and_the_scarcest_budget_is_shown(filled: Fetch, end: float) -> None:
@@ -207,6 +222,6 @@ def test_the_variables_offer_what_is_there(filled: Fetch, end: float) -> None:
         for query in QUERIES
         if query.kind == "variable" and query.uid == WORKFLOW
     }
-    assert offers[f"{WORKFLOW}/$workflow/variable"] == ["bug_fix", "nightly", "package_release"]
+    assert offers[f"{WORKFLOW}/$workflow/variable"] == ["bug_fix", "docs", "nightly", "package_release"]
     assert "backend-engineer" in offers[f"{WORKFLOW}/$persona/variable"]
     assert {"new-5s", "idle", "failing"} <= set(offers[f"{WORKFLOW}/$instance/variable"])
