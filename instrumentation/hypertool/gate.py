@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
+READY_SECONDS = 2.0
 # si_code of a signal that the kernel made (the terminal's Ctrl-C): the command, in our process group, has it as well.
 _SI_KERNEL = 0x80
 
@@ -59,7 +60,7 @@ def run_gate(workflow: str, stage: str, persona: str, command: Sequence[str]) ->
     metrics = get_persona_metrics()
     run = metrics.open_run(workflow)
     with use_run(run):
-        tracker = metrics.track_stage(workflow, stage, persona, False, chatmode="default")
+        tracker = metrics.track_stage(workflow, stage, persona, chatmode="default")
         with _without_switching(run, metrics.catalogue.resolve(persona).name, tracker.chatmode):
             tracker.__enter__()
             metrics.flush()  # a gate that hangs, or is killed, is in the store from its start
@@ -78,6 +79,10 @@ def run_gate(workflow: str, stage: str, persona: str, command: Sequence[str]) ->
             span.event("quality_gate", {"passed": ended.passed, "reason": _reason(ended)})
             span.end({"stage.duration_seconds": tracker.duration_seconds, "stage.quality_gate_passed": ended.passed,
                       "stage.quality_gate_reason": _reason(ended), "process.exit.code": ended.code})
+            sink = spans.sink()
+            if sink is not None:
+                # A command of a moment: what sending needs is still being imported, which no exit bound is about.
+                sink.wait_until_ready(READY_SECONDS)
         metrics.close_run(run)
     return ended.code
 

@@ -26,6 +26,7 @@ def test_submit_and_map_see_the_callers_context_and_keep_their_own_changes() -> 
 
 def test_arguments_results_and_errors_go_through_untouched() -> None:
     with WorkflowExecutor(max_workers=1, thread_name_prefix="mine") as pool:
-        assert pool.submit(lambda *args, **kwargs: (args, kwargs), 1, fn=2, self=3).result() == ((1,), {"fn": 2, "self": 3})
+        done = pool.submit(lambda *args, **kwargs: (args, kwargs), 1, fn=2, self=3)
+        assert done.result() == ((1,), {"fn": 2, "self": 3})
         with pytest.raises(ZeroDivisionError):
             pool.submit(lambda: 1 // 0).result()

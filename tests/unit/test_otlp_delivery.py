@@ -20,8 +20,10 @@ SLACK = 0.6
 RUN = """
 import time
 from hypertool import WorkflowTracer
+from hypertool import spans
 with WorkflowTracer("warm"):
     pass
+spans.sink().wait_until_ready(20)
 for _ in range(29):
     with WorkflowTracer("w") as w:
         w.trace_stage("s", "backend", lambda: 1)
@@ -44,13 +46,19 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+FLUSH = """
+from hypertool import spans
+assert spans.sink().flush(20)
+"""
+
+
 def exports(host: Host) -> dict[str, int]:
     return {key[1]: value for key, value in host.counters("exp").items()}
 
 
 def test_a_healthy_endpoint_gets_every_span_and_the_time_of_it_is_known(host: Host, receiver: OtlpReceiver) -> None:
     before = int(time.time())
-    host.python(RUN, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    host.python(RUN + FLUSH, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     assert len(receiver.wait(SPANS)) == SPANS
     assert exports(host) == {"success": SPANS}
     latest = host.store.merge().totals.latest
@@ -108,13 +116,13 @@ def test_a_process_that_lives_through_an_outage_says_when_it_starts_and_ends_and
 
 def test_spans_that_the_other_side_throws_away_are_failures(host: Host, receiver: OtlpReceiver) -> None:
     receiver.reject = 4
-    done = host.python(RUN, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    done = host.python(RUN + FLUSH, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     assert exports(host) == {"success": SPANS - 4, "failure": 4}
     assert "threw away 4 spans (too old)" in done.stderr
 
 
 def test_another_protocol_is_said_once_and_http_protobuf_is_spoken(host: Host, receiver: OtlpReceiver) -> None:
-    done = host.python(RUN, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    done = host.python(RUN + FLUSH, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
     assert len(receiver.wait(SPANS)) == SPANS
     (line,) = done.stderr.splitlines()
     assert "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not supported" in line
@@ -129,6 +137,8 @@ def test_a_fork_starts_with_an_empty_queue_and_sends_its_own_spans(host: Host, r
         with WorkflowTracer("parents"): pass
         child = os.fork()
         with WorkflowTracer("child" if not child else "parent"): pass
+        from hypertool import spans
+        assert spans.sink().flush(20)
         if not child:
             sys.exit(0)
         assert os.waitpid(child, 0)[1] == 0

@@ -32,9 +32,15 @@ import asyncio, sys
 from hypertool import WorkflowExecutor, WorkflowTracer
 """
 
+# On a busy machine the bound of the exit could cost spans; what that does is test_otlp_delivery's.
+FLUSH = """
+from hypertool import spans
+assert spans.sink() is None or spans.sink().flush(20)
+"""
+
 
 def run(host: Host, code: str, **more: str) -> str:
-    done = host.python(HEAD + textwrap.dedent(code), **more)
+    done = host.python(HEAD + textwrap.dedent(code) + FLUSH, **more)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

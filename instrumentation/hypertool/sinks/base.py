@@ -72,6 +72,7 @@ class SpanSink(ABC):
         self._closing = False
         self._closed = False
         self._flush_asked = False
+        self._ready = threading.Event()
 
     @abstractmethod
     def send(self, batch: list[Any]) -> Verdict:
@@ -103,6 +104,11 @@ class SpanSink(ABC):
             self._flush_asked = bool(self._queue)
             self._condition.notify_all()
             return self._condition.wait_for(lambda: not self._queue and not self._in_flight, timeout)
+
+    def wait_until_ready(self, timeout: float) -> None:
+        """Wait until the thread has loaded what sending needs; for programs that end right after their first span."""
+        if self._thread is not None:
+            self._ready.wait(timeout)
 
     def ask_to_close(self) -> None:
         """Take nothing more; the thread tries once what it has."""
@@ -146,6 +152,7 @@ class SpanSink(ABC):
 
     def _work(self) -> None:
         self.prepare()
+        self._ready.set()
         while (batch := self._next_batch()) is not None:
             self._deliver(batch)
 
