@@ -176,7 +176,7 @@ def table(title: str, description: str, *, sort_by: str, colored: Json, **rest: 
     options: Json = {
         "showHeader": True,
         "cellHeight": "sm",
-        "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""},
+        "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": []},
         "sortBy": [{"displayName": sort_by, "desc": True}],
     }
     custom: Json = {"align": "auto", "filterable": True, "inspect": False, "displayMode": "auto"}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.dashboards.npm import installed
 from tests.dashboards.panels import Fetch, run
 from tests.dashboards.queries import View, load_dashboards, panel_queries
-from tests.support.debian_binaries import cache_dir
 
 #: The oldest and the newest of the library that the dashboards are meant for, and one in between.
 VERSIONS = ("9.4.7", "11.6.0", "13.2.3")
@@ -25,24 +23,8 @@ SCRIPT = Path(__file__).with_name("grafana_code.cjs")
 @pytest.fixture(scope="session", params=VERSIONS)
 def library(request: pytest.FixtureRequest) -> Path:
     """A directory in which this version of @grafana/data is installed."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed; install nodejs and npm to run Grafana's own code")
-    directory = cache_dir() / "npm" / f"grafana-data-{request.param}"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        complete = directory / ".complete"
-        if not complete.exists():
-            (directory / "package.json").write_text('{"private": true}\n', encoding="utf-8")
-            wanted = [f"@grafana/data@{request.param}", "react@18", "react-dom@18"]
-            flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--legacy-peer-deps", "--no-save"]
-            command = ["npm", "install", *flags, *wanted]
-            result = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-            if result.returncode:
-                pytest.skip(f"npm could not install {wanted[0]}: {result.stderr.strip()[-500:]}")
-            complete.touch()
-    return directory
+    version: str = request.param
+    return installed(f"grafana-data-{version}", f"@grafana/data@{version}", "react@18", "react-dom@18")
 
 
 @dataclass(frozen=True)
