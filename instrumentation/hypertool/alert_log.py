@@ -154,7 +154,7 @@ def _listen(address: Address, handler: type[BaseHTTPRequestHandler]) -> Threadin
 
         def server_bind(self) -> None:
             # Without the reverse look-up of the host name that http.server makes, which can hang for seconds.
-            # A restart may not wait a minute for connections that the scraper kept open; two listeners stay impossible.
+            # A restart may not wait a minute for connections that Alertmanager kept open; two listeners stay impossible.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             socket.socket.bind(self.socket, self.server_address)
             self.server_address = self.socket.getsockname()

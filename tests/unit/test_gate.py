@@ -107,7 +107,8 @@ def test_a_signal_is_forwarded_and_an_interrupt_is_a_fail_whatever_the_command_m
 
 def test_ctrl_c_of_a_terminal_reaches_the_command_once(host: Host) -> None:
     # A terminal signals the whole foreground group; forwarding it as well would be a second one.
-    script = "n=0; trap 'n=$((n+1))' INT; touch ready; i=0; while [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done; echo n=$n"
+    script = ("n=0; trap 'n=$((n+1))' INT; touch ready; i=0; while [ $i -lt 20 ]; "
+              "do sleep 0.05; i=$((i+1)); done; echo n=$n")
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(host.work)

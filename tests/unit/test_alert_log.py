@@ -1,0 +1,199 @@
+"""The alert log: notifications become lines in the journal and in a bounded file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from hypertool.alert_log import AlertFile, AlertLog
+from hypertool.ports import Address
+from tests.support.hypertool_host import Host, wait_until
+
+NOTIFICATION = {
+    "version": "4", "status": "firing", "receiver": "alert-log", "groupLabels": {"alertname": "TokenBudgetExceeded"},
+    "alerts": [{"status": "firing", "labels": {"alertname": "TokenBudgetExceeded", "persona": "backend-engineer"},
+                "annotations": {"summary": "spent\n\x1b[31m red \u2028"}, "startsAt": "2026-01-01T00:00:00Z"}],
+}
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[AlertLog]:
+    alert_log = AlertLog(Address("127.0.0.1", 0), AlertFile(tmp_path / "alerts.jsonl", limit=20_000))
+    alert_log.start()
+    yield alert_log
+    alert_log.close()
+
+
+def request(alert_log: AlertLog, method: str = "POST", path: str = "/", body: bytes | None = None,
+            **headers: str) -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", alert_log.address.port, timeout=10)
+    data = json.dumps(NOTIFICATION).encode() if body is None and method == "POST" else body
+    connection.request(method, path, data, {"Content-Type": "application/json",
+                                            **{key.replace("_", "-"): value for key, value in headers.items()}})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+def test_a_notification_is_one_line_in_the_journal_and_in_the_file(
+        running: AlertLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert request(running) == (200, "ok\n")
+    (line,) = (tmp_path / "alerts.jsonl").read_text().splitlines()
+    assert capsys.readouterr().out == line + "\n"
+    assert line.isascii(), "nothing in an alert's text can drive a terminal or break the line"
+    assert "\x1b" not in line
+    written = json.loads(line)
+    assert written.pop("received_at").endswith("Z")
+    assert written == NOTIFICATION
+
+
+def test_the_file_is_the_groups_whatever_the_umask(running: AlertLog, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        request(running)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "alerts.jsonl").stat().st_mode) == 0o660
+
+
+def test_health_is_answered_and_nothing_else_is_there(running: AlertLog) -> None:
+    assert request(running, "GET", "/healthz") == (200, "ok\n")
+    assert request(running, "GET", "/etc/passwd")[0] == 404
+    assert request(running, "DELETE", "/")[0] == 501
+
+
+@pytest.mark.parametrize(("body", "status"), [
+    (b"{", 400), (b"[]", 400), (b"{}", 400), (b'{"alerts": 3}', 400), (b"[" * 100_000, 400), (b"\xff\xfe", 400),
+])
+def test_what_is_no_notification_is_refused_and_not_written(
+        running: AlertLog, tmp_path: Path, body: bytes, status: int) -> None:
+    assert request(running, body=body)[0] == status
+    assert not (tmp_path / "alerts.jsonl").exists()
+    assert request(running)[0] == 200
+
+
+def test_bodies_are_bounded_and_a_web_page_cannot_write(running: AlertLog, tmp_path: Path) -> None:
+    assert request(running, body=b"", Content_Length="2000000")[0] == 413
+    assert request(running, body=b"", Content_Length="9" * 5000)[0] == 413
+    assert request(running, body=b"", Content_Length="-1")[0] == 411
+    assert request(running, Content_Type="text/plain")[0] == 415
+    assert request(running, Content_Type="application/x-www-form-urlencoded")[0] == 415
+    assert not (tmp_path / "alerts.jsonl").exists()
+
+
+def test_the_file_is_rotated_once_and_stays_bounded(running: AlertLog, tmp_path: Path) -> None:
+    for _ in range(150):
+        assert request(running)[0] == 200
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert set(sizes) == {"alerts.jsonl", "alerts.jsonl.1"}
+    assert all(size <= 20_000 for size in sizes.values())
+    for path in tmp_path.iterdir():
+        assert all(json.loads(line)["status"] == "firing" for line in path.read_text().splitlines())
+
+
+def test_concurrent_notifications_are_whole_lines(running: AlertLog, tmp_path: Path) -> None:
+    threads = [threading.Thread(target=request, args=(running,)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]) == 16
+
+
+def test_a_disk_that_refuses_makes_alertmanager_try_again(
+        running: AlertLog, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "alerts.jsonl").mkdir()
+    assert [request(running)[0] for _ in range(3)] == [503, 503, 503]
+    assert len(caplog.records) == 1, "one line for each change of state"
+    (tmp_path / "alerts.jsonl").rmdir()
+    assert request(running)[0] == 200
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+    full = AlertFile(Path("/dev/full"))
+    with pytest.raises(OSError, match="No space"):
+        full.append("x" * 100)
+
+
+def test_a_client_that_sends_nothing_holds_nobody_up(running: AlertLog) -> None:
+    with socket.create_connection(("127.0.0.1", running.address.port)):
+        assert request(running)[0] == 200
+
+
+def service(host: Host, port: int, **more: str) -> subprocess.Popen[str]:
+    return host.background(host.command("alert-log"), {"HYPERTOOL_ALERT_LOG_LISTEN": f"127.0.0.1:{port}", **more},
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def test_the_service_tells_systemd_when_it_is_ready_and_ends_well_on_sigterm(tmp_path: Path) -> None:
+    host, port = Host(tmp_path), free_port()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(20)
+        running = service(host, port, NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert systemd.recv(100) == b"READY=1"
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("POST", "/", json.dumps(NOTIFICATION), {"Content-Type": "application/json"})
+        assert connection.getresponse().status == 200
+        running.send_signal(signal.SIGTERM)
+        assert systemd.recv(100) == b"STOPPING=1"
+        out, _ = running.communicate(timeout=10)
+    assert running.returncode == 0
+    assert json.loads(out)["alerts"] == NOTIFICATION["alerts"]
+    assert json.loads((host.state / "alerts.jsonl").read_text())["status"] == "firing"
+
+
+def test_it_starts_again_at_once_where_it_has_just_ended(tmp_path: Path) -> None:
+    host, port = Host(tmp_path), free_port()
+    for _ in range(2):
+        running = service(host, port)
+        alert_log = wait_until(lambda: _connected(port), "the service to listen")
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=10)
+        assert running.returncode == 0
+        alert_log.close()
+
+
+def _connected(port: int) -> socket.socket | None:
+    try:
+        return socket.create_connection(("127.0.0.1", port), 1.0)
+    except OSError:
+        return None
+
+
+def test_a_taken_port_is_one_line_that_names_its_holder(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        running = service(host, taken.getsockname()[1])
+        _, errors = running.communicate(timeout=20)
+    assert running.returncode == 1
+    (line,) = errors.splitlines()
+    assert f"pid {os.getpid()} (" in line
+    assert "HYPERTOOL_ALERT_LOG_LISTEN" in line
+
+
+@pytest.mark.parametrize("address", ["9465", "localhost:http", "127.0.0.1:99999", "example.org:1", "192.0.2.1:9465"])
+def test_a_wrong_address_is_one_line_that_names_it(tmp_path: Path, address: str) -> None:
+    host = Host(tmp_path)
+    started = time.monotonic()
+    done = host.hypertool("alert-log", HYPERTOOL_ALERT_LOG_LISTEN=address)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "HYPERTOOL_ALERT_LOG_LISTEN" in done.stderr
+    assert time.monotonic() - started < 15
