@@ -13,11 +13,14 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+
+from tests.rules.cases import PROMETHEUS
 
 T = TypeVar("T")
 
@@ -57,17 +60,28 @@ def until(what: str, condition: Callable[[], T | None], seconds: float = 60) -> 
     raise TimeoutError(f"waited {seconds:.0f} s for {what}")
 
 
+def post_alerts(alertmanager: str, alerts: list[dict[str, str]], annotations: dict[str, str]) -> None:
+    """Tell an Alertmanager that alerts with these labels fire, as Prometheus does."""
+    ends = (datetime.now(timezone.utc) + timedelta(minutes=10)).isoformat()
+    body = json.dumps([{"labels": labels, "annotations": annotations, "endsAt": ends} for labels in alerts])
+    request = urllib.request.Request(
+        f"{alertmanager}/api/v2/alerts", body.encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=10):
+        pass
+
+
 class Receiver:
-    """A web hook: keeps the notifications that were posted to it, by path."""
+    """A web hook: keeps what was posted to it, with path and headers."""
 
     def __init__(self) -> None:
-        self.posts: list[tuple[str, dict[str, Any]]] = []
-        received = self.posts
+        self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        received = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                received.append((self.path, json.loads(body)))
+                received.append((self.path, dict(self.headers), json.loads(body)))
                 self.send_response(200)
                 self.end_headers()
 
@@ -77,11 +91,16 @@ class Receiver:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
 
+    @property
+    def posts(self) -> list[dict[str, Any]]:
+        """The bodies of everything posted so far."""
+        return [body for _, _, body in list(self.requests)]
+
     def alerts(self, status: str = "firing") -> dict[tuple[str, str], dict[str, Any]]:
         """Every alert of that status that has arrived, by alert name and instance."""
         return {
             (alert["labels"]["alertname"], alert["labels"].get("instance", "")): alert
-            for _, post in list(self.posts)
+            for post in self.posts
             for alert in post["alerts"]
             if alert["status"] == status
         }
@@ -162,17 +181,24 @@ def alertmanager(binaries: Path, folder: Path, config: str, templates: Path) -> 
 
 
 @contextmanager
-def prometheus(binaries: Path, folder: Path, config: str) -> Iterator[str]:
-    """A Prometheus on the data in `folder`/data that repeats its alerts quickly; yields its base URL."""
-    (folder / "prometheus.yml").write_text(config, encoding="utf-8")
+def prometheus(binaries: Path, folder: Path, config: str | None, *flags: str) -> Iterator[str]:
+    """A Prometheus on the data in `folder`/data that repeats its alerts quickly; yields its base URL.
+
+    Without a `config` it runs the project's own configuration, from where that is.
+    """
+    file = PROMETHEUS / "prometheus.yml"
+    if config is not None:
+        file = folder / "prometheus.yml"
+        file.write_text(config, encoding="utf-8")
     url = f"http://127.0.0.1:{free_port()}"
     command = [
         str(binaries / "prometheus"),
-        f"--config.file={folder / 'prometheus.yml'}",
+        f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={url.removeprefix('http://')}",
         # Alerts fire here before Prometheus has looked for Alertmanager, and would be repeated only after a minute.
         "--rules.alert.resend-delay=1s",
+        *flags,
     ]
     with _running(command, url, folder / "prometheus.log"):
         yield url

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ import yaml
 from tests.rules.cases import PROMETHEUS
 from tests.rules.conftest import run
 from tests.rules.contract import SEVERITIES
-from tests.rules.services import alertmanager, get_json, receiver, until
+from tests.rules.services import alertmanager, get_json, post_alerts, receiver, until
 
 FOLDER = PROMETHEUS / "alertmanager"
 DEFAULT = FOLDER / "alertmanager.yml"
@@ -102,17 +100,8 @@ def test_templates_say_what_happened_and_what_to_do(
         assert ("resolved" in rendered.stdout) == (status == "resolved")
 
 
-def _post(url: str, alerts: list[dict[str, str]]) -> None:
-    ends = (datetime.now(timezone.utc) + timedelta(minutes=10)).isoformat()
-    body = json.dumps([{"labels": labels, "annotations": {"summary": "s"}, "endsAt": ends} for labels in alerts])
-    request = urllib.request.Request(
-        f"{url}/api/v2/alerts", body.encode(), {"Content-Type": "application/json"}, method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=10):
-        pass
-
-
-def _labels(alert: str, instance: str = "host-a", **more: str) -> dict[str, str]:
+def alert_labels(alert: str, instance: str = "host-a", **more: str) -> dict[str, str]:
+    """The labels with which an alert of ours reaches Alertmanager."""
     severity, category = SEVERITIES[alert]
     target = {} if alert == "Watchdog" else {"job": "hypertool", "instance": instance}
     return {"alertname": alert, "severity": severity, "category": category, "component": "hypertool", **target, **more}
@@ -140,12 +129,16 @@ def test_what_happened_mutes_its_forecast_and_a_dead_host_its_other_alerts(
     with receiver() as hook:
         config = quick(DEFAULT.read_text(encoding="utf-8"), hook.address)
         with alertmanager(any_alertmanager, tmp_path, config, FOLDER / "templates") as url:
-            _post(url, [
-                _labels("TokenBudgetExceeded", **backend), _labels("TokenBudgetDepletionPredicted", **backend),
-                _labels("TokenBudgetDepletionPredicted", "host-b", **tester),
-                _labels("HypertoolMetricsNotReported", "host-c"), _labels("WorkflowStageStuck", "host-c"),
-                _labels("WorkflowStageStuck", "host-b"), _labels("Watchdog"),
-            ])  # fmt: skip
+            alerts = [
+                alert_labels("TokenBudgetExceeded", **backend),
+                alert_labels("TokenBudgetDepletionPredicted", **backend),
+                alert_labels("TokenBudgetDepletionPredicted", "host-b", **tester),
+                alert_labels("HypertoolMetricsNotReported", "host-c"),
+                alert_labels("WorkflowStageStuck", "host-c"),
+                alert_labels("WorkflowStageStuck", "host-b"),
+                alert_labels("Watchdog"),
+            ]
+            post_alerts(url, alerts, {"summary": "s"})
             sent = {key for key, state in expected.items() if state == "active"}
             until(f"the notifications {sent}", lambda: sent <= hook.alerts().keys())
             states = {
@@ -154,4 +147,4 @@ def test_what_happened_mutes_its_forecast_and_a_dead_host_its_other_alerts(
             }
         assert states == expected
         assert hook.alerts().keys() == sent, "a muted alert was sent"
-        assert {path for path, _ in hook.posts} == {"/alerts"}
+        assert {path for path, _, _ in hook.requests} == {"/alerts"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.rules.contract import ANNOTATIONS, SEVERITIES
-from tests.rules.services import query, until
+from tests.rules.services import get_json, query, until
 from tests.rules.world import FIRING, host
 from tests.rules.worlds import Worlds
 
@@ -27,3 +27,10 @@ def test_nothing_else_fires(worlds: Worlds) -> None:
 def test_near_misses_fire_nothing(worlds: Worlds) -> None:
     rows = query(worlds.healthy, 'ALERTS{alertname!="Watchdog"}')
     assert [row["metric"] for row in rows] == []
+
+
+def test_every_rule_evaluates_on_real_data(worlds: Worlds) -> None:
+    for url in (worlds.firing, worlds.healthy):
+        for group in get_json(f"{url}/api/v1/rules")["data"]["groups"]:
+            for rule in group["rules"]:
+                assert rule["health"] == "ok", f"{rule['name']}: {rule.get('lastError')}"

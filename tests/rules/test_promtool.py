@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import urllib.request
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.rules.cases import CASE_FILES, PROMETHEUS, RULE_FILES, Case, all_cases
 from tests.rules.conftest import Outcome, run
+from tests.rules.services import get_json, prometheus, until
 
 
 def test_the_configuration_is_valid_in_every_version(any_prometheus: Path) -> None:
     checked = run(any_prometheus / "promtool", "check", "config", "--lint=all", PROMETHEUS / "prometheus.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "rules found" in checked.stdout, "the configuration loads no rule file"
+
+
+def test_the_checkout_runs_as_it_is_in_every_version(any_prometheus: Path, tmp_path: Path) -> None:
+    """Targets are discovered and named, rules evaluate without an error, and the runbook is where alerts say."""
+    with prometheus(any_prometheus, tmp_path, None, f"--web.user-assets={PROMETHEUS / 'web'}") as url:
+        jobs = {"hypertool", "node", "prometheus", "alertmanager"}
+
+        def discovered() -> dict[str, Any]:
+            targets = get_json(f"{url}/api/v1/targets?state=active")["data"]["activeTargets"]
+            found = {target["labels"]["job"]: target for target in targets}
+            return found if found.keys() == jobs else {}
+
+        for target in until(f"targets of the jobs {jobs}", discovered).values():
+            assert target["labels"]["instance"] == "localhost"
+        assert discovered()["hypertool"]["scrapeUrl"] == "http://127.0.0.1:9464/metrics"
+
+        def evaluated() -> list[str]:
+            groups = get_json(f"{url}/api/v1/rules")["data"]["groups"]
+            health = [rule["health"] for group in groups for rule in group["rules"]]
+            return [] if "unknown" in health else health
+
+        assert set(until("every rule to be evaluated", evaluated)) == {"ok"}
+        with urllib.request.urlopen(f"{url}/user/runbook.html", timeout=10) as page:
+            assert b'id="tokenbudgetexceeded"' in page.read()
 
 
 def test_the_rules_pass_every_lint_in_every_version(any_prometheus: Path) -> None:
