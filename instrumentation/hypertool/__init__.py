@@ -14,7 +14,7 @@ _HOME = {
     "PersonaMetricsCollector": "collector",
     "get_persona_metrics": "collector",
     "context": "ambient",
-    "serve_metrics": "exporter",
+    "serve_metrics": "serving",
     "WorkflowTracer": "tracing",
     "trace_workflow": "tracing",
     "WorkflowExecutor": "executor",
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .errors import StoreUnavailable as StoreUnavailable
     from .errors import TokenBudgetExceeded as TokenBudgetExceeded
     from .executor import WorkflowExecutor as WorkflowExecutor
-    from .exporter import serve_metrics as serve_metrics
+    from .serving import serve_metrics as serve_metrics
     from .tracing import WorkflowTracer as WorkflowTracer
     from .tracing import trace_workflow as trace_workflow
 

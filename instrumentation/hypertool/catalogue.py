@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import ConfigError
+from .logs import once
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,6 +37,7 @@ class Persona(NamedTuple):
     on_exceed: str = "warn"
     aliases: tuple[str, ...] = ()
     source: str = "package"
+    where: str = ""  # file and line of its names, for error messages
 
 
 class Catalogue:
@@ -86,7 +87,7 @@ def config_files() -> list[Path]:
     chosen = os.environ.get("HYPERTOOL_CONFIG")
     if chosen:
         return [Path(chosen)]
-    return [path for path in (HOST_FILE, user_file()) if path.exists()]
+    return [path for path in (HOST_FILE, user_file()) if os.path.exists(path)]
 
 
 def load_catalogue(strict: bool = True) -> Catalogue:
@@ -105,58 +106,78 @@ def load_catalogue(strict: bool = True) -> Catalogue:
     except ConfigError as error:
         if strict:
             raise
-        logging.getLogger("hypertool").error("%s; going on with the default personas", error)
+        once.warn(str(error), f"{error}; going on with the default personas")
         merged = personas
     return Catalogue(merged, now)
 
 
 def _merge(personas: dict[str, Persona], path: Path, source: str) -> None:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; HYPERTOOL_CONFIG must name a persona file that exists") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except UnicodeDecodeError as error:
+        line = error.object[:error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    tables = document.get("personas", {})
-    if not isinstance(tables, dict):
-        raise ConfigError(f"{path}: `personas` must be tables like [personas.backend-engineer], not {tables!r:.60}")
-    for unexpected in document.keys() - {"personas"}:
+        found = re.search(r" \(at line (\d+), column \d+\)", str(error))
+        line = int(found[1]) if found else text.count("\n") + 1
+        reason = str(error).replace(found[0], "") if found else str(error)
+        raise ConfigError(f"{path}:{line}: not valid TOML: {reason}") from None
+    for unexpected in sorted(document.keys() - {"personas"}):
         raise ConfigError(f"{path}:{_line(text, unexpected)}: unknown top-level key {unexpected!r}; "
                           f"expected [personas.<name>] tables only")
+    tables = document.get("personas", {})
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{path}:{_line(text, 'personas')}: `personas` must be tables like "
+                          f"[personas.backend-engineer], not {tables!r:.60}")
     for name, table in tables.items():
-        where = f"{path}:{_line(text, name)}: [personas.{name}]"
-        personas[name] = _persona(personas.get(name), name, table, where, source)
+        personas[name] = _persona(personas.get(name), name, table, _Place(path, text, name), source)
 
 
-def _persona(known: Persona | None, name: str, table: Any, where: str, source: str) -> Persona:
+class _Place(NamedTuple):
+    """Where a persona is declared, for error messages."""
+
+    path: Path
+    text: str
+    persona: str
+
+    def error(self, key: str | None, reason: str) -> ConfigError:
+        """The error that names file, line, table and reason."""
+        line = _line(self.text, self.persona, key)
+        return ConfigError(f"{self.path}:{line}: [personas.{self.persona}]: {reason}")
+
+
+def _persona(known: Persona | None, name: str, table: Any, place: _Place, source: str) -> Persona:
     if name in RESERVED or not _NAME.fullmatch(name):
-        raise ConfigError(f"{where}: the name must be lower-case letters, digits, '-', '_' or '.', up to 100 "
-                          f"characters, and none of {', '.join(sorted(RESERVED))}")
+        raise place.error(None, "the name must be lower-case letters, digits, '-', '_' or '.', up to 100 "
+                                f"characters, and none of {', '.join(sorted(RESERVED))}")
     if not isinstance(table, dict):
-        raise ConfigError(f"{where} must be a table with `tokens = ...`, not {table!r:.60}")
-    for key in table.keys() - _KEYS:
-        raise ConfigError(f"{where}: unknown key {key!r}; expected {', '.join(sorted(_KEYS))}")
+        raise place.error(None, f"must be a table with `tokens = ...`, not {table!r:.60}")
+    for key in sorted(table.keys() - _KEYS):
+        raise place.error(key, f"unknown key {key!r}; expected {', '.join(sorted(_KEYS))}")
     if known is None and "tokens" not in table:
-        raise ConfigError(f"{where}: a new persona needs `tokens`, its budget per window")
+        raise place.error(None, "a new persona needs `tokens`, its budget per window")
     persona = known or Persona(name, 0)
     tokens = table.get("tokens", persona.tokens)
     if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= MAX_BUDGET:
-        raise ConfigError(f"{where}: tokens = {tokens!r:.60}, expected a whole number from 1 to {MAX_BUDGET}")
+        raise place.error("tokens", f"tokens = {tokens!r:.60}, expected a whole number from 1 to {MAX_BUDGET}")
     window = table.get("window", persona.window)
     if window not in WINDOWS:
-        raise ConfigError(f"{where}: window = {window!r:.60}, expected one of {', '.join(WINDOWS)}")
+        raise place.error("window", f"window = {window!r:.60}, expected one of {', '.join(WINDOWS)}")
     on_exceed = table.get("on_exceed", persona.on_exceed)
     if on_exceed not in ON_EXCEED:
-        raise ConfigError(f"{where}: on_exceed = {on_exceed!r:.60}, expected one of {', '.join(ON_EXCEED)}")
+        raise place.error("on_exceed", f"on_exceed = {on_exceed!r:.60}, expected one of {', '.join(ON_EXCEED)}")
     aliases = table.get("aliases", list(persona.aliases))
     if not isinstance(aliases, list) or not all(isinstance(a, str) and _NAME.fullmatch(a) for a in aliases):
-        raise ConfigError(f"{where}: aliases = {aliases!r:.80}, expected a list of lower-case names")
-    return persona._replace(tokens=tokens, window=window, on_exceed=on_exceed,
-                   aliases=tuple(aliases), source=source)
+        raise place.error("aliases", f"aliases = {aliases!r:.80}, expected a list of lower-case names")
+    where = f"{place.path}:{_line(place.text, name, 'aliases' if 'aliases' in table else None)}"
+    return persona._replace(tokens=tokens, window=window, on_exceed=on_exceed, aliases=tuple(aliases), source=source,
+                            where=where)
 
 
 def _check_names(personas: dict[str, Persona]) -> None:
@@ -166,15 +187,29 @@ def _check_names(personas: dict[str, Persona]) -> None:
             other = owner.get(alias)
             if alias in RESERVED or (other is not None and other is not persona):
                 taken = "reserved" if other is None else f"taken by [personas.{other.name}]"
-                raise ConfigError(f"{persona.source}: [personas.{persona.name}]: the alias {alias!r} is {taken}; "
+                where = max(persona, other or persona, key=_precedence).where
+                raise ConfigError(f"{where}: [personas.{persona.name}]: the alias {alias!r} is {taken}; "
                                   f"every name may mean one persona only")
             owner[alias] = persona
 
 
-def _line(text: str, name: str) -> int:
-    """The line that declares `name`, for error messages; 1 where it is written in some unusual way."""
-    pattern = re.compile(rf"^\s*(\[\s*(personas\s*\.\s*)?[\"']?{re.escape(name)}[\"']?\s*\]|{re.escape(name)}\s*=)")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if pattern.match(line):
+def _precedence(persona: Persona) -> bool:
+    """A clash with a default is the fault of the file that is not."""
+    return persona.source != "package"
+
+
+def _line(text: str, name: str, key: str | None = None) -> int:
+    """The line that declares `name`, or `key` in its table; 1 where it is written in some unusual way."""
+    table = re.compile(rf"\s*(\[\s*(personas\s*\.\s*)?[\"']?{re.escape(name)}[\"']?\s*\]|[\"']?{re.escape(name)}"
+                       rf"[\"']?\s*[.=])")
+    lines = text.splitlines()
+    line = next((number for number, written in enumerate(lines, start=1) if table.match(written)), 1)
+    if key is None:
+        return line
+    entry = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
+    for number, written in enumerate(lines[line:], start=line + 1):
+        if written.lstrip().startswith("["):
+            break
+        if entry.match(written):
             return number
-    return 1
+    return line

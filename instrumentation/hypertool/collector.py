@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 MAX_TOKENS = 10**9
+MAX_SECONDS = 1e9  # 31 years
 
 
 class PersonaMetricsCollector:
@@ -118,7 +119,10 @@ class PersonaMetricsCollector:
         in one record; TypeError for what is no number. Nothing is counted then.
         """
         recorder = self._core.recorder
-        cell = recorder.token_cells.get((persona, chatmode, model))
+        try:
+            cell = recorder.token_cells.get((persona, chatmode, model))
+        except TypeError:  # a list or so, which the next function says something better about
+            cell = None
         if cell is None or tokens.__class__ is not int or not 0 <= tokens <= MAX_TOKENS:
             self._record_new_tokens(persona, chatmode, model, tokens)
             return
@@ -165,9 +169,12 @@ class PersonaMetricsCollector:
         return account.remaining if account is not None else known.tokens
 
     def require_budget(self, persona: str) -> None:
-        """Call it before an LLM call: raises TokenBudgetExceeded when the budget blocks and nothing is left."""
+        """Call it before an LLM call: raises TokenBudgetExceeded when the budget blocks and nothing is left.
+
+        HYPERTOOL_DISABLED=1 blocks nothing.
+        """
         known = self.catalogue.resolve(persona)
-        if known.on_exceed == "block":
+        if known.on_exceed == "block" and not cores.disabled():
             remaining = self.get_remaining_budget(known.name)
             if remaining <= 0:
                 raise TokenBudgetExceeded(known.name, known.tokens, remaining)
@@ -199,14 +206,17 @@ class PersonaMetricsCollector:
                     chatmode: str | None = None) -> StageTracker:
         """Time a stage, with `with` or `async with`; yields a handle with `set_quality_gate(passed, reason=None)`.
 
-        With `auto_quality_gate=False` no gate is recorded unless it is set or the stage fails.
+        With `auto_quality_gate=False` no gate is recorded unless it is set.
         """
         cells = self._stage_cells(workflow, stage, persona)
         return StageTracker(self, cells, auto_quality_gate, self._stage_chatmode(workflow, stage, chatmode))
 
     def _stage_cells(self, workflow: str, stage: str, persona: str) -> StageCells:
         recorder = self.recorder
-        found = recorder.stage_cells.get((workflow, stage, persona))
+        try:
+            found = recorder.stage_cells.get((workflow, stage, persona))
+        except TypeError:  # a list or so, which is said better below
+            found = None
         if found is not None:
             return found
         who = self.catalogue.resolve(persona).name
@@ -250,8 +260,7 @@ class PersonaMetricsCollector:
         """A sink is configured: its export series exist from now on, at 0."""
         for outcome in EXPORT_OUTCOMES:
             self.recorder.counter(EXPORT_SPANS.key, sink, outcome)
-        self.recorder.latest.setdefault((EXPORT_LAST_SUCCESS.key, sink), 0)
-        self.recorder.touch()
+        self.recorder.set_latest(0, EXPORT_LAST_SUCCESS.key, sink)
 
     def count_export(self, sink: str, outcome: str, spans: int) -> None:
         """Count spans of a sink by outcome: success, failure or dropped."""
@@ -261,8 +270,7 @@ class PersonaMetricsCollector:
 
     def export_succeeded(self, sink: str) -> None:
         """A sink has just taken something."""
-        self.recorder.latest[EXPORT_LAST_SUCCESS.key, sink] = int(self.recorder.clock.time() * 1e6)
-        self.recorder.touch()
+        self.recorder.set_latest(int(self.recorder.clock.time() * 1e6), EXPORT_LAST_SUCCESS.key, sink)
 
     # Publishing
 
@@ -301,11 +309,15 @@ def whole_tokens(tokens: object) -> int:
 
 
 def _seconds(value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         raise TypeError(f"a duration is a number of seconds, not {value!r:.60}")
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(f"a duration is a finite number of seconds, 0 or more, not {value!r}")
-    return float(value)
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise ValueError(f"a duration is a number of seconds from 0 to {MAX_SECONDS:.0f}, not {seconds!r}")
+    return seconds
 
 
 def get_persona_metrics() -> PersonaMetricsCollector:

@@ -13,9 +13,12 @@ from .catalogue import Catalogue, Persona, load_catalogue
 from .errors import StoreUnavailable
 from .instruments import LABEL_OVERFLOW
 from .labels import LabelGuard
+from .loading import loading
+from .logs import once
 from .publisher import Publisher
 from .recorder import Clock, Recorder, window_start
 from .store import Store
+from .store.facade import used_since
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -33,7 +36,7 @@ class Core:
     def __init__(self, catalogue: Catalogue, clock: Clock | None = None, store: Store | None = None) -> None:
         self.catalogue = catalogue
         self.store = store
-        self.recorder = Recorder(clock)
+        self.recorder = Recorder(clock, own_ledger=store is None)
         self.publisher = Publisher(self.recorder, catalogue, store) if store is not None else None
         self.guard = LabelGuard(self._overflow, self._admit if store is not None else None)
         self._elsewhere: dict[tuple[str, int, int], int] = {}
@@ -52,12 +55,13 @@ class Core:
     def used_in_window(self, persona: Persona) -> int:
         """What the whole host has used of an hour or day budget; other processes as of their last snapshots."""
         recorder = self.recorder
-        window = (persona.name, window_start(persona.window, recorder.clock.time()),
-                  recorder.resets_seen.get(persona.name, 0))
+        resets = recorder.resets_seen
         if self.publisher is not None and time.monotonic() - self._elsewhere_at > HOST_VIEW_SECONDS:
+            resets = self.publisher.resets()
             self._elsewhere = self.publisher.windows_elsewhere()
             self._elsewhere_at = time.monotonic()
-        return recorder.windows.get(window, 0) + self._elsewhere.get(window, 0)
+        since = (persona.name, window_start(persona.window, recorder.clock.time()), resets.get(persona.name, 0))
+        return used_since(recorder.windows, since) + used_since(self._elsewhere, since)
 
     def reset(self, persona: Persona) -> None:
         """Refill a budget: in this process, and on the whole host where the window is the host's."""
@@ -73,6 +77,7 @@ class Core:
 
 _shared: Core | None = None
 _lock = threading.Lock()
+_isolated: weakref.WeakSet[Core] = weakref.WeakSet()
 _bridges: weakref.WeakKeyDictionary[CollectorRegistry, RegistryBridge] = weakref.WeakKeyDictionary()
 
 
@@ -80,9 +85,9 @@ def shared() -> Core:
     """The core of this process, made at its first use."""
     global _shared
     if _shared is None:
-        with _lock:
+        with loading:
             if _shared is None:
-                store = None if os.environ.get("HYPERTOOL_DISABLED") == "1" else Store.locate()
+                store = None if disabled() else Store.locate()
                 _shared = Core(load_catalogue(strict=False), store=store)
     return _shared
 
@@ -90,10 +95,11 @@ def shared() -> Core:
 def isolated(registry: CollectorRegistry, catalogue: Catalogue | None, clock: Clock | None) -> Core:
     """A core of its own that appears in `registry`; several in one registry are added up there."""
     core = Core(catalogue or load_catalogue(strict=False), clock)
+    _isolated.add(core)
     try:
         from .exposition import RegistryBridge
     except ImportError:
-        log.warning("prometheus_client is not installed: metrics are recorded, but not served")
+        once.warn("registry", "prometheus_client is not installed: metrics are recorded, but not served")
         return core
     with _lock:
         bridge = _bridges.get(registry)
@@ -104,9 +110,16 @@ def isolated(registry: CollectorRegistry, catalogue: Catalogue | None, clock: Cl
     return core
 
 
-def _forget_lock() -> None:
+def disabled() -> bool:
+    """HYPERTOOL_DISABLED=1: everything is passed through, and nothing is published."""
+    return os.environ.get("HYPERTOOL_DISABLED") == "1"
+
+
+def _renew_locks() -> None:
     global _lock
     _lock = threading.Lock()
+    for core in list(_isolated):
+        core.recorder.renew_lock()
 
 
-os.register_at_fork(after_in_child=_forget_lock)
+os.register_at_fork(after_in_child=_renew_locks)

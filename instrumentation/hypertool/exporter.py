@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -18,9 +19,9 @@ from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
 from prometheus_client.registry import Collector
 
 from .catalogue import Catalogue, config_files, load_catalogue
-from .errors import ConfigError, HypertoolError, StoreUnavailable
-from .exposition import families
-from .ports import Address, PortTaken, parse_address, taken
+from .errors import ConfigError, StoreUnavailable
+from .exposition import families, names
+from .ports import Address, parse_address, taken
 from .store import Store
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class HostCollector(Collector):
         self.catalogue = catalogue
 
     def describe(self) -> Iterable[Metric]:
-        """Announces nothing, so that registration reads nothing."""
-        return []
+        """The names alone, so that registration reads nothing."""
+        return names()
 
     def collect(self) -> Iterable[Metric]:
         """Raises StoreUnavailable: a scrape that cannot see the store must fail, not show zeros."""
@@ -77,6 +78,10 @@ class Exporter:
         self._server.shutdown()
         self._server.server_close()
 
+    def close_inherited(self) -> None:
+        """In a forked child: let go of the listening socket, which would hold the port and answer nobody."""
+        self._server.socket.close()
+
     def _tend(self) -> None:
         while True:
             try:
@@ -84,7 +89,7 @@ class Exporter:
                     if self._stop.is_set():
                         return
                 self._complain(None)
-            except (OSError, StoreUnavailable) as error:
+            except Exception as error:  # whatever it is, the next round may go well: this thread must not end
                 self._complain(f"finished processes cannot be folded for now (nothing is lost): {error}")
             if self._reload:
                 self._reload_catalogue()
@@ -158,6 +163,8 @@ def _listen(address: Address, application: WSGIApplication) -> ThreadingWSGIServ
 
         def server_bind(self) -> None:
             # Without the reverse look-up of the host name that http.server makes, which can hang for seconds.
+            # A restart may not wait a minute for connections that the scraper kept open; two listeners stay impossible.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             socket.socket.bind(self.socket, self.server_address)
             self.server_address = self.socket.getsockname()
             self.server_name, self.server_port = address.host, self.server_address[1]
@@ -169,7 +176,7 @@ def _listen(address: Address, application: WSGIApplication) -> ThreadingWSGIServ
     try:
         return make_server(address.host, address.port, application, Server, handler_class=_QuietHandler)
     except OSError as error:
-        if error.errno == 98:
+        if error.errno == errno.EADDRINUSE:
             raise taken(address) from None
         raise ConfigError(f"HYPERTOOL_LISTEN={address}: cannot listen there: {error.strerror}") from None
 
@@ -212,34 +219,3 @@ def run_exporter(ready: Callable[[Exporter], None] | None = None) -> int:
     notify_systemd("STOPPING=1")
     exporter.close()
     return 0
-
-
-_served: Exporter | None = None
-_said_taken = False
-
-
-def serve_metrics() -> Address | None:
-    """Serve the host's metrics from this process; returns the address, or None where somebody serves it already.
-
-    For long-lived processes on hosts without the service. Raises nothing: a port that is taken is said once, anything
-    else is logged.
-    """
-    global _served, _said_taken
-    if _served is not None:
-        return _served.address
-    try:
-        address = listen_address()
-        store = Store.locate()
-        store.directory.ensure()
-        exporter = Exporter(address, store, load_catalogue(strict=False), reload=True)
-    except PortTaken as error:
-        if not _said_taken:
-            _said_taken = True
-            log.info("not serving metrics from this process: %s", error)
-        return None
-    except HypertoolError as error:
-        log.error("not serving metrics from this process: %s", error)
-        return None
-    exporter.start()
-    _served = exporter
-    return exporter.address

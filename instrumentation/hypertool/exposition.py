@@ -28,6 +28,7 @@ from .instruments import (
     COUNTERS,
     EXPORT_LAST_SUCCESS,
     GATE_RESULTS,
+    GAUGES,
     HISTOGRAMS,
     LABEL_OVERFLOW,
     OLDEST_START,
@@ -75,6 +76,16 @@ def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: fl
     yield _gauge(BUILD_INFO, {(__version__, platform.python_version()): 1})
     yield _gauge(STORE_UNREADABLE, {(): merge.unreadable})
     yield _gauge(STORE_WRITERS, {(): merge.writers})
+
+
+def names() -> Iterator[Metric]:
+    """Every metric without values, so that a scrape can ask for some by name."""
+    for instrument in COUNTERS:
+        yield CounterMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
+    for instrument in HISTOGRAMS:
+        yield HistogramMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
+    for instrument in GAUGES:
+        yield GaugeMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
 
 
 def _known_counters(personas: Iterable[str]) -> Iterator[tuple[str, ...]]:

@@ -17,7 +17,8 @@ MAX_LENGTH = 100
 OTHER = "other"
 LABELS = ("chatmode", "workflow", "stage", "model")
 
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Control characters, line ends, marks that turn the direction of writing (they forge dashboards), lone surrogates.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _DECLARED: dict[str, frozenset[str]] = {
     "chatmode": CHATMODES,
     "workflow": frozenset(WORKFLOWS),
@@ -33,7 +34,7 @@ def unfit(value: str) -> str | None:
     if not value:
         return "it is empty"
     if len(value) > MAX_LENGTH:
-        return f"it has {len(value)} characters, at most {MAX_LENGTH} are allowed"
+        return f"it has more than {MAX_LENGTH} characters"
     if _UNFIT.search(value):
         return "it contains control characters"
     return None
@@ -62,7 +63,7 @@ class LabelGuard:
         if value.__class__ is not str:
             if not isinstance(value, str):
                 raise TypeError(f"{label} must be a string, not {type(value).__name__} ({value!r:.60})")
-            value = str(value)
+            value = str.__str__(value)  # str() of an enumeration's member is its name
         known = self._known[label]
         if value in known or value == OTHER:
             return value
@@ -84,9 +85,8 @@ class LabelGuard:
         return True
 
     def _overflow(self, label: str, value: str, reason: str) -> None:
-        kind = reason[:20]
-        if (label, kind) not in self._said:
-            self._said.add((label, kind))
+        if (label, reason) not in self._said:
+            self._said.add((label, reason))
             log.warning("%s %r is recorded as %r: %s (said once)", label, value[:120], OTHER, reason)
         self._on_overflow(label)
 

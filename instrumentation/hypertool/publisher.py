@@ -45,12 +45,15 @@ class Publisher:
             log.warning("%s", store.note)
 
     def _begin(self) -> None:
-        self._publishing = threading.Lock()
+        self._publishing = threading.RLock()
+        self._writing = False
+        self._starting = threading.Lock()
         self._wake = threading.Event()
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
         self._urgent = False
         self._stopping = False
+        self._holder = 0
         self._last = float("-inf")
         self._recorder.resets_seen = dict(self.store.resets.read())
 
@@ -72,24 +75,35 @@ class Publisher:
     def publish(self) -> bool:
         """Write a snapshot now; False where the store refused it (said once, tried again later)."""
         with self._publishing:
-            self._last = time.monotonic()
-            self._urgent = False
-            self._arm()
-            data = self._recorder.snapshot(self._catalogue.personas, self._catalogue.loaded_at)
-            try:
-                self._writer.write(data)
-            except (OSError, StoreUnavailable) as error:
+            if self._writing:  # called by something that interrupted this thread in the middle of a write
                 self._recorder.dirty = True
-                if not self._failed:
-                    self._failed = True
-                    reason = error if isinstance(error, StoreUnavailable) else self.store.directory.unavailable(error)
-                    log.error("metrics are not published for now (nothing is lost while this process lives): %s",
-                              reason)
-                return False
-            if self._failed:
-                self._failed = False
-                log.warning("metrics are published again to %s", self.store.path)
-            return True
+                self.notify()
+                return True
+            self._writing = True
+            try:
+                return self._publish()
+            finally:
+                self._writing = False
+
+    def _publish(self) -> bool:
+        self._last = time.monotonic()
+        self._urgent = False
+        self._arm()
+        try:
+            self._writer.write(self._recorder.snapshot(self._catalogue.personas, self._catalogue.loaded_at))
+        except Exception as error:  # whatever it is, it is not the caller's to handle
+            self._recorder.dirty = True
+            if not self._failed:
+                self._failed = True
+                reason = self.store.directory.unavailable(error) if isinstance(error, OSError) else error
+                log.error("metrics are not published for now (nothing is lost while this process lives): %s", reason,
+                          exc_info=None if isinstance(error, (OSError, StoreUnavailable)) else error)
+            self.notify()  # the thread tries again
+            return False
+        if self._failed:
+            self._failed = False
+            log.warning("metrics are published again to %s", self.store.path)
+        return True
 
     def windows_elsewhere(self) -> dict[tuple[str, int, int], int]:
         """What all other processes have used of hour and day budgets, by persona, window start and reset."""
@@ -98,7 +112,22 @@ class Publisher:
         except StoreUnavailable:  # said by publish()
             return {}
 
+    def resets(self) -> dict[str, int]:
+        """The newest reset of each persona's budget that this process goes by."""
+        self._apply_resets()
+        return self._recorder.resets_seen
+
     def _start(self) -> None:
+        if not self._starting.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            self._start_thread()
+        finally:
+            self._starting.release()
+
+    def _start_thread(self) -> None:
+        if self._thread is not None:
+            return
         self._arm()
         thread = threading.Thread(target=self._loop, name="hypertool-publisher", daemon=True)
         try:
@@ -118,15 +147,17 @@ class Publisher:
                 self.publish()
                 done.set()
                 return
-            if self._recorder.dirty:
+            recorder = self._recorder
+            if recorder.dirty:
                 spacing = RETRY_SECONDS if self._failed else COALESCE_SECONDS if self._urgent else EVERY_SECONDS
                 timeout = self._last + spacing - time.monotonic()
                 if timeout <= 0:
                     self.publish()
                     timeout = EVERY_SECONDS
+                timeout = min(timeout, EVERY_SECONDS)
             else:
                 # Somebody may reset a budget that this process has used: look once a second while there is one.
-                timeout = EVERY_SECONDS if self._recorder.runs or self._recorder.ended else None
+                timeout = EVERY_SECONDS if recorder.runs or recorder.ended or recorder.windows else None
 
     def _apply_resets(self) -> None:
         numbers = self.store.resets.read()
@@ -147,16 +178,19 @@ class Publisher:
     def finish(self) -> None:
         """The process ends: close what is open and publish it, without holding the exit for long."""
         recorder = self._recorder
+        deadline = time.monotonic() + EXIT_SECONDS
         recorder.close_implicit()
         if self._publishing.acquire(timeout=EXIT_SECONDS):  # let a write that is under way end
             self._publishing.release()
         if not recorder.dirty:
             return
+        if self._thread is None:
+            self._start()
         thread = self._thread
         if thread is not None and thread.is_alive():
             self._stopping = True
             self._wake.set()
-            self._done.wait(EXIT_SECONDS)
+            self._done.wait(max(0.0, deadline - time.monotonic()))
             self._thread = None
             self._stopping = False
             self._done.clear()
@@ -165,10 +199,12 @@ class Publisher:
 
     def _hold(self) -> None:
         # A fork in the middle of a write would hand the new file's lock to the child for good.
-        self._held = self._publishing.acquire(timeout=1.0)
+        if self._publishing.acquire(timeout=1.0):
+            self._holder = threading.get_ident()
 
     def _release(self) -> None:
-        if self._held:
+        if self._holder == threading.get_ident():
+            self._holder = 0
             self._publishing.release()
 
     def _begin_as_fork(self) -> None:

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .catalogue import Persona
-from .instruments import BUDGET_EXCEEDED, BY_KEY, DURATION_BUCKETS, PERSONA_DURATION
+from .instruments import BUDGET_EXCEEDED, BY_KEY, DURATION_BUCKETS, PERSONA_DURATION, TOKENS
 from .runs import Account, Run
 
 Key = tuple[str, ...]
 WINDOW_SECONDS = {"hour": 3600, "day": 86400}
+KEEP_WINDOWS_SECONDS = 2 * 86400
 
 
 class Clock(NamedTuple):
@@ -95,13 +96,16 @@ def window_start(window: str, now: float) -> int:
 class Recorder:
     """What one process has counted since it started (or was forked)."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, own_ledger: bool = False) -> None:
         self.clock = clock or Clock()
+        # With a store, hour and day budgets are the host's: who folds counts the windows that were overspent.
+        self._own_ledger = own_ledger
         self.on_dirty: Callable[[], None] | None = None
         self._begin()
 
     def _begin(self) -> None:
-        self.lock = threading.Lock()
+        # Re-entrant: a signal handler, or a generator that the garbage collector closes, may record in the middle.
+        self.lock = threading.RLock()
         self.epoch = object()
         self.dirty = False
         self.counters: dict[Key, Counter] = {}
@@ -116,6 +120,16 @@ class Recorder:
         # Looked up on every record; here because a fork must forget them together with the counters.
         self.token_cells: dict[tuple[str, str, str], tuple[Counter, Persona]] = {}
         self.stage_cells: dict[tuple[str, str, str], StageCells] = {}
+
+    def set_latest(self, value: int, *key: str) -> None:
+        """Set a value of which the newest counts, and say that there is something new."""
+        with self.lock:
+            self.latest[key] = max(value, self.latest.get(key, 0))
+        self.touch()
+
+    def renew_lock(self) -> None:
+        """In a forked child: whoever held the lock is not there to let it go."""
+        self.lock = threading.RLock()
 
     def begin_as_fork(self) -> None:
         """A forked child is a new process: it starts at zero, with locks of its own."""
@@ -172,14 +186,25 @@ class Recorder:
             if persona.window != "run":
                 window = (persona.name, window_start(persona.window, self.clock.time()),
                           self.resets_seen.get(persona.name, 0))
-                self.windows[window] = self.windows.get(window, 0) + tokens
-                return
-            account = self.account(run, persona)
-            account.used += tokens
-            first = account.remaining < 0 and not account.exceeded
-            account.exceeded = account.exceeded or first
+                first = self._debit_window(window, persona.tokens, tokens) and self._own_ledger
+            else:
+                account = self.account(run, persona)
+                account.used += tokens
+                first = account.remaining < 0 and not account.exceeded
+                account.exceeded = account.exceeded or first
         if first:
             self.add(1, BUDGET_EXCEEDED.key, persona.name)
+
+    def _debit_window(self, window: tuple[str, int, int], limit: int, tokens: int) -> bool:
+        """Whether this is what overspends the window."""
+        before = self.windows.get(window)
+        if before is None:
+            oldest = window[1] - KEEP_WINDOWS_SECONDS
+            for past in [w for w in self.windows if w[1] < oldest]:
+                del self.windows[past]
+            before = 0
+        self.windows[window] = before + tokens
+        return before <= limit < before + tokens
 
     def open_run(self, workflow: str, chatmode: str | None) -> Run:
         """A new run of this process; `close_run` ends it."""
@@ -193,6 +218,7 @@ class Recorder:
         with self.lock:
             if self.runs.pop(run.id, None) is None:
                 return
+            run.owner = None  # what still works for it belongs to no run any more
             now = self.clock.time()
             for name, account in run.accounts.items():
                 if account.used and not account.windowed:
@@ -201,6 +227,8 @@ class Recorder:
 
     def end_session(self, run: Run) -> None:
         """Record the time in the active persona, under the chatmode of the session that ends."""
+        if run.owner is not self.epoch:
+            return  # a fork in the middle of the run: its session is the parent's to record
         with self.lock:
             session, run.session = run.session, None
         if session is not None:
@@ -209,8 +237,9 @@ class Recorder:
     def observe_session(self, persona: str, chatmode: str, seconds: float) -> None:
         """Record the duration of a session that has ended."""
         histogram = self.histogram(PERSONA_DURATION.key, persona, chatmode)
+        exemplar = self.exemplar(seconds)
         with self.lock:
-            histogram.observe(max(seconds, 0.0), self.exemplar(seconds))
+            histogram.observe(max(seconds, 0.0), exemplar)
         self.touch()
 
     def close_implicit(self) -> None:
@@ -251,20 +280,25 @@ class Recorder:
         with self.lock:
             self.dirty = False
             active: dict[str, int] = {}
-            for run in self.runs.values():
-                for name, account in run.accounts.items():
+            # Copies of names and values first: something may be recorded in the middle, see `lock`.
+            for run in list(self.runs.values()):
+                for account in list(run.accounts.values()):
+                    name, left = account.persona.name, account.remaining
                     if not account.windowed:
-                        active[name] = min(active.get(name, account.remaining), account.remaining)
+                        active[name] = min(active.get(name, left), left)
+            counters, histograms = self.counters, self.histograms
+            used = {key[1] for key in list(counters) if key[0] == TOKENS.key}
             return {
                 "t": self.clock.time(),
-                "c": [[*key, counter.value] for key, counter in self.counters.items()],
-                "h": [[*key, histogram.buckets[:], histogram.sum, dict(histogram.exemplars)]
-                      for key, histogram in self.histograms.items()],
-                "m": [[*key, value] for key, value in self.latest.items()],
-                "s": [list(stage) for stage in self.open_stages.values()],
+                "c": [[*key, counters[key].value] for key in list(counters)],
+                "h": [[*key, histograms[key].buckets[:], histograms[key].sum, histograms[key].exemplars.copy()]
+                      for key in list(histograms)],
+                "m": [[*key, self.latest[key]] for key in list(self.latest)],
+                "s": [list(stage) for stage in list(self.open_stages.values())],
                 "a": [[name, left, self.resets_seen.get(name, 0)] for name, left in active.items()],
-                "e": [[name, ended, left, self.resets_seen.get(name, 0)]
-                      for name, (ended, left) in self.ended.items()],
-                "w": [[*window, used] for window, used in self.windows.items()],
-                "l": [[p.name, p.tokens, p.window, loaded_at] for p in personas.values() if p.source != "package"],
+                "e": [[name, *self.ended[name], self.resets_seen.get(name, 0)] for name in list(self.ended)],
+                "w": [[*window, self.windows[window]] for window in list(self.windows)],
+                # A default travels once it is used: it may take the place of a configuration that is gone.
+                "l": [[p.name, p.tokens, p.window, loaded_at] for p in personas.values()
+                      if p.source != "package" or p.name in used],
             }

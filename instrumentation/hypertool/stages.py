@@ -17,8 +17,9 @@ class StageTracker:
     """Times one stage and records its quality gate.
 
     An exception or a cancellation is a failed gate and goes on untouched; `set_quality_gate` is an explicit verdict.
-    After the block, `duration_seconds` and `quality_gate_passed` (None where no gate was recorded) say what was
-    recorded. Entering switches to the stage's persona.
+    With `auto_quality_gate=False` no gate is recorded unless one was set. After the block, `duration_seconds` and
+    `quality_gate_passed` (None where no gate was recorded) say what was recorded. Entering switches to the stage's
+    persona.
     """
 
     __slots__ = ("_auto", "_cells", "_collector", "_epoch", "_run", "_started", "_verdict", "chatmode",
@@ -43,6 +44,11 @@ class StageTracker:
             raise TypeError(f"a quality gate passes or fails: expected True or False, not {passed!r:.60}")
         self._verdict = passed
         self.quality_gate_reason = reason
+        recorder = self._collector.recorder
+        with recorder.lock:  # from now on the gate of this stage fails when its process dies
+            stage = recorder.open_stages.get(id(self))
+            if stage is not None:
+                recorder.open_stages[id(self)] = stage._replace(gated=True)
 
     def __enter__(self) -> StageTracker:
         collector = self._collector
@@ -54,8 +60,9 @@ class StageTracker:
             collector.enter_session(run, cells.persona, self.chatmode)
         self._epoch = recorder.epoch
         self._started = recorder.clock.monotonic()
-        recorder.open_stages[id(self)] = OpenStage(
-            cells.workflow, cells.stage, recorder.clock.time(), self._auto)
+        stage = OpenStage(cells.workflow, cells.stage, recorder.clock.time(), self._auto or self._verdict is not None)
+        with recorder.lock:
+            recorder.open_stages[id(self)] = stage
         if not recorder.dirty:
             recorder.touch()
         return self
@@ -67,10 +74,8 @@ class StageTracker:
         if recorder.epoch is not self._epoch:
             return  # a fork in the middle of the stage: it is the parent's to record
         passed = self._verdict
-        if kind is not None:
-            passed = False
-        elif passed is None and self._auto:
-            passed = True
+        if self._auto or passed is not None:
+            passed = kind is None and passed is not False
         self.quality_gate_passed = passed
         exemplar = recorder.exemplar(seconds)
         cells = self._cells

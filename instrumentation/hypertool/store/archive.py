@@ -1,9 +1,9 @@
 """The archive: the sums of every finished process, and the exactly-once way into it.
 
-A generation lists the snapshots that it contains (`folded`). Their files go only when the next generation, which
-lists none, is on disk. So a crash at any instruction leaves either a file that is not yet in the sums, or one that
-the archive says to skip; and when the newest generation turns out to be corrupt, the one before it together with the
-files that are still there gives the same sums.
+A generation lists the snapshots that it contains (`folded`), and a listed snapshot is skipped by every reader. Their
+files go only when two generations on disk contain and list them: the newest, and the one before it, which is used
+when the newest turns out to be corrupt. A name leaves the list when its file is gone. So a crash at any instruction
+leaves either a file that is not yet in the sums, or one that the archive says to skip.
 """
 
 from __future__ import annotations
@@ -11,40 +11,54 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
 import zlib
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
-from .directory import StateDirectory, create, locked, write_all
-from .totals import Malformed, Totals, encode, parse
+from ..errors import StoreUnavailable
+from .directory import StateDirectory, create, locked, read_file, same_file, stamp, write_all
+from .totals import ForeignVersion, Malformed, Totals, Window, encode, parse
 
 BATCH = 2000
+SNAPSHOT = re.compile(r"[0-9a-f]{32}\.json")
+TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 ORPHAN_SECONDS = 60.0
 KEEP_WINDOWS_SECONDS = 2 * 86400.0
 
 
 class Generation(NamedTuple):
-    """One state of the archive."""
+    """One state of the archive; `settled` where the generation before it contains the folded snapshots as well."""
 
     number: int
     totals: Totals
     folded: frozenset[str]
-    exceeded: frozenset[tuple[str, int, int]]
+    exceeded: frozenset[Window]
+    settled: bool
 
 
-EMPTY = Generation(0, Totals(), frozenset(), frozenset())
+class Loaded(NamedTuple):
+    """The newest usable generation, and the files that were passed over because they are corrupt."""
+
+    generation: Generation
+    corrupt: tuple[Path, ...]
+
+
+EMPTY = Generation(0, Totals(), frozenset(), frozenset(), True)
 
 
 def read_generation(path: Path) -> Generation:
-    """Parse an archive file. Raises FileNotFoundError, OSError or Malformed."""
-    checksum, _, payload = path.read_bytes().partition(b"\n")
+    """Parse an archive file. Raises FileNotFoundError, OSError, Malformed or ForeignVersion."""
+    checksum, _, payload = read_file(path).partition(b"\n")
     if checksum != b"%08x" % zlib.crc32(payload):
         raise Malformed("the checksum does not match")
     totals, data = parse(payload)
     try:
         exceeded = frozenset((str(p), int(start), int(reset)) for p, start, reset in data["exceeded"])
-        return Generation(int(data["generation"]), totals, frozenset(map(str, data["folded"])), exceeded)
+        return Generation(int(data["generation"]), totals, frozenset(map(str, data["folded"])), exceeded,
+                          data["settled"] is True)
     except (KeyError, TypeError, ValueError) as error:
         raise Malformed(f"{type(error).__name__}: {error}") from None
 
@@ -56,23 +70,26 @@ class Archive:
         self._directory = directory
         self.path = directory.path / "archive.json"
         self.previous = directory.path / "archive.prev.json"
-        self._cached: tuple[tuple[int, int, int], Generation] | None = None
-        self._corrupt = False
+        self._cached: tuple[tuple[int, int, int], Loaded] | None = None
 
     def signature(self) -> tuple[int, int, int] | None:
         """What changes whenever a generation is written; None where there is no archive."""
         try:
-            found = self.path.stat()
+            found = self.path.lstat()
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def load(self) -> Generation:
-        """The newest generation that can be read; a corrupt one is passed over. Raises OSError."""
+        """The newest generation that can be read; a corrupt one is passed over. Raises OSError, StoreUnavailable."""
+        return self._load().generation
+
+    def _load(self) -> Loaded:
         signature = self.signature()
-        if self._cached is not None and self._cached[0] == signature:
-            return self._cached[1]
-        self._corrupt = False
+        cached = self._cached
+        if cached is not None and cached[0] == signature:
+            return cached[1]
+        corrupt: list[Path] = []
         generation = EMPTY
         for path in (self.path, self.previous):
             try:
@@ -80,65 +97,88 @@ class Archive:
                 break
             except FileNotFoundError:
                 continue
+            except ForeignVersion as error:  # not damage: a counter that starts again would be worse than none
+                raise StoreUnavailable(f"the archive {path} was written by another version of hypertool ({error}); "
+                                       f"run that version, or move the file away to start at 0") from None
             except Malformed:
-                self._corrupt = self._corrupt or path == self.path
+                corrupt.append(path)
+        loaded = Loaded(generation, tuple(corrupt))
         if signature is not None:
-            self._cached = (signature, generation)
-        return generation
+            self._cached = (signature, loaded)
+        return loaded
 
-    def fold(self, now: float, limits: dict[str, int] | None = None) -> int:
+    def fold(self, now: float, overspent: Iterable[Window] = ()) -> int:
         """Move finished processes into the archive; returns how many. Raises OSError (a full disk: nothing is lost).
 
-        `limits` (tokens by persona with an hour or day window) lets it count the windows that were overspent, each
-        once. Only one process folds at a time; where another one is at it, nothing is done.
+        `overspent` are the hour and day windows that the host as a whole has overspent; each is counted once.
+        Only one process folds at a time; where another one is at it, nothing is done.
         """
         with locked(self._directory.path / "fold.lock", wait=False) as held:
             if held is None:
                 return 0
-            generation = self.load()
-            if self._corrupt:
-                os.rename(self.path, self._directory.path / f"archive.corrupt-{time.time_ns()}.json")
-                self._cached = None
-                self._corrupt = False
-            return self._fold(generation, now, limits or {})
+            generation, corrupt = self._load()
+            for path in corrupt:
+                os.rename(path, path.with_name(f"{path.stem}.corrupt-{time.time_ns()}.json"))
+            if generation.number and self.signature() is None:  # only the one before it is left: write it anew
+                generation = generation._replace(settled=False)
+            return self._fold(generation, now, overspent)
 
-    def _fold(self, generation: Generation, now: float, limits: dict[str, int]) -> int:
-        if generation.folded:  # a fold before this one was cut short: finish it
-            generation = self._settle(generation)
+    def _fold(self, generation: Generation, now: float, overspent: Iterable[Window]) -> int:
+        generation, kept = self._settle(generation)  # where a fold before this one was cut short: finish it
         totals = Totals()
         totals.add(generation.totals)
-        folded = []
-        for path in self._finished()[:BATCH]:
+        folded = self._take_finished(totals, kept)
+        oldest = now - KEEP_WINDOWS_SECONDS
+        newly = frozenset(w for w in overspent if w not in generation.exceeded and w[1] >= oldest)
+        if not folded and not newly:
+            return 0
+        for persona, _start, _reset in newly:
+            _increase(totals, 1, "exc", persona)
+        _increase(totals, len(folded), "fol")
+        totals.windows = {w: used for w, used in totals.windows.items() if w[1] >= oldest}
+        known = frozenset(w for w in generation.exceeded | newly if w[1] >= oldest)
+        self._settle(self._write(
+            Generation(generation.number + 1, totals, kept | folded, known, settled=not folded)))
+        return len(folded)
+
+    def _take_finished(self, totals: Totals, skip: Set[str]) -> frozenset[str]:
+        """Add finished processes to the totals, as many as one generation may list; returns their names."""
+        taken: set[str] = set()
+        for path in self._finished():
+            if path.stem in skip:
+                continue
             try:
-                snapshot, data = parse(path.read_bytes())
+                snapshot, data = parse(read_file(path))
                 snapshot.finish(float(data["t"]))
                 totals.add(snapshot)
             except (OSError, Malformed, KeyError, TypeError, ValueError):
                 continue  # it stays where it is and is counted as unreadable
-            folded.append(path.stem)
-        exceeded = self._overspent(totals, generation.exceeded, limits, frozenset(folded)) if limits else frozenset()
-        if not folded and not exceeded:
-            return 0
-        for persona, _start, _reset in exceeded:
-            _increase(totals, 1, "exc", persona)
-        _increase(totals, len(folded), "fol")
-        oldest = now - KEEP_WINDOWS_SECONDS
-        totals.windows = {w: used for w, used in totals.windows.items() if w[1] >= oldest}
-        known = frozenset(w for w in generation.exceeded | exceeded if w[1] >= oldest)
-        self._settle(self._write(Generation(generation.number + 1, totals, frozenset(folded), known)))
-        return len(folded)
+            taken.add(path.stem)
+            if len(taken) == BATCH:
+                break
+        return frozenset(taken)
 
-    def _settle(self, generation: Generation) -> Generation:
-        """The same sums in a generation that skips nothing; then the folded files can go."""
-        settled = self._write(generation._replace(number=generation.number + 1, folded=frozenset()))
+    def _settle(self, generation: Generation) -> tuple[Generation, frozenset[str]]:
+        """Remove the files that the generation contains; also returns those that are still there after it.
+
+        First the same sums are written once more, so that the generation before the newest contains them too.
+        """
+        if not generation.settled:
+            generation = self._write(generation._replace(number=generation.number + 1, settled=True))
+        kept = set()
         for writer in generation.folded:
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 (self._directory.live / f"{writer}.json").unlink()
-        return settled
+            except FileNotFoundError:
+                continue
+            except OSError:  # not ours to remove: it is skipped for as long as it is there
+                kept.add(writer)
+        return generation, frozenset(kept)
 
     def _write(self, generation: Generation) -> Generation:
         payload = encode({
             "generation": generation.number,
+            "settled": generation.settled,
             "folded": sorted(generation.folded),
             "exceeded": [list(window) for window in sorted(generation.exceeded)],
             **generation.totals.as_data(),
@@ -149,11 +189,16 @@ class Archive:
         descriptor = create(temporary)
         try:
             write_all(descriptor, b"%08x\n" % zlib.crc32(payload) + payload)
+            stamp(descriptor)
             os.fsync(descriptor)
+            self._keep_previous()
+            os.rename(temporary, self.path)
+        except OSError:  # on a full disk the rest of it would keep the space that it needs itself
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
         finally:
             os.close(descriptor)
-        self._keep_previous()
-        os.rename(temporary, self.path)
         directory = os.open(self._directory.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
@@ -175,35 +220,21 @@ class Archive:
             shutil.copy2(self.path, temporary)
         os.rename(temporary, self.previous)
 
-    def _finished(self) -> list[Path]:
+    def _finished(self) -> Iterator[Path]:
         """Snapshots whose writers are gone; forgotten temporary files are removed on the way."""
-        finished = []
         with contextlib.suppress(FileNotFoundError), os.scandir(self._directory.live) as entries:
             for entry in entries:
                 path = Path(entry.path)
-                if entry.name.endswith(".json") and abandoned(path):
-                    finished.append(path)
-                elif entry.name.endswith(".tmp"):
+                if SNAPSHOT.fullmatch(entry.name):
+                    if abandoned(path):
+                        yield path
+                elif TEMPORARY.fullmatch(entry.name):
                     self._remove_orphan(path)
-        return finished
 
     def _remove_orphan(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError, PermissionError):
-            if time.time() - path.stat().st_mtime > ORPHAN_SECONDS and abandoned(path):
+            if time.time() - path.lstat().st_mtime > ORPHAN_SECONDS and abandoned(path):
                 path.unlink()
-
-    def _overspent(self, totals: Totals, known: frozenset[tuple[str, int, int]], limits: dict[str, int],
-                   folded: frozenset[str]) -> frozenset[tuple[str, int, int]]:
-        """The windows that the host as a whole has overspent and that are not counted yet."""
-        windows = dict(totals.windows)
-        for path in self._directory.live.glob("*.json"):
-            if path.stem in folded:
-                continue
-            with contextlib.suppress(OSError, Malformed):
-                for window, used in parse(path.read_bytes())[0].windows.items():
-                    windows[window] = windows.get(window, 0) + used
-        return frozenset(w for w, used in windows.items()
-                         if w[0] in limits and used > limits[w[0]] and w not in known)
 
 
 def _increase(totals: Totals, amount: int, *key: str) -> None:
@@ -213,15 +244,13 @@ def _increase(totals: Totals, amount: int, *key: str) -> None:
 def abandoned(path: Path) -> bool:
     """Whether nobody holds the lock of that file any more (and the file is still the one at that path)."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        opened = os.fstat(descriptor)
-        current = path.stat()
-        return (opened.st_ino, opened.st_dev) == (current.st_ino, current.st_dev)
-    except (BlockingIOError, FileNotFoundError):
+        return same_file(descriptor, path)
+    except BlockingIOError:
         return False
     finally:
         os.close(descriptor)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -30,13 +32,15 @@ class StateDirectory(NamedTuple):
     def ensure(self) -> None:
         """Make the directory where it is missing. Raises StoreUnavailable with the reason."""
         try:
-            if not self.path.exists():
+            if not os.path.exists(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
                 self.path.chmod(0o2770 if self.path == HOST_DIRECTORY else 0o700)
-            if not self.live.exists():
+            if not os.path.lexists(self.live):
                 mode = stat.S_IMODE(self.path.stat().st_mode)
                 self.live.mkdir(exist_ok=True)
                 self.live.chmod(mode)
+            elif not stat.S_ISDIR(self.live.lstat().st_mode):
+                raise OSError(errno.ENOTDIR, f"{self.live} is not a directory (a link is not followed)")
         except OSError as error:
             raise self.unavailable(error) from None
 
@@ -55,9 +59,10 @@ def own_directory() -> Path:
 
 
 def _writable(path: Path) -> bool:
-    if path.is_dir():
+    # os.path, because Path's own tests raise where a directory above may not be searched.
+    if os.path.isdir(path):
         return os.access(path, os.R_OK | os.W_OK | os.X_OK)
-    return os.geteuid() == 0 and not path.exists()
+    return os.geteuid() == 0 and not os.path.lexists(path)
 
 
 def locate() -> StateDirectory:
@@ -68,7 +73,7 @@ def locate() -> StateDirectory:
     if _writable(HOST_DIRECTORY):
         return StateDirectory(HOST_DIRECTORY)
     own = own_directory()
-    if HOST_DIRECTORY.exists():
+    if os.path.exists(HOST_DIRECTORY):
         return StateDirectory(
             own, f"this user may not write {HOST_DIRECTORY}, so the numbers go to {own}, which the host's endpoint "
                  f"does not see; add the user to the group hypertool (`usermod -aG hypertool USER`, then log in again)")
@@ -76,8 +81,11 @@ def locate() -> StateDirectory:
 
 
 def create(path: Path, flags: int = os.O_WRONLY | os.O_CREAT | os.O_EXCL) -> int:
-    """Open a file of the store for writing, 0660 whatever the umask; returns the descriptor."""
-    descriptor = os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+    """Open a file of the store for writing, 0660 whatever the umask; returns the descriptor.
+
+    A symbolic link is refused: whoever may write this directory must not choose which file root changes.
+    """
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     try:
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != FILE_MODE:
             os.fchmod(descriptor, FILE_MODE)
@@ -87,6 +95,24 @@ def create(path: Path, flags: int = os.O_WRONLY | os.O_CREAT | os.O_EXCL) -> int
         os.close(descriptor)
         raise
     return descriptor
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a regular file of the store. Raises OSError, also for a link, a pipe or a device."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read()
+
+
+def stamp(descriptor: int) -> None:
+    """Give a file a time to the nanosecond.
+
+    The kernel's own is one of its ticks, so two files that follow each other in one inode could look the same.
+    """
+    now = time.time_ns()
+    os.utime(descriptor, ns=(now, now))
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -99,13 +125,31 @@ def write_all(descriptor: int, data: bytes) -> None:
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[int | None]:
     """Hold an exclusive lock on a file; yields its descriptor, or None where `wait` is off and it is taken."""
-    descriptor = create(path, os.O_RDWR | os.O_CREAT)
+    descriptor: int | None = None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield None
+        while descriptor is None:
+            descriptor = create(path, os.O_RDWR | os.O_CREAT)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                break
+            if not same_file(descriptor, path):  # removed while it was waited for: that lock holds nobody off
+                os.close(descriptor)
+                descriptor = None
         else:
             yield descriptor
+            return
+        yield None
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def same_file(descriptor: int, path: Path) -> bool:
+    """Whether that open file is still the one at that path."""
+    opened = os.fstat(descriptor)
+    try:
+        current = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return (opened.st_ino, opened.st_dev) == (current.st_ino, current.st_dev)

@@ -11,7 +11,7 @@ from . import directory as places
 from .archive import Archive
 from .directory import StateDirectory
 from .registers import AdmittedLabels, Resets
-from .totals import Totals
+from .totals import Limit, Totals, Window
 from .view import Merge, View, require_readable
 from .writer import SnapshotWriter
 
@@ -70,10 +70,19 @@ class Store:
         return self.view.read()
 
     def fold(self, catalogue: Catalogue | None = None) -> int:
-        """Fold finished processes into the archive; returns how many. Raises OSError or StoreUnavailable."""
+        """Fold finished processes into the archive; returns how many. Raises OSError or StoreUnavailable.
+
+        With a catalogue, hour and day windows that the host has overspent are counted too.
+        """
         self.directory.ensure()
-        personas = catalogue.personas.values() if catalogue is not None else ()
-        return self.archive.fold(time.time(), {p.name: p.tokens for p in personas if p.window != "run"})
+        return self.archive.fold(time.time(), self._overspent(catalogue) if catalogue is not None else ())
+
+    def _overspent(self, catalogue: Catalogue) -> list[Window]:
+        totals = self.merge().totals
+        if not totals.windows:
+            return []
+        known = limits(catalogue, totals)
+        return [w for w, used in totals.windows.items() if w[0] in known and used > known[w[0]].tokens]
 
     def reset_budget(self, persona: str) -> int:
         """Refill a persona's budget in every process of the host. Raises StoreUnavailable."""
@@ -102,26 +111,39 @@ def _by_labels(counters: dict[tuple[str, ...], int], metric: str) -> dict[tuple[
     return {(key[1], key[2], key[3]): value for key, value in counters.items() if key[0] == metric}
 
 
-def budgets(catalogue: Catalogue, totals: Totals, resets: dict[str, int], now: float) -> dict[str, BudgetState]:
-    """Every known persona's budget: the active run with the least left, else the last one for 15 minutes, else full.
-
-    Where processes disagree about a limit, the configuration that was loaded last wins.
-    """
-    known = {p.name: (p.tokens, p.window) for p in catalogue.personas.values()}
+def limits(catalogue: Catalogue, totals: Totals) -> dict[str, Limit]:
+    """Every persona's budget; where processes disagree about it, the configuration that was loaded last wins."""
+    known = {p.name: Limit(catalogue.loaded_at, p.tokens, p.window) for p in catalogue.personas.values()}
     for persona, limit in totals.limits.items():
         mine = catalogue.personas.get(persona)
         if mine is None or mine.source == "package" or limit.loaded_at > catalogue.loaded_at:
-            known[persona] = (limit.tokens, limit.window)
+            known[persona] = limit
+    return known
+
+
+def used_since(windows: dict[Window, int], since: Window) -> int:
+    """What was used in a window since the reset that it names, or after a later one.
+
+    Later ones are there when the register of resets was lost: then a reset is forgotten, never a use.
+    """
+    return sum(used for window, used in windows.items() if window[:2] == since[:2] and window[2] >= since[2])
+
+
+def budgets(catalogue: Catalogue, totals: Totals, resets: dict[str, int], now: float) -> dict[str, BudgetState]:
+    """Every known persona's budget: the active run with the least left, else the last one for 15 minutes, else full."""
+    known = limits(catalogue, totals)
     active: dict[str, int] = {}
     for persona, remaining, reset in totals.active:
-        left = remaining if reset >= resets.get(persona, 0) else known.get(persona, (remaining, ""))[0]
+        if persona not in known:
+            continue
+        left = remaining if reset >= resets.get(persona, 0) else known[persona].tokens
         active[persona] = min(active.get(persona, left), left)
     found = {}
-    for persona, (tokens, window) in known.items():
+    for persona, (_, tokens, window) in known.items():
         reset = resets.get(persona, 0)
         ended = totals.ended.get(persona)
         if window != "run":
-            remaining = tokens - totals.windows.get((persona, window_start(window, now), reset), 0)
+            remaining = tokens - used_since(totals.windows, (persona, window_start(window, now), reset))
         elif persona in active:
             remaining = active[persona]
         elif ended is not None and ended.reset >= reset and now - ended.time < LINGER_SECONDS:

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from .directory import StateDirectory, create, locked, write_all
+from .directory import StateDirectory, create, locked, read_file, stamp, write_all
 
 
 class Resets:
@@ -23,7 +23,7 @@ class Resets:
     def read(self) -> dict[str, int]:
         """Number of the newest reset by persona (0 where there was none). A damaged register counts as empty."""
         try:
-            found = self._path.stat()
+            found = self._path.lstat()
             signature = (found.st_ino, found.st_mtime_ns)
             if signature != self._signature:
                 self._numbers = _numbers(self._path)
@@ -46,9 +46,9 @@ class Resets:
 
 def _numbers(path: Path) -> dict[str, int]:
     try:
-        data = json.loads(path.read_bytes())
-        return {str(persona): int(number) for persona, number in data.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
+        data = json.loads(read_file(path))
+        return {str(persona): max(0, int(number)) for persona, number in data.items()}
+    except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         return {}
 
 
@@ -59,6 +59,8 @@ def _replace(path: Path, data: bytes) -> None:
     descriptor = create(temporary)
     try:
         write_all(descriptor, data)
+        stamp(descriptor)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.rename(temporary, path)
@@ -70,25 +72,29 @@ class AdmittedLabels:
     def __init__(self, directory: StateDirectory) -> None:
         self._directory = directory
         self._path = directory.path / "labels.jsonl"
+        self._full: dict[str, set[str]] = {}
 
     def admit(self, label: str, value: str, limit: int) -> bool:
         """Whether that value may be a label value: it is listed, or there was room and now it is. Raises OSError."""
+        full = self._full.get(label)
+        if full is not None:  # nothing is ever added again
+            return value in full
         self._directory.ensure()
         with locked(self._path) as descriptor:
             if descriptor is None:  # cannot be: the lock was waited for
                 return False
             listed: dict[str, set[str]] = {}
             whole = True
-            for line in self._path.read_bytes().splitlines(keepends=True):
+            for line in read_file(self._path).splitlines(keepends=True):
                 whole = line.endswith(b"\n")
                 with contextlib.suppress(ValueError, TypeError):
                     listed_label, listed_value = json.loads(line)
                     listed.setdefault(listed_label, set()).add(listed_value)
             mine = listed.get(label, set())
-            if value in mine:
-                return True
             if len(mine) >= limit:
-                return False
+                self._full[label] = mine
+            if value in mine or len(mine) >= limit:
+                return value in mine
             os.lseek(descriptor, 0, os.SEEK_END)
             write_all(descriptor, (b"" if whole else b"\n") + json.dumps([label, value]).encode() + b"\n")
             return True

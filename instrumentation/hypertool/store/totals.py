@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from ..catalogue import WINDOWS
 from ..instruments import BY_KEY
 
 VERSION = 1
 
 Key = tuple[str, ...]
+# Persona, start (seconds since the epoch) and number of the reset that opened it.
+Window = tuple[str, int, int]
+# No honest count comes near it, and a float can hold it: one damaged file must not stop every scrape.
+MAX_COUNT = 2**63
 
 
 class Malformed(ValueError):
     """A file of the store that is not what a writer of this version makes."""
+
+
+class ForeignVersion(Malformed):
+    """A whole file, but one that another version of this package has written."""
 
 
 class Ended(NamedTuple):
@@ -49,7 +58,7 @@ class Totals:
         self.open_stages: list[tuple[str, str, float, bool]] = []
         self.active: list[tuple[str, int, int]] = []
         self.ended: dict[str, Ended] = {}
-        self.windows: dict[tuple[str, int, int], int] = {}
+        self.windows: dict[Window, int] = {}
         self.limits: dict[str, Limit] = {}
 
     def add(self, other: Totals) -> None:
@@ -120,27 +129,47 @@ def parse(raw: bytes) -> tuple[Totals, dict[str, Any]]:
     """The totals in a snapshot, and its other fields. Raises Malformed."""
     try:
         data = json.loads(raw)
-        if not isinstance(data, dict) or data.get("v") != VERSION:
-            raise Malformed(f"version {data.get('v')!r}, expected {VERSION}" if isinstance(data, dict)
-                            else "not an object")
+        if not isinstance(data, dict) or data.get("v").__class__ is not int:
+            raise Malformed("not an object with a version")
+        if data["v"] != VERSION:
+            raise ForeignVersion(f"its format is {data['v']}, expected {VERSION}")
         return from_data(data), data
     except Malformed:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise Malformed(f"{type(error).__name__}: {error}") from None
 
 
 def _count(value: Any) -> int:
-    if value.__class__ is not int or value < 0:
+    if value.__class__ is not int or not 0 <= value <= MAX_COUNT:
         raise Malformed(f"{value!r:.60} is no count")
     return int(value)
 
 
+def _left(value: Any) -> int:
+    if value.__class__ is not int or not -MAX_COUNT <= value <= MAX_COUNT:
+        raise Malformed(f"{value!r:.60} is no number of tokens")
+    return int(value)
+
+
+def _time(value: Any) -> float:
+    if value.__class__ not in (int, float) or not 0 <= value < 1e12:
+        raise Malformed(f"{value!r:.60} is no time in seconds since the epoch")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if value.__class__ is not str or not value:
+        raise Malformed(f"{value!r:.60} is no label value")
+    value.encode()  # UnicodeEncodeError, a ValueError, where it could not be exposed
+    return str(value)
+
+
 def _key(parts: list[Any]) -> Key:
-    for part in parts:
-        if part.__class__ is not str:
-            raise Malformed(f"{part!r:.60} is no label value")
-    return tuple(parts)
+    known = BY_KEY.get(parts[0])
+    if known is not None and len(parts) != len(known.labels) + 1:
+        raise Malformed(f"{known.name} has {len(parts) - 1} labels, expected {len(known.labels)}")
+    return tuple(map(_text, parts))
 
 
 def from_data(data: dict[str, Any]) -> Totals:
@@ -155,12 +184,17 @@ def from_data(data: dict[str, Any]) -> Totals:
         if known is not None and len(buckets) != len(known.buckets) + 1:
             raise Malformed(f"{known.name} has {len(buckets)} buckets, expected {len(known.buckets) + 1}")
         for bucket, (trace_id, span_id, value, at) in exemplars.items():
-            totals.exemplars[name, int(bucket)] = (str(trace_id), str(span_id), float(value), float(at))
+            if len(trace_id) != 32 or len(span_id) != 16:
+                raise Malformed(f"{trace_id!r:.60} and {span_id!r:.60} are no trace and span")
+            totals.exemplars[name, int(bucket)] = (_text(trace_id), _text(span_id), _time(value), _time(at))
     for *key, value in data["m"]:
         totals.latest[_key(key)] = _count(value)
-    totals.open_stages = [(str(w), str(s), float(at), bool(gated)) for w, s, at, gated in data["s"]]
-    totals.active = [(str(p), int(left), int(reset)) for p, left, reset in data["a"]]
-    totals.ended = {str(p): Ended(float(at), int(left), int(reset)) for p, at, left, reset in data["e"]}
-    totals.windows = {(str(p), int(start), int(reset)): _count(used) for p, start, reset, used in data["w"]}
-    totals.limits = {str(p): Limit(float(at), int(tokens), str(window)) for p, tokens, window, at in data["l"]}
+    totals.open_stages = [(_text(w), _text(s), _time(at), gated is True) for w, s, at, gated in data["s"]]
+    totals.active = [(_text(p), _left(left), _count(reset)) for p, left, reset in data["a"]]
+    totals.ended = {_text(p): Ended(_time(at), _left(left), _count(reset)) for p, at, left, reset in data["e"]}
+    totals.windows = {(_text(p), _count(start), _count(reset)): _count(used) for p, start, reset, used in data["w"]}
+    for persona, tokens, window, at in data["l"]:
+        if window not in WINDOWS:
+            raise Malformed(f"{window!r:.60} is no budget window")
+        totals.limits[_text(persona)] = Limit(_time(at), _count(tokens), window)
     return totals

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..errors import StoreUnavailable
 from .archive import Archive
-from .directory import StateDirectory, locked
+from .directory import StateDirectory, locked, read_file
 from .totals import Malformed, Totals, parse
 
 _TRIES = 5
@@ -79,23 +79,24 @@ class View:
         if self._archive.signature() != before:
             return None
         self._parsed = seen
-        return Merge(totals, len(seen), unreadable, time.time())
+        readable = sum(snapshot is not None for _, snapshot in seen.values())
+        return Merge(totals, readable, unreadable, time.time())
 
     def _snapshot(self, name: str) -> tuple[_Signature, Totals | None]:
         path = self._directory.live / name
-        found = path.stat()
+        found = path.lstat()
         signature = (found.st_ino, found.st_mtime_ns, found.st_size)
         known = self._parsed.get(name)
         if known is not None and known[0] == signature:
             return known
         try:
-            return signature, parse(path.read_bytes())[0]
+            return signature, parse(read_file(path))[0]
         except Malformed:
             return signature, None
 
 
 def require_readable(directory: StateDirectory) -> None:
     """Raises StoreUnavailable where the store exists and this user may not read it."""
-    if directory.path.exists() and not os.access(directory.path, os.R_OK | os.X_OK):
+    if os.path.lexists(directory.path) and not os.access(directory.path, os.R_OK | os.X_OK):
         raise StoreUnavailable(f"the state directory {directory.path} may not be read by this user; become a member "
                                f"of the group hypertool, or set HYPERTOOL_STATE_DIR")

@@ -7,7 +7,7 @@ import fcntl
 import os
 from typing import Any
 
-from .directory import StateDirectory, create, write_all
+from .directory import StateDirectory, create, stamp, write_all
 from .totals import encode
 
 
@@ -36,6 +36,7 @@ class SnapshotWriter:
             # Before the rename: whoever finds the new file unlocked may take it for a dead process's.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             write_all(descriptor, raw)
+            stamp(descriptor)
             os.rename(temporary, live / f"{self.id}.json")
         except BaseException:
             os.close(descriptor)

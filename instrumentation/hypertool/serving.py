@@ -1,0 +1,70 @@
+"""serve_metrics: for long-lived processes on hosts without the exporter service."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from .catalogue import load_catalogue
+from .core import disabled
+from .errors import HypertoolError
+from .logs import once
+from .ports import Address, PortTaken
+from .store import Store
+
+if TYPE_CHECKING:
+    from .exporter import Exporter
+
+log = logging.getLogger("hypertool")
+
+_served: Exporter | None = None
+_lock = threading.Lock()
+
+
+def serve_metrics() -> Address | None:
+    """Serve the host's metrics from this process; returns the address, or None where somebody serves it already.
+
+    Raises nothing: a port that is taken is said once, anything else is logged.
+    """
+    global _served
+    if disabled():
+        return None
+    with _lock:
+        if _served is None:
+            _served = _serve()
+        return _served.address if _served is not None else None
+
+
+def _serve() -> Exporter | None:
+    try:
+        from .exporter import Exporter, listen_address
+    except ImportError as error:
+        once.warn("serve_metrics", f"metrics are recorded, but not served from this process: {error}; "
+                                   f"install prometheus-client")
+        return None
+    try:
+        address = listen_address()
+        store = Store.locate()
+        store.directory.ensure()
+        exporter = Exporter(address, store, load_catalogue(strict=False), reload=True)
+    except PortTaken as error:
+        once.warn("serve_metrics", f"not serving metrics from this process: {error}")
+        return None
+    except HypertoolError as error:
+        log.error("not serving metrics from this process: %s", error)
+        return None
+    exporter.start()
+    return exporter
+
+
+def _let_go() -> None:
+    global _served, _lock
+    _lock = threading.Lock()
+    if _served is not None:
+        _served.close_inherited()
+        _served = None
+
+
+os.register_at_fork(after_in_child=_let_go)

@@ -1,0 +1,69 @@
+"""Processes of a store, made with the real recorder and writer but without starting a process for each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hypertool.catalogue import Catalogue, Persona, load_catalogue
+from hypertool.instruments import STAGE_DURATION, TOKENS
+from hypertool.recorder import Recorder
+from hypertool.store import Store
+from hypertool.store.directory import StateDirectory
+from hypertool.store.writer import SnapshotWriter
+
+BACKEND = ("backend-engineer", "default", "simulated")
+
+
+def store(path: Path) -> Store:
+    """A new view of that store, as another process has it."""
+    made = Store(StateDirectory(path))
+    made.directory.ensure()
+    return made
+
+
+class Process:
+    """A writer with numbers of its own. `die` lets go of its snapshot, as the end of a process does."""
+
+    def __init__(self, path: Path, catalogue: Catalogue | None = None) -> None:
+        self.catalogue = catalogue or load_catalogue(strict=False)
+        self.recorder = Recorder()
+        self.writer = SnapshotWriter(StateDirectory(path))
+
+    def tokens(self, amount: int, persona: str = "backend-engineer") -> Process:
+        """Count tokens, debit the budget."""
+        self.recorder.add(amount, TOKENS.key, persona, *BACKEND[1:])
+        self.recorder.spend(self.recorder.implicit, self.persona(persona), amount)
+        return self
+
+    def stage(self, seconds: float) -> Process:
+        """Observe a stage."""
+        histogram = self.recorder.histogram(STAGE_DURATION.key, "package_release", "version_bump", "backend-engineer")
+        histogram.observe(seconds)
+        return self
+
+    def persona(self, name: str) -> Persona:
+        """From its catalogue."""
+        return self.catalogue.resolve(name)
+
+    def publish(self) -> Process:
+        """Write a snapshot."""
+        self.writer.write(self.recorder.snapshot(self.catalogue.personas, self.catalogue.loaded_at))
+        return self
+
+    def die(self) -> None:
+        """Release the lock; the snapshot stays."""
+        descriptor = self.writer._descriptor
+        assert descriptor is not None, "nothing was published"
+        os.close(descriptor)
+        self.writer._descriptor = None
+
+    @property
+    def file(self) -> Path:
+        """Its snapshot."""
+        return self.writer._directory.live / f"{self.writer.id}.json"
+
+
+def total(path: Path) -> int:
+    """Tokens of the whole store, read by somebody new."""
+    return sum(store(path).read().tokens.values())
