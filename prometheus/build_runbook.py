@@ -66,10 +66,10 @@ def proofs(alert: str) -> list[str]:
 def rule_block(alert: str, rule: dict[str, Any]) -> str:
     """The generated part of a section: severity, times, expression, and the cases that prove them."""
     labels = rule["labels"]
-    times = f"for {rule['for']}" if "for" in rule else "at once"
+    times = f"once its condition has held for {rule['for']}" if "for" in rule else "always"
     if "keep_firing_for" in rule:
-        times += f", and {rule['keep_firing_for']} longer than its condition"
-    lines = [f"**{labels['severity']}**, category {labels['category']}, fires {times}.", ""]
+        times += f", and goes on for {rule['keep_firing_for']} after it has ended"
+    lines = [f"**{labels['severity']}**, category {labels['category']}; fires {times}.", ""]
     lines += ["```yaml", *rule["expr"].rstrip("\n").split("\n"), "```", "", "Proved in `prometheus/tests`:", ""]
     lines += [f"- {proof}" for proof in proofs(alert)]
     return "\n".join(lines) + "\n\n"

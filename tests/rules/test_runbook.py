@@ -144,7 +144,6 @@ def test_commands_that_need_no_host_work(
     shell = ["bash", "-euo", "pipefail", "-c", text]
     done = subprocess.run(shell, env=environment, cwd=state, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
-    assert done.stdout.strip(), "a command that says nothing helps nobody"
 
 
 def test_only_commands_of_an_installed_host_are_left_to_its_tests() -> None:
