@@ -1,0 +1,263 @@
+"""What lies in the store and is not ours, damaged or not readable: counted, left alone, never in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from hypertool.errors import StoreUnavailable
+from hypertool.labels import MAX_OTHERS
+from hypertool.store import Store
+from hypertool.store.archive import abandoned
+from hypertool.store.directory import StateDirectory, create, locked
+from tests.support.store_writers import Process, store, total
+
+NOT_SNAPSHOTS = {
+    "empty": b"",
+    "cut": b'{"v":1,"id":"x","t":1.0,"c":[["tok","backend-en',
+    "garbage": b"\x00\xff\x80 no json",
+    "another version": b'{"v":99,"t":1.0}',
+    "an array": b"[1,2,3]",
+    "deep": b"[" * 100_000,
+}
+WHOLE = {"v": 1, "t": 1.0, "c": [], "h": [], "m": [], "s": [], "a": [], "e": [], "w": [], "l": []}
+IMPOSSIBLE = {
+    "huge count": {"c": [["tok", "p", "c", "m", 10**30]]},
+    "negative count": {"c": [["tok", "p", "c", "m", -1]]},
+    "float count": {"c": [["tok", "p", "c", "m", 1.5]]},
+    "too few labels": {"c": [["tok", "p", 1]]},
+    "lone surrogate": {"c": [["tok", "p", "\ud800", "m", 1]]},
+    "number as label": {"c": [["tok", "p", 5, "m", 1]]},
+    "missing bucket": {"h": [["st", "w", "s", "p", [0, 1], 5, {}]]},
+    "infinite time": {"s": [["w", "s", float("inf"), True]]},
+    "time that is none": {"e": [["p", float("nan"), 1, 0]]},
+    "unknown window": {"l": [["p", 5, "century", 1.0]]},
+    "long trace": {"h": [["st", "w", "s", "p", [0] * 13, 5, {"0": ["a" * 500, "b", 1.0, 1.0]}]]},
+}
+
+
+def _leave(path: Path, content: bytes) -> Path:
+    (path / "live").mkdir(parents=True, exist_ok=True)
+    file = path / "live" / f"{os.urandom(16).hex()}.json"
+    file.write_bytes(content)
+    return file
+
+
+@pytest.mark.parametrize("content", [*NOT_SNAPSHOTS.values(), *(json.dumps(WHOLE | broken).encode()
+                                                                for broken in IMPOSSIBLE.values())],
+                         ids=[*NOT_SNAPSHOTS, *IMPOSSIBLE])
+def test_a_file_that_is_no_snapshot_is_counted_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    Process(tmp_path).tokens(10).publish().die()
+    strange = _leave(tmp_path, content)
+    reading = store(tmp_path)
+    assert (reading.read().unreadable, total(tmp_path)) == (1, 10)
+    assert reading.fold() == 1
+    assert (reading.read().unreadable, reading.read().writers, total(tmp_path)) == (1, 0, 10)
+    assert strange.read_bytes() == content
+
+
+def test_a_whole_snapshot_of_nothing_is_readable(tmp_path: Path) -> None:
+    """Guards the test above: what it damages would be accepted otherwise."""
+    _leave(tmp_path, json.dumps(WHOLE).encode())
+    assert store(tmp_path).read().unreadable == 0
+    assert store(tmp_path).fold() == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not read a file; run it as root")
+def test_a_file_of_another_user_that_may_not_be_read_is_counted_and_left_alone(tmp_path: Path) -> None:
+    Process(tmp_path).tokens(10).publish().die()
+    secret = _leave(tmp_path, json.dumps(WHOLE).encode())
+    secret.chmod(0)
+    for place in (tmp_path, *tmp_path.parents[:3]):
+        place.chmod(place.stat().st_mode | 0o755)
+    for place in (tmp_path, tmp_path / "live"):
+        place.chmod(0o777)
+    for file in tmp_path.rglob("*"):
+        if file != secret and file.is_file():
+            file.chmod(0o666)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            reading = store(tmp_path)
+            ok = reading.fold() == 1 and reading.read().unreadable == 1 and total(tmp_path) == 10
+            os._exit(0 if ok else 1)
+        except BaseException as error:
+            print(repr(error))
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert stat.S_IMODE(secret.stat().st_mode) == 0
+
+
+def test_forgotten_temporary_files_go_and_those_of_a_living_writer_stay(tmp_path: Path) -> None:
+    live = store(tmp_path).directory.live
+    old, locked_one, young, foreign = (live / f".{os.urandom(16).hex()}.tmp" for _ in range(4))
+    foreign = live / "notes.tmp"
+    for file in (old, locked_one, young, foreign):
+        file.write_bytes(b"x")
+    for file in (old, locked_one, foreign):
+        os.utime(file, (1, 1))
+    with locked(locked_one):
+        os.utime(locked_one, (1, 1))
+        store(tmp_path).fold()
+        assert sorted(live.iterdir()) == sorted([locked_one, young, foreign])
+
+
+def test_links_and_pipes_in_the_store_are_neither_followed_nor_waited_for(tmp_path: Path) -> None:
+    """Members of the group may write there; they must not choose what root changes, or hang who reads."""
+    path = tmp_path / "store"
+    store(path)
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    victim.chmod(0o600)
+    for name in ("labels.jsonl", "fold.lock", "resets.lock"):
+        (path / name).symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic"):
+        store(path).labels.admit("model", "m", 64)
+    with pytest.raises(OSError, match="symbolic"):
+        store(path).fold()
+    with pytest.raises(StoreUnavailable):
+        store(path).reset_budget("backend-engineer")
+    assert (victim.read_text(), stat.S_IMODE(victim.stat().st_mode)) == ("mine", 0o600)
+    (path / "fold.lock").unlink()
+    os.mkfifo(path / "live" / f"{os.urandom(16).hex()}.json")
+    os.mkfifo(path / "resets.json")
+    (path / "live" / f"{os.urandom(16).hex()}.json").symlink_to(victim)
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(store(path).read().unreadable + store(path).fold()),
+                              daemon=True)
+    thread.start()
+    thread.join(10)
+    assert found == [2], "reading a store with a pipe in it hangs, or takes it for a snapshot"
+
+
+def test_a_live_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "live").symlink_to(elsewhere)
+    with pytest.raises(StoreUnavailable, match="not a directory"):
+        Store(StateDirectory(tmp_path / "store")).directory.ensure()
+
+
+def test_a_lock_on_a_removed_file_holds_nobody_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    order: list[str] = []
+    with locked(path) as held:
+        assert held is not None
+        waiting = threading.Thread(target=lambda: _hold_until(path, order))
+        waiting.start()
+        deadline = time.monotonic() + 5
+        while not _waits_for_lock(path):
+            assert time.monotonic() < deadline, "waited 5 s for the other thread to wait for the lock"
+            time.sleep(0.01)
+        path.unlink()
+    waiting.join(5)
+    assert order == ["held the file that is there"]
+
+
+def _hold_until(path: Path, order: list[str]) -> None:
+    with locked(path) as descriptor:
+        assert descriptor is not None
+        same = os.fstat(descriptor).st_ino == path.stat().st_ino
+        order.append("held the file that is there" if same else "held a file that is gone")
+
+
+def _waits_for_lock(path: Path) -> bool:
+    return f"{path.stat().st_ino} " in " ".join(
+        line for line in Path("/proc/locks").read_text().splitlines() if "->" in line)
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o777], ids=oct)
+def test_files_are_0660_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+    path = tmp_path / "store"
+    path.mkdir()
+    path.chmod(0o2770)
+    before = os.umask(mask)
+    try:
+        Process(path).tokens(1).publish().die()
+        using = store(path)
+        using.fold()
+        using.labels.admit("model", "m", 64)
+        using.reset_budget("backend-engineer")
+        Process(path).tokens(1).publish()
+    finally:
+        os.umask(before)
+    files = [file for file in path.rglob("*") if file.is_file()]
+    assert len(files) >= 6
+    assert {oct(stat.S_IMODE(file.stat().st_mode)) for file in files} == {"0o660"}
+    assert stat.S_IMODE((path / "live").stat().st_mode) == 0o2770
+
+
+def test_the_name_of_a_dead_process_is_free_and_of_a_living_one_is_not(tmp_path: Path) -> None:
+    process = Process(tmp_path).tokens(1).publish()
+    assert not abandoned(process.file)
+    process.die()
+    assert abandoned(process.file)
+    assert not abandoned(tmp_path / "nothing")
+
+
+# Registers
+
+
+def test_exactly_64_of_100_processes_get_a_label_value_admitted(tmp_path: Path) -> None:
+    store(tmp_path)
+    gate, opened = os.pipe()
+    children = []
+    for number in range(100):
+        child = os.fork()
+        if child == 0:
+            os.close(opened)
+            os.read(gate, 1)  # all at once
+            os._exit(0 if store(tmp_path).labels.admit("model", f"model-{number}", MAX_OTHERS) else 1)
+        children.append(child)
+    os.close(opened)
+    os.close(gate)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert (codes.count(0), codes.count(1)) == (64, 36)
+    assert len((tmp_path / "labels.jsonl").read_text().splitlines()) == 64
+    assert store(tmp_path).labels.admit("stage", "another label", MAX_OTHERS)
+
+
+def test_a_damaged_label_register_goes_on_with_what_can_be_read(tmp_path: Path) -> None:
+    register = tmp_path / "labels.jsonl"
+    assert store(tmp_path).labels.admit("model", "a", 2)
+    register.write_bytes(register.read_bytes() + b'\xff\xfe{"x":\n[["model"],["b"]]\n["model", "cut')
+    labels = store(tmp_path).labels
+    assert labels.admit("model", "b", 2)
+    assert [labels.admit("model", value, 2) for value in ("a", "b", "c")] == [True, True, False]
+    assert [store(tmp_path).labels.admit("model", value, 2) for value in ("a", "b", "c")] == [True, True, False]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"backend-engineer": "x"}', b'{"a": 1e999}', b"\xff"])
+def test_a_damaged_reset_register_forgets_resets_and_no_use(tmp_path: Path, damage: bytes) -> None:
+    resets = tmp_path / "resets.json"
+    first = store(tmp_path).reset_budget("backend-engineer")
+    assert store(tmp_path).resets.read() == {"backend-engineer": first}
+    resets.write_bytes(damage)
+    assert store(tmp_path).resets.read() == {}
+    assert store(tmp_path).reset_budget("backend-engineer") >= first, "a later reset must not get an older number"
+
+
+def test_two_resets_in_a_second_have_two_numbers(tmp_path: Path) -> None:
+    using = store(tmp_path)
+    assert len({using.reset_budget("backend-engineer") for _ in range(5)}) == 5
+
+
+def test_a_state_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailable, match=r"file/state cannot be used: .*HYPERTOOL_STATE_DIR"):
+        Store(StateDirectory(tmp_path / "file" / "state")).directory.ensure()
+
+
+def test_a_new_file_is_never_opened_over_an_existing_one(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("x")
+    with pytest.raises(FileExistsError):
+        create(tmp_path / "there")
