@@ -149,6 +149,26 @@ def test_a_fork_starts_with_an_empty_queue_and_sends_its_own_spans(host: Host, r
     assert exports(host) == {"success": 4}
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_multiprocessing_child_sends_its_spans(host: Host, receiver: OtlpReceiver, method: str) -> None:
+    done = host.python(f"""
+        import multiprocessing
+        from hypertool import WorkflowTracer, spans
+        def work():
+            with WorkflowTracer("child"): pass
+            spans.sink().wait_until_ready(20)
+        if __name__ == "__main__":
+            with WorkflowTracer("parent"): pass
+            child = multiprocessing.get_context({method!r}).Process(target=work)
+            child.start()
+            child.join()
+            spans.sink().wait_until_ready(20)
+    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    assert done.returncode == 0, done.stderr
+    assert sorted(span.name for span in receiver.wait(2)) == ["workflow.child", "workflow.parent"]
+    assert exports(host) == {"success": 2}
+
+
 def test_a_fork_in_a_process_with_busy_threads_never_hangs(host: Host, receiver: OtlpReceiver) -> None:
     done = host.python("""
         import os, sys, threading

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hypertool.errors import HypertoolError
-from hypertool.sessions import SavedSession, Sessions
+from hypertool.sessions import SavedSession, Sessions, directory
 from hypertool.workspace import find_workspace, workspace_name
 
 SESSION = SavedSession("backend-engineer", "bug-fix", 1_700_000_000.0)
@@ -113,6 +113,20 @@ def test_odd_names_of_workspaces_are_as_good_as_others(tmp_path: Path) -> None:
     put(sessions, SESSION)
     assert sessions.read() == SESSION
     json.loads(file_of(tmp_path).read_bytes().decode("utf-8", "surrogateescape"))
+
+
+def test_sessions_are_the_users_own_unless_a_state_directory_is_named(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYPERTOOL_STATE_DIR", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert directory() == tmp_path / ".local/state/hypertool/sessions"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    assert directory() == tmp_path / "xdg/hypertool/sessions"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative/is/ignored")
+    assert directory() == tmp_path / ".local/state/hypertool/sessions"
+    monkeypatch.setenv("HYPERTOOL_STATE_DIR", str(tmp_path / "state"))
+    assert directory() == tmp_path / "state" / f"sessions-{os.getuid()}"
 
 
 def test_a_workspace_is_the_repository_around_else_the_directory(tmp_path: Path) -> None:

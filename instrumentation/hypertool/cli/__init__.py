@@ -21,12 +21,14 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
     from ..errors import HypertoolError
     from .output import UsageProblem, complain
 
+    _fill_closed_streams()
     try:
         try:
             from .parser import dispatch
 
             code = dispatch(program, list(sys.argv[1:] if argv is None else argv))
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return code
         except UsageProblem as error:
             complain(program, str(error))
@@ -46,3 +48,12 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
         complain(program, f"internal error: {type(error).__name__}: {error}; run it again with HYPERTOOL_DEBUG=1 "
                  "for the traceback, and report that")
         return 1
+
+
+def _fill_closed_streams() -> None:
+    """Where 0, 1 or 2 is closed (`2>&-`), the next file to be opened would get that number, and its messages."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -10,13 +11,14 @@ from typing import Any, NamedTuple
 
 from ..catalogue import load_catalogue
 from ..errors import HypertoolError, StoreUnavailable
+from ..ports import parse_address
 from ..store import Store
 from ..store.facade import HostState
 from .output import complain, listen, print_json
 from .persona import tell
 
 PROBE_SECONDS = 0.3
-ENDPOINT = "http://localhost:9464/metrics"
+DEFAULT_LISTEN = "127.0.0.1:9464"
 
 
 class Place(NamedTuple):
@@ -34,6 +36,8 @@ def baseline(arguments: argparse.Namespace) -> int:
     from ..sinks import otlp
     from ..workflows import BASELINE, run_baseline
 
+    address = parse_address(os.environ.get("HYPERTOOL_LISTEN") or DEFAULT_LISTEN, "HYPERTOOL_LISTEN")
+    endpoint = f"http://{address}/metrics".replace("//127.0.0.1:", "//localhost:")
     catalogue = load_catalogue()
     store = Store.locate()
     store.directory.ensure()
@@ -50,7 +54,7 @@ def baseline(arguments: argparse.Namespace) -> int:
     after = store.read(catalogue)
     wrong = [] if _shows(report, before, after) else [
         f"{store.path} does not show this run: {heard.lines[-1] if heard.lines else 'its numbers did not change'}"]
-    places = [] if wrong else _places(store, report, after)
+    places = [] if wrong else _places(endpoint, store, report, after)
     document: dict[str, Any] = {
         "workflow": report.workflow, "run_id": report.run_id, "seconds": round(report.seconds, 3),
         "tokens": report.tokens, "stages": [stage._asdict() for stage in report.stages],
@@ -121,7 +125,7 @@ def _grown(before: Mapping[Any, int], after: Mapping[Any, int]) -> list[Any]:
     return [key for key, value in after.items() if value > before.get(key, 0)]
 
 
-def _places(store: Store, report: Any, after: HostState) -> list[Place]:
+def _places(endpoint: str, store: Store, report: Any, after: HostState) -> list[Place]:
     found = [
         ("Prometheus", 9090, "http://localhost:9090/graph?g0.expr=hypertool_persona_tokens_used_total&g0.tab=1"),
         ("alerts", 9090, "http://localhost:9090/alerts"),
@@ -129,20 +133,20 @@ def _places(store: Store, report: Any, after: HostState) -> list[Place]:
         ("Grafana", 3000, "http://localhost:3000/d/hypertool-workflow-performance"),
     ]
     now = {port: "answers" if _listens(port) else "nobody listens there now" for _, port, _ in found}
-    return [Place("metrics", ENDPOINT, _endpoint_now(store, report, after)),
+    return [Place("metrics", endpoint, _endpoint_now(endpoint, store, report, after)),
             *(Place(what, url, now[port]) for what, port, url in found)]
 
 
-def _endpoint_now(store: Store, report: Any, after: HostState) -> str:
+def _endpoint_now(endpoint: str, store: Store, report: Any, after: HostState) -> str:
     """What the host's endpoint says of the run's tokens: it may serve another store than this user's."""
     from http.client import HTTPException
     from urllib.request import ProxyHandler, build_opener
 
     try:
-        with build_opener(ProxyHandler({})).open(ENDPOINT, timeout=2.0) as answer:
+        with build_opener(ProxyHandler({})).open(endpoint, timeout=2.0) as answer:
             served = answer.read(5_000_000).decode("utf-8", "replace").splitlines()
     except (OSError, HTTPException) as error:
-        return "nobody listens there now" if not _listens(9464) else f"does not answer: {error}"
+        return "nobody listens there now" if "refused" in str(error) else f"does not answer: {error}"
     later = store.read()  # other processes count on meanwhile
     for stage in report.stages:
         key = (stage.persona, stage.chatmode, stage.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -21,10 +22,10 @@ class UsageProblem(HypertoolError):
 def complain(program: str, text: str) -> None:
     """One line on stderr, whatever is in the text."""
     line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
-    try:
-        print(f"{program}: {line}", file=sys.stderr)
-    except OSError:  # stderr is closed: nobody is left to be told
+    if sys.stderr is None:  # it was closed at the start; print() would take stdout instead
         return
+    with contextlib.suppress(OSError):  # its reader went away: nobody is left to be told
+        print(f"{program}: {line}", file=sys.stderr)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

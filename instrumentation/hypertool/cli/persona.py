@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
 from ..catalogue import Catalogue, Persona, load_catalogue
@@ -11,7 +10,7 @@ from ..errors import StoreUnavailable
 from ..sessions import SavedSession, Sessions
 from ..store import Store
 from ..workspace import find_workspace
-from .output import UsageProblem, label, listen, print_json, print_table
+from .output import UsageProblem, complain, label, listen, print_json, print_table
 
 
 def resolve(catalogue: Catalogue, name: str) -> Persona:
@@ -26,7 +25,7 @@ def tell(*notes: str | None) -> None:
     """What a person should know besides the result, on stderr."""
     for note in notes:
         if note:
-            print(f"note: {note}", file=sys.stderr)
+            complain("note", note)
 
 
 def switch(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -146,6 +147,7 @@ class SpanSink(ABC):
             except RuntimeError:  # the interpreter is going down, or the user has no thread left
                 return False
             self._thread = thread
+            _close_with_multiprocessing()
         return True
 
     # The background thread
@@ -259,6 +261,13 @@ def _after_fork() -> None:
 def close_at_exit() -> None:
     """Register the exit; called once, after the collector registered its own, because exits run last in first out."""
     atexit.register(close_all)
+
+
+def _close_with_multiprocessing() -> None:
+    """A multiprocessing child skips atexit; its own finalizers run the highest priority first, the store's is 0."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
+        util.Finalize(None, close_all, exitpriority=10)
 
 
 os.register_at_fork(after_in_child=_after_fork)

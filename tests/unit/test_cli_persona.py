@@ -1,0 +1,255 @@
+"""The persona commands, each run as a person runs it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.hypertool_host import Host
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def said(host: Host, *arguments: str, **more: str) -> str:
+    done = host.hypertool(*arguments, **more)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def test_a_switch_knows_across_processes_where_it_came_from_and_closes_the_session_before_it(host: Host) -> None:
+    assert said(host, "switch", "backend", "--chatmode", "bug-fix") == "none -> backend-engineer (bug-fix)\n"
+    assert said(host, "switch", "testing") == "backend-engineer -> testing-specialist (bug-fix)\n"
+    assert said(host, "end").startswith("ended testing-specialist (bug-fix) after ")
+    assert host.counters("sw") == {("none", "backend-engineer", "bug-fix"): 1,
+                                   ("backend-engineer", "testing-specialist", "bug-fix"): 1}
+    durations = host.durations("pd")
+    assert {key: count for key, (count, _) in durations.items()} == {
+        ("backend-engineer", "bug-fix"): 1, ("testing-specialist", "bug-fix"): 1}
+    assert all(0 < seconds < 30 for _, seconds in durations.values())
+
+
+def test_the_same_persona_with_another_chatmode_closes_the_session_and_counts_no_switch(host: Host) -> None:
+    said(host, "switch", "backend")
+    assert said(host, "switch", "backend", "--chatmode", "bug-fix") == "backend-engineer: chatmode default -> bug-fix\n"
+    assert said(host, "switch", "backend") == "already backend-engineer (bug-fix)\n"
+    assert host.counters("sw") == {("none", "backend-engineer", "default"): 1}
+    assert {key: count for key, (count, _) in host.durations("pd").items()} == {("backend-engineer", "default"): 1}
+
+
+def test_every_alias_is_accepted_and_never_a_label(host: Host) -> None:
+    for alias in ("backend", "tta-backend-engineer", "data-science", "ds", "obs", "frontend-engineer"):
+        said(host, "switch", alias)
+    personas = {label for key in host.counters("sw") for label in key[:2]}
+    assert personas == {"none", "backend-engineer", "data-scientist", "observability-expert", "frontend-engineer"}
+
+
+def test_current_is_none_before_and_after(host: Host) -> None:
+    assert said(host, "current") == "none\n"
+    said(host, "switch", "obs")
+    assert said(host, "current") == "observability-expert\n"
+    said(host, "end")
+    assert said(host, "current") == "none\n"
+    assert said(host, "end") == "none\n"
+
+
+def test_workspaces_have_personas_of_their_own_and_share_the_numbers(host: Host, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "src" / "deep").mkdir(parents=True)
+        (tmp_path / name / ".git").mkdir()
+    host.hypertool("switch", "backend", cwd=tmp_path / "one")
+    host.hypertool("switch", "testing", cwd=tmp_path / "two" / "src")
+    assert host.hypertool("current", cwd=tmp_path / "one" / "src" / "deep").stdout == "backend-engineer\n"
+    assert host.hypertool("current", cwd=tmp_path / "two").stdout == "testing-specialist\n"
+    assert host.hypertool("current").stdout == "none\n"
+    assert host.counters("sw") == {("none", "backend-engineer", "default"): 1,
+                                   ("none", "testing-specialist", "default"): 1}
+
+
+def test_two_switches_at_once_are_two_steps_of_one_path(host: Host) -> None:
+    names = ["backend", "testing", "devops", "data", "obs", "frontend"]
+    running = [host.background(host.command("switch", name), stdout=subprocess.PIPE) for name in names]
+    for process in running:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    switches = host.counters("sw")
+    assert sum(switches.values()) == len(names)
+    origins = [key[0] for key in switches]
+    targets = [key[1] for key in switches]
+    last = host.hypertool("current").stdout.strip()
+    assert sorted([*origins, last]) == sorted(["none", *targets]), "each switch starts where another one ended"
+
+
+def test_json_is_for_programs(host: Host) -> None:
+    (host.work / ".git").mkdir()
+    switch = json.loads(said(host, "switch", "backend", "--chatmode", "bug-fix", "--json"))
+    assert switch == {"from": "none", "to": "backend-engineer", "chatmode": "bug-fix", "changed": True,
+                      "switched": True, "store": str(host.state), "notes": []}
+    current = json.loads(said(host, "current", "--json"))
+    assert (current["persona"], current["chatmode"]) == ("backend-engineer", "bug-fix")
+    status = json.loads(said(host, "status", "--json"))
+    assert status["workspace"] == str(host.work)
+    assert status["budget"] == {"limit": 2000, "remaining": 2000, "window": "run", "exceeded": 0}
+    listed = json.loads(said(host, "list", "--json"))["personas"]
+    assert [p["name"] for p in listed if p["active"]] == ["backend-engineer"]
+    assert len(listed) == 6
+    budgets = json.loads(said(host, "budget", "--json"))["budgets"]
+    assert {name: budget["limit"] for name, budget in budgets.items()} == {
+        "backend-engineer": 2000, "frontend-engineer": 1800, "testing-specialist": 1500,
+        "observability-expert": 2000, "devops-engineer": 1800, "data-scientist": 1700}
+    assert json.loads(said(host, "end", "--json"))["ended"]["persona"] == "backend-engineer"
+    assert json.loads(said(host, "current", "--json"))["persona"] is None
+
+
+def test_tta_persona_has_the_persona_commands_and_no_others(host: Host) -> None:
+    done = host.hypertool("switch", "backend", "--chatmode", "package-release", program="main_persona")
+    assert (done.returncode, done.stdout) == (0, "none -> backend-engineer (package-release)\n")
+    for command in ("list", "current", "status", "budget", "end"):
+        assert host.hypertool(command, program="main_persona").returncode == 0, command
+    done = host.hypertool("baseline", program="main_persona")
+    assert done.returncode == 2
+    assert done.stderr.startswith("tta-persona: ")
+
+
+@pytest.mark.parametrize("arguments", [
+    (), ("bogus",), ("switch",), ("switch", "nobody"), ("switch", "backend", "--bogus"), ("switch", "backend", "extra"),
+    ("switch", "none"), ("switch", "unknown"), ("switch", ""), ("switch", "backend", "--chatmode"),
+    ("switch", "backend", "--chatmode", ""), ("switch", "backend", "--chatmode", "a\nb"),
+    ("switch", "backend", "--chatmode", "\x1b[31m"), ("switch", "backend", "--chatmode", "x" * 4096),
+    ("switch", "backend", "--chat", "x"), ("budget", "--persona", "nobody"), ("budget", "--persona"),
+    ("current", "now"),
+    ("switch", "x" * 5000), ("switch", "\udcff"), ("drill", "nothing"), ("exporter", "--port", "3"),
+])
+def test_wrong_use_is_exit_2_one_line_on_stderr_and_no_damage(host: Host, arguments: tuple[str, ...]) -> None:
+    done = host.hypertool(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hypertool: ")
+    assert len(line) < 700
+    assert "\x1b" not in line
+    assert not host.state.exists()
+
+
+def test_an_unknown_persona_is_answered_with_the_known_ones(host: Host) -> None:
+    line = host.hypertool("switch", "bakend-engineer").stderr
+    assert "bakend-engineer" in line
+    assert "did you mean 'backend-engineer'" in line
+    for name in ("backend-engineer", "testing-specialist", "data-scientist"):
+        assert name in line
+
+
+def test_a_broken_configuration_is_refused_with_its_file_and_line(host: Host) -> None:
+    host.config.write_text("[personas.backend-engineer]\ntokens = -5\n")
+    for command in (("switch", "backend"), ("list",), ("status",), ("budget",), ("end",), ("baseline",),
+                    ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend", "--", "touch", "ran")):
+        done = host.hypertool(*command)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), (command, done.stderr)
+        assert f"{host.config}:2" in done.stderr
+    assert not (host.work / "ran").exists()
+
+
+def test_a_corrupt_session_file_is_kept_aside_and_said_once(host: Host) -> None:
+    said(host, "switch", "backend")
+    (session,) = host.state.glob("sessions-*/*.json")
+    session.write_text("{ not json")
+    first = host.hypertool("current")
+    assert (first.returncode, first.stdout) == (0, "none\n")
+    assert "kept as" in first.stderr
+    assert len(first.stderr.splitlines()) == 1
+    assert said(host, "current") == "none\n"
+    assert said(host, "switch", "testing") == "none -> testing-specialist (default)\n"
+
+
+def test_a_persona_that_the_configuration_forgot_does_not_stop_the_next_switch(host: Host) -> None:
+    host.config.write_text("[personas.poet]\ntokens = 10\n")
+    said(host, "switch", "poet")
+    host.config.write_text("")
+    assert host.hypertool("switch", "backend").returncode == 0
+    assert host.counters("sw") == {("none", "poet", "default"): 1, ("none", "backend-engineer", "default"): 1}
+
+
+@pytest.mark.parametrize("command", [("switch", "backend"), ("end",), ("baseline",), ("budget", "--reset"),
+                                     ("drill", "token-budget-exceeded")])
+def test_an_unwritable_store_is_one_line_and_exit_1(host: Host, command: tuple[str, ...]) -> None:
+    host.state.write_text("a file")
+    done = host.hypertool(*command)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert str(host.state) in done.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts a full file system: run the tests as root")
+def test_a_full_disk_is_one_line_and_the_switch_did_not_happen(host: Host) -> None:
+    host.state.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(host.state)],
+                             capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount a small file system here ({mounted.stderr.strip()}); run where mounting is allowed")
+    try:
+        said(host, "switch", "backend")
+        filler = host.state / "filler"
+        with filler.open("wb", buffering=0) as file:
+            try:
+                while file.write(b"x" * 1024):
+                    pass
+            except OSError:
+                pass
+        done = host.hypertool("switch", "testing")
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "No space left" in done.stderr
+        filler.unlink()
+        assert said(host, "current") == "backend-engineer\n"
+        assert said(host, "switch", "testing") == "backend-engineer -> testing-specialist (default)\n"
+        assert host.counters("sw") == {("none", "backend-engineer", "default"): 1,
+                                       ("backend-engineer", "testing-specialist", "default"): 1}
+    finally:
+        subprocess.run(["umount", str(host.state)], check=True)
+
+
+def test_a_reader_that_goes_away_is_no_error_of_ours(host: Host) -> None:
+    command = " ".join(f"'{word}'" for word in host.command("list"))
+    done = host.start(["bash", "-c", f"{command} | true; echo ${{PIPESTATUS[0]}}"], 20)
+    assert done.stderr == ""
+    assert done.stdout in ("0\n", "141\n")
+
+
+def test_a_closed_output_or_error_stream_gives_no_traceback(host: Host) -> None:
+    command = " ".join(f"'{word}'" for word in host.command("switch", "nobody"))
+    done = host.start(["bash", "-c", f"{command} 2>&-; echo $?"], 20)
+    assert (done.stdout, done.stderr) == ("2\n", "")
+
+
+def test_a_switch_imports_nothing_heavy(host: Host) -> None:
+    done = host.python("""
+        import sys
+        from hypertool.cli import main
+        code = main(["switch", "backend"])
+        heavy = {"prometheus_client", "opentelemetry", "asyncio", "http", "ssl", "subprocess", "inspect", "dataclasses",
+                 "hashlib", "uuid", "difflib", "shutil", "concurrent", "multiprocessing", "requests", "email"}
+        print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+    """)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_names_every_command(host: Host) -> None:
+    text = said(host, "--help")
+    for command in ("switch", "list", "current", "status", "budget", "end", "exporter", "alert-log", "baseline", "gate",
+                    "drill"):
+        assert f"\n    {command}" in text
+        assert said(host, command, "--help").startswith("usage: hypertool ")
+    assert said(host, "--version").startswith("hypertool 0.")
+
+
+def test_a_workspace_that_was_removed_still_answers(host: Host) -> None:
+    gone = host.work / "gone"
+    gone.mkdir()
+    command = " ".join(f"'{word}'" for word in host.command("current"))
+    done = host.start(["bash", "-c", f"cd '{gone}' && rmdir '{gone}' && {command}"], 20)
+    assert (done.returncode, done.stdout) == (0, "none\n")

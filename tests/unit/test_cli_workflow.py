@@ -1,0 +1,141 @@
+"""`hypertool baseline`, `budget --reset` and the drill: real runs, with the figures read back."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.hypertool_host import Host, wait_until
+from tests.support.otlp_receiver import OtlpReceiver, refused_url
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_the_baseline_says_line_by_line_what_the_store_shows(host: Host) -> None:
+    done = host.hypertool("baseline")
+    assert (done.returncode, done.stderr) == (0, "")
+    for fact in ("+850 (850) tokens", "+650 (650) tokens", "+550 (550) tokens", "budget 1150 of 2000 left",
+                 "budget 850 of 1500 left", "budget 1250 of 1800 left", "none -> backend-engineer (package-release) +1",
+                 "2050 tokens", "http://localhost:9464/metrics", "hypertool-persona-overview", "simulated"):
+        assert fact in done.stdout, fact
+    assert done.stdout.count("+1 (1) gate passed") == 3
+    again = host.hypertool("baseline").stdout
+    assert "+850 (1700) tokens" in again, "the run and the host's total are different figures"
+
+
+def test_the_baseline_as_json_carries_the_same_figures(host: Host) -> None:
+    with OtlpReceiver() as receiver:
+        document = json.loads(host.hypertool("baseline", "--json", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url).stdout)
+        assert len(receiver.wait(4)) == 4
+    assert (document["tokens"], document["problems"], document["spans_delivered"]) == (2050, [], True)
+    assert {name: budget["remaining"] for name, budget in document["budgets"].items()} == {
+        "backend-engineer": 1150, "testing-specialist": 850, "devops-engineer": 1250}
+    assert [stage["passed"] for stage in document["stages"]] == [True] * 3
+    assert len(document["switches"]) == 3
+
+
+def test_a_baseline_whose_spans_go_nowhere_says_so_and_is_a_good_baseline(host: Host) -> None:
+    done = host.hypertool("baseline", OTEL_EXPORTER_OTLP_ENDPOINT=refused_url())
+    assert done.returncode == 0
+    assert "not delivered yet" in done.stdout
+    assert "does not answer" in done.stderr
+
+
+def test_the_baseline_tells_whether_the_endpoint_shows_the_run(host: Host, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    listen = {"HYPERTOOL_LISTEN": f"127.0.0.1:{port}"}
+    assert f"{port}/metrics  (nobody listens there now)" in host.hypertool("baseline", **listen).stdout
+    exporter = host.background(host.command("exporter"), listen, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert exporter.stdout is not None
+        exporter.stdout.readline()
+        assert f"{port}/metrics  (shows this run)" in host.hypertool("baseline", **listen).stdout
+        other = Host(tmp_path / "other")
+        assert "it serves another state directory" in other.hypertool("baseline", **listen).stdout
+    finally:
+        exporter.send_signal(signal.SIGTERM)
+        exporter.communicate(timeout=10)
+
+
+def test_a_blocked_baseline_is_one_line_and_exit_1(host: Host) -> None:
+    host.config.write_text('[personas.backend-engineer]\nwindow = "day"\ntokens = 100\non_exceed = "block"\n')
+    assert host.hypertool("baseline").returncode == 0
+    done = host.hypertool("baseline")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "budget of backend-engineer" in done.stderr
+
+
+def test_the_drill_overspends_for_real_and_its_reset_ends_it(host: Host) -> None:
+    done = host.hypertool("drill", "token-budget-exceeded", "--persona", "devops")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "hypertool drill token-budget-exceeded --persona devops-engineer --reset" in done.stdout
+    budget = host.read().budgets["devops-engineer"]
+    assert (budget.remaining, budget.exceeded) == (-250, 1)
+    assert host.counters("qg") == {}
+    assert host.counters("sw") == {}
+    done = host.hypertool("drill", "token-budget-exceeded", "--persona", "devops", "--reset")
+    assert done.returncode == 0
+    assert host.read().budgets["devops-engineer"].remaining == 1800
+
+
+@pytest.mark.parametrize("window", ["run", "hour", "day"])
+def test_the_drill_works_in_every_window_and_twice(host: Host, window: str) -> None:
+    host.config.write_text(f'[personas.data-scientist]\nwindow = "{window}"\non_exceed = "block"\n')
+    for _ in range(2):
+        document = json.loads(host.hypertool("drill", "token-budget-exceeded", "--json").stdout)
+        assert document["remaining"] < 0
+    document = json.loads(host.hypertool("drill", "token-budget-exceeded", "--reset", "--json").stdout)
+    assert document["remaining"] == document["limit"] == 1700
+
+
+RUNNING = """
+import sys
+from hypertool import WorkflowTracer, get_persona_metrics
+metrics = get_persona_metrics()
+with WorkflowTracer("long"):
+    metrics.record_token_usage("backend", "default", "m", 2500)
+    metrics.flush()
+    print("spent", flush=True)
+    for line in sys.stdin:
+        print(metrics.get_remaining_budget("backend"), flush=True)
+"""
+
+
+def test_a_reset_reaches_running_processes_within_2_seconds(host: Host) -> None:
+    running = host.background([sys.executable, "-c", RUNNING], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert running.stdin is not None
+    assert running.stdout is not None
+    assert running.stdout.readline() == "spent\n"
+    assert "-500" in host.hypertool("budget", "--persona", "backend").stdout
+    done = host.hypertool("budget", "--persona", "backend", "--reset")
+    assert "reset: backend-engineer" in done.stdout
+
+    def remaining() -> bool:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write("\n")
+        running.stdin.flush()
+        return running.stdout.readline() == "2000\n"
+
+    wait_until(remaining, "the running process to see the reset", seconds=2.0)
+    running.stdin.close()
+    running.wait(timeout=10)
+
+
+def test_a_reset_without_a_name_resets_all(host: Host) -> None:
+    for persona in ("backend", "testing"):
+        host.hypertool("drill", "token-budget-exceeded", "--persona", persona)
+    document = json.loads(host.hypertool("budget", "--reset", "--json").stdout)
+    assert len(document["reset"]) == 6
+    assert all(budget["remaining"] == budget["limit"] for budget in document["budgets"].values())
