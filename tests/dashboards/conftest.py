@@ -11,21 +11,9 @@ import pytest
 
 from tests.dashboards.backfill import openmetrics
 from tests.dashboards.panels import Fetch, http_fetch
-from tests.dashboards.prometheus import backfill, prometheus
+from tests.dashboards.prometheus import backfill, binaries, prometheus
 from tests.dashboards.scenarios import HOSTS
-from tests.support.debian_binaries import (
-    NEWEST_RELEASE,
-    OLDEST_RELEASE,
-    BinariesUnavailable,
-    prometheus_binaries,
-)
-
-
-def binaries(release: str) -> Path:
-    try:
-        return prometheus_binaries(release)
-    except BinariesUnavailable as reason:
-        pytest.skip(f"no Prometheus of {release}: {reason}")
+from tests.support.debian_binaries import NEWEST_RELEASE, OLDEST_RELEASE
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ async function show({ panel, results }) {
   );
   if (panel.transformations) frames = await transformed(panel.transformations, frames.filter((frame) => frame.length));
   const theme = createTheme();
-  const fieldConfig = { ...panel.fieldConfig, overrides: table ? panel.fieldConfig.overrides : [] };
+  const { fieldConfig } = panel;
   const shared = { theme, replaceVariables: (text) => text, timeZone: "utc" };
   const styled = data.applyFieldOverrides({ ...shared, data: frames, fieldConfig, fieldConfigRegistry: registry });
   const named = (color) =>
@@ -109,7 +109,13 @@ async function show({ panel, results }) {
     }
     return { rows: rowsOf(styled), cells };
   }
-  if (!panel.options.reduceOptions) return { rows: [], cells };
+  if (!panel.options.reduceOptions) {
+    for (const frame of styled) {
+      const field = frame.fields.find((one) => one.type === FieldType.number);
+      cells.push({ title: data.getFieldDisplayName(field, frame, styled), text: "", color: field.config.color?.fixedColor ?? "" });
+    }
+    return { rows: [], cells };
+  }
   const displays = data.getFieldDisplayValues({ ...shared, fieldConfig, reduceOptions: panel.options.reduceOptions, data: styled });
   for (const { display } of displays) {
     cells.push({ title: display.title ?? "", text: `${display.text}${display.suffix ?? ""}`, color: named(display.color) });

@@ -12,6 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from tests.support.debian_binaries import BinariesUnavailable, prometheus_binaries
+
+
+def binaries(release: str) -> Path:
+    """Where Prometheus and promtool of a Debian release are; skips where they cannot be had."""
+    try:
+        return prometheus_binaries(release)
+    except BinariesUnavailable as reason:
+        pytest.skip(f"no Prometheus of {release}: {reason}")
+
 
 def free_port() -> int:
     with socket.socket() as probe:

@@ -104,6 +104,16 @@ def test_the_slowest_stages_are_ten_rows_at_most_the_slowest_first(library: Path
     assert ("nightly", "0.0%", "red") in shown["Quality Gate Success Rate"].cells
 
 
+def test_graphs_name_their_series_and_colour_the_results(library: Path, filled: Fetch, end: float) -> None:
+    shown, _ = show(library, View(end + 0.5, 21600, {"instance": ("failing",)}), filled)
+    trends = {title: color for title, _, color in shown["Workflow Execution Trends"].cells}
+    assert trends["package_release pass"] == "green"
+    assert {color for title, color in trends.items() if title.endswith(" fail")} == {"red"}
+    assert len(trends) == 6
+    assert "none -> backend-engineer (package-release)" in [cell[0] for cell in shown["Persona Switch Rate"].cells]
+    assert "p95 bug_fix / testing_validation" in [cell[0] for cell in shown["Workflow Stage Duration"].cells]
+
+
 def test_nothing_to_show_is_said_in_words(library: Path) -> None:
     shown, _ = show(library, None, None)
     said = {title: cells.cells[0][1] for title, cells in shown.items() if cells.cells}

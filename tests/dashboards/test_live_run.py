@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboards.conftest import binaries
 from tests.dashboards.panels import Fetch, baseline_deviations, http_fetch, run, variable_values
-from tests.dashboards.prometheus import free_port, prometheus
+from tests.dashboards.prometheus import binaries, free_port, prometheus
 from tests.dashboards.queries import DASHBOARDS, View, all_queries
 
 ROOT = DASHBOARDS.parents[1]
