@@ -143,6 +143,8 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
     `attributes` is called only where a span is made. Never raises: what goes wrong in a provider is logged once,
     and the work goes on without a span.
     """
+    if _private.tracer is None and _private.decided and "opentelemetry.trace" not in sys.modules:
+        return None
     try:
         tracer, to = _tracer()
         if tracer is None or _private.off:

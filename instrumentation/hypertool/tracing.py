@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import spans
 from .ambient import reset_run, set_run
 from .collector import get_persona_metrics
+from .logs import once
 from .stage_streams import follow
 from .workspace import workspace_name
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from .runs import Run
     from .stages import StageTracker
 
-_ABSENT = object()
+_PLAIN = frozenset((bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset))
+_NOTHING: dict[str, Any] = {}
 
 
 class Stage:
@@ -57,13 +59,14 @@ class Stage:
 
     def judge(self, result: Any) -> None:
         """Take the verdict out of a result whose key or attribute `quality_gate_passed` is False."""
-        if isinstance(result, Mapping):
-            verdict, reason = result.get("quality_gate_passed", _ABSENT), result.get("quality_gate_reason")
-        else:
-            verdict = inspect.getattr_static(result, "quality_gate_passed", _ABSENT)
-            if verdict is _ABSENT:
-                return
-            verdict, reason = result.quality_gate_passed, getattr(result, "quality_gate_reason", None)
+        if result is None or result.__class__ in _PLAIN:
+            return
+        try:
+            read = result.get if isinstance(result, Mapping) else functools.partial(getattr, result)
+            verdict, reason = read("quality_gate_passed", None), read("quality_gate_reason", None)
+        except Exception as error:  # a result's own code may fail; that is no verdict
+            once.warn("verdict", f"a stage's result was not asked for its verdict: {type(error).__name__}")
+            return
         if verdict is False:
             self.set_quality_gate(False, reason if isinstance(reason, str) else None)
 
@@ -118,7 +121,7 @@ class WorkflowTracer:
         if not workflow_name:
             raise ValueError("workflow_name is empty; a workflow needs a name")
         self.workflow_name = workflow_name
-        self.metadata = _checked(metadata)
+        self.metadata = dict(_checked(metadata))
         self.run: Run | None = None
         self.duration_seconds = 0.0
         self._collector: PersonaMetricsCollector | None = None
@@ -255,7 +258,7 @@ def _awaitable_error(workflow: str) -> TypeError:
 
 def _checked(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     if metadata is None:
-        return {}
+        return _NOTHING
     if not isinstance(metadata, Mapping):
         raise TypeError(f"metadata must be a mapping, not {type(metadata).__name__} ({metadata!r:.60})")
     for key in metadata:
