@@ -1,0 +1,435 @@
+"""The collector's contract: what counts, under which labels, and what a mistake gives."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from hypertool import PersonaMetricsCollector, QualityGateFailed
+from hypertool.labels import MAX_OTHERS
+from hypertool.recorder import Clock
+
+BACKEND, TESTING = "backend-engineer", "testing-specialist"
+
+
+class Hands:
+    """A clock that only tests move."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def collector(registry: CollectorRegistry, hands: Hands) -> PersonaMetricsCollector:
+    return PersonaMetricsCollector(registry, clock=Clock(time=lambda: hands.now, monotonic=lambda: hands.now))
+
+
+def counted(collector: PersonaMetricsCollector, metric: str) -> dict[tuple[str, ...], int]:
+    return {key[1:]: c.value for key, c in collector.recorder.counters.items() if key[0] == metric and c.value}
+
+
+def sessions(collector: PersonaMetricsCollector) -> dict[tuple[str, ...], float]:
+    return {key[1:]: h.sum / 1e6 for key, h in collector.recorder.histograms.items() if key[0] == "pd"}
+
+
+def everything(collector: PersonaMetricsCollector) -> Any:
+    recorder = collector.recorder
+    return ({key: c.value for key, c in recorder.counters.items() if c.value},
+            {key: h.buckets for key, h in recorder.histograms.items() if any(h.buckets)},
+            [(a.persona.name, a.used) for run in recorder.runs.values() for a in run.accounts.values()])
+
+
+POSITIONAL = {
+    "switch_persona": ["from_persona", "to_persona", "chatmode"],
+    "record_token_usage": ["persona", "chatmode", "model", "tokens"],
+    "record_workflow_stage": ["workflow", "stage", "persona", "duration_seconds", "quality_gate_passed"],
+    "track_stage": ["workflow", "stage", "persona", "auto_quality_gate"],
+    "get_remaining_budget": ["persona"],
+    "reset_budget": ["persona"],
+}
+
+
+@pytest.mark.parametrize("method", POSITIONAL)
+def test_positional_orders_are_those_that_callers_use(method: str) -> None:
+    parameters = list(inspect.signature(getattr(PersonaMetricsCollector, method)).parameters.values())[1:]
+    assert [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] == POSITIONAL[method]
+
+
+def test_an_alias_counts_under_the_full_name(collector: PersonaMetricsCollector) -> None:
+    collector.record_token_usage("tta-backend-engineer", "bug-fix", "simulated", 3)
+    collector.record_token_usage("backend", "bug-fix", "simulated", 4)
+    assert counted(collector, "tok") == {(BACKEND, "bug-fix", "simulated"): 7}
+
+
+# Switching
+
+
+def test_a_session_is_closed_under_its_own_chatmode(collector: PersonaMetricsCollector, hands: Hands) -> None:
+    collector.switch_persona("none", "backend", "feature-implementation")
+    hands.now += 10
+    collector.switch_persona("backend", "testing", "bug-validation")
+    hands.now += 5
+    collector.end_session()
+    assert sessions(collector) == {(BACKEND, "feature-implementation"): 10, (TESTING, "bug-validation"): 5}
+    assert counted(collector, "sw") == {("none", BACKEND, "feature-implementation"): 1,
+                                        (BACKEND, TESTING, "bug-validation"): 1}
+
+
+def test_a_switch_to_the_active_persona_counts_nothing_and_goes_on(
+        collector: PersonaMetricsCollector, hands: Hands) -> None:
+    collector.switch_persona("none", "backend", "bug-fix")
+    hands.now += 1
+    collector.switch_persona("backend", "tta-backend-engineer", "bug-fix")
+    hands.now += 1
+    collector.end_session()
+    assert counted(collector, "sw") == {("none", BACKEND, "bug-fix"): 1}
+    assert sessions(collector) == {(BACKEND, "bug-fix"): 2}
+
+
+def test_another_chatmode_of_the_same_persona_closes_the_session_and_counts_no_switch(
+        collector: PersonaMetricsCollector, hands: Hands) -> None:
+    collector.switch_persona("none", "backend", "bug-fix")
+    hands.now += 1
+    collector.switch_persona("backend", "backend", "default")
+    hands.now += 2
+    collector.end_session()
+    assert counted(collector, "sw") == {("none", BACKEND, "bug-fix"): 1}
+    assert sessions(collector) == {(BACKEND, "bug-fix"): 1, (BACKEND, "default"): 2}
+
+
+def test_a_given_origin_is_taken_as_given(collector: PersonaMetricsCollector) -> None:
+    collector.switch_persona("none", "backend", "default")
+    collector.switch_persona("devops", "testing", "default")
+    assert ("devops-engineer", TESTING, "default") in counted(collector, "sw")
+
+
+def test_a_clock_that_goes_back_gives_no_negative_session(collector: PersonaMetricsCollector, hands: Hands) -> None:
+    collector.switch_persona("none", "backend", "default")
+    hands.now -= 100
+    collector.end_session()
+    assert sessions(collector) == {(BACKEND, "default"): 0}
+
+
+# Stages
+
+
+def _pass(stage: Any) -> None:
+    """Nothing to say."""
+
+
+def _raise(error: BaseException) -> Callable[[Any], None]:
+    def body(stage: Any) -> None:
+        raise error
+    return body
+
+
+def _say(verdict: bool, error: BaseException | None = None) -> Callable[[Any], None]:
+    def body(stage: Any) -> None:
+        stage.set_quality_gate(verdict, "because")
+        if error is not None:
+            raise error
+    return body
+
+
+VERDICTS = [
+    ("nothing said", True, _pass, "pass"),
+    ("said good", True, _say(True), "pass"),
+    ("said bad", True, _say(False), "fail"),
+    ("exception", True, _raise(RuntimeError("x")), "fail"),
+    ("gate failed", True, _raise(QualityGateFailed("x")), "fail"),
+    ("cancelled", True, _raise(asyncio.CancelledError()), "fail"),
+    ("generator closed", True, _raise(GeneratorExit()), "fail"),
+    ("interrupted", True, _raise(KeyboardInterrupt()), "fail"),
+    ("said good, then exception", True, _say(True, RuntimeError("x")), "fail"),
+    ("not automatic, nothing said", False, _pass, None),
+    ("not automatic, exception", False, _raise(RuntimeError("x")), None),
+    ("not automatic, said good", False, _say(True), "pass"),
+    ("not automatic, said bad", False, _say(False), "fail"),
+    ("not automatic, said good, then exception", False, _say(True, RuntimeError("x")), "fail"),
+]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["with", "async with"])
+@pytest.mark.parametrize(("auto", "body", "result"), [v[1:] for v in VERDICTS], ids=[v[0] for v in VERDICTS])
+def test_the_verdict_on_a_stage(collector: PersonaMetricsCollector, hands: Hands, asynchronous: bool, auto: bool,
+                                body: Callable[[Any], None], result: str | None) -> None:
+    tracker = collector.track_stage("package_release", "version_bump", "backend", auto)
+
+    async def run_async() -> None:
+        async with tracker as stage:
+            hands.now += 2
+            body(stage)
+
+    def run() -> None:
+        with tracker as stage:
+            hands.now += 2
+            body(stage)
+
+    try:
+        asyncio.run(run_async()) if asynchronous else run()
+    except (RuntimeError, QualityGateFailed, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt) as error:
+        assert body not in (_pass,), error
+    expected = {} if result is None else {("package_release", "version_bump", result): 1}
+    assert counted(collector, "qg") == expected
+    assert tracker.quality_gate_passed == {"pass": True, "fail": False, None: None}[result]
+    histogram = collector.recorder.histogram("st", "package_release", "version_bump", BACKEND)
+    assert (sum(histogram.buckets), histogram.sum) == (1, 2_000_000)
+    assert not collector.recorder.open_stages
+
+
+def test_a_stage_that_a_generator_leaves_open_fails_when_it_is_closed(collector: PersonaMetricsCollector) -> None:
+    def stream() -> Any:
+        with collector.track_stage("w", "s", "backend"):
+            yield 1
+            yield 2
+
+    running = stream()
+    next(running)
+    running.close()
+    assert counted(collector, "qg") == {("w", "s", "fail"): 1}
+
+
+def test_a_stage_enters_the_session_of_its_persona(collector: PersonaMetricsCollector, hands: Hands) -> None:
+    with collector.track_stage("package_release", "version_bump", "backend"):
+        hands.now += 1
+    with collector.track_stage("package_release", "quality_validation", "testing"):
+        hands.now += 2
+    collector.end_session()
+    assert counted(collector, "sw") == {("none", BACKEND, "package-release"): 1,
+                                        (BACKEND, TESTING, "package-release"): 1}
+    assert sessions(collector) == {(BACKEND, "package-release"): 1, (TESTING, "package-release"): 2}
+
+
+@pytest.mark.parametrize("verdict", ["yes", 1, 0, None, "pass"])
+def test_a_verdict_is_true_or_false_and_nothing_like_it(collector: PersonaMetricsCollector, verdict: Any) -> None:
+    with pytest.raises(TypeError, match="True or False"):
+        collector.record_workflow_stage("w", "s", "backend", 1.0, verdict)
+    with collector.track_stage("w", "s", "backend", False) as stage, pytest.raises(TypeError, match="True or False"):
+        stage.set_quality_gate(verdict)
+    assert counted(collector, "qg") == {}
+
+
+# Bad input
+
+
+class Index:
+    """What numpy's integers are like."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+
+@pytest.mark.parametrize("tokens", [850, 850.0, Index(850)], ids=repr)
+def test_whole_numbers_of_any_kind_are_counted(collector: PersonaMetricsCollector, tokens: Any) -> None:
+    collector.record_token_usage("backend", "default", "simulated", tokens)
+    collector.record_token_usage("backend", "default", "simulated", tokens)
+    assert counted(collector, "tok") == {(BACKEND, "default", "simulated"): 1700}
+
+
+@pytest.mark.parametrize(("tokens", "error"), [
+    (-1, ValueError), (math.nan, ValueError), (math.inf, ValueError), (-math.inf, ValueError), (850.5, ValueError),
+    (10**30, ValueError), (10**5000, ValueError), (1e300, ValueError), (Index(-1), ValueError), (True, TypeError),
+    ("12", TypeError), (None, TypeError), ([1], TypeError), (1 + 2j, TypeError), (b"5", TypeError),
+], ids=lambda value: f"{value!r:.12}" if not isinstance(value, int) or value < 10**40 else "5000 digits")
+@pytest.mark.parametrize("warm", [False, True], ids=["first call", "cached"])
+def test_an_impossible_token_count_is_an_error_and_counts_nothing(
+        collector: PersonaMetricsCollector, tokens: Any, error: type[Exception], warm: bool) -> None:
+    if warm:
+        collector.record_token_usage("backend", "default", "simulated", 1)
+    before = everything(collector)
+    with pytest.raises(error, match=r"tokens = .*expected a whole number") as raised:
+        collector.record_token_usage("backend", "default", "simulated", tokens)
+    assert len(str(raised.value)) < 200
+    assert everything(collector) == before
+
+
+@pytest.mark.parametrize("persona", ["backend-enginer", "", "BACKEND", "none", "unknown", "x" * 5000, "a\nb", "\ud800"])
+def test_an_unknown_persona_is_an_error_that_names_the_known_ones(
+        collector: PersonaMetricsCollector, persona: str) -> None:
+    calls: list[Callable[[], Any]] = [
+        lambda: collector.record_token_usage(persona, "default", "simulated", 1),
+        lambda: collector.switch_persona("none", persona, "default"),
+        lambda: collector.record_workflow_stage("w", "s", persona, 1.0, True),
+        lambda: collector.track_stage("w", "s", persona),
+        lambda: collector.get_remaining_budget(persona),
+        lambda: collector.reset_budget(persona),
+        lambda: collector.require_budget(persona),
+    ]
+    if persona != "none":
+        calls.append(lambda: collector.switch_persona(persona, "backend", "default"))
+    before = everything(collector)
+    for call in calls:
+        with pytest.raises(ValueError, match="backend-engineer, data-scientist") as raised:
+            call()
+        assert len(str(raised.value)) < 600
+    assert everything(collector) == before
+    if persona == "backend-enginer":
+        assert "did you mean 'backend-engineer'" in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"x", ["x"], {}])
+def test_what_is_no_string_is_no_label(collector: PersonaMetricsCollector, value: Any) -> None:
+    calls: list[Callable[[], Any]] = [
+        lambda: collector.record_token_usage(value, "default", "simulated", 1),
+        lambda: collector.record_token_usage("backend", value, "simulated", 1),
+        lambda: collector.record_token_usage("backend", "default", value, 1),
+        lambda: collector.switch_persona("none", "backend", value),
+        lambda: collector.record_workflow_stage(value, "s", "backend", 1.0, True),
+        lambda: collector.record_workflow_stage("w", value, "backend", 1.0, True),
+        lambda: collector.track_stage("w", value, "backend"),
+        lambda: collector.get_remaining_budget(value),
+    ]
+    before = everything(collector)
+    for call in calls:
+        with pytest.raises(TypeError, match="string"):
+            call()
+    assert everything(collector) == before
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, 1e300, 10**400, True, "1", None, [1]],
+                         ids=lambda value: f"{value!r:.10}")
+def test_an_impossible_duration_is_an_error_and_counts_nothing(collector: PersonaMetricsCollector, seconds: Any) -> None:
+    before = everything(collector)
+    with pytest.raises((ValueError, TypeError), match="number of seconds"):
+        collector.record_workflow_stage("w", "s", "backend", seconds, True)
+    assert everything(collector) == before
+
+
+class Mode(str, Enum):  # noqa: UP042 - what programs for Python 3.10 write
+    BUG_FIX = "bug-fix"
+
+
+def test_a_member_of_a_text_enumeration_counts_as_its_text(collector: PersonaMetricsCollector) -> None:
+    collector.record_token_usage("backend", Mode.BUG_FIX, "simulated", 1)
+    assert counted(collector, "tok") == {(BACKEND, "bug-fix", "simulated"): 1}
+
+
+@pytest.mark.parametrize("value", ['quo"te', "back\\slash", "ünïcode 模型", "x" * 100, "tab is not, this is"])
+def test_unusual_text_is_kept(collector: PersonaMetricsCollector, value: str) -> None:
+    collector.record_token_usage("backend", "default", value, 1)
+    assert counted(collector, "tok") == {(BACKEND, "default", value): 1}
+
+
+@pytest.mark.parametrize("value", ["", "a\nb", "a\tb", "\x00", "x" * 101, "x" * 4096, "\ud800", "\x85", "\u2028", "\u202e"])
+def test_unfit_text_becomes_other_and_is_counted_as_overflow(collector: PersonaMetricsCollector, value: str) -> None:
+    collector.record_token_usage("backend", "default", value, 1)
+    collector.record_token_usage("backend", "default", value, 1)
+    assert counted(collector, "tok") == {(BACKEND, "default", "other"): 2}
+    assert counted(collector, "of") == {("model",): 2}
+
+
+def test_a_hundred_thousand_values_leave_64_and_other_and_say_so_once(
+        collector: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(100_000):
+        collector.record_token_usage("backend", "default", f"model-{number}" + "x" * (number % 300), 1)
+    found = counted(collector, "tok")
+    assert len(found) == MAX_OTHERS + 1
+    assert sum(found.values()) == 100_000
+    assert counted(collector, "of") == {("model",): 100_000 - MAX_OTHERS}
+    recorder = collector.recorder
+    assert len(recorder.counters) < 80
+    assert len(recorder.token_cells) <= MAX_OTHERS
+    assert len(caplog.records) == 2, "one line for each reason"
+    assert not [r for r in caplog.records if len(r.getMessage()) > 400]
+
+
+# Registries
+
+
+def exposed(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], float]:
+    return {tuple(sample.labels.values()): sample.value for metric in registry.collect() for sample in metric.samples
+            if sample.name == name}
+
+
+def test_two_collectors_in_one_registry_are_added_up_and_have_budgets_of_their_own(
+        registry: CollectorRegistry) -> None:
+    one, two = PersonaMetricsCollector(registry), PersonaMetricsCollector(registry)
+    one.record_token_usage("backend", "default", "simulated", 100)
+    two.record_token_usage("backend", "default", "simulated", 300)
+    name = "hypertool_persona_tokens_used_total"
+    assert exposed(registry, name) == {(BACKEND, "default", "simulated"): 400}
+    samples = [(s.name, tuple(sorted(s.labels.items()))) for m in registry.collect() for s in m.samples]
+    assert len(samples) == len(set(samples))
+    assert (one.get_remaining_budget("backend"), two.get_remaining_budget("backend")) == (1900, 1700)
+    assert exposed(registry, "hypertool_persona_token_budget_remaining")[BACKEND,] == 1700
+
+
+def test_isolated_collectors_publish_nothing_and_leave_other_registries_alone(tmp_path: Any) -> None:
+    from prometheus_client import REGISTRY
+
+    mine, other = CollectorRegistry(), CollectorRegistry()
+    Counter("hypertool_persona_tokens_used", "the application's own", registry=mine)
+    names = {metric.name for metric in REGISTRY.collect()}
+    collector = PersonaMetricsCollector(mine)
+    collector.record_token_usage("backend", "default", "simulated", 1)
+    with collector.track_stage("w", "s", "backend"):
+        pass
+    assert collector.flush()
+    assert not (tmp_path / "state").exists()
+    assert {metric.name for metric in REGISTRY.collect()} == names
+    assert list(other.collect()) == []
+
+
+def test_a_second_collector_of_the_process_is_the_first() -> None:
+    from hypertool import get_persona_metrics
+
+    assert PersonaMetricsCollector().recorder is get_persona_metrics().recorder
+
+
+def test_recording_in_the_middle_of_recording_does_not_hang(collector: PersonaMetricsCollector) -> None:
+    """A signal handler, or a generator that the garbage collector closes, runs in whatever thread there is."""
+    with collector.recorder.lock:
+        collector.record_token_usage("backend", "default", "simulated", 1)
+        with collector.track_stage("w", "s", "backend"):
+            pass
+        collector.recorder.snapshot({}, 0.0)
+    assert counted(collector, "tok") == {(BACKEND, "default", "simulated"): 1}
+
+
+def test_snapshots_while_stages_begin_and_end_in_other_threads(collector: PersonaMetricsCollector) -> None:
+    import sys
+    import threading
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    stop = threading.Event()
+    done = 0
+
+    def work() -> None:
+        nonlocal done
+        while not stop.is_set():
+            with collector.track_stage("package_release", "version_bump", "backend"):
+                done += 1
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(1500):
+            collector.recorder.snapshot({}, 0.0)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(before)
+    assert done > 0
