@@ -2,93 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parents[2] / "scripts" / "sandbox"
-T = TypeVar("T")
-
-
-@dataclass
-class Box:
-    """The sandbox program with an environment of its own."""
-
-    environment: dict[str, str]
-
-    def run(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, str(PROGRAM), *arguments],
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            input=stdin,
-            timeout=400,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"sandbox {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
-        return done
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-u", str(PROGRAM), *arguments],
-            env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def inside(self, name: str, *command: str, stdin: str | None = None) -> str:
-        return self.run("exec", name, "--", *command, stdin=stdin).stdout
-
-    def docker(self, *arguments: str) -> str:
-        client = self.run("engine", "command").stdout.split()
-        return subprocess.run([*client, *arguments], capture_output=True, text=True, check=True).stdout
-
-    @property
-    def directory(self) -> Path:
-        return Path(self.environment["HYPERTOOL_SANDBOX_DIR"])
-
-
-def until(what: str, seconds: float, check: Callable[[], T | None]) -> T:
-    """Wait for a condition; the message of the failure says for which."""
-    deadline = time.monotonic() + seconds
-    while True:
-        result = check()
-        if result is not None:
-            return result
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}, in vain"
-        time.sleep(0.05)
-
-
-def _obstacle() -> str:
-    if not sys.platform.startswith("linux"):
-        return f"hosts need Linux, this is {sys.platform}"
-    if os.geteuid() != 0:
-        return "starting an engine and publishing ports need root; run pytest as root"
-    if not (shutil.which("dockerd") or shutil.which("apt-get")):
-        return "there is neither dockerd nor an apt-get to install it with"
-    return ""
+from tests.support.box import Box, make_box, obstacle
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _possible() -> None:
-    if _obstacle():
-        pytest.skip(_obstacle())
-
-
-def make_box(directory: Path, **environment: str) -> Box:
-    return Box({"HYPERTOOL_SANDBOX_DIR": str(directory), **environment})
+    if obstacle():
+        pytest.skip(obstacle())
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from .conftest import Box
+from tests.support.box import Box
 
 pytestmark = pytest.mark.host
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .conftest import Box, until
+from tests.support.box import Box, free_port, until
 
 pytestmark = pytest.mark.host
 
@@ -58,11 +58,6 @@ systemctl list-units --all --no-legend --plain --type=service,socket,timer
 find / -xdev -newer /root/before -type f -not -path '/proc/*' -not -path '/sys/*' -not -path '/var/log/*'
 ps -e -o pid=,args= | grep -v 'ps -e\\|sort\\|grep\\|sh -c'
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

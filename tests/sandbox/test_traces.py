@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Box, make_box, until
-from .test_ports import free_port
+from tests.support.box import Box, free_port, make_box, until
 
 pytestmark = pytest.mark.host
 

@@ -1,0 +1,107 @@
+"""The hosts that are tested: those named by --hosts, else two fresh ones, installed once for all tests here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from tests.support.box import make_box, obstacle
+from tests.support.fleet import Fleet, Play, on_all
+
+RELEASES = ("bookworm", "trixie")
+#: A user who runs agents, one who may not, and a secret that may be read in one place only.
+AGENT, STRANGER = "alice", "mallory"
+SECRET = "drill-secret-6d1f7c02"
+VARIABLES = {"hypertool_agent_users": [AGENT], "alertmanager_secrets": {"drill_token": SECRET}}
+DIRECTORY = Path("/var/lib/hypertool-sandbox-hosts")
+
+
+def named_hosts(config: pytest.Config) -> dict[str, Host]:
+    """The hosts of --hosts, by address."""
+    addresses = [address for address in (config.getoption("--hosts") or "").split(",") if address]
+    options = {
+        "ssh_config": config.getoption("--ssh-config"),
+        "ssh_identity_file": config.getoption("--ssh-identity-file"),
+        "sudo": config.getoption("--sudo"),
+        "sudo_user": config.getoption("--sudo-user"),
+        "ansible_inventory": config.getoption("--ansible-inventory"),
+    }
+    return {address: testinfra.get_host(address, **options) for address in addresses}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", list(named_hosts(metafunc.config)) or list(RELEASES))
+
+
+@pytest.fixture(scope="session")
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """Two hosts that have nothing of ours; only without --hosts."""
+    if request.config.getoption("--hosts"):
+        pytest.skip("this changes the host; it runs only on fresh ones, without --hosts")
+    if obstacle():
+        pytest.skip(f"{obstacle()}; or name an installed host with --hosts")
+    box = make_box(DIRECTORY)
+    box.run("down", "--all")
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    DIRECTORY.mkdir(mode=0o700)
+    made = Fleet(box, DIRECTORY, RELEASES, VARIABLES)
+    try:
+        made.up()
+        # The users are there before us, and the runbook's commands need curl.
+        on_all(made.hosts, prepare)
+        yield made
+    finally:
+        if not os.environ.get("HYPERTOOL_KEEP_HOSTS"):
+            box.run("down", "--all")
+            shutil.rmtree(DIRECTORY)
+
+
+def prepare(host: Host) -> None:
+    for user in (AGENT, STRANGER):
+        host.check_output(f"useradd --create-home --shell /bin/bash {user}")
+    host.check_output("apt-get update -q")
+    host.check_output("apt-get install -qy --no-install-recommends curl")
+
+
+@pytest.fixture(scope="session")
+def fresh(fleet: Fleet) -> dict[str, dict[str, object]]:
+    """What was on the hosts before us."""
+    return fleet.snapshots()
+
+
+@pytest.fixture(scope="session")
+def rehearsal(fleet: Fleet, fresh: dict[str, object]) -> Play:
+    """Check mode on hosts that have nothing yet."""
+    return fleet.play("site.yml", "--check", "--diff")
+
+
+@pytest.fixture(scope="session")
+def installed(fleet: Fleet, rehearsal: Play) -> Play:
+    """The one installation that all tests look at."""
+    done = fleet.play("site.yml", "--diff")
+    print(f"\ninstalled {len(fleet.hosts)} hosts in {done.seconds:.0f} s")
+    return done.succeeded()
+
+
+@pytest.fixture(scope="session")
+def hosts(request: pytest.FixtureRequest) -> dict[str, Host]:
+    """Every installed host, by name."""
+    named = named_hosts(request.config)
+    if named:
+        return named
+    request.getfixturevalue("installed")
+    fleet: Fleet = request.getfixturevalue("fleet")
+    return fleet.hosts
+
+
+@pytest.fixture
+def host(hosts: dict[str, Host], name: str) -> Host:
+    """One installed host; tests that ask for it run for each."""
+    return hosts[name]

@@ -1,0 +1,75 @@
+"""People on one host: several Unix users write one store, a stranger is told, and the runbook's commands work."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+import pytest
+from testinfra.host import Host
+
+from tests.hosts.conftest import AGENT, STRANGER
+from tests.rules.runbook_blocks import PLACEHOLDERS, blocks
+from tests.support.box import until
+from tests.support.fleet import Fleet, ask, on_all
+
+pytestmark = pytest.mark.host
+
+TOKENS = 'hypertool_persona_tokens_used_total{persona="backend-engineer"'
+
+
+def exposed(host: Host, start: str) -> float:
+    lines = ask(host, "http://127.0.0.1:9464/metrics").splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
+
+
+def test_the_play_put_the_agent_into_the_group(fleet: Fleet, host: Host) -> None:
+    assert "hypertool" in host.user(AGENT).groups
+    assert "hypertool" not in host.user(STRANGER).groups
+
+
+def test_several_users_count_into_one_store(fleet: Fleet, host: Host) -> None:
+    before = exposed(host, TOKENS)
+    both = f"runuser -l {AGENT} -c 'umask 077; hypertool baseline' & hypertool baseline & wait"
+    host.check_output(f"bash -c {shlex.quote(both)}")
+    until("both runs to be exposed", 15, lambda: exposed(host, TOKENS) == before + 2 * 850 or None)
+    assert host.check_output("find /var/lib/hypertool -perm /0007 -not -type l") == ""
+    strangers = "find /var/lib/hypertool ( -not -group hypertool -o -type f -not -perm -0660 ) -print"
+    assert host.check_output(strangers.replace("(", "\\(").replace(")", "\\)")) == ""
+
+
+def test_a_user_who_may_not_write_is_told_and_not_stopped(fleet: Fleet, host: Host) -> None:
+    before = exposed(host, TOKENS)
+    done = host.run(f"runuser -l {STRANGER} -c 'hypertool baseline'")
+    assert done.rc == 0, done.stderr
+    assert "/var/lib/hypertool" in done.stdout + done.stderr, "it has to say which store it could not use"
+    assert "Traceback" not in done.stderr
+    assert exposed(host, TOKENS) == before
+
+
+def test_a_stranger_reads_nothing_of_the_store(fleet: Fleet, host: Host) -> None:
+    assert host.run(f"runuser -u {STRANGER} -- ls /var/lib/hypertool").rc != 0
+
+
+@pytest.fixture(scope="module")
+def diary(fleet: Fleet, hosts: dict[str, Host]) -> dict[str, list[str]]:
+    """Every bash block of the runbook, pasted in its order into a root shell of each host; what failed."""
+    variables = " ".join(f"{key}={shlex.quote(text)}" for key, text in PLACEHOLDERS.items())
+
+    def paste(host: Host) -> list[str]:
+        problems = []
+        for block in blocks():
+            if block.language == "bash":
+                script = f"set -euo pipefail; export {variables}\n{block.text}"
+                done = host.run(f"cd {os.sep}root && timeout 60 bash -c {shlex.quote(script)}")
+                if done.rc:
+                    problems.append(
+                        f"{block.id}: exit {done.rc}\n{block.text}\n{done.stdout[-400:]}{done.stderr[-800:]}"
+                    )
+        return problems
+
+    return on_all(hosts, paste)
+
+
+def test_every_command_of_the_runbook_works_when_pasted(diary: dict[str, list[str]], name: str) -> None:
+    assert not diary[name], "\n\n".join(diary[name])

@@ -1,0 +1,47 @@
+"""Uninstalling leaves nothing that was not there before, and keeps data unless told otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.hosts.conftest import AGENT
+from tests.support.fleet import Fleet, Play, differences
+
+pytestmark = pytest.mark.host
+
+DATA = ("/var/lib/hypertool", "/var/lib/prometheus", "/var/lib/hypertool-grafana")
+
+
+@pytest.fixture(scope="module")
+def uninstalled(fleet: Fleet, installed: Play) -> Play:
+    return fleet.play("uninstall.yml").succeeded()
+
+
+def test_uninstalling_leaves_only_data(fleet: Fleet, fresh: dict[str, dict[str, Any]], uninstalled: Play) -> None:
+    after = fleet.snapshots()
+    for name in fleet.hosts:
+        left = differences(fresh[name], after[name])
+        assert [line for line in left if not line.startswith(tuple(f"+ files: {path}" for path in DATA))] == [], name
+        assert any("/var/lib/hypertool/" in line for line in left), f"{name}: the store is gone"
+        assert any("/var/lib/prometheus/" in line for line in left), f"{name}: the samples are gone"
+
+
+def test_the_agents_user_is_out_of_the_group_and_otherwise_untouched(fleet: Fleet, uninstalled: Play) -> None:
+    for host in fleet.hosts.values():
+        assert host.user(AGENT).exists
+        assert host.user(AGENT).groups == [AGENT]
+
+
+def test_uninstalling_again_with_purge_leaves_nothing_at_all(
+    fleet: Fleet, fresh: dict[str, dict[str, Any]], uninstalled: Play
+) -> None:
+    fleet.play("uninstall.yml", "-e", "hypertool_purge_data=true").succeeded()
+    after = fleet.snapshots()
+    assert {name: differences(fresh[name], after[name]) for name in fresh} == {name: [] for name in fresh}
+
+
+def test_uninstalling_a_virgin_host_is_fine_and_changes_nothing(fleet: Fleet, uninstalled: Play) -> None:
+    again = fleet.play("uninstall.yml", "-e", "hypertool_purge_data=true").succeeded()
+    assert all(told["changed"] == 0 for told in again.recap.values()), again.recap
