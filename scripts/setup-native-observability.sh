@@ -31,7 +31,7 @@ checks that its figures arrive in Prometheus. No account is needed. It can be ru
   --destination WHERE   local (default): Prometheus on this host
                         grafana_cloud: comes with role alloy, not available yet
   --collector WHICH     auto (default), prometheus; alloy: not available yet
-  --check               say what would be changed, change nothing
+  --check               say what would be changed, change nothing (where Python's venv is missing, the check adds that)
   --uninstall           take back everything that was installed; data stays
   --purge-data          with --uninstall: delete the data as well
   --take-over           run services that are on this host already (Prometheus, ...) with our configuration until
@@ -176,6 +176,7 @@ native_uninstall() {
     # The sandbox's own part of the cache is somebody else's to delete.
     rm -rf -- "$CACHE/ansible" "$CACHE/wheels" "$CACHE/wheelhouse" "$CACHE/tmp" "$CACHE/logs"
     rmdir --ignore-fail-on-non-empty -- "$CACHE"
+    if [[ -z ${HYPERTOOL_CACHE_DIR:-} && ! -e $CACHE ]]; then rmdir --ignore-fail-on-non-empty -- "$(dirname "$CACHE")"; fi
     LOG=""
     say "Removed, with the caches and logs of this script."
 }

@@ -49,7 +49,13 @@ play() {
     shift
     home=$(ansible_home)
     export ANSIBLE_CONFIG="$TOP/ansible/ansible.cfg" ANSIBLE_NOCOLOR=1 ANSIBLE_FORCE_COLOR=0 LC_ALL=C.UTF-8
-    export ANSIBLE_LOCAL_TEMP="$CACHE/tmp" HYPERTOOL_CACHE_DIR="$CACHE" PYTHONDONTWRITEBYTECODE=1
+    export HYPERTOOL_CACHE_DIR="$CACHE" PYTHONDONTWRITEBYTECODE=1
+    # Nothing of it in the home folder. Sockets need a short path, so a long one gets a folder elsewhere.
+    export ANSIBLE_HOME="$CACHE/tmp/ansible"
+    if ((${#CACHE} > 50)); then
+        ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d)
+        export ANSIBLE_SSH_CONTROL_PATH_DIR
+    fi
     "$home/bin/ansible-playbook" "$TOP/ansible/$playbook" "$@"
 }
 
