@@ -200,7 +200,7 @@ def _precedence(persona: Persona) -> bool:
 
 def _line(text: str, name: str, key: str | None = None) -> int:
     """The line that declares `name`, or `key` in its table; 1 where it is written in some unusual way."""
-    table = re.compile(rf"\s*(\[\s*(personas\s*\.\s*)?[\"']?{re.escape(name)}[\"']?\s*\]|[\"']?{re.escape(name)}"
+    table = re.compile(rf"\s*(\[\s*(personas\s*\.\s*)?[\"']?{re.escape(name)}[\"']?\s*[].]|[\"']?{re.escape(name)}"
                        rf"[\"']?\s*[.=])")
     lines = text.splitlines()
     line = next((number for number, written in enumerate(lines, start=1) if table.match(written)), 1)

@@ -279,7 +279,8 @@ def host(tmp_path: Path) -> Host:
 
 def _waiting(host: Host, code: str) -> Callable[[], str]:
     program = host.home / "waiting.py"
-    program.write_text("import sys, time\nfrom hypertool import get_persona_metrics\nm = get_persona_metrics()\n" + code)
+    head = "import sys, time\nfrom hypertool import get_persona_metrics\nm = get_persona_metrics()\n"
+    program.write_text(head + code)
     process = host.background([sys.executable, "-u", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
