@@ -118,7 +118,11 @@ stop_steps() {
     local name
     for name in "${!STEP_PID[@]}"; do
         # Each step is a process group of its own (set -m), so its children end with it.
-        if kill -0 "${STEP_PID[$name]}" 2>/dev/null; then kill -TERM -- "-${STEP_PID[$name]}" 2>/dev/null || kill -TERM "${STEP_PID[$name]}"; fi
+        if kill -0 "${STEP_PID[$name]}" 2>/dev/null; then
+            # Without this the shell reports the end of each.
+            disown "${STEP_PID[$name]}"
+            kill -TERM -- "-${STEP_PID[$name]}"
+        fi
         { printf -- '--- %s (stopped)\n' "${STEP_TITLE[$name]}"; cat "${STEP_LOG[$name]}"; } >>"$LOG"
     done
 }
