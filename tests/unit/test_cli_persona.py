@@ -184,6 +184,17 @@ def test_an_unwritable_store_is_one_line_and_exit_1(host: Host, command: tuple[s
     assert str(host.state) in done.stderr
 
 
+def test_a_switch_that_the_store_refused_did_not_happen(host: Host) -> None:
+    said(host, "switch", "backend")
+    (host.state / "live").rename(host.state / "elsewhere")
+    (host.state / "live").write_text("in the way")
+    done = host.hypertool("switch", "testing")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "nothing was changed" in done.stderr
+    assert said(host, "current") == "backend-engineer\n"
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts a full file system: run the tests as root")
 def test_a_full_disk_is_one_line_and_the_switch_did_not_happen(host: Host) -> None:
     host.state.mkdir()

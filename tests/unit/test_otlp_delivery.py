@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +91,22 @@ def test_a_dead_endpoint_counts_each_span_once_says_so_once_and_holds_the_exit_f
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("otlp: ")
     assert host.counters("qg") == {("w", "s", "pass"): 29}
+
+
+def test_a_connection_that_breaks_is_one_try(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        accepted = []
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(server.accept()[0])
+                    accepted[-1].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        done = host.python(RUN, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert (done.returncode, len(accepted)) == (0, 1)
+    assert exports(host) == {"dropped": SPANS}
 
 
 def test_a_process_that_lives_through_an_outage_says_when_it_starts_and_ends_and_loses_nothing_queued(
