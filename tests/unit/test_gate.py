@@ -110,9 +110,12 @@ def test_ctrl_c_of_a_terminal_reaches_the_command_once(host: Host) -> None:
     script = """
 import pathlib, signal, time
 seen = []
-signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+def interrupted(*_):
+    seen.append(1)
+    pathlib.Path("seen").touch()
+signal.signal(signal.SIGINT, interrupted)
 pathlib.Path("ready").touch()
-until = time.monotonic() + 1
+until = time.monotonic() + 2
 while time.monotonic() < until:
     time.sleep(0.01)
 print(f"n={len(seen)}.")
@@ -122,7 +125,11 @@ print(f"n={len(seen)}.")
         os.chdir(host.work)
         os.execve(sys.executable, host.command(*GATE, "--", sys.executable, "-c", script), host.environment())
     wait_until((host.work / "ready").exists, "the command to start")
+    # Held still, so that a second signal would come when the first is long done, and could not merge with it.
+    os.kill(child, signal.SIGSTOP)
     os.write(terminal, b"\x03")
+    wait_until((host.work / "seen").exists, "the command to see the first")
+    os.kill(child, signal.SIGCONT)
     out = b""
     while b"." not in out:
         out += os.read(terminal, 1000)
