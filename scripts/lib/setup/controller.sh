@@ -26,7 +26,10 @@ make_ansible() {
         "$PYTHON" -m venv "$home"
         echo "installing the pinned Ansible"
         "$home/bin/python" -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary=:all: \
-            --requirement "$TOP/requirements/ansible.txt"
+            --requirement "$TOP/requirements/ansible.txt" || {
+            echo "Does this machine reach its Python package index? (\`pip config list\` shows which; a proxy goes into HTTPS_PROXY)"
+            exit 1
+        }
         touch "$home/.complete"
         find "$CACHE/ansible" -mindepth 1 -maxdepth 1 -type d ! -path "$home" -mtime +30 -exec rm -rf -- {} +
     ) 9>"$CACHE/ansible/.lock"

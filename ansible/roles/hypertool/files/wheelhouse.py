@@ -112,7 +112,8 @@ def run(argv: list[str], doing: str, cwd: Path | None = None) -> None:
     done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-        fail(f"{doing} failed (exit {done.returncode}). Last lines:\n{tail}")
+        hint = " Does the controller reach its Python package index?" if "download" in argv else ""
+        fail(f"{doing} failed (exit {done.returncode}).{hint} Last lines:\n{tail}")
 
 
 @contextmanager
