@@ -1,7 +1,7 @@
 """What an LLM call used and what it cost, read from the responses of the providers' own SDKs.
 
     reading = extract(response)             # or StreamReader().feed(chunk) ... .finish(complete)
-    nano = cost(reading.model, reading.usage, reading.service_tier)
+    nano = cost_of(reading.model, reading.usage, reading.service_tier)
 
 No SDK is imported here, and `import hypertool` does not import this package.
 
@@ -14,7 +14,7 @@ No SDK is imported here, and `import hypertool` does not import this package.
 
 from __future__ import annotations
 
-from .cost import cost, unit_prices
+from .cost import cost_of, unit_prices
 from .shapes import extract
 from .shapes_records import read_usage
 from .shapes_streams import StreamReader
@@ -22,5 +22,6 @@ from .usage import Missing, Reading, Usage
 from .usage_estimate import estimate_usage
 
 __all__ = [
-    "Missing", "Reading", "StreamReader", "Usage", "cost", "estimate_usage", "extract", "read_usage", "unit_prices",
+    "Missing", "Reading", "StreamReader", "Usage", "cost_of", "estimate_usage", "extract", "read_usage",
+    "unit_prices",
 ]

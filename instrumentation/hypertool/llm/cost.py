@@ -33,8 +33,8 @@ class _State:
 _state = _State()
 
 
-def cost(model: str | None, usage: Usage | Missing, service_tier: str | None = None,
-         at: float | None = None) -> int | None:
+def cost_of(model: str | None, usage: Usage | Missing, service_tier: str | None = None,
+            at: float | None = None) -> int | None:
     """Nano-dollars for `usage` of `model`, rounded half up once; None where any needed price is not known.
 
     `service_tier` is the reading's (None: standard). `at` is the time of the call in seconds since the epoch, for

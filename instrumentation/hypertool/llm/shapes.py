@@ -92,5 +92,9 @@ _hidden = operator.attrgetter("_hidden_params")
 
 
 def litellm_provider(response: Any) -> str | None:
+    """Who LiteLLM called, as its response says beside its fields."""
     hidden = _hidden(response)
-    return provider_name(hidden.get("custom_llm_provider")) if isinstance(hidden, dict) else None
+    if not isinstance(hidden, dict):
+        return None
+    named = hidden.get("custom_llm_provider") or str(hidden.get("litellm_model_name", "")).partition("/")[0]
+    return provider_name(named)

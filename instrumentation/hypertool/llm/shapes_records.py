@@ -63,16 +63,16 @@ def _partition(fresh: int, cached: int, write: int, output: int, reasoning: int,
 def _both(record: Record, first: str, second: str, total: int) -> tuple[int, int]:
     """Input and output count. One that is absent is what the total has left; without a total it is not known."""
     given, made = record.get(first), record.get(second)
-    if given is None or made is None:
-        if given is None and made is None:
-            if not total:
-                return 0, 0
+    if given is not None and made is not None:
+        return count(given), count(made)
+    if given is None and made is None:
+        if total:
             raise BadCount("a total without its parts")
-        if not total and "total_tokens" not in record and "totalTokens" not in record:
-            raise BadCount("half a record")
-        rest = total - count(given) - count(made)
-        return (count(given), rest) if made is None else (rest, count(made))
-    return count(given), count(made)
+        return 0, 0
+    if not total:
+        raise BadCount("half a record")
+    rest = total - count(given) - count(made)
+    return (count(given), rest) if made is None else (rest, count(made))
 
 
 def _settle(given: int, made: int, cached: int, write: int, reasoning: int, total: int, hour: int = 0
@@ -84,10 +84,10 @@ def _settle(given: int, made: int, cached: int, write: int, reasoning: int, tota
     """
     if total and total != given + made:
         beside = given + cached + write
-        if total == beside + made:
-            given = beside
-        elif total == given + made + reasoning:
+        if total == given + made + reasoning and cached + write <= given:
             made += reasoning
+        elif total == beside + made:
+            given = beside
         elif total == beside + made + reasoning:
             given, made = beside, made + reasoning
         elif total > beside + made and not reasoning:
@@ -101,26 +101,30 @@ def chat(record: Record) -> Usage | Missing:
     get = record.get
     total = count(get("total_tokens"))
     given, made = _both(record, "prompt_tokens", "completion_tokens", total)
-    cached = write = reasoning = hour = 0
+    reasoning = hour = 0
+    cached = write = None
     details = get("prompt_tokens_details")
     if details is not None:
         inner = view(details)
-        cached = count(inner.get("cached_tokens"))
+        cached = inner.get("cached_tokens")
         # LiteLLM gives the same number under both names.
-        write = count(inner.get("cache_write_tokens")) or count(inner.get("cache_creation_tokens"))
-        ages = inner.get("cache_creation_token_details")
-        if ages is not None:
-            hour = count(view(ages).get("ephemeral_1h_input_tokens"))
+        write = inner.get("cache_write_tokens")
+        if write is None:
+            write = inner.get("cache_creation_tokens")
+        if write:
+            ages = inner.get("cache_creation_token_details")
+            hour = 0 if ages is None else count(view(ages).get("ephemeral_1h_input_tokens"))
     details = get("completion_tokens_details")
     if details is not None:
         reasoning = count(view(details).get("reasoning_tokens"))
-    if not cached:
-        cached = (count(get("prompt_cache_hit_tokens")) or count(get("cache_read_input_tokens"))
-                  or count(get("num_cached_tokens")) or count(get("cached_tokens")))
-    if not write:
-        write = count(get("cache_creation_input_tokens"))
-    connectors = count(get("connector_tokens"))  # Mistral's agents: results of built-in tools, read as input
-    return _settle(given + connectors, made, cached, write, reasoning, total, hour)
+    if cached is None:  # DeepSeek, LiteLLM of old, vLLM
+        cached = (get("prompt_cache_hit_tokens") or get("cache_read_input_tokens") or get("num_cached_tokens")
+                  or get("cached_tokens"))
+    if write is None:
+        write = get("cache_creation_input_tokens")
+    if "connector_tokens" in record:  # Mistral's agents: results of built-in tools, read as input
+        given += count(get("connector_tokens"))
+    return _settle(given, made, count(cached), count(write), reasoning, total, hour)
 
 
 def responses(record: Record) -> Usage | Missing:

@@ -15,22 +15,25 @@ from .usage import NO_USAGE, UNRECOGNISED, Missing, Reading, Usage
 Fields = Mapping[str, Any]
 Shape = Callable[[Fields, "str | None"], Reading]
 
-_STANDARD = {None, "", "auto", "default", "standard", "on_demand"}
+_STANDARD = {"", "auto", "default", "standard", "on_demand"}
 _TEXT_LIMIT = 200
+
+# Half the price of Reading(...); for the shapes that are read most.
+_reading = tuple.__new__
 
 
 def text(value: Any) -> str | None:
     """A short string as it is, an enum by its value, and nothing else."""
-    if type(value) is str or isinstance(value, str):
-        return str(value.value if isinstance(value, Enum) else value)[:_TEXT_LIMIT] or None
+    if type(value) is str:
+        return value[:_TEXT_LIMIT] or None
     if isinstance(value, Enum):
         return str(value.value)[:_TEXT_LIMIT]
-    return None
+    return str(value)[:_TEXT_LIMIT] if isinstance(value, str) else None
 
 
 def tier(value: Any) -> str | None:
     """A price class, None for the standard one."""
-    if value is None:
+    if value is None or (type(value) is str and value in _STANDARD):
         return None
     name = (text(value) or "").lower().removeprefix("on_demand_")
     return None if name in _STANDARD else name
@@ -38,10 +41,13 @@ def tier(value: Any) -> str | None:
 
 def reasons(items: Any, key: str = "finish_reason") -> tuple[str, ...]:
     """The finish reasons of choices or candidates that have one."""
-    if not isinstance(items, (list, tuple)):
+    if type(items) is not list and not isinstance(items, (list, tuple)):
         return ()
     if len(items) == 1:
-        found = text(view(items[0]).get(key))
+        found = view(items[0]).get(key)
+        if found is None:
+            return ()
+        found = text(found)
         return (found,) if found else ()
     return tuple(found for item in items if (found := text(view(item).get(key))))
 
@@ -49,8 +55,8 @@ def reasons(items: Any, key: str = "finish_reason") -> tuple[str, ...]:
 def chat(fields: Fields, provider: str | None) -> Reading:
     """OpenAI chat and text completions, embeddings; Mistral, LiteLLM and every server that speaks it."""
     get = fields.get
-    return Reading(usage_of(records.chat, get("usage")), text(get("model")), text(get("id")),
-                   reasons(get("choices")), provider, tier(get("service_tier")))
+    return _reading(Reading, (usage_of(records.chat, get("usage")), text(get("model")), text(get("id")),
+                              reasons(get("choices")), provider, tier(get("service_tier"))))
 
 
 def responses(fields: Fields, provider: str | None) -> Reading:
@@ -58,8 +64,8 @@ def responses(fields: Fields, provider: str | None) -> Reading:
     get = fields.get
     why = view(get("incomplete_details")).get("reason") or get("status")
     reason = text(why)
-    return Reading(usage_of(records.responses, get("usage")), text(get("model")), text(get("id")),
-                   (reason,) if reason else (), provider, tier(get("service_tier")))
+    return _reading(Reading, (usage_of(records.responses, get("usage")), text(get("model")), text(get("id")),
+                              (reason,) if reason else (), provider, tier(get("service_tier"))))
 
 
 def anthropic(fields: Fields, provider: str | None) -> Reading:
@@ -67,15 +73,15 @@ def anthropic(fields: Fields, provider: str | None) -> Reading:
     get = fields.get
     usage = get("usage")
     stop = text(get("stop_reason"))
-    return Reading(usage_of(records.anthropic, usage), text(get("model")), text(get("id")),
-                   (stop,) if stop else (), provider, anthropic_tier(usage))
+    return _reading(Reading, (usage_of(records.anthropic, usage), text(get("model")), text(get("id")),
+                              (stop,) if stop else (), provider, anthropic_tier(usage)))
 
 
 def anthropic_tier(usage: Any) -> str | None:
     """Where Anthropic's record says how the call is billed: tier, speed, or several models at once."""
     fields = view(usage)
     steps = fields.get("iterations")
-    if steps and any(view(step).get("type") in ("advisor_message", "fallback_message") for step in steps):
+    if steps is not None and any(view(step).get("type") in ("advisor_message", "fallback_message") for step in steps):
         return "mixed"
     return tier(fields.get("service_tier")) or tier(fields.get("speed"))
 
@@ -89,12 +95,12 @@ def gemini(fields: Fields, provider: str | None) -> Reading:
     inner = view(record)
     traffic = text(inner.get("traffic_type") or inner.get("trafficType"))
     candidates = get("candidates")
-    return Reading(
+    return _reading(Reading, (
         usage_of(records.gemini, record), text(get("model_version") or get("modelVersion")),
         text(get("response_id") or get("responseId")),
-        reasons(candidates) or reasons(candidates, "finishReason"),
+        reasons(candidates, "finishReason" if "usageMetadata" in fields else "finish_reason"),
         # Only Vertex AI says what kind of traffic it was.
-        "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai", tier(traffic))
+        "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai", tier(traffic)))
 
 
 def converse(fields: Fields, provider: str | None) -> Reading:
@@ -145,10 +151,11 @@ def langchain(fields: Fields, provider: str | None) -> Reading:
         read = records.reader_of(view(raw))
         usage = usage_of(read or records.chat, raw)
     stop = text(about.get("finish_reason") or about.get("stop_reason") or about.get("stopReason"))
-    named = provider_name(about.get("model_provider")) or provider_name(about.get("ls_provider"))
-    return Reading(usage, text(about.get("model_name") or about.get("model") or about.get("model_id")),
-                   text(about.get("id") or get("id")), (stop,) if stop else (), named or provider,
-                   tier(about.get("service_tier")))
+    named = provider_name(about.get("model_provider") or about.get("ls_provider"))
+    return _reading(Reading, (
+        usage, text(about.get("model_name") or about.get("model") or about.get("model_id")),
+        text(about.get("id") or get("id")), (stop,) if stop else (), named or provider,
+        tier(about.get("service_tier"))))
 
 
 def generations(fields: Fields, provider: str | None) -> Reading:

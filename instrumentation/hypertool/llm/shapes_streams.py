@@ -96,7 +96,8 @@ def _chat(reader: StreamReader, fields: Mapping[str, Any], provider: str | None 
     choices = fields.get("choices")
     if choices:
         first = choices[0]
-        if ((first if type(first) is dict else first.__dict__).get("finish_reason") is not None
+        # LiteLLM's choices declare no field at all, so that their __dict__ is empty.
+        if ((first if type(first) is dict else first.__dict__ or view(first)).get("finish_reason") is not None
                 or len(choices) > 1):
             reader._reasons += shapes.reasons(choices)
     if reader._model is None:

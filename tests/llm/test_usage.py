@@ -1,0 +1,99 @@
+"""A usage is exact, immutable and whole; what is not known is not zero; an estimate says that it is one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypertool.llm import Missing, Usage, estimate_usage, read_usage
+
+COUNTS = st.integers(min_value=0, max_value=10**9)
+USAGES = st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS).map(lambda parts: Usage(*parts))
+
+
+@given(USAGES)
+def test_every_token_is_in_exactly_one_part(usage: Usage) -> None:
+    parts = usage.input, usage.cached_input, usage.cache_write, usage.output, usage.reasoning
+    assert usage.total == sum(parts) == usage.input_tokens + usage.output_tokens
+    assert usage.input_tokens == sum(parts[:3])
+    assert usage.output_tokens == sum(parts[3:])
+
+
+@given(USAGES)
+def test_langfuse_gets_disjoint_parts_without_zeros(usage: Usage) -> None:
+    details = usage.usage_details()
+    assert sum(details.values()) == usage.total
+    assert 0 not in details.values()
+    expected = usage if usage.total else Missing("no_usage")
+    assert read_usage(details or {"input": 0}) == expected
+
+
+@given(USAGES)
+def test_a_langfuse_server_that_maps_gen_ai_keys_itself_comes_to_the_same_total(usage: Usage) -> None:
+    keys = {name.removeprefix("gen_ai.usage."): value for name, value in usage.gen_ai().items()}
+    assert keys["input_tokens"] + keys["output_tokens"] == usage.total
+    # Its rule for raw OTLP: input = input_tokens - cache_read - cache_creation, at least 0.
+    fresh = keys["input_tokens"] - keys.get("cache_read.input_tokens", 0) - keys.get("cache_creation.input_tokens", 0)
+    assert fresh == usage.input
+    assert keys.get("reasoning.output_tokens", 0) == usage.reasoning
+
+
+@given(st.lists(USAGES, max_size=5))
+def test_sums_are_by_part(usages: list[Usage]) -> None:
+    whole = sum(usages, Usage())
+    assert whole.total == sum(usage.total for usage in usages)
+    assert whole.cached_input == sum(usage.cached_input for usage in usages)
+    assert sum(usages) == (whole if usages else 0)
+
+
+def test_a_usage_cannot_be_changed_or_mistaken_for_a_tuple() -> None:
+    usage = Usage(1, 2, 3, 4, 5)
+    with pytest.raises(AttributeError):
+        usage.input = 2  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        usage * 2
+    with pytest.raises(TypeError):
+        usage + object()
+
+
+@pytest.mark.parametrize(("value", "error"), [
+    (-1, ValueError), (10**13, ValueError), (1.0, TypeError), (True, TypeError), ("1", TypeError), (None, TypeError),
+    (float("nan"), TypeError)])
+def test_a_count_that_is_none_is_refused(value: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match="output"):
+        Usage(output=value)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="part of cache_write"):
+        Usage(cache_write=1, cache_write_1h=2)
+
+
+def test_an_estimate_is_marked_and_spreads_its_mark() -> None:
+    assert estimate_usage("abcd" * 10, "abcd") == Usage(input=10, output=1, estimated=True)
+    assert (Usage(1) + estimate_usage("abcd")).estimated
+    assert not Usage(1).estimated
+
+
+def test_an_estimate_reads_message_lists_and_counts_other_scripts_by_character() -> None:
+    parts = [{"type": "text", "text": "abcdefgh"}, {"type": "image", "data": "x" * 999}]
+    messages = [{"role": "user", "content": parts}]
+    assert estimate_usage(messages).input == 2
+    assert estimate_usage("請求書" * 100).input == 300
+    assert estimate_usage(None).total == 0
+
+
+@pytest.mark.parametrize(("record", "expected"), [
+    ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}, Usage(5, output=2)),
+    ({"input_tokens": 5, "output_tokens": 2, "cache_read_input_tokens": 9}, Usage(5, 9, output=2)),
+    ({"input_tokens": 14, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 9}}, Usage(5, 9, output=2)),
+    ({"input_tokens": 14, "output_tokens": 2, "input_token_details": {"cache_read": 9}}, Usage(5, 9, output=2)),
+    ({"inputTokens": 5, "outputTokens": 2}, Usage(5, output=2)),
+    ({"promptTokenCount": 5, "candidatesTokenCount": 2}, Usage(5, output=2)),
+    ({"input": 5, "output": 2, "total": 7, "unit": "TOKENS"}, Usage(5, output=2)),
+    (Usage(5, output=2), Usage(5, output=2)),
+    ({"input": "hello", "output": "world"}, Missing("invalid")),
+    ({"tokens": 5}, Missing("unrecognised")),
+    (None, Missing("no_usage")),
+    ({}, Missing("no_usage")),
+])
+def test_a_bare_record_is_told_by_its_names(record: object, expected: Usage | Missing) -> None:
+    assert read_usage(record) == expected
