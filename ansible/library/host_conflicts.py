@@ -119,13 +119,15 @@ def main():
         port = int(port)
         drop_in = f"/etc/systemd/system/{unit}.d/{module.params['drop_in']}"
         ours = unit in module.params["ours"] or os.path.exists(drop_in)
-        if not ours and unit_properties(module, unit, "ActiveState").get("ActiveState") == "active":
+        active = unit_properties(module, unit, "ActiveState").get("ActiveState") == "active"
+        if active and not ours:
             services.append(unit)
         inodes = sockets.get(port, set())
         owners = holders(inodes) if inodes else {}
         for inode in inodes:
             pid = owners.get(inode)
-            if pid is None or unit_of(pid) != unit:
+            # Without the right to look into other users' processes (as in a container), a running unit explains its port.
+            if unit_of(pid) != unit if pid else not active:
                 ports.append(describe(port, pid))
     module.exit_json(changed=False, ports=sorted(set(ports)), services=sorted(services))
 
