@@ -113,7 +113,7 @@ def load_catalogue(strict: bool = True) -> Catalogue:
 
 def _merge(personas: dict[str, Persona], path: Path, source: str) -> None:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; HYPERTOOL_CONFIG must name a persona file that exists") from None
     except UnicodeDecodeError as error:

@@ -1,0 +1,280 @@
+"""Full and unwritable disks, several Unix users, absent libraries: user code notices nothing, sums stay exact."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.exporter_process import running
+from tests.support.hypertool_host import Host, wait_until
+
+BACKEND = ("backend-engineer", "default", "simulated")
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a file system or become another user")
+HEAD = """
+import os, sys, threading, time
+from hypertool import PersonaMetricsCollector, WorkflowTracer, get_persona_metrics
+metrics = get_persona_metrics()
+def spend(tokens):
+    metrics.record_token_usage("backend", "default", "simulated", tokens)
+def wait(condition):
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline, "waited 15 s"
+        time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def small_disk(host: Host) -> Iterator[Path]:
+    host.state.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0770", "tmpfs", str(host.state)],
+                             capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"this machine lets nobody mount a tmpfs ({mounted.stderr.strip()}); run it where root may")
+    try:
+        yield host.state
+    finally:
+        subprocess.run(["umount", "-l", str(host.state)], check=True)
+
+
+def _python(host: Host, code: str, **more: str) -> subprocess.CompletedProcess[str]:
+    done = host.python(HEAD + textwrap.dedent(code), seconds=60, **more)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@AS_ROOT
+def test_a_full_disk_never_reaches_user_code_and_the_numbers_arrive_when_there_is_space(
+        host: Host, small_disk: Path) -> None:
+    done = _python(host, f"""
+        spend(1)
+        assert metrics.flush()
+        filler = open({str(small_disk / 'filler')!r}, "wb", buffering=0)
+        try:
+            while filler.write(b"x" * 4096): pass
+        except OSError:
+            pass
+        for _ in range(20):
+            with WorkflowTracer("package_release") as workflow:
+                with workflow.stage_context("version_bump", "backend"):
+                    spend(10)
+            metrics.record_token_usage("backend", f"free text {{_}}", "simulated", 1)
+        metrics.switch_persona("none", "testing", "default")
+        assert not metrics.flush()
+        filler.close()
+        os.remove(filler.name)
+        wait(lambda: not metrics.recorder.dirty)
+    """)
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert "not published for now" in lines[0]
+    assert "No space left on device" in lines[0]
+    assert "free some space" in lines[0]
+    assert "published again" in lines[1]
+    counted = host.counters("tok")
+    assert counted[BACKEND] == 201
+    assert sum(counted.values()) == 221
+    assert host.counters("qg") == {("package_release", "version_bump", "pass"): 20}
+
+
+@AS_ROOT
+def test_folding_on_a_full_disk_loses_nothing_and_goes_on_later(host: Host, small_disk: Path) -> None:
+    for _ in range(3):
+        _python(host, "spend(5)")
+    (small_disk / "filler").write_bytes(b"")
+    with open(small_disk / "filler", "wb", buffering=0) as filler:
+        try:
+            while filler.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    with pytest.raises(OSError, match="No space"):
+        host.store.fold()
+    assert host.counters("tok") == {BACKEND: 15}
+    assert not list(small_disk.glob("*.tmp")), "what could not be written must not keep the space"
+    (small_disk / "filler").unlink()
+    assert host.store.fold() == 3
+    assert host.counters("tok") == {BACKEND: 15}
+
+
+def test_a_state_directory_that_cannot_be_written_never_reaches_user_code(host: Host) -> None:
+    host.state.write_text("a file where the directory should be")
+    done = _python(host, f"""
+        spend(1)
+        with WorkflowTracer("w") as workflow:
+            with workflow.stage_context("s", "backend"):
+                spend(2)
+        metrics.reset_budget("backend")
+        assert metrics.get_remaining_budget("backend") == 2000
+        assert not metrics.flush()
+        spend(4)
+        os.remove({str(host.state)!r})
+        wait(metrics.flush)
+    """)
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert f"the state directory {host.state} cannot be used" in lines[0]
+    assert "HYPERTOOL_STATE_DIR" in lines[0]
+    assert sum(host.counters("tok").values()) == 7
+
+
+@AS_ROOT
+def test_several_users_of_one_group_share_the_store_with_files_of_0660(host: Host) -> None:
+    group, users = 51000, (51001, 51002, 51003)
+    for place in (host.state.parent, *host.state.parent.parents):
+        if place.stat().st_uid == 0 and str(place).startswith("/tmp/"):
+            place.chmod(place.stat().st_mode | 0o711)
+    host.state.mkdir()
+    os.chown(host.state, 0, group)
+    host.state.chmod(0o2770)
+    for place in (host.home, host.work):
+        place.chmod(0o777)
+    # Imported first, forked then: other users need not be able to read this Python.
+    _python(host, f"""
+        from hypertool.store import Store
+        for index, user in enumerate({users * 2!r}):
+            child = os.fork()
+            if child == 0:
+                os.umask(0o077 if index % 2 else 0)
+                os.setgroups([{group}])
+                os.setgid(user)
+                os.setuid(user)
+                spend(10 ** index)
+                metrics.record_token_usage("obs", f"free-{{index}}", "m", 1)
+                sys.exit(0 if metrics.flush() else 1)
+            assert os.waitpid(child, 0)[1] == 0
+            if index == 2:
+                assert Store.locate().fold() == 3
+    """)
+    files = [file for file in host.state.rglob("*") if file.is_file()]
+    assert {(oct(stat.S_IMODE(file.stat().st_mode)), file.stat().st_gid) for file in files} == {("0o660", group)}
+    assert stat.S_IMODE((host.state / "live").stat().st_mode) == 0o2770
+    with running(host) as exporter:
+        wait_until(lambda: exporter.scrape()["hypertool_store_writers"] == 0, "all users' processes to be folded", 20)
+        series = 'hypertool_persona_tokens_used_total{chatmode="default",model="simulated",persona="backend-engineer"}'
+        assert exporter.scrape()[series] == 111_111
+        assert exporter.scrape()["hypertool_store_unreadable_files"] == 0
+
+
+@AS_ROOT
+def test_a_user_outside_the_group_gets_one_line_and_a_store_of_his_own(host: Host, tmp_path: Path) -> None:
+    code = textwrap.dedent("""
+        import os, pathlib, sys
+        from hypertool.store import directory
+        directory.HOST_DIRECTORY = pathlib.Path(sys.argv[1])
+        sys.argv[1:] = []
+        from hypertool import get_persona_metrics
+        import hypertool.collector, hypertool.tracing, logging
+        os.setgroups([]); os.setgid(51009); os.setuid(51009)
+        get_persona_metrics().record_token_usage("backend", "default", "simulated", 5)
+        print(get_persona_metrics()._core.store.path)
+    """)
+    closed = tmp_path / "var-lib-hypertool"
+    closed.mkdir()
+    closed.chmod(0o2770)
+    own = tmp_path / "own"
+    own.mkdir()
+    os.chown(own, 51009, 51009)
+    for place in (tmp_path, *tmp_path.parents):
+        if str(place).startswith("/tmp/"):
+            place.chmod(place.stat().st_mode | 0o711)
+    done = host.start([sys.executable, "-c", code, str(closed)], 30,
+                      {"HYPERTOOL_STATE_DIR": "", "XDG_STATE_HOME": str(own), "PYTHONDONTWRITEBYTECODE": "1"})
+    assert (done.returncode, done.stdout) == (0, f"{own}/hypertool\n"), done.stderr
+    assert done.stderr.count("usermod -aG hypertool") == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert list((own / "hypertool" / "live").iterdir())
+
+
+def test_the_applications_own_registry_and_multiprocess_mode_are_untouched(host: Host, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    code = """
+        import prometheus_client
+        names = sorted(m.name for m in prometheus_client.REGISTRY.collect())
+        own = prometheus_client.Counter("application_jobs", "The application's own", ["queue"])
+        own.labels("a").inc(3)
+        spend(7)
+        with metrics.track_stage("package_release", "version_bump", "backend"):
+            pass
+        metrics.flush()
+        from hypertool import serve_metrics
+        import urllib.request
+        page = urllib.request.urlopen(f"http://{serve_metrics()}/metrics").read().decode()
+        assert "application_jobs" not in page and "hypertool_persona_tokens_used_total" in page
+        mine = {m.name for m in prometheus_client.REGISTRY.collect()} - set(names)
+        assert mine == {"application_jobs"}, mine
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            from prometheus_client import CollectorRegistry, multiprocess, generate_latest
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)
+            shown = generate_latest(registry).decode()
+            assert 'application_jobs_total{queue="a"} 3.0' in shown and "hypertool" not in shown
+    """
+    _python(host, code, HYPERTOOL_LISTEN="127.0.0.1:0")
+    _python(host, code, HYPERTOOL_LISTEN="127.0.0.1:0", PROMETHEUS_MULTIPROC_DIR=str(theirs))
+    assert host.counters("tok") == {BACKEND: 14}
+    assert not [file for file in theirs.iterdir() if b"hypertool" in file.read_bytes()]
+
+
+WITHOUT = """
+import importlib.abc, sys
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "{library}":
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
+@pytest.mark.parametrize("library", ["prometheus_client", "opentelemetry"])
+def test_everything_works_without_a_library_and_says_so_at_most_once(host: Host, library: str) -> None:
+    done = host.python(WITHOUT.format(library=library) + HEAD + textwrap.dedent(f"""
+        from hypertool import serve_metrics
+        for _ in range(3):
+            spend(5)
+            with WorkflowTracer("package_release") as workflow:
+                with workflow.stage_context("version_bump", "backend"):
+                    pass
+            with metrics.track_stage("package_release", "version_bump", "backend"):
+                pass
+        print(metrics.get_remaining_budget("backend"))
+        if {library!r} == "prometheus_client":
+            PersonaMetricsCollector(object()).record_token_usage("backend", "default", "simulated", 5)
+        serve_metrics()
+        serve_metrics()
+    """), HYPERTOOL_LISTEN="127.0.0.1:0",
+        **({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if library == "opentelemetry" else {}))
+    assert (done.returncode, done.stdout) == (0, "1985\n"), done.stderr
+    assert host.counters("tok") == {BACKEND: 15}
+    assert host.counters("qg") == {("package_release", "version_bump", "pass"): 6}
+    assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if library in line or "OpenTelemetry" in line]
+    assert 1 <= len(said) <= (2 if library == "prometheus_client" else 1), done.stderr
+
+
+def test_disabled_publishes_nothing_serves_nothing_and_raises_nothing(host: Host) -> None:
+    done = _python(host, """
+        from hypertool import serve_metrics
+        spend(999_999)
+        metrics.require_budget("backend")
+        with WorkflowTracer("w") as workflow:
+            with workflow.stage_context("s", "backend"):
+                pass
+        assert serve_metrics() is None
+        assert metrics.flush()
+    """, HYPERTOOL_DISABLED="1")
+    assert done.stderr == ""
+    assert not host.state.exists()

@@ -1,0 +1,222 @@
+"""Forks, signals and exits: nothing is lost, nothing is counted twice, nothing holds a process up."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.hypertool_host import Host, wait_until
+
+BACKEND = ("backend-engineer", "default", "simulated")
+HEAD = """
+import multiprocessing, os, signal, sys, threading, time
+from hypertool import PersonaMetricsCollector, WorkflowTracer, get_persona_metrics
+metrics = get_persona_metrics()
+def spend(tokens):
+    get_persona_metrics().record_token_usage("backend", "default", "simulated", tokens)
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def _run(host: Host, code: str) -> str:
+    done = host.python(HEAD + textwrap.dedent(code), seconds=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_fork_counts_its_own_numbers_only(host: Host) -> None:
+    _run(host, """
+        spend(1)
+        metrics.flush()
+        spend(10)
+        children = []
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                spend(100)
+                sys.exit()
+            children.append(child)
+        spend(1000)
+        for child in children:
+            assert os.waitpid(child, 0)[1] == 0
+    """)
+    assert host.counters("tok") == {BACKEND: 1511}
+    assert host.store.fold() == 6
+    assert host.counters("tok") == {BACKEND: 1511}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_children_of_multiprocessing_are_counted_although_they_skip_exit_hooks(host: Host, method: str) -> None:
+    _run(host, f"""
+        def work(number):
+            spend(number)
+        if __name__ == "__main__":
+            context = multiprocessing.get_context("{method}")
+            spend(1000)
+            processes = [context.Process(target=work, args=(n,)) for n in (1, 10, 100)]
+            for p in processes: p.start()
+            for p in processes: p.join()
+            with context.Pool(2) as pool:
+                pool.map(work, [10_000] * 4)
+                pool.close()
+                pool.join()
+    """)
+    assert host.counters("tok") == {BACKEND: 41_111}
+
+
+def test_a_fork_while_other_threads_publish_hangs_nobody_and_loses_nothing(host: Host) -> None:
+    printed = _run(host, """
+        stop = threading.Event()
+        done = [0, 0, 0]
+        def busy(slot):
+            while not stop.is_set():
+                spend(1)
+                done[slot] += 1
+                metrics.flush()
+        threads = [threading.Thread(target=busy, args=(slot,)) for slot in range(3)]
+        for t in threads: t.start()
+        for _ in range(30):
+            child = os.fork()
+            if child == 0:
+                spend(1_000_000)
+                metrics.flush()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        for t in threads: t.join()
+        print(sum(done))
+    """)
+    assert host.counters("tok") == {BACKEND: int(printed) + 30_000_000}
+
+
+def test_a_fork_inside_a_stage_leaves_the_stage_and_its_session_to_the_parent(host: Host) -> None:
+    _run(host, """
+        with WorkflowTracer("package_release") as workflow:
+            with workflow.stage_context("version_bump", "backend"):
+                child = os.fork()
+                if child == 0:
+                    spend(5)
+                    sys.exit()
+                assert os.waitpid(child, 0)[1] == 0
+                spend(7)
+    """)
+    assert host.counters("qg") == {("package_release", "version_bump", "pass"): 1}
+    assert host.counters("tok") == {BACKEND: 12}
+    assert host.counters("sw") == {("none", "backend-engineer", "package-release"): 1}
+    assert [count for count, _ in host.durations("pd").values()] == [1]
+    assert [count for count, _ in host.durations("st").values()] == [1]
+
+
+def test_an_isolated_collector_can_be_used_after_a_fork_that_fell_into_its_lock(host: Host) -> None:
+    _run(host, """
+        from prometheus_client import CollectorRegistry
+        collector = PersonaMetricsCollector(CollectorRegistry())
+        held, go = threading.Event(), threading.Event()
+        def hold():
+            with collector.recorder.lock:
+                held.set()
+                go.wait()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            collector.record_token_usage("backend", "default", "simulated", 5)
+            os._exit(0)
+        go.set()
+        thread.join()
+        assert os.waitpid(child, 0)[1] == 0
+    """)
+
+
+def _start(host: Host, code: str) -> subprocess.Popen[str]:
+    program = host.home / "agent.py"
+    program.write_text(HEAD + textwrap.dedent(code))
+    return host.background([sys.executable, "-u", str(program)], stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_death_by_signal_loses_no_more_than_the_last_second(host: Host, number: int) -> None:
+    process = _start(host, """
+        print("ready", flush=True)
+        while True:
+            spend(1)
+            print(time.monotonic(), flush=True)
+            time.sleep(0.01)
+    """)
+    assert process.stdout is not None
+    try:
+        written: list[float] = []
+        assert process.stdout.readline() == "ready\n"
+        while not written or written[-1] - written[0] < 2.5:
+            written.append(float(process.stdout.readline()))
+    finally:
+        process.send_signal(number)
+        written += [float(line) for line in process.communicate(timeout=10)[0].split()]
+    kept = host.counters("tok")[BACKEND]
+    assert kept <= len(written) + 1
+    # Half a second for a machine that is busy with other tests.
+    assert written[-1] - written[kept - 1] < 1.5, f"{len(written) - kept} of {len(written)} recordings are lost"
+
+
+def test_what_was_recorded_just_before_a_normal_exit_is_there(host: Host) -> None:
+    for code in ("spend(3)", "spend(3); sys.exit(1)", "spend(3); raise SystemExit",
+                 "threading.Thread(target=lambda: spend(3)).start()"):
+        before = host.counters("tok").get(BACKEND, 0)
+        host.python(HEAD + code)
+        assert host.counters("tok")[BACKEND] == before + 3, code
+
+
+def test_a_store_that_hangs_holds_an_exit_for_no_more_than_half_a_second(host: Host) -> None:
+    printed = _run(host, """
+        import atexit
+        spend(1)
+        metrics.flush()
+        def report(began=[]):
+            if not began: began.append(time.monotonic())
+            else: print(time.monotonic() - began[0], flush=True)
+        publisher = metrics._core.publisher
+        atexit._clear()
+        atexit.register(report)
+        atexit.register(publisher.finish)
+        atexit.register(report)
+        publisher._writer.write = lambda data: time.sleep(30)
+        spend(1)
+    """)
+    assert float(printed) < 0.6
+
+
+def test_a_process_that_uses_nothing_writes_nothing(host: Host) -> None:
+    _run(host, "metrics.get_remaining_budget('backend')")
+    assert not host.state.exists()
+
+
+def test_the_stage_of_a_killed_process_is_one_failed_gate(host: Host) -> None:
+    process = _start(host, """
+        with WorkflowTracer("package_release") as workflow:
+            with workflow.stage_context("version_bump", "backend"):
+                spend(5)
+                print("ready", flush=True)
+                time.sleep(60)
+    """)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    wait_until(lambda: host.store.merge().totals.open_stages, "the stage in progress to be published")
+    process.kill()
+    process.communicate()
+    began = time.monotonic()
+    wait_until(lambda: host.store.fold(), "the dead process to be folded")
+    assert time.monotonic() - began < 5
+    host.store.fold()
+    assert host.counters("qg") == {("package_release", "version_bump", "fail"): 1}
