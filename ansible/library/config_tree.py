@@ -168,8 +168,8 @@ def main():
             tree.restore(before, result["changed_files"])
             module.fail_json(
                 msg=(
-                    f"{module.params['reload_unit']} refuses the new configuration ({refusal}); the files in use before "
-                    f"were put back.\nIts last lines:\n{journal_tail(module, module.params['reload_unit'])}"
+                    f"{module.params['reload_unit']} refuses the new configuration ({refusal}); what was in use "
+                    f"was put back.\nIts last lines:\n{journal_tail(module, module.params['reload_unit'])}"
                 )
             )
         result["reloaded"] = True

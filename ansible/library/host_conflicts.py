@@ -126,7 +126,7 @@ def main():
         owners = holders(inodes) if inodes else {}
         for inode in inodes:
             pid = owners.get(inode)
-            # Without the right to look into other users' processes (as in a container), a running unit explains its port.
+            # Where other users' processes cannot be looked into (a container), a running unit explains its port.
             if unit_of(pid) != unit if pid else not active:
                 ports.append(describe(port, pid))
     module.exit_json(changed=False, ports=sorted(set(ports)), services=sorted(services))

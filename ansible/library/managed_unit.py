@@ -22,6 +22,11 @@ options:
     description: The unit.
     type: str
     required: true
+  state:
+    description: C(started) enables it too; C(stopped) only stops it, and does nothing for one that is not installed.
+    choices: [started, stopped]
+    default: started
+    type: str
   files:
     description: Files and links whose change needs a restart (unit files, drop-ins, binaries).
     type: list
@@ -47,7 +52,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 actions:
-  description: What was (in check mode - would be) done, out of daemon-reload, enable, start, restart.
+  description: What was (in check mode - would be) done, out of daemon-reload, enable, start, restart, stop.
   returned: always
   type: list
 """
@@ -82,6 +87,13 @@ def wait_until_ready(module):
         time.sleep(0.1)
 
 
+def plan_to_stop(state):
+    actions = ["daemon-reload"] if state.get("NeedDaemonReload") == "yes" else []
+    if state.get("LoadState") == "loaded" and state.get("ActiveState") not in ("inactive", "failed"):
+        actions.append("stop")
+    return actions
+
+
 def plan(module, state):
     actions = []
     if state.get("NeedDaemonReload") == "yes" or state.get("LoadState") != "loaded":
@@ -99,6 +111,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
+            "state": {"choices": ["started", "stopped"], "default": "started"},
             "files": {"type": "list", "elements": "path", "default": []},
             "ready_url": {"type": "str"},
             "timeout": {"type": "int", "default": 60},
@@ -106,7 +119,8 @@ def main():
         supports_check_mode=True,
     )
     name = module.params["name"]
-    actions = plan(module, unit_properties(module, name, *PROPERTIES))
+    state, stopping = unit_properties(module, name, *PROPERTIES), module.params["state"] == "stopped"
+    actions = plan_to_stop(state) if stopping else plan(module, state)
     result = {"changed": bool(actions), "actions": actions}
     if module.check_mode:
         module.exit_json(**result)
@@ -115,6 +129,7 @@ def main():
         "enable": ["systemctl", "enable", name],
         "start": ["systemctl", "start", name],
         "restart": ["systemctl", "restart", name],
+        "stop": ["systemctl", "stop", name],
     }
     for action in actions:
         if action in ("start", "restart"):
@@ -127,7 +142,7 @@ def main():
                     f"Its last lines:\n{journal_tail(module, name)}"
                 )
             )
-    trouble = wait_until_ready(module)
+    trouble = None if stopping else wait_until_ready(module)
     if trouble:
         module.fail_json(msg=f"{name} is not ready: {trouble}.\nIts last lines:\n{journal_tail(module, name)}")
     module.exit_json(**result)
