@@ -38,9 +38,10 @@ def get_json(url: str) -> Any:
         return json.load(answer)
 
 
-def query(prometheus: str, expression: str) -> list[dict[str, Any]]:
-    """The rows of an instant query; an error is an exception with Prometheus' own words."""
-    url = f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+def query(prometheus: str, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+    """The rows of an instant query, now or at a time; an error is an exception with Prometheus' own words."""
+    parameters = {"query": expression} if at is None else {"query": expression, "time": f"{at:.3f}"}
+    url = f"{prometheus}/api/v1/query?{urllib.parse.urlencode(parameters)}"
     try:
         answer = get_json(url)
     except urllib.error.HTTPError as refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.rules.contract import ANNOTATIONS, SEVERITIES
-from tests.rules.services import get_json, query, until
+from tests.rules.services import get_json, until
 from tests.rules.world import FIRING, host
 from tests.rules.worlds import Worlds
 
@@ -19,18 +19,18 @@ def test_every_alert_arrives_with_its_texts(worlds: Worlds) -> None:
 
 
 def test_nothing_else_fires(worlds: Worlds) -> None:
-    rows = query(worlds.firing, 'ALERTS{alertstate="firing", alertname!="Watchdog"}')
+    rows = worlds.firing.ask('ALERTS{alertstate="firing", alertname!="Watchdog"}')
     found = {(row["metric"]["alertname"], row["metric"]["instance"]) for row in rows}
     assert found == {(alert, host(alert)) for alert in FIRING}
 
 
 def test_near_misses_fire_nothing(worlds: Worlds) -> None:
-    rows = query(worlds.healthy, 'ALERTS{alertname!="Watchdog"}')
+    rows = worlds.healthy.ask('ALERTS{alertname!="Watchdog"}')
     assert [row["metric"] for row in rows] == []
 
 
 def test_every_rule_evaluates_on_real_data(worlds: Worlds) -> None:
-    for url in (worlds.firing, worlds.healthy):
+    for url in (worlds.firing.url, worlds.healthy.url):
         for group in get_json(f"{url}/api/v1/rules")["data"]["groups"]:
             for rule in group["rules"]:
                 assert rule["health"] == "ok", f"{rule['name']}: {rule.get('lastError')}"

@@ -16,7 +16,6 @@ from tests.rules.conftest import run
 from tests.rules.contract import METRICS, SEVERITIES
 from tests.rules.promql import matched_labels, selectors
 from tests.rules.runbook_blocks import ALLOWED, PLACEHOLDERS, Block, blocks, sections
-from tests.rules.services import query, until
 from tests.rules.test_rules_lint import KNOWN
 from tests.rules.worlds import Worlds
 
@@ -99,12 +98,12 @@ def test_queries_use_promised_metrics_and_labels(block: Block) -> None:
 
 @pytest.mark.parametrize("block", QUERIES, ids=named)
 def test_queries_answer_when_the_alert_has_its_reason(block: Block, worlds: Worlds) -> None:
-    until(f"rows of {block.text}", lambda: query(worlds.firing, block.text), 20)
+    assert worlds.firing.ask(block.text), f"no rows: {block.text}"
 
 
 @pytest.mark.parametrize("block", [block for block in QUERIES if "real" in block.flags], ids=named)
 def test_is_it_real_says_no_at_a_near_miss(block: Block, worlds: Worlds) -> None:
-    assert query(worlds.healthy, block.text) == []
+    assert worlds.healthy.ask(block.text) == []
 
 
 @pytest.fixture(scope="session")
@@ -131,13 +130,13 @@ def test_commands_that_need_no_host_work(
 ) -> None:
     text = block.text.replace("/etc/hypertool/prometheus", str(PROMETHEUS))
     text = text.replace("/etc/hypertool/alertmanager", str(PROMETHEUS / "alertmanager"))
-    for known, here in (("http://127.0.0.1:9090", worlds.firing), ("http://127.0.0.1:9093", worlds.alertmanager)):
+    for known, here in (("http://127.0.0.1:9090", worlds.firing.url), ("http://127.0.0.1:9093", worlds.alertmanager)):
         text = text.replace(known, here)
     state = tmp_path_factory.getbasetemp() / "state"
     state.mkdir(exist_ok=True)
     environment = {
         **os.environ,
-        **dict.fromkeys(PLACEHOLDERS, worlds.firing),
+        **dict.fromkeys(PLACEHOLDERS, worlds.firing.url),
         "PATH": command_path,
         "HYPERTOOL_STATE_DIR": str(state),
     }

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.rules.cases import PROMETHEUS, RULE_FILES
-from tests.rules.services import Receiver, alertmanager, prometheus, query, receiver, until
+from tests.rules.services import Receiver, alertmanager, get_json, prometheus, query, receiver, until
 from tests.rules.test_alertmanager import quick
 from tests.rules.world import FIRING, HEALTHY, Moment, backfill
 from tests.support.debian_binaries import alertmanager_binaries, prometheus_binaries
@@ -19,11 +20,27 @@ RECORDS = re.compile(r"^\s*- record: (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Worlds:
-    """Base URLs of the programs, the receiver of notifications, and where promtool and amtool are."""
+class World:
+    """A Prometheus with a past, and the moment at which its rules had seen all of it.
 
-    firing: str
-    healthy: str
+    The past ends where the world begins, so everything is asked as of that moment: minutes later the same data
+    would be that of hosts which have gone silent.
+    """
+
+    url: str
+    moment: float
+
+    def ask(self, expression: str) -> list[dict[str, Any]]:
+        """The rows of a query as of that moment."""
+        return query(self.url, expression, self.moment)
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """Both worlds, Alertmanager's base URL, the receiver of notifications, and where promtool and amtool are."""
+
+    firing: World
+    healthy: World
     alertmanager: str
     hook: Receiver
     programs: tuple[Path, Path]
@@ -41,7 +58,7 @@ def _rules(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _world(release: str, moments: dict[str, Moment], folder: Path, target: str | None) -> Iterator[str]:
+def _world(release: str, moments: dict[str, Moment], alerts: int, folder: Path, target: str) -> Iterator[World]:
     folder.mkdir()
     binaries = prometheus_binaries(release)
     backfill(binaries / "promtool", moments, folder, time.time())
@@ -52,11 +69,21 @@ def _world(release: str, moments: dict[str, Moment], folder: Path, target: str |
     with prometheus(binaries, folder, config) as url:
         records = [name for source in RULE_FILES for name in RECORDS.findall(source.read_text(encoding="utf-8"))]
 
-        def evaluated() -> bool:
-            return all(query(url, f'count({{__name__="{name}"}})') for name in records)
+        before: dict[str, str] = {}
 
-        until("every recording rule to have a result", evaluated)
-        yield url
+        def settled() -> bool:
+            """Records and alerts are there, and every group was evaluated once more with all of them."""
+            firing = query(url, 'count(count by (alertname) (ALERTS{alertstate="firing"}))')
+            recorded = all(query(url, f'count({{__name__="{name}"}})') for name in records)
+            if not (recorded and firing and int(firing[0]["value"][1]) >= alerts):
+                return False
+            groups = get_json(f"{url}/api/v1/rules")["data"]["groups"]
+            evaluated = {group["name"]: str(group["lastEvaluation"]) for group in groups}
+            before.update(before or evaluated)
+            return all(evaluated[name] != when for name, when in before.items())
+
+        until(f"{len(records)} recording rules with a result and {alerts} firing alerts", settled)
+        yield World(url, time.time())
 
 
 @contextmanager
@@ -68,7 +95,7 @@ def worlds(release: str, folder: Path) -> Iterator[Worlds]:
         config = quick((source / "alertmanager.yml").read_text(encoding="utf-8"), hook.address)
         with (
             alertmanager(programs, folder / "alertmanager", config, source / "templates") as routing,
-            _world(release, FIRING, folder / "firing", routing.removeprefix("http://")) as firing,
-            _world(release, HEALTHY, folder / "healthy", None) as healthy,
+            _world(release, FIRING, len(FIRING) + 1, folder / "firing", routing.removeprefix("http://")) as firing,
+            _world(release, HEALTHY, 1, folder / "healthy", "") as healthy,
         ):
             yield Worlds(firing, healthy, routing, hook, (prometheus_binaries(release), programs))
