@@ -110,6 +110,13 @@ def present(module, packages, record):
     return result
 
 
+def disable_units(module, record):
+    """While their files are still there: not every package removes the links that enabled it."""
+    for unit, before in record.units.items():
+        if not before["loaded"] and unit_properties(module, unit, "LoadState").get("LoadState") == "loaded":
+            module.run_command(["systemctl", "disable", "--now", unit], check_rc=True)
+
+
 def restore_units(module, record):
     for unit, before in record.units.items():
         state = unit_properties(module, unit, "LoadState", "ActiveState", "UnitFileState")
@@ -140,6 +147,7 @@ def absent(module, packages, record):
         result["diff"] = {"before": "".join(f"package {name}\n" for name in sorted(ours)), "after": ""}
         result["removed"] = sorted(ours)
         return result
+    disable_units(module, record)
     result["removed"] = packages.remove(ours) if ours else []
     still_needed = sorted(set(ours) - set(result["removed"]))
     if still_needed:
