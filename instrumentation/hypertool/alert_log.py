@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -23,7 +22,7 @@ from .errors import ConfigError
 from .logs import StateLog
 from .ports import Address, PortTaken, holder, parse_address
 from .store import Store
-from .systemd import notify
+from .systemd import hold_stop_signals, notify, wait_for_stop
 
 VARIABLE = "HYPERTOOL_ALERT_LOG_LISTEN"
 DEFAULT_LISTEN = "127.0.0.1:9465"
@@ -154,7 +153,7 @@ def _listen(address: Address, handler: type[BaseHTTPRequestHandler]) -> Threadin
 
         def server_bind(self) -> None:
             # Without the reverse look-up of the host name that http.server makes, which can hang for seconds.
-            # A restart may not wait a minute for connections that Alertmanager kept open; two listeners stay impossible.
+            # A restart may not wait a minute for connections that were kept open; two listeners stay impossible.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             socket.socket.bind(self.socket, self.server_address)
             self.server_address = self.socket.getsockname()
@@ -178,9 +177,7 @@ def run_alert_log() -> int:
     address = parse_address(os.environ.get(VARIABLE) or DEFAULT_LISTEN, VARIABLE)
     directory = Store.locate().directory
     directory.ensure()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    hold_stop_signals()
     alert_log = AlertLog(address, AlertFile(directory.path / FILE_NAME))
     alert_log.start()
     if not alert_log.address.loopback:
@@ -189,7 +186,7 @@ def run_alert_log() -> int:
     print(f"writing notifications from http://{alert_log.address}/ to {directory.path / FILE_NAME}",
           file=sys.stderr, flush=True)
     notify("READY=1")
-    stop.wait()
+    wait_for_stop()
     notify("STOPPING=1")
     alert_log.close()
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import signal
 import socket
 import threading
 import time
@@ -23,6 +22,7 @@ from .errors import ConfigError, StoreUnavailable
 from .exposition import families, names
 from .ports import Address, parse_address, taken
 from .store import Store
+from .systemd import hold_stop_signals, notify, wait_for_stop
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -186,16 +186,6 @@ def listen_address() -> Address:
     return parse_address(os.environ.get("HYPERTOOL_LISTEN") or DEFAULT_LISTEN, "HYPERTOOL_LISTEN")
 
 
-def notify_systemd(state: str) -> None:
-    """Tell systemd where it waits for it (sd_notify(3)): READY=1, STOPPING=1."""
-    target = os.environ.get("NOTIFY_SOCKET")
-    if not target:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
-        connection.connect("\0" + target[1:] if target.startswith("@") else target)
-        connection.sendall(state.encode())
-
-
 def run_exporter(ready: Callable[[Exporter], None] | None = None) -> int:
     """The service: serves until SIGTERM or SIGINT, then returns 0. Raises HypertoolError before it serves."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -204,9 +194,7 @@ def run_exporter(ready: Callable[[Exporter], None] | None = None) -> int:
     store = Store.locate()
     store.directory.ensure()
     store.merge()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    hold_stop_signals()
     exporter = Exporter(address, store, catalogue, reload=True)
     exporter.start()
     if not exporter.address.loopback:
@@ -214,8 +202,8 @@ def run_exporter(ready: Callable[[Exporter], None] | None = None) -> int:
     print(f"serving {store.path} on http://{exporter.address}/metrics", flush=True)
     if ready is not None:
         ready(exporter)
-    notify_systemd("READY=1")
-    stop.wait()
-    notify_systemd("STOPPING=1")
+    notify("READY=1")
+    wait_for_stop()
+    notify("STOPPING=1")
     exporter.close()
     return 0

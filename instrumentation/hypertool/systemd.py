@@ -1,9 +1,12 @@
-"""Telling systemd how a service of ours is doing: sd_notify(3), where NOTIFY_SOCKET is set."""
+"""Being a service: telling systemd how it goes (sd_notify(3)), and waiting to be told to stop."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def notify(state: str) -> None:
@@ -14,3 +17,16 @@ def notify(state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
         connection.connect("\0" + target[1:] if target.startswith("@") else target)
         connection.sendall(state.encode())
+
+
+def hold_stop_signals() -> None:
+    """Keep SIGTERM and SIGINT for `wait_for_stop`; call it before any thread is started.
+
+    Not a handler that sets an Event: it would wait for the lock of the very `wait` that it interrupts.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+def wait_for_stop() -> None:
+    """Wait for SIGTERM or SIGINT; one that came since `hold_stop_signals` counts."""
+    signal.sigwait(STOP_SIGNALS)
