@@ -32,13 +32,12 @@ def notifications(host: Host, since: int, status: str) -> list[dict[str, Any]]:
 
 def _drill(host: Host) -> dict[str, Any]:
     """Overspend, wait for the notification, reset, wait for its end; everything that was seen."""
-    host.check_output(f"test -e {LOG} || install -m 0660 -g hypertool /dev/null {LOG}")
+    # The Watchdog is the first that arrives on a new host.
+    until("the alert log to have received anything", 90, lambda: host.file(LOG).exists or None)
     since = int(host.check_output(f"wc -l < {LOG}"))
     said = host.check_output(f"hypertool drill token-budget-exceeded --persona {PERSONA}")
     try:
-        arrived = until(
-            "TokenBudgetExceeded at the receiver", 240, lambda: notifications(host, since, "firing") or None
-        )
+        arrived = until("the alert's arrival", 240, lambda: notifications(host, since, "firing") or None)
         firing = f'ALERTS{{alertname="TokenBudgetExceeded",alertstate="firing",persona="{PERSONA}"}}'
         seen = value(host, firing)
         left = value(host, f'hypertool_persona_token_budget_remaining{{persona="{PERSONA}"}}')
