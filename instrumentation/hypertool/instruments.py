@@ -98,3 +98,5 @@ BY_KEY: dict[str, Instrument] = {instrument.key: instrument for instrument in AL
 
 GATE_RESULTS = ("pass", "fail")
 EXPORT_OUTCOMES = ("success", "failure", "dropped")
+LLM_OUTCOMES = ("success", "error", "cancelled", "blocked")
+USAGE_MISSING_REASONS = ("no_usage", "stream_cut", "invalid", "unrecognised")
