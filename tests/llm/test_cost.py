@@ -119,6 +119,21 @@ def test_the_users_file_adds_replaces_and_can_stand_alone(tmp_path: Path, monkey
     assert (price.rates.input, price.as_of) == (1_000_000, datetime.date(2026, 11, 21))
 
 
+@pytest.mark.parametrize(("tokens", "nano"), [(1, 1), (2, 1), (3, 2), (1001, 501)])
+def test_half_a_nano_dollar_is_rounded_up_once_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int,
+                                                      nano: int) -> None:
+    own(tmp_path, monkeypatch, "[models.m]\ninput = 0.0005\noutput = 0.0005\nservice_tiers = { flex = 1.0 }\n")
+    assert cost_of("m", Usage(tokens)) == cost_of("m", Usage(tokens), "flex") == nano
+    assert cost_of("m", Usage(tokens, output=1)) == (tokens + 2) // 2
+
+
+def test_of_several_thresholds_the_highest_that_is_passed_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                                 ) -> None:
+    own(tmp_path, monkeypatch, "[models.m]\ninput = 1\noutput = 1\nabove = ["
+        "{ input_tokens = 10, input = 2, output = 2 }, { input_tokens = 20, input = 3, output = 3 }]\n")
+    assert [cost_of("m", Usage(count)) for count in (10, 11, 20, 21)] == [10_000, 22_000, 40_000, 63_000]
+
+
 def test_only_leaves_the_shipped_prices_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own(tmp_path, monkeypatch, 'only = true\n[models."my-model"]\ninput = 1\noutput = 2\n')
     assert cost_of("my-model", Usage(1)) == 1_000

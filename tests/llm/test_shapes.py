@@ -101,6 +101,15 @@ def test_a_hostile_count_makes_the_usage_invalid_and_nothing_else(shape: str) ->
     ({"usage": {"prompt_tokens": 5, "completion_tokens": None}}, "invalid"),
     ({"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}, "no_usage"),
     ({"usage": {"total_tokens": 9, "prompt_tokens": None}}, "invalid"),
+    # parts larger than the whole
+    ({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
+                "prompt_tokens_details": {"cached_tokens": 11}}}, "invalid"),
+    ({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
+                "completion_tokens_details": {"reasoning_tokens": 6}}}, "invalid"),
+    ({"usage": {"input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 3,
+                "cache_creation": {"ephemeral_1h_input_tokens": 4}}}, "invalid"),
+    ({"usageMetadata": {"promptTokenCount": 10, "toolUsePromptTokenCount": 9, "cachedContentTokenCount": 11}},
+     "invalid"),
 ])
 def test_what_is_not_known_is_missing_with_its_reason(response: Any, reason: str) -> None:
     assert extract(response).usage == Missing(reason)  # type: ignore[arg-type]
@@ -151,6 +160,7 @@ class OurDict(dict):  # type: ignore[type-arg]
 
 @pytest.mark.parametrize("response", [
     Slots(), Lazy(), Answer(), Pair({"input_tokens": 5, "output_tokens": 2}), Pair(Tokens()),
+    mock.Mock(usage=mock.Mock(input_tokens=5, output_tokens=2)),
     OurDict(usage=Tokens()), SimpleNamespace(usage=Tokens(), model="m")])
 def test_any_kind_of_object_is_read(response: Any) -> None:
     assert extract(response).usage == Usage(5, output=2)

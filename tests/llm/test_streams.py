@@ -78,6 +78,15 @@ def test_a_hostile_part_of_a_langchain_stream_does_not_vanish_in_the_sum(value: 
     assert _read(chunks).finish().usage == Missing("invalid")
 
 
+def test_cumulative_counts_are_never_taken_back() -> None:
+    chunks: list[object] = [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 50, "cache_read_input_tokens": 8,
+                                                        "output_tokens": 1}}},
+        {"type": "message_delta", "delta": {}, "usage": {"input_tokens": 0, "cache_read_input_tokens": 0,
+                                                         "output_tokens": 12}}]
+    assert _read(chunks).finish().usage == Usage(50, 8, output=12)
+
+
 def test_the_reader_keeps_no_chunk() -> None:
     class Chunk:
         def __init__(self) -> None:

@@ -181,11 +181,12 @@ def gemini(record: Record) -> Usage | Missing:
                                 get("candidates_token_count"))
         thought, tools, whole = (get("thoughts_token_count"), get("tool_use_prompt_token_count"),
                                  get("total_token_count"))
-    kept, output, reasoning, total = count(cached), count(made), count(thought), count(whole)
-    given = count(prompt) + count(tools)
-    if kept > count(prompt) or (prompt is None and (output or total)):
+    given, kept, output, reasoning, total = count(prompt), count(cached), count(made), count(thought), count(whole)
+    if kept > given or (prompt is None and (output or total)):
         # Counts of 0 are left out, but no prompt is empty.
         raise BadCount("more cache than prompt, or no prompt at all")
+    if tools is not None:
+        given += count(tools)
     if reasoning and total == given + output:
         output -= reasoning
     elif not reasoning and total > given + output:
@@ -228,6 +229,9 @@ def langchain(record: Record) -> Usage | Missing:
     return _partition(given - cached - write, cached, write, made - reasoning, reasoning, hour)
 
 
+_LANGFUSE = {"input", "output", "input_cached_tokens", "input_cache_creation", "output_reasoning_tokens"}
+
+
 def _langfuse(record: Record) -> Usage | Missing:
     """Our own `usage_details`, and the {input, output} of Langfuse's first API."""
     get = record.get
@@ -258,7 +262,7 @@ def read_usage(record: Any) -> Usage | Missing:
         return record
     try:
         fields = view(record)
-        read = reader_of(fields) or (_langfuse if "input" in fields or "output" in fields else None)
+        read = reader_of(fields) or (_langfuse if not _LANGFUSE.isdisjoint(fields) else None)
         if read is None:
             return UNRECOGNISED if fields else usage_of(chat, record)
         return usage_of(read, record)

@@ -93,12 +93,11 @@ def gemini(fields: Fields, provider: str | None) -> Reading:
     if record is None:
         record = get("usageMetadata")
     inner = view(record)
-    traffic = text(inner.get("traffic_type") or inner.get("trafficType"))
-    candidates = get("candidates")
+    traffic = inner.get("traffic_type") or inner.get("trafficType")
     return _reading(Reading, (
         usage_of(records.gemini, record), text(get("model_version") or get("modelVersion")),
         text(get("response_id") or get("responseId")),
-        reasons(candidates, "finishReason" if "usageMetadata" in fields else "finish_reason"),
+        reasons(get("candidates"), "finishReason" if "usageMetadata" in fields else "finish_reason"),
         # Only Vertex AI says what kind of traffic it was.
         "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai", tier(traffic)))
 
