@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -74,8 +75,10 @@ class Host:
 
     def background(self, command: Sequence[str], more: Mapping[str, str] | None = None,
                    **options: Any) -> subprocess.Popen[str]:
-        """Start a command and leave it running."""
-        return subprocess.Popen(command, env=self.environment(more), cwd=self.work, text=True, **options)
+        """Start a command and leave it running; it is killed at the end of the tests where a test left it behind."""
+        process = subprocess.Popen(command, env=self.environment(more), cwd=self.work, text=True, **options)
+        atexit.register(process.kill)  # does nothing once the test has waited for it
+        return process
 
     @property
     def store(self) -> Store:
