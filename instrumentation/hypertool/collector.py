@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from typing import TYPE_CHECKING
 
 from . import core as cores
 from .ambient import _CHATMODE, _RUN
 from .catalogue import Catalogue
+from .cells import Clock, StageCells
+from .checks import MAX_TOKENS, duration, whole_tokens
 from .declared import declared_chatmode
 from .errors import TokenBudgetExceeded
 from .instruments import (
@@ -21,15 +21,12 @@ from .instruments import (
     TOKENS,
 )
 from .labels import OTHER
-from .recorder import Clock, Recorder, StageCells
+from .recorder import Recorder
 from .runs import Run, Session
 from .stages import StageTracker
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
-
-MAX_TOKENS = 10**9
-MAX_SECONDS = 1e9  # 31 years
 
 
 class PersonaMetricsCollector:
@@ -108,7 +105,7 @@ class PersonaMetricsCollector:
     def record_session(self, persona: str, chatmode: str, seconds: float) -> None:
         """Record a session (seconds) that began in another process and has ended."""
         name = self.catalogue.resolve(persona).name
-        self.recorder.observe_session(name, self._core.guard.resolve("chatmode", chatmode), _seconds(seconds))
+        self.recorder.observe_session(name, self._core.guard.resolve("chatmode", chatmode), duration(seconds))
 
     # Tokens and budgets
 
@@ -190,7 +187,7 @@ class PersonaMetricsCollector:
     def record_workflow_stage(self, workflow: str, stage: str, persona: str, duration_seconds: float,
                               quality_gate_passed: bool) -> None:
         """Record a finished stage (seconds; labels workflow, stage, persona) and its gate (result pass or fail)."""
-        seconds = _seconds(duration_seconds)
+        seconds = duration(duration_seconds)
         if quality_gate_passed.__class__ is not bool:
             raise TypeError(f"quality_gate_passed must be True or False, not {quality_gate_passed!r:.60}")
         cells = self._stage_cells(workflow, stage, persona)
@@ -284,40 +281,6 @@ class PersonaMetricsCollector:
         """Publish everything recorded so far, now. False where the store refused it (said once, tried again)."""
         publisher = self._core.publisher
         return publisher.publish() if publisher is not None else True
-
-
-def whole_tokens(tokens: object) -> int:
-    """A token count as an integer. Raises ValueError or TypeError that names the value."""
-    expected = f"expected a whole number from 0 to {MAX_TOKENS}"
-    if isinstance(tokens, bool) or not isinstance(tokens, (int, float)):
-        try:
-            amount = operator.index(tokens)  # type: ignore[arg-type]
-        except TypeError:
-            raise TypeError(f"tokens = {tokens!r:.60}: {expected}, not {type(tokens).__name__}") from None
-        if isinstance(tokens, bool):
-            raise TypeError(f"tokens = {tokens!r}: {expected}, not bool")
-    elif isinstance(tokens, float):
-        if not math.isfinite(tokens) or not tokens.is_integer():
-            raise ValueError(f"tokens = {tokens!r}: {expected}")
-        amount = int(tokens)
-    else:
-        amount = int(tokens)
-    if not 0 <= amount <= MAX_TOKENS:
-        shown = tokens if amount.bit_length() < 200 else "a number of more than 60 digits"
-        raise ValueError(f"tokens = {shown}: {expected} in one record")
-    return amount
-
-
-def _seconds(value: float) -> float:
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
-        raise TypeError(f"a duration is a number of seconds, not {value!r:.60}")
-    try:
-        seconds = float(value)
-    except OverflowError:
-        seconds = math.inf
-    if not 0 <= seconds <= MAX_SECONDS:
-        raise ValueError(f"a duration is a number of seconds from 0 to {MAX_SECONDS:.0f}, not {seconds!r}")
-    return seconds
 
 
 def get_persona_metrics() -> PersonaMetricsCollector:

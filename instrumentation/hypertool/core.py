@@ -10,13 +10,14 @@ import weakref
 from typing import TYPE_CHECKING
 
 from .catalogue import Catalogue, Persona, load_catalogue
+from .cells import Clock
 from .errors import StoreUnavailable
 from .instruments import LABEL_OVERFLOW
 from .labels import LabelGuard
 from .loading import loading
 from .logs import once
 from .publisher import Publisher
-from .recorder import Clock, Recorder, window_start
+from .recorder import Recorder, window_start
 from .store import Store
 from .store.facade import used_since
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .ambient import current_run
-from .recorder import OpenStage, StageCells
+from .cells import OpenStage, StageCells
 from .runs import Run
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from hypertool import PersonaMetricsCollector, TokenBudgetExceeded
 from hypertool.ambient import use_run
 from hypertool.catalogue import Catalogue, Persona
-from hypertool.recorder import Clock
+from hypertool.cells import Clock
 from hypertool.store.facade import BudgetState, budgets
 from hypertool.store.totals import Totals
 from tests.support.hypertool_host import Host, wait_until

@@ -14,8 +14,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from hypertool import PersonaMetricsCollector, QualityGateFailed
+from hypertool.cells import Clock
 from hypertool.labels import MAX_OTHERS
-from hypertool.recorder import Clock
 
 BACKEND, TESTING = "backend-engineer", "testing-specialist"
 

@@ -129,7 +129,7 @@ def test_openmetrics_carries_the_trace_of_an_observation() -> None:
 
 def test_a_stage_in_progress_shows_its_start_and_its_death_is_a_failed_gate_once(
         registry: CollectorRegistry, tmp_path: Path) -> None:
-    from hypertool.recorder import OpenStage
+    from hypertool.cells import OpenStage
 
     process = Process(tmp_path / "state")
     began = time.time() - 100

@@ -1,0 +1,73 @@
+"""What a recorder keeps its numbers in, and where it gets the time from."""
+
+from __future__ import annotations
+
+import time as _time
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Clock(NamedTuple):
+    """Where time comes from; tests bring their own."""
+
+    time: Callable[[], float] = _time.time
+    monotonic: Callable[[], float] = _time.monotonic
+
+
+class Counter:
+    """An integer that only grows."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class Exemplar(NamedTuple):
+    """The trace that one observation of a bucket belongs to; value and time in seconds."""
+
+    trace_id: str
+    span_id: str
+    value: float
+    time: float
+
+
+class Histogram:
+    """Bucket counts (not cumulative) and the sum in microseconds."""
+
+    __slots__ = ("bounds", "buckets", "exemplars", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.buckets = [0] * (len(bounds) + 1)
+        self.sum = 0
+        self.exemplars: dict[int, Exemplar] = {}
+
+    def observe(self, seconds: float, exemplar: Exemplar | None = None) -> None:
+        """Count one duration; the caller holds the recorder's lock."""
+        bucket = bisect_left(self.bounds, seconds)
+        self.buckets[bucket] += 1
+        self.sum += int(seconds * 1e6 + 0.5)
+        if exemplar is not None:
+            self.exemplars[bucket] = exemplar
+
+
+class StageCells(NamedTuple):
+    """Where one stage's numbers go, under the label values that were admitted."""
+
+    workflow: str
+    stage: str
+    persona: str
+    histogram: Histogram
+    passed: Counter
+    failed: Counter
+
+
+class OpenStage(NamedTuple):
+    """A stage in progress: what a snapshot says of it."""
+
+    workflow: str
+    stage: str
+    started: float
+    gated: bool
