@@ -229,6 +229,21 @@ def langchain(record: Record) -> Usage | Missing:
     return _partition(given - cached - write, cached, write, made - reasoning, reasoning, hour)
 
 
+def added(left: Record, right: Record) -> dict[str, Any]:
+    """The sum of two usage records, details included, as adding two chunks gives it. Each chunk counts its own part."""
+    result = dict(left)
+    for key, value in right.items():
+        before = result.get(key)
+        if isinstance(value, Mapping):
+            result[key] = added(before if isinstance(before, Mapping) else {}, value)
+        elif type(value) is int:
+            # Checked here, as a negative part would hide in the sum.
+            result[key] = count(before) + count(value)
+        elif value is not None:
+            result[key] = value
+    return result
+
+
 _LANGFUSE = {"input", "output", "input_cached_tokens", "input_cache_creation", "output_reasoning_tokens"}
 
 

@@ -215,26 +215,11 @@ def _langchain(reader: StreamReader, chunk: Any) -> None:
     usage = fields.get("usage_metadata")
     if usage is not None:
         last = bool(reader._reasons) or fields.get("chunk_position") == "last"
-        reader.take(_added(reader._record or {}, view(usage)), records.langchain, last)
+        reader.take(records.added(reader._record or {}, view(usage)), records.langchain, last)
 
 
 def _langchain_generation(reader: StreamReader, chunk: Any) -> None:
     _langchain(reader, view(chunk).get("message"))
-
-
-def _added(left: Record, right: Record) -> dict[str, Any]:
-    """The sum of two usage records, details included, as adding two chunks gives it. Each chunk counts its own part."""
-    result = dict(left)
-    for key, value in right.items():
-        before = result.get(key)
-        if isinstance(value, Mapping):
-            result[key] = _added(before if isinstance(before, Mapping) else {}, value)
-        elif type(value) is int:
-            # Checked here, as a negative part would hide in the sum.
-            result[key] = records.count(before) + records.count(value)
-        elif value is not None:
-            result[key] = value
-    return result
 
 
 def _mapping(reader: StreamReader, chunk: Any) -> None:
