@@ -16,6 +16,7 @@ from hypertool.errors import ConfigError
 from hypertool.llm import Missing, Usage, cost_of, unit_prices
 from hypertool.llm import cost as prices
 from hypertool.llm.cost_table import SHIPPED, load
+from tests.llm.encodings import PATIENT
 
 HEAD = "format = 1\nas_of = 2026-11-21\n"
 COUNTS = st.integers(min_value=0, max_value=10**9)
@@ -56,6 +57,7 @@ def test_a_call_costs_what_a_person_works_out(model: str, usage: Usage, dollars:
     assert cost_of(model, usage) == Fraction(dollars) * 10**9
 
 
+@PATIENT
 @given(st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS))
 def test_the_only_rounding_is_the_last_one(parts: tuple[int, int, int, int, int]) -> None:
     usage = Usage(*parts)

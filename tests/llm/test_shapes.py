@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypertool.llm import Missing, Reading, StreamReader, Usage, extract
 from hypertool.llm import shapes as table
 from hypertool.llm import shapes_view as views
+from tests.llm.encodings import PATIENT
 
 # Shape -> a whole response as a plain dict, and its partition.
 BODIES: dict[str, tuple[dict[str, Any], Usage]] = {
@@ -190,6 +191,7 @@ JUNK = st.recursive(
         st.sampled_from(sorted(views.KNOWN)) | st.text(max_size=3), inner, max_size=6), max_leaves=25)
 
 
+@PATIENT
 @given(JUNK)
 def test_no_response_whatever_reaches_the_caller_as_an_exception(junk: Any) -> None:
     for value in (junk, as_object(junk) if _nameable(junk) else junk):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypertool.llm import Missing, StreamReader, Usage, extract
-from tests.llm.encodings import ENCODINGS, Encoding
+from tests.llm.encodings import ENCODINGS, PATIENT, Encoding
 
 COUNTS = st.integers(min_value=0, max_value=10**6)
 # A prompt is never empty, nor are its fresh tokens where the cache holds all but the last of it.
@@ -24,6 +24,7 @@ def _read(chunks: list[object], complete: bool = True) -> StreamReader:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
+@PATIENT
 @given(usage=USAGES, texts=TEXTS)
 def test_a_stream_reads_as_the_whole_response_does(encoding: Encoding, usage: Usage, texts: list[str]) -> None:
     expected = encoding.keeps(usage)
@@ -35,6 +36,7 @@ def test_a_stream_reads_as_the_whole_response_does(encoding: Encoding, usage: Us
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
+@PATIENT
 @given(usage=USAGES, texts=TEXTS, where=st.integers(min_value=0, max_value=9))
 def test_a_cut_stream_is_whole_or_missing_and_never_less(encoding: Encoding, usage: Usage, texts: list[str],
                                                          where: int) -> None:
@@ -47,6 +49,7 @@ def test_a_cut_stream_is_whole_or_missing_and_never_less(encoding: Encoding, usa
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
+@PATIENT
 @given(usage=USAGES, noise=st.lists(st.sampled_from(["", b"", None, 3, {"x": 1}, ()]), max_size=3))
 def test_chunks_that_say_nothing_change_nothing(encoding: Encoding, usage: Usage, noise: list[object]) -> None:
     chunks = [chunk for piece in encoding.stream(usage, ["a", "b"]) for chunk in (*noise, piece)]

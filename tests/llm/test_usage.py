@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypertool.llm import Missing, Usage, estimate_usage, read_usage
+from tests.llm.encodings import PATIENT
 
 COUNTS = st.integers(min_value=0, max_value=10**9)
 USAGES = st.tuples(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS).map(lambda parts: Usage(*parts))
 
 
+@PATIENT
 @given(USAGES)
 def test_every_token_is_in_exactly_one_part(usage: Usage) -> None:
     parts = usage.input, usage.cached_input, usage.cache_write, usage.output, usage.reasoning
@@ -20,6 +22,7 @@ def test_every_token_is_in_exactly_one_part(usage: Usage) -> None:
     assert usage.output_tokens == sum(parts[3:])
 
 
+@PATIENT
 @given(USAGES)
 def test_langfuse_gets_disjoint_parts_without_zeros(usage: Usage) -> None:
     details = usage.usage_details()
@@ -29,6 +32,7 @@ def test_langfuse_gets_disjoint_parts_without_zeros(usage: Usage) -> None:
     assert read_usage(details or {"input": 0}) == expected
 
 
+@PATIENT
 @given(USAGES)
 def test_a_langfuse_server_that_maps_gen_ai_keys_itself_comes_to_the_same_total(usage: Usage) -> None:
     keys = {name.removeprefix("gen_ai.usage."): value for name, value in usage.gen_ai().items()}
@@ -39,6 +43,7 @@ def test_a_langfuse_server_that_maps_gen_ai_keys_itself_comes_to_the_same_total(
     assert keys.get("reasoning.output_tokens", 0) == usage.reasoning
 
 
+@PATIENT
 @given(st.lists(USAGES, max_size=5))
 def test_sums_are_by_part(usages: list[Usage]) -> None:
     whole = sum(usages, Usage())

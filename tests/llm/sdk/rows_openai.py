@@ -64,6 +64,23 @@ def _response_stream(last: str | None, usage: dict[str, Any] | None, status: str
     return _client(PROVIDER.events(events, named=True)).responses.create(model="gpt-5", input="hi", stream=True)
 
 
+def _response_helper(usage: dict[str, Any]) -> Any:
+    events = [{"type": "response.created", "sequence_number": 0, "response": _response(None, "in_progress")},
+              {"type": "response.completed", "sequence_number": 1, "response": _response(usage)}]
+    client = _client(PROVIDER.events(events, named=True))
+    with client.responses.stream(model="gpt-5", input="hi") as stream:
+        return list(stream)
+
+
+def _text(stream: bool) -> Any:
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    body = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "gpt-5-2025-08-07",
+            "choices": [{"index": 0, "text": "hello", "finish_reason": "stop", "logprobs": None}]}
+    url = PROVIDER.events([body, {**body, "choices": [], "usage": usage}], done=True) if stream else PROVIDER.json(
+        {**body, "usage": usage})
+    return _client(url).completions.create(model="gpt-5", prompt="hi", stream=stream)
+
+
 def _embeddings() -> Any:
     body = {"object": "list", "model": "text-embedding-3-small", "usage": {"prompt_tokens": 9, "total_tokens": 9},
             "data": [{"object": "embedding", "index": 0, "embedding": [0.1]}]}
@@ -153,5 +170,9 @@ ROWS = [
         **_IS, reasons=("failed",), stream=True),
     Row("openai responses stream without an end", lambda: _response_stream(None, None), "stream_cut", **_IS,
         stream=True),
+    Row("openai responses stream helper", lambda: _response_helper(_response_tokens(2000, 700, 1500, 300, 640)),
+        (200, 1500, 300, 60, 640), **_DONE, stream=True),
+    Row("openai text completion", lambda: _text(False), (7, 0, 0, 3, 0), **_STOP),
+    Row("openai text completion stream", lambda: _text(True), (7, 0, 0, 3, 0), **_STOP, stream=True),
     Row("openai embeddings", _embeddings, (9, 0, 0, 0, 0), model="text-embedding-3-small", provider="openai"),
 ]
