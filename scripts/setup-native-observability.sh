@@ -174,7 +174,7 @@ native_uninstall() {
     fi
     show_messages "${STEP_LOG[play]}"
     # The sandbox's own part of the cache is somebody else's to delete.
-    rm -rf -- "$CACHE/ansible" "$CACHE/wheels" "$CACHE/wheelhouse" "$CACHE/tmp" "$CACHE/logs"
+    rm -rf -- "$CACHE/ansible" "$CACHE/wheels" "$CACHE/wheelhouse" "$CACHE/tmp" "$CACHE/logs" "$CACHE/.setup.lock"
     rmdir --ignore-fail-on-non-empty -- "$CACHE"
     if [[ -z ${HYPERTOOL_CACHE_DIR:-} && ! -e $CACHE ]]; then rmdir --ignore-fail-on-non-empty -- "$(dirname "$CACHE")"; fi
     LOG=""
@@ -188,6 +188,7 @@ main() {
     set -m
     trap interrupted INT TERM
     umask 022
+    only_one "$CACHE"
     open_log "$CACHE/logs"
     if $SANDBOX && $DOWN; then
         sandbox_remove

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -77,3 +78,19 @@ def test_an_interruption_ends_what_was_started_and_says_how_to_go_on(tmp_path: P
     while Path(f"/proc/{child.read_text().strip()}").exists():
         assert time.monotonic() < deadline, "the step's child still runs 20 s later"
         time.sleep(0.05)
+
+
+def test_a_second_run_at_the_same_time_is_refused(shell: Run, tmp_path: Path) -> None:
+    lock = tmp_path / ".setup.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = shell('only_one "$FOLDER"; echo went on', FOLDER=str(tmp_path))
+    assert done.returncode == 1
+    assert "another run of this script is at work" in done.stderr
+    assert "went on" not in done.stdout
+
+
+def test_what_a_step_starts_does_not_hold_the_lock(shell: Run, tmp_path: Path) -> None:
+    code = 'only_one "$FOLDER"; ' + OPEN + "service() { sleep 20 & }; step one Starting service"
+    assert shell(code, FOLDER=str(tmp_path)).returncode == 0
+    assert shell('only_one "$FOLDER"', FOLDER=str(tmp_path)).returncode == 0

@@ -18,6 +18,13 @@ usage_error() {
     exit 2
 }
 
+# One run at a time. Steps close the lock (8), or the services that they start would hold it for ever.
+only_one() {
+    mkdir -p "$1"
+    exec 8>"$1/.setup.lock"
+    flock --nonblock 8 || fail "another run of this script is at work (lock $1/.setup.lock); wait for it, or stop it"
+}
+
 # What a person should do after a failure from here on.
 next_step() {
     NEXT_STEP=$*
@@ -50,7 +57,7 @@ start() {
     (
         trap 'echo "$SECONDS" >"${STEP_LOG[$name]}.end"' EXIT
         "$@"
-    ) >"${STEP_LOG[$name]}" 2>&1 </dev/null &
+    ) >"${STEP_LOG[$name]}" 2>&1 </dev/null 8>&- &
     STEP_PID[$name]=$!
 }
 

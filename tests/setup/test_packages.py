@@ -1,0 +1,83 @@
+"""What a package manager says it would add is what the record of the installation holds."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.setup.script import TOP
+
+UTILS = TOP / "ansible" / "module_utils"
+
+APT = """\
+Reading package lists...
+The following NEW packages will be installed:
+  libjs-d3 prometheus
+Inst libjs-d3 (3.5.17-4 Debian:13/stable [all])
+Inst libc6 [2.41-1] (2.41-2 Debian:13/stable [amd64])
+Inst prometheus (2.53.3+ds1-2 Debian:13/stable [amd64])
+Conf libjs-d3 (3.5.17-4 Debian:13/stable [all])
+Conf prometheus (2.53.3+ds1-2 Debian:13/stable [amd64])
+"""
+DNF = """\
+Dependencies resolved.
+================================================================================
+ Package              Architecture   Version             Repository        Size
+================================================================================
+Installing:
+ node-exporter        x86_64         1.8.2-1.el9         epel             4.8 M
+Installing dependencies:
+ libfoo               x86_64         1.0-1.el9           appstream         48 k
+Upgrading:
+ libbar               x86_64         1.1-1.el9           appstream         48 k
+
+Transaction Summary
+================================================================================
+Install  2 Packages
+"""
+
+
+class Host:
+    """Stands where Ansible's module object does: answers each command with a fixed text."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+
+    def run_command(self, argv: list[str], **_: Any) -> tuple[int, str, str]:
+        return 0, self.output, ""
+
+
+@pytest.fixture(scope="module")
+def packages() -> ModuleType:
+    for name in ("hypertool_host", "hypertool_packages"):
+        full = f"ansible.module_utils.{name}"
+        spec = importlib.util.spec_from_file_location(full, Path(UTILS, f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[full] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[full])
+    return sys.modules["ansible.module_utils.hypertool_packages"]
+
+
+def test_apt_additions_are_recorded_and_upgrades_are_not(packages: ModuleType) -> None:
+    assert packages.Apt(Host(APT)).would_add(["prometheus"]) == ["libjs-d3", "prometheus"]
+
+
+def test_dnf_additions_are_recorded_and_upgrades_are_not(packages: ModuleType) -> None:
+    assert packages.Dnf(Host(DNF)).would_add(["node-exporter"]) == ["libfoo", "node-exporter"]
+
+
+def test_a_package_that_somebody_else_needs_is_not_removed(packages: ModuleType) -> None:
+    class Shared(Host):
+        def run_command(self, argv: list[str], **_: Any) -> tuple[int, str, str]:
+            takes_more = "--simulate" in argv and "libjs-d3" in argv
+            return 0, "".join(f"Purg {name} [1]\n" for name in argv[argv.index("purge") + 1 :]) + (
+                "Remv their-app [1]\n" if takes_more else ""
+            ), ""
+
+    assert packages.Apt(Shared("")).remove({"libjs-d3", "prometheus"}) == ["prometheus"]
