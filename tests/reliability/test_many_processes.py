@@ -67,7 +67,7 @@ def test_200_processes_of_two_checkouts_a_third_killed_show_the_exact_sum_of_wha
         def watch() -> None:
             while not stop.is_set():
                 seen.append(exporter.sum(TOKENS))
-                stop.wait(0.25)
+                stop.wait(0.5)
 
         watcher = threading.Thread(target=watch)
         watcher.start()

@@ -219,3 +219,25 @@ def test_an_archive_of_another_version_is_neither_read_as_nothing_nor_replaced(t
         with pytest.raises(StoreUnavailable, match="another version"):
             use()
     assert archive.read_bytes().endswith(payload)
+
+
+@pytest.mark.parametrize("removed", [True, False], ids=["files removed", "files still there"])
+def test_a_fold_in_the_middle_of_a_read_is_seen_whole_or_not_at_all(tmp_path: Path, removed: bool) -> None:
+    _populated(tmp_path)
+    reading = store(tmp_path)
+    load = reading.archive.load
+    folded = []
+
+    def load_and_be_overtaken() -> Any:
+        generation = load()
+        if not folded:
+            folded.append(True)
+            if removed:
+                store(tmp_path).fold()
+            else:
+                _fold_and_die(tmp_path, 30)
+        return generation
+
+    reading.archive.load = load_and_be_overtaken  # type: ignore[method-assign]
+    assert sum(reading.read().tokens.values()) == SUM
+    assert folded
