@@ -75,7 +75,7 @@ def test_a_taken_port_names_its_holder(fleet: Fleet, host: Host, untouched: None
         ({"hypertool_destination": "mars"}, "mars"),
         ({"hypertool_destination": "grafana_cloud"}, "not available yet"),
         ({"hypertool_personas": {"backend-engineer": {}}}, "needs tokens"),
-        ({"hypertool_agent_users": ["nobody-knows-me"]}, "nobody-knows-me"),
+        ({"prometheus_retention_time": "a while"}, "a while"),
         ({"alertmanager_config_file": "/does/not/exist.yml"}, "/does/not/exist.yml"),
     ],
 )
@@ -83,6 +83,11 @@ def test_a_wrong_variable_is_refused(
     fleet: Fleet, untouched: None, variables: dict[str, object], expected: str
 ) -> None:
     assert expected in refused(fleet.play("site.yml", "--extra-vars", json.dumps(variables)))
+
+
+def test_a_user_who_does_not_exist_is_named(fleet: Fleet) -> None:
+    said = refused(fleet.play("site.yml", "--extra-vars", json.dumps({"hypertool_agent_users": ["nobody-knows-me"]})))
+    assert "'nobody-knows-me' does not exist" in said
 
 
 def test_without_a_network_the_play_says_so_and_the_next_one_goes_on(fleet: Fleet, host: Host) -> None:
