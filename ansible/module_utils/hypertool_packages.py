@@ -59,6 +59,8 @@ class Apt(_Manager):
         return {name for name in names if states.get(name, "un")[1:2] != "n"}
 
     def refresh(self):
+        # An installation that was killed leaves packages unpacked, and apt refuses to go on until they are configured.
+        self.run(["dpkg", "--force-confold", "--configure", "--pending"], "finishing an interrupted package operation")
         lists = [name for name in os.listdir(LISTS) if name.endswith(("Packages", "InRelease", ".lz4", ".xz"))]
         age = time.time() - os.stat(LISTS).st_mtime
         if not lists or age > LISTS_FRESH_SECONDS:
