@@ -17,6 +17,7 @@ SKIPPED = (
     "/root/.ansible", "/root/.cache", "/etc/ld.so.cache", "/etc/.pwd.lock", "/var/lib/systemd/timers",
     "/var/lib/systemd/random-seed", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname",
 )  # fmt: skip
+LIST_UNITS = ("systemctl", "list-units", "--no-legend", "--plain")
 BACKUPS = {f"/etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")}
 
 
@@ -59,7 +60,8 @@ def main():
     everything = {
         "files": files(),
         "units": lines("systemctl", "list-unit-files", "--no-legend", "--plain"),
-        "services": list(lines("systemctl", "list-units", "--no-legend", "--plain", "--type=service,socket,timer")),
+        # Not the ones that have done their work: which of those there are depends on the last boot.
+        "services": lines(*LIST_UNITS, "--type=service,socket,timer", "--state=running,listening,waiting,failed"),
         "users": lines("getent", "passwd"),
         "groups": lines("getent", "group"),
         "ports": [" ".join(line.split()[:5]) for line in lines("ss", "-Hlntu")],
