@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
-from .logs import StateLog
+from .logs import ERROR, WARNING, StateLog, log
 from .ports import Address, PortTaken, holder, parse_address
 from .store import Store
 from .systemd import hold_stop_signals, notify, wait_for_stop
@@ -94,11 +94,11 @@ class AlertLog:
         try:
             self._file.append(line)
         except OSError as error:
-            self._state.change("failing", logging.ERROR,
+            self._state.change("failing", ERROR,
                                f"{self._file.path} cannot be written: {error.strerror}; Alertmanager is told to try "
                                "again (said once)")
             return 503, f"cannot write: {error.strerror}"
-        self._state.change("ok", logging.WARNING, f"{self._file.path} is written again")
+        self._state.change("ok", WARNING, f"{self._file.path} is written again")
         return 200, "ok"
 
 
@@ -173,7 +173,7 @@ def _listen(address: Address, handler: type[BaseHTTPRequestHandler]) -> Threadin
 
 def run_alert_log() -> int:
     """The service: serves until SIGTERM or SIGINT, then returns 0. Raises HypertoolError before it serves."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(level=WARNING, format="%(message)s")
     address = parse_address(os.environ.get(VARIABLE) or DEFAULT_LISTEN, VARIABLE)
     directory = Store.locate().directory
     directory.ensure()
@@ -181,7 +181,7 @@ def run_alert_log() -> int:
     alert_log = AlertLog(address, AlertFile(directory.path / FILE_NAME))
     alert_log.start()
     if not alert_log.address.loopback:
-        logging.getLogger("hypertool").warning("listening on %s: every machine that reaches it can write here",
+        log.warning("listening on %s: every machine that reaches it can write here",
                                                alert_log.address)
     print(f"writing notifications from http://{alert_log.address}/ to {directory.path / FILE_NAME}",
           file=sys.stderr, flush=True)

@@ -68,7 +68,7 @@ class Catalogue:
         import difflib  # for an error only: it costs 3 ms
 
         close = difflib.get_close_matches(name, self._by_any_name, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = f"; did you mean {close[0]!r}?" if close else "."
         raise ValueError(f"unknown persona {name!r:.120}{hint} Known personas: {known}. Others are declared in "
                          f"[personas.<name>] of {HOST_FILE} or the user's own file")
 

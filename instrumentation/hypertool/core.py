@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -15,7 +14,7 @@ from .errors import StoreUnavailable
 from .instruments import LABEL_OVERFLOW
 from .labels import LabelGuard
 from .loading import loading
-from .logs import once
+from .logs import log, once
 from .publisher import Publisher
 from .recorder import Recorder, window_start
 from .store import Store
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from .exposition import RegistryBridge
 
 HOST_VIEW_SECONDS = 0.25
-
-log = logging.getLogger("hypertool")
 
 
 class Core:

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from .catalogue import Catalogue, config_files, load_catalogue
 from .errors import ConfigError, StoreUnavailable
 from .exposition import families, names
+from .logs import log
 from .ports import Address, parse_address, taken
 from .store import Store
 from .systemd import hold_stop_signals, notify, wait_for_stop
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 DEFAULT_LISTEN = "127.0.0.1:9464"
 FOLD_SECONDS = 1.0
-
-log = logging.getLogger("hypertool")
 
 _PAGE = b"""<!doctype html><html lang="en"><title>Hypertool exporter</title>
 <h1>Hypertool exporter</h1><p><a href="/metrics">Metrics</a> of every persona and workflow on this host.</p></html>

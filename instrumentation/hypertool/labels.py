@@ -6,11 +6,11 @@ number of series of a host stays bounded whatever its agents send.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterable
 
 from .declared import CHATMODES, MODELS, STAGES, WORKFLOWS
+from .logs import log
 
 MAX_OTHERS = 64
 MAX_LENGTH = 100
@@ -25,8 +25,6 @@ _DECLARED: dict[str, frozenset[str]] = {
     "stage": STAGES,
     "model": MODELS,
 }
-
-log = logging.getLogger("hypertool")
 
 
 def unfit(value: str) -> str | None:

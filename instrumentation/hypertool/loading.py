@@ -17,7 +17,8 @@ class _Loading:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._held = False
+        self._held = 0
+        self._outranks_logging = False
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -27,19 +28,35 @@ class _Loading:
 
     def hold(self) -> None:
         """Before a fork."""
-        self._held = self._lock.acquire(timeout=_FORK_WAIT_SECONDS)
+        self._held += self._lock.acquire(timeout=_FORK_WAIT_SECONDS)
 
     def release(self) -> None:
         """After it, in the parent."""
         if self._held:
-            self._held = False
+            self._held -= 1
             self._lock.release()
 
     def begin_as_fork(self) -> None:
         """After it, in the child."""
         self._lock = threading.RLock()
-        self._held = False
+        self._held = 0
+
+    def outrank_logging(self) -> None:
+        """Call it before a thread imports something large: a fork waits for that thread first, then for logging.
+
+        `logging` holds its own lock over a fork, from a hook of its own, and the hook that was registered last runs
+        first. The other way round, the fork would keep the lock that the importing thread needs to get on.
+        """
+        if not self._outranks_logging:
+            import logging  # noqa: F401 - registers its hook
+
+            self._outranks_logging = True
+            self.register()
+
+    def register(self) -> None:
+        """Make every fork wait; may be called again, because the lock is re-entrant and holds are counted."""
+        os.register_at_fork(before=self.hold, after_in_parent=self.release, after_in_child=self.begin_as_fork)
 
 
 loading = _Loading()
-os.register_at_fork(before=loading.hold, after_in_parent=loading.release, after_in_child=loading.begin_as_fork)
+loading.register()

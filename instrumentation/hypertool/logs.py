@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 
-log = logging.getLogger("hypertool")
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # logging's own numbers
+
+
+class Log:
+    """The logger `hypertool`, loaded when something is said: most processes say nothing, and a prompt waits for them.
+
+    While `taken` is a list, warnings and errors go there instead: a command says them in its own words.
+    """
+
+    def __init__(self) -> None:
+        self.taken: list[str] | None = None
+
+    def log(self, level: int, message: str, *args: object, exc_info: BaseException | bool | None = None) -> None:
+        """Log `message % args` at one of logging's levels, with the stack of the exception in hand where asked for."""
+        if self.taken is not None:
+            if level >= WARNING:
+                self.taken.append(message % args if args else message)
+            return
+        import logging
+
+        logging.getLogger("hypertool").log(level, message, *args, exc_info=exc_info, stacklevel=3)
+
+    def debug(self, message: str, *args: object) -> None:
+        """For whoever looks for a defect."""
+        self.log(DEBUG, message, *args)
+
+    def info(self, message: str, *args: object) -> None:
+        """Worth knowing, nothing to do."""
+        self.log(INFO, message, *args)
+
+    def warning(self, message: str, *args: object) -> None:
+        """Something is less than it should be."""
+        self.log(WARNING, message, *args)
+
+    def error(self, message: str, *args: object, exc_info: BaseException | bool | None = None) -> None:
+        """Something does not work."""
+        self.log(ERROR, message, *args, exc_info=exc_info)
+
+
+log = Log()
 
 
 class StateLog:

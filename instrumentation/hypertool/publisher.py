@@ -6,7 +6,6 @@ Nothing that goes wrong here reaches the caller: it is said once, and tried agai
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
 import threading
@@ -14,6 +13,7 @@ import time
 
 from .catalogue import Catalogue
 from .errors import StoreUnavailable
+from .logs import log
 from .recorder import Recorder
 from .store import Store
 
@@ -21,8 +21,6 @@ EVERY_SECONDS = 1.0
 COALESCE_SECONDS = 0.02
 RETRY_SECONDS = 5.0
 EXIT_SECONDS = 0.4
-
-log = logging.getLogger("hypertool")
 
 
 class Publisher:

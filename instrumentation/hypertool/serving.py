@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING
 from .catalogue import load_catalogue
 from .core import disabled
 from .errors import HypertoolError
-from .logs import once
+from .logs import log, once
 from .ports import Address, PortTaken
 from .store import Store
 
 if TYPE_CHECKING:
     from .exporter import Exporter
-
-log = logging.getLogger("hypertool")
 
 _served: Exporter | None = None
 _lock = threading.Lock()

@@ -7,7 +7,6 @@ OpenTelemetry is not even imported.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import traceback
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .sinks.base import SpanSink
-
-log = logging.getLogger("hypertool")
 
 _SCOPE = "hypertool"
 _ATTRIBUTE_LIMIT = 4_000
@@ -46,6 +43,7 @@ class _Private:
 
     def decide(self) -> None:
         """Read the environment, once."""
+        loading.outrank_logging()
         with loading:
             if self.decided:
                 return

@@ -26,7 +26,7 @@ def tool(name: str) -> str:
     """The linter beside the running interpreter, else on the PATH."""
     found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if found is None:
-        pytest.fail(f"{name} is not installed; run the tests through scripts/test.sh, which installs requirements/test.txt")
+        pytest.fail(f"{name} is not installed; scripts/test.sh installs it with requirements/test.txt")
     return found
 
 
@@ -93,4 +93,4 @@ def test_requirements_are_pinned_with_hashes_and_name_no_index() -> None:
         assert pins
         assert all("==" in pin and pin.rstrip().endswith("\\") for pin in pins), name
         assert "--hash=sha256:" in text
-        assert "http" not in text.replace("proto-http", "").replace("http-transport", ""), name
+        assert "://" not in text, name

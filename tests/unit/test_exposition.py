@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from hypertool.catalogue import load_catalogue
 from hypertool.declared import WORKFLOWS
 from hypertool.exporter import HostCollector
 from hypertool.instruments import ALL
+from tests.support.debian_binaries import OLDEST_RELEASE, BinariesUnavailable, prometheus_binaries
 from tests.support.store_writers import Process, store
 
 BACKEND = "backend-engineer"
@@ -158,9 +158,12 @@ def test_a_damaged_store_does_not_stop_a_scrape(registry: CollectorRegistry, tmp
     assert _values(_text(registry)["hypertool_store_unreadable_files"]) == {(): 1}
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not on PATH; apt-get install prometheus")
 def test_promtool_finds_nothing_to_say(registry: CollectorRegistry, tmp_path: Path) -> None:
+    try:
+        promtool = prometheus_binaries(OLDEST_RELEASE) / "promtool"
+    except BinariesUnavailable as missing:
+        pytest.skip(f"promtool cannot be had here: {missing}")
     Process(tmp_path / "state").tokens(5).stage(1).publish()
-    done = subprocess.run(["promtool", "check", "metrics"], input=generate_latest(registry), capture_output=True,
+    done = subprocess.run([promtool, "check", "metrics"], input=generate_latest(registry), capture_output=True,
                           check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

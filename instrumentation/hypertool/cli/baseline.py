@@ -53,7 +53,7 @@ def baseline(arguments: argparse.Namespace) -> int:
     delivered = sink.flush(3.0) if sink is not None else None
     after = store.read(catalogue)
     wrong = [] if _shows(report, before, after) else [
-        f"{store.path} does not show this run: {heard.lines[-1] if heard.lines else 'its numbers did not change'}"]
+        f"{store.path} does not show this run: {heard[-1] if heard else 'its numbers did not change'}"]
     places = [] if wrong else _places(endpoint, store, report, after)
     document: dict[str, Any] = {
         "workflow": report.workflow, "run_id": report.run_id, "seconds": round(report.seconds, 3),
@@ -62,13 +62,13 @@ def baseline(arguments: argparse.Namespace) -> int:
         "switches": [list(key) for key in _grown(before.switches, after.switches)],
         "store": str(store.path), "spans_delivered": delivered,
         "places": [place._asdict() for place in places], "notes": [store.note] if store.note else [],
-        "problems": wrong + heard.lines,
+        "problems": wrong + heard,
     }
     if arguments.json:
         print_json(document)
     else:
         _print(report, before, after, places, otlp.endpoint() if sink is not None else None, delivered)
-        for line in heard.lines:
+        for line in heard:
             complain("hypertool baseline", line)
     if wrong:
         raise StoreUnavailable(wrong[0])

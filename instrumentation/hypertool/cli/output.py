@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import HypertoolError
 from ..labels import unfit
-
-log = logging.getLogger("hypertool")
+from ..logs import log
 
 
 class UsageProblem(HypertoolError):
@@ -53,20 +51,7 @@ def label(option: str, value: str) -> str:
     return value
 
 
-class Heard(logging.Handler):
-    """Keeps what the library logs, so that a command can say it in its own words (or not at all)."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-def listen() -> Heard:
-    """Take over the library's log for this command."""
-    heard = Heard()
-    log.addHandler(heard)
-    log.propagate = False
-    return heard
+def listen() -> list[str]:
+    """Take over the library's log for this command: its warnings gather in the list that is returned."""
+    log.taken = []
+    return log.taken

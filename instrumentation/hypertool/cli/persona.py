@@ -85,7 +85,7 @@ def _record(before: SavedSession | None, to: str | None, mode: str) -> None:
         # A persona that the configuration no longer knows cannot be a label; what follows it starts anew.
         metrics.record_switch(before.persona if before is not None and known else "none", to, mode)
     if not metrics.flush():
-        said = heard.lines[-1] if heard.lines else "the store refused it"
+        said = heard[-1] if heard else "the store refused it"
         raise StoreUnavailable(f"nothing was changed: {said.rpartition('lives): ')[2]}")
 
 

@@ -25,7 +25,7 @@ def gate(arguments: argparse.Namespace) -> int:
 
     heard = listen()
     code = run_gate(workflow, stage, persona, command)
-    for line in heard.lines:
+    for line in heard:
         complain("hypertool gate", line)
     return code
 
@@ -59,7 +59,7 @@ def drill(arguments: argparse.Namespace) -> int:
         metrics.record_token_usage(persona.name, "default", SIMULATED_MODEL, spent)
     metrics.close_run(run)
     if not metrics.flush():
-        raise StoreUnavailable(f"nothing was recorded: {heard.lines[-1] if heard.lines else 'the store refused it'}")
+        raise StoreUnavailable(f"nothing was recorded: {heard[-1] if heard else 'the store refused it'}")
     budget = store.read(catalogue).budgets[persona.name]
     if budget.remaining >= 0:
         raise StoreUnavailable(f"{store.path} shows {budget.remaining} tokens left for {persona.name} instead of an "

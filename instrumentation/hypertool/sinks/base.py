@@ -6,7 +6,6 @@ A sink of its own (OTLP here, Langfuse beside it) only says how a batch is sent:
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import sys
 import threading
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from ..logs import StateLog
+from ..logs import INFO, WARNING, StateLog
 from .breaker import CircuitBreaker
 
 QUEUE_LIMIT = 2048
@@ -131,7 +130,7 @@ class SpanSink(ABC):
             self._condition.notify_all()
         if unresolved:
             self._count("dropped", unresolved)
-            self._state.change("failing", logging.WARNING,
+            self._state.change("failing", WARNING,
                                f"{self.name}: {unresolved} spans were not delivered before the process ended")
 
     def after_fork(self) -> None:
@@ -207,12 +206,12 @@ class SpanSink(ABC):
         if verdict.outcome is Outcome.SENT:
             self._breaker.success()
             if verdict.rejected:
-                self._state.change("partial", logging.WARNING, f"{self.name}: {verdict.reason}")
+                self._state.change("partial", WARNING, f"{self.name}: {verdict.reason}")
             else:
-                self._state.change("ok", logging.INFO, f"{self.name}: spans are accepted again")
+                self._state.change("ok", INFO, f"{self.name}: spans are accepted again")
             return
         self._breaker.failure(verdict.retry_after)
-        self._state.change("failing", logging.WARNING, f"{self.name}: {verdict.reason}; spans are counted as "
+        self._state.change("failing", WARNING, f"{self.name}: {verdict.reason}; spans are counted as "
                            "dropped or failed until it is back (said once)")
 
     def _resolve(self, batch: list[Any], verdict: Verdict) -> None:

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from ..loading import loading
-from ..logs import once
+from ..logs import log, once
 from ..redaction import redact
 from .base import Count, Outcome, SpanSink, Verdict
 
@@ -70,7 +70,7 @@ class OtlpSink(SpanSink):
         try:
             self._connect()
         except Exception as error:  # a broken variable (certificate, header): each batch says so again, once logged
-            logging.getLogger("hypertool").debug("otlp: %s", error)
+            log.debug("otlp: %s", error)
 
     def send(self, batch: list[Any]) -> Verdict:
         exporter = self._connect()
