@@ -16,7 +16,7 @@ source "$TOP/scripts/lib/setup/controller.sh"
 source "$TOP/scripts/lib/setup/sandbox.sh"
 
 DESTINATION=local COLLECTOR=auto MODE=install
-SANDBOX=false DOWN=false PURGE=false YES=false TAKE_OVER=false
+SANDBOX=false DOWN=false KEEP_CACHE=false PURGE=false YES=false TAKE_OVER=false
 PLAY_ARGUMENTS=()
 PYTHON=""
 
@@ -37,7 +37,8 @@ checks that its figures arrive in Prometheus. No account is needed. It can be ru
   --take-over           run services that are on this host already (Prometheus, ...) with our configuration until
                         --uninstall puts them back; without it they are left alone and the installation stops
   --sandbox             do it in a throwaway systemd host (a container), with the ports on this machine's loopback
-  --down                with --sandbox: remove that host
+  --down                with --sandbox: remove that host, and everything that was downloaded or installed for it
+  --keep-cache          with --down: leave the downloads, so that the next sandbox is up in a minute
   --yes                 do not ask before changing this host
   --version             print the version of the package
   --help                print this
@@ -83,6 +84,7 @@ parse() {
             --take-over) TAKE_OVER=true ;;
             --sandbox) SANDBOX=true ;;
             --down) DOWN=true ;;
+            --keep-cache) KEEP_CACHE=true ;;
             --yes) YES=true ;;
             --version)
                 sed -nE 's/^version = "(.*)"$/\1/p' "$TOP/pyproject.toml"
@@ -98,6 +100,7 @@ parse() {
     done
     if $PURGE && [[ $MODE != uninstall ]]; then usage_error "--purge-data goes with --uninstall"; fi
     if $DOWN && ! $SANDBOX; then usage_error "--down goes with --sandbox"; fi
+    if $KEEP_CACHE && ! $DOWN; then usage_error "--keep-cache goes with --sandbox --down"; fi
     if $SANDBOX && { $CHECK || [[ $MODE == uninstall ]]; }; then
         usage_error "--check and --uninstall are for this host; a sandbox is removed with --sandbox --down"
     fi

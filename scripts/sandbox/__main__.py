@@ -14,6 +14,7 @@ import access
 import engine as engines
 import host
 import image
+import packages
 import ports
 from progress import SandboxError, say
 from state import delete_tree, load, state_dir
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     inventory = commands.add_parser("inventory", help="print an Ansible inventory of running hosts")
     inventory.add_argument("name", nargs="+")
     commands.add_parser("list", help="print the names of the hosts")
+    commands.add_parser("packages", help="print the packages that were installed on this machine for the hosts")
     engine = commands.add_parser("engine", help="start or stop the Docker Engine by itself")
     engine.add_argument("action", choices=("up", "down", "command"))
     images = commands.add_parser("image", help="build (or find in the cache) the base image of releases")
@@ -109,6 +111,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _use(options: argparse.Namespace) -> int:
+    if options.command == "packages":
+        print("".join(f"{name}\n" for name in packages.installed_for_us()), end="")
+        return 0
     engine = engines.find()
     if options.command == "list":
         print("".join(f"{name}\n" for name in (host.names(engine) if engine else [])), end="")

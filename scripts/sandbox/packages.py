@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from progress import SandboxError, Step
+from state import state_dir
 
 
 def install(names: list[str], step: Step) -> list[str]:
@@ -28,13 +30,32 @@ def install(names: list[str], step: Step) -> list[str]:
     if missing:
         raise SandboxError(f"the distribution's package sources do not have {' '.join(missing)}")
     before = _installed()
+    state_dir().mkdir(parents=True, exist_ok=True)
     try:
         _apt(["install", "--yes", "--no-install-recommends", *known], step)
     except SandboxError:
         # Package lists that are older than the mirror name files that are gone.
         _apt(["update"], step)
         _apt(["install", "--yes", "--no-install-recommends", *known], step)
-    return sorted(_installed() - before)
+    finally:
+        new = sorted(_installed() - before)
+        with record().open("a", encoding="utf-8") as file:
+            file.writelines(f"{name}\n" for name in new)
+    return new
+
+
+def record() -> Path:
+    """The names of every package that was installed for this set of hosts and was not there before."""
+    return state_dir() / "installed-packages"
+
+
+def installed_for_us() -> list[str]:
+    """Those packages that are still installed."""
+    try:
+        names = set(record().read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        return []
+    return sorted(names & _installed()) if names else []
 
 
 def _known(names: list[str]) -> list[str]:

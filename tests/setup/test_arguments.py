@@ -22,6 +22,7 @@ WRONG = {
     "value that is an option": (["--collector", "--yes"], "`--yes`: expected one of"),
     "purge without uninstall": (["--purge-data"], "goes with --uninstall"),
     "down without sandbox": (["--down"], "goes with --sandbox"),
+    "keep-cache without down": (["--sandbox", "--keep-cache"], "--keep-cache goes with --sandbox --down"),
     "check of a sandbox": (["--sandbox", "--check"], "are for this host"),
     "uninstall of a sandbox": (["--sandbox", "--uninstall"], "--sandbox --down"),
     "a good option before a wrong one": (["--yes", "--bogus"], "`--bogus`"),
@@ -59,6 +60,7 @@ def test_help_names_every_option_and_installs_nothing(setup: Run, tmp_path: Path
         "--purge-data",
         "--sandbox",
         "--down",
+        "--keep-cache",
         "--yes",
     ):
         assert name in done.stdout

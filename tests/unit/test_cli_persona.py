@@ -266,3 +266,11 @@ def test_a_workspace_that_was_removed_still_answers(host: Host) -> None:
     command = " ".join(f"'{word}'" for word in host.command("current"))
     done = host.start(["bash", "-c", f"cd '{gone}' && rmdir '{gone}' && {command}"], 20)
     assert (done.returncode, done.stdout) == (0, "none\n")
+
+
+def test_the_series_budget_is_shown_with_what_exists_from_the_start(host: Host) -> None:
+    rows = {row["name"]: row for row in json.loads(said(host, "status", "--series", "--json"))["series"]}
+    assert rows["hypertool_persona_token_budget_limit"] == {
+        "name": "hypertool_persona_token_budget_limit", "from_start": 6, "at_most": 7}
+    assert all(row["from_start"] <= row["at_most"] for row in rows.values())
+    assert "from start" in said(host, "status", "--series").splitlines()[0]

@@ -107,7 +107,9 @@ def _persona_commands(commands: Any) -> None:
     switch.add_argument("--chatmode", metavar="MODE", help="the kind of work (default: the active one, else default)")
     _add(commands, "list", "every persona, its budget and its aliases", (_PERSONA, "list_personas"))
     _add(commands, "current", "the active persona of this workspace, or none", (_PERSONA, "current"))
-    _add(commands, "status", "persona, chatmode, budget, workspace and store", (_PERSONA, "status"))
+    status = _add(commands, "status", "persona, chatmode, budget, workspace and store", (_PERSONA, "status"))
+    status.add_argument("--series", action="store_true",
+                        help="instead: how many series each metric has from the start, and at most, on one host")
     budget = _add(commands, "budget", "what is left of each token budget on this host", (_PERSONA, "budget"))
     budget.add_argument("--persona", metavar="NAME", help="this one only")
     budget.add_argument("--reset", action="store_true", help="fill it (without --persona: all) again, in every process")

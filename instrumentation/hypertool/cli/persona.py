@@ -122,6 +122,8 @@ def current(arguments: argparse.Namespace) -> int:
 def status(arguments: argparse.Namespace) -> int:
     """Everything about here and now."""
     catalogue = load_catalogue()
+    if arguments.series:
+        return _series(catalogue, arguments.json)
     workspace = find_workspace()
     sessions = Sessions(workspace)
     active = sessions.read()
@@ -144,6 +146,17 @@ def status(arguments: argparse.Namespace) -> int:
         print(f"budget     {left.remaining} of {left.limit} tokens left ({left.window})")
     print(f"workspace  {workspace}")
     print(f"store      {store.path}")
+    return 0
+
+
+def _series(catalogue: Catalogue, as_json: bool) -> int:
+    from ..series import budget as series_budget
+
+    found = series_budget(catalogue)
+    if as_json:
+        print_json({"series": [metric._asdict() for metric in found]})
+    else:
+        print_table(("metric", "from start", "at most"), found)
     return 0
 
 

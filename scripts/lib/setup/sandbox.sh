@@ -49,17 +49,34 @@ Remove all of it:          sudo $PROGRAM --sandbox --down
 TEXT
 }
 
+# Everything goes, unless --keep-cache leaves the downloads for a quicker next time.
 sandbox_remove() {
     local -a extra=()
+    local kept="The downloads stay for the next time in $CACHE."
     next_step "Then run the same command again."
     PYTHON=$(find_python) || fail "no Python with venv is here any more; install python3-venv to remove the sandbox"
     step down "Removing the sandbox" sandbox down "$SANDBOX_NAME"
     rm -rf -- "$CACHE/tmp"
-    if [[ -s $CACHE/sandbox-packages ]] && command -v apt-get >/dev/null; then
-        mapfile -t extra < <(sort -u "$CACHE/sandbox-packages")
+    if ! $KEEP_CACHE && [[ -n $(sandbox list) ]]; then
+        kept="Other hosts of scripts/sandbox are up, so their engine and the downloads stay."
+    elif ! $KEEP_CACHE; then
+        mapfile -t extra < <(sandbox packages)
+        step cache "Removing the downloads" sandbox down --all --purge-cache
+        rm -rf -- "$CACHE/ansible" "$CACHE/wheels" "$CACHE/wheelhouse"
+        kept="Nothing of it is left."
+    fi
+    if [[ -s $CACHE/sandbox-packages ]]; then mapfile -t -O ${#extra[@]} extra < <(sort -u "$CACHE/sandbox-packages"); fi
+    if ((${#extra[@]})) && pgrep -x dockerd >/dev/null; then
+        kept+=" These packages were installed for it and stay, because a Docker Engine runs: ${extra[*]}"
+    elif ((${#extra[@]})) && command -v apt-get >/dev/null; then
         step packages "Removing the packages that were added for it" \
             env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=180 --assume-yes purge "${extra[@]}"
     fi
     rm -f -- "$CACHE/sandbox-packages"
-    say "The sandbox is gone. Downloads stay for the next time in $CACHE; to delete them: rm -rf $CACHE"
+    if ! $KEEP_CACHE; then
+        rm -rf -- "$CACHE/logs"
+        if [[ -d $CACHE ]]; then rmdir --ignore-fail-on-non-empty -- "$CACHE"; fi
+        LOG=""
+    fi
+    say "The sandbox is gone. $kept"
 }
