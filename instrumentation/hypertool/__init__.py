@@ -18,6 +18,13 @@ _HOME = {
     "WorkflowTracer": "tracing",
     "trace_workflow": "tracing",
     "WorkflowExecutor": "executor",
+    "ObservableLLM": "llm.wrapper",
+    "observe_llm": "llm.wrapper",
+    "LangfuseIntegration": "langfuse_integration",
+    "get_langfuse_integration": "langfuse_integration",
+    "TraceContext": "langfuse_integration",
+    "SpanContext": "langfuse_integration",
+    "GenerationContext": "langfuse_integration",
     "HypertoolError": "errors",
     "ConfigError": "errors",
     "QualityGateFailed": "errors",
@@ -37,6 +44,13 @@ if TYPE_CHECKING:
     from .errors import StoreUnavailable as StoreUnavailable
     from .errors import TokenBudgetExceeded as TokenBudgetExceeded
     from .executor import WorkflowExecutor as WorkflowExecutor
+    from .langfuse_integration import GenerationContext as GenerationContext
+    from .langfuse_integration import LangfuseIntegration as LangfuseIntegration
+    from .langfuse_integration import SpanContext as SpanContext
+    from .langfuse_integration import TraceContext as TraceContext
+    from .langfuse_integration import get_langfuse_integration as get_langfuse_integration
+    from .llm.wrapper import ObservableLLM as ObservableLLM
+    from .llm.wrapper import observe_llm as observe_llm
     from .serving import serve_metrics as serve_metrics
     from .tracing import WorkflowTracer as WorkflowTracer
     from .tracing import trace_workflow as trace_workflow

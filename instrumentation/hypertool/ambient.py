@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .runs import Run
+    from .stages import StageTracker
 
 _RUN: ContextVar[Run | None] = ContextVar("hypertool_run", default=None)
+# The stage that this code works in; the run's session is shared by its concurrent stages and cannot say it.
+_STAGE: ContextVar[StageTracker | None] = ContextVar("hypertool_stage", default=None)
 _PERSONA: ContextVar[str | None] = ContextVar("hypertool_persona", default=None)
 _CHATMODE: ContextVar[str | None] = ContextVar("hypertool_chatmode", default=None)
 
@@ -62,18 +65,24 @@ def context(persona: str | None = None, chatmode: str | None = None) -> Iterator
 
 
 def current_persona() -> str | None:
-    """The persona named by `context`, else the current run's active one, else None."""
+    """The persona named by `context`, else the current stage's, else the current run's active one, else None."""
     named = _PERSONA.get()
     if named is not None:
         return named
+    stage = _STAGE.get()
+    if stage is not None:
+        return stage.persona
     run = _RUN.get()
     return run.persona if run is not None and run.persona != "none" else None
 
 
 def current_chatmode() -> str | None:
-    """The chatmode named by `context`, else the current run's active one, else None."""
+    """The chatmode named by `context`, else the current stage's, else the current run's active one, else None."""
     named = _CHATMODE.get()
     if named is not None:
         return named
+    stage = _STAGE.get()
+    if stage is not None:
+        return stage.chatmode
     run = _RUN.get()
     return run.chatmode if run is not None else None

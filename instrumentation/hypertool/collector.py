@@ -54,6 +54,10 @@ class PersonaMetricsCollector:
         """The numbers of this process; for the modules of this package."""
         return self._core.recorder
 
+    def label(self, name: str, value: str) -> str:
+        """The label value that is recorded for `value`: itself, or `other` beyond the host's limit."""
+        return self._core.guard.resolve(name, value)
+
     # Personas
 
     def switch_persona(self, from_persona: str | None, to_persona: str, chatmode: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .ambient import current_run
+from .ambient import _STAGE, current_run
 from .cells import OpenStage, StageCells
 from .runs import Run
 
@@ -22,7 +23,7 @@ class StageTracker:
     persona.
     """
 
-    __slots__ = ("_auto", "_cells", "_collector", "_epoch", "_run", "_started", "_verdict", "chatmode",
+    __slots__ = ("_auto", "_cells", "_collector", "_epoch", "_run", "_started", "_token", "_verdict", "chatmode",
                  "duration_seconds", "quality_gate_passed", "quality_gate_reason")
 
     def __init__(self, collector: PersonaMetricsCollector, cells: StageCells, auto: bool, chatmode: str) -> None:
@@ -33,6 +34,7 @@ class StageTracker:
         self._epoch: object = None
         self._run: Run | None = None
         self._started = 0.0
+        self._token: Token[StageTracker | None] | None = None
         self.chatmode = chatmode
         self.duration_seconds = 0.0
         self.quality_gate_passed: bool | None = None
@@ -50,6 +52,25 @@ class StageTracker:
             if stage is not None:
                 recorder.open_stages[id(self)] = stage._replace(gated=True)
 
+    @property
+    def persona(self) -> str:
+        """Whose stage it is."""
+        return self._cells.persona
+
+    def join(self) -> None:
+        """What runs from now on in this context works in this stage."""
+        self._token = _STAGE.set(self)
+
+    def leave(self) -> None:
+        """The stage before it is the context's again."""
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                _STAGE.reset(token)
+            except ValueError:  # ended in another context: that one is gone with its task
+                if _STAGE.get() is self:
+                    _STAGE.set(None)
+
     def __enter__(self) -> StageTracker:
         collector = self._collector
         recorder = collector.recorder
@@ -65,10 +86,12 @@ class StageTracker:
             recorder.open_stages[id(self)] = stage
         if not recorder.dirty:
             recorder.touch()
+        self.join()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
+        self.leave()
         recorder = self._collector.recorder
         seconds = self.duration_seconds = recorder.clock.monotonic() - self._started
         if recorder.epoch is not self._epoch:

@@ -71,12 +71,16 @@ class Stage:
             self.set_quality_gate(False, reason if isinstance(reason, str) else None)
 
     def resume(self) -> None:
-        """Make its span the current one (again); for stages whose work is done in steps."""
+        """Make it the current stage, and its span the current one, again; for stages whose work is done in steps."""
+        if self._tracker is not None:
+            self._tracker.join()
         if self._span is not None:
             self._span.activate()
 
     def suspend(self) -> None:
-        """Give the current span back to whoever had it before."""
+        """Give stage and span back to whoever had them before."""
+        if self._tracker is not None:
+            self._tracker.leave()
         if self._span is not None:
             self._span.suspend()
 
@@ -97,6 +101,7 @@ class Stage:
             passed, reason = tracker.quality_gate_passed, tracker.quality_gate_reason
             if passed is not None:
                 span.event("quality_gate", {"passed": passed, "reason": reason})
+                span.score("quality_gate", passed, reason)
             span.end({"stage.duration_seconds": tracker.duration_seconds, "stage.quality_gate_passed": passed,
                       "stage.quality_gate_reason": reason}, error)
 

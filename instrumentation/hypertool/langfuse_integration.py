@@ -1,0 +1,166 @@
+"""LangfuseIntegration: traces, spans and generations made by hand, on the same spans and sinks as everything else.
+
+What ObservableLLM and WorkflowTracer make goes to Langfuse by itself; this is for code that drives Langfuse directly.
+Nothing here counts tokens or budgets.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from . import spans
+from .collector import get_persona_metrics
+from .core import disabled
+from .llm import attributes
+from .llm.cost import cost_of
+from .llm.record import UNKNOWN, CallRecord
+from .llm.shapes_records import read_usage
+from .llm.usage import Missing, Usage
+from .logs import log, once
+from .sinks import langfuse
+
+FLUSH_SECONDS = 0.45
+
+
+class SpanContext:
+    """A piece of work in a trace; `end` it, or use it with `with`. Does nothing where Langfuse is off."""
+
+    def __init__(self, name: str, span: spans.OurSpan | None) -> None:
+        self.name = name
+        self._span = span
+        if span is not None:
+            span.suspend()  # it is nobody's parent but by name
+
+    @property
+    def id(self) -> str | None:
+        """The span's id, None where none is made."""
+        return self._span.ids()[1] if self._span is not None else None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace's id, None where none is made."""
+        return self._span.ids()[0] if self._span is not None else None
+
+    def context(self) -> Any:
+        """The OpenTelemetry context whose current span this is; None where none is made."""
+        return self._span.as_parent() if self._span is not None else None
+
+    def end(self, error: BaseException | None = None, **last: Any) -> None:
+        """End it, once; `last` are its last attributes."""
+        span, self._span = self._span, None
+        if span is not None:
+            span.end(last, error)
+
+    def __enter__(self) -> SpanContext:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.end(error)
+
+
+class TraceContext(SpanContext):
+    """A trace: its root span, and whose it is."""
+
+    def __init__(self, name: str, span: spans.OurSpan | None, persona: str, chatmode: str) -> None:
+        super().__init__(name, span)
+        self.persona = persona
+        self.chatmode = chatmode
+
+
+class GenerationContext(SpanContext):
+    """One generation, ended already."""
+
+
+class LangfuseIntegration:
+    """Sends to the Langfuse server whose keys are given, else named by LANGFUSE_PUBLIC_KEY, _SECRET_KEY and _HOST.
+
+    `enabled` says whether there are keys. A process sends to one server: the keys in use first stay. Never raises
+    for anything that the server does; an unknown persona is a ValueError.
+    """
+
+    def __init__(self, public_key: str | None = None, secret_key: str | None = None, host: str | None = None) -> None:
+        keys = None if disabled() else langfuse.from_environment(public_key, secret_key, host)
+        self._sink = spans.open_langfuse(keys) if keys is not None else None
+        self.enabled = self._sink is not None
+        if keys is None:
+            if "langfuse-off" not in _said:
+                _said.add("langfuse-off")
+                log.info("Langfuse is off: LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY are not both set")
+        elif self._sink is not None and self._sink.keys != keys:
+            once.warn("langfuse-keys", f"this process sends to Langfuse as {self._sink.keys.public} already; other "
+                                       "keys are not used")
+
+    def start_trace(self, name: str, persona: str = UNKNOWN, chatmode: str = "default",
+                    metadata: Mapping[str, Any] | None = None) -> TraceContext:
+        """A trace of its own; the persona is its user, the chatmode a tag."""
+        who = UNKNOWN if persona == UNKNOWN else get_persona_metrics().catalogue.resolve(persona).name
+        return TraceContext(name, self._start(name, who, chatmode, metadata, {"langfuse.trace.name": name}, None),
+                            who, chatmode)
+
+    def start_span(self, trace: TraceContext, name: str, metadata: Mapping[str, Any] | None = None) -> SpanContext:
+        """A span in the trace."""
+        return SpanContext(name, self._start(name, trace.persona, trace.chatmode, metadata,
+                                             {"langfuse.trace.name": trace.name}, trace))
+
+    def end_span(self, span: SpanContext) -> None:
+        """The same as `span.end()`."""
+        span.end()
+
+    def create_generation(self, trace: TraceContext, name: str, model: str, prompt: Any = None, completion: Any = None,
+                          usage: Mapping[str, Any] | Usage | None = None,
+                          metadata: Mapping[str, Any] | None = None) -> GenerationContext:
+        """A generation in the trace. `usage` is a provider's usage record, as a mapping; contents only by choice."""
+        about: dict[str, Any] = {"langfuse.trace.name": trace.name, "gen_ai.operation.name": "chat",
+                                 "gen_ai.request.model": model}
+        span = self._start(name, trace.persona, trace.chatmode, metadata, about, trace)
+        made = GenerationContext(name, span)
+        if span is not None:
+            found: Usage | Missing | None = usage if usage is None or isinstance(usage, Usage) else read_usage(usage)
+            cost = cost_of(model, found) if isinstance(found, Usage) else None
+            record = CallRecord(trace.persona, trace.chatmode, model, "success", 0.0, found, cost, None)
+            last = attributes.at_end(record, True, 0.0)
+            if attributes.captures_content():
+                last["gen_ai.input.messages"] = attributes.content("user", prompt)
+                last["gen_ai.output.messages"] = attributes.content("assistant", completion)
+            span.end(last)
+        return made
+
+    def end_trace(self, trace: TraceContext, status: str = "success", output: Any = None) -> None:
+        """End the trace; any other status than "success" marks it as an error."""
+        last: dict[str, Any] = {"hypertool.status": status}
+        if status != "success":
+            last["langfuse.observation.level"] = "ERROR"
+        if output is not None and attributes.captures_content():
+            last["gen_ai.output.messages"] = attributes.content("assistant", output)
+        trace.end(None, **last)
+
+    def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Send what is queued; waits at most `timeout` seconds and says whether all of it was resolved."""
+        return self._sink.flush(timeout) if self._sink is not None else True
+
+    def _start(self, name: str, persona: str, chatmode: str, metadata: Mapping[str, Any] | None,
+               more: dict[str, Any], parent: SpanContext | None) -> spans.OurSpan | None:
+        if not self.enabled:
+            return None
+        about = {"gen_ai.agent.name": persona, "hypertool.chatmode": chatmode, **more}
+        about.update({f"hypertool.metadata.{key}": value for key, value in (metadata or {}).items()})
+        return spans.start(name, lambda: about, parent.context() if parent is not None else None)
+
+
+_said: set[str] = set()
+_shared: LangfuseIntegration | None = None
+_lock = threading.Lock()
+
+
+def get_langfuse_integration() -> LangfuseIntegration:
+    """The one of this process, with the keys of the environment."""
+    global _shared
+    if _shared is None:
+        with _lock:
+            if _shared is None:
+                _shared = LangfuseIntegration()
+    return _shared

@@ -1,0 +1,254 @@
+"""The life of one LLM call: who makes it, what is reserved, its span, and its one record when it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import spans
+from ..ambient import _RUN, current_chatmode, current_persona
+from ..cells import Exemplar
+from ..collector import PersonaMetricsCollector, get_persona_metrics
+from ..errors import TokenBudgetExceeded
+from ..logs import log, once
+from . import attributes
+from .record import UNKNOWN, CallRecord, Meter, make_record
+from .reservations import Reservation, reserve
+from .usage import Reading, Usage
+
+if TYPE_CHECKING:
+    from ..catalogue import Persona
+    from ..runs import Run
+
+OTHER_PROVIDER = "_OTHER"
+_CANCELLED = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)
+_CALL: ContextVar[Call | None] = ContextVar("hypertool_llm_call", default=None)
+
+
+class Setting(NamedTuple):
+    """What one wrapper was told: it is the same for each of its calls."""
+
+    model: str
+    provider: str | None
+    persona: str | None
+    chatmode: str | None
+    metrics: PersonaMetricsCollector | None
+    counts: bool
+    langfuse: bool
+
+
+class Caller:
+    """The wrapper's side of its calls; what it costs to find out is found out at the first one."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self._meter: Meter | None = None
+
+    @property
+    def meter(self) -> Meter:
+        """Where its calls are counted."""
+        if self._meter is None:
+            self._meter = Meter(self.setting.metrics or get_persona_metrics())
+        return self._meter
+
+    def call(self, persona: str | None, chatmode: str | None, prompt: Any, arguments: Mapping[str, Any],
+             trace: Any = None, metadata: Mapping[str, Any] | None = None) -> Call:
+        """A call that has not begun. Raises ValueError for an unknown persona, TypeError for no string."""
+        setting, collector = self.setting, self.meter.collector
+        run = _RUN.get()
+        session = collector.recorder.implicit.session if run is None else None
+        if chatmode is None:
+            chatmode = current_chatmode() or setting.chatmode
+            if chatmode is None or (chatmode == "default" and session is not None):
+                chatmode = session.chatmode if session is not None else "default"
+        elif not isinstance(chatmode, str):
+            raise TypeError(f"chatmode must be a string, not {chatmode!r:.60}")
+        name = persona if persona is not None else current_persona() or setting.persona
+        if name is None or (name == UNKNOWN and persona is None):
+            name = session.persona if session is not None else UNKNOWN
+        known = None if name == UNKNOWN else collector.catalogue.resolve(name)
+        return Call(self, known, chatmode, run, prompt, arguments, trace, metadata)
+
+
+class Call:
+    """One call. `start`, then `enter` and `leave` around every step of its work, then `finish`, which counts once."""
+
+    __slots__ = ("_arguments", "_caller", "_context", "_known", "_metadata", "_parent", "_prompt", "_reservation",
+                 "_run", "_span", "_token", "_trace", "_wall", "chatmode", "covered", "done", "first", "last",
+                 "pending", "persona", "started", "touched")
+
+    def __init__(self, caller: Caller, known: Persona | None, chatmode: str, run: Run | None, prompt: Any,
+                 arguments: Mapping[str, Any], trace: Any, metadata: Mapping[str, Any] | None) -> None:
+        self._caller = caller
+        self._known = known
+        self.persona = known.name if known is not None else UNKNOWN
+        self.chatmode = chatmode
+        self._run = run
+        self._prompt = prompt
+        self._arguments = arguments
+        self._trace = trace
+        self._metadata = metadata
+        self._parent = _CALL.get()
+        self._reservation: Reservation | None = None
+        self._span: spans.OurSpan | None = None
+        self._context: Any = None
+        self._token: Token[Call | None] | None = None
+        self._wall = self.started = self.last = 0.0
+        self.first: float | None = None
+        self.done = self.covered = self.touched = False
+        self.pending: list[tuple[Call, CallRecord, int]] = []
+
+    def remember_place(self) -> None:
+        """It begins later and perhaps elsewhere; its parent is the span that is current now."""
+        context = sys.modules.get("opentelemetry.context")
+        if context is not None:
+            self._context = context.get_current()
+
+    def start(self) -> None:
+        """Reserve, begin the span, start the clock. Raises TokenBudgetExceeded; the call must not be made then."""
+        setting = self._caller.setting
+        known = self._known
+        if known is not None and setting.counts and known.on_exceed == "block":
+            meter = self._caller.meter
+            parent = self._active_parent()
+            if parent is not None:
+                parent.give_back(None)  # what the enclosing call would use is used by this one
+            try:
+                self._reservation = reserve(meter.collector, known, self._run, self._prompt, self._arguments)
+            except TokenBudgetExceeded:
+                self.done = True
+                if parent is not None:
+                    parent.touched = True
+                meter.blocked(self.persona, setting.model)
+                raise
+        in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
+        context = in_trace() if callable(in_trace) else self._context
+        self._wall = time.time()
+        self._span = spans.start(
+            f"chat {setting.model}",
+            lambda: attributes.at_start(
+                setting.model, setting.provider or OTHER_PROVIDER, self.persona, self.chatmode,
+                self._run.id if self._run is not None else None, self._prompt, self._arguments, self._metadata),
+            context, calls_out=True, to_langfuse=setting.langfuse)
+        if self._span is not None:
+            self._span.suspend()
+        self._context = self._trace = None
+        self._arguments = {}
+        self.started = time.perf_counter()
+
+    def enter(self) -> None:
+        """What runs from now on in this context works for this call."""
+        self._token = _CALL.set(self)
+        if self._span is not None:
+            self._span.activate()
+
+    def leave(self) -> None:
+        """The context is its caller's again."""
+        if self._span is not None:
+            self._span.suspend()
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                _CALL.reset(token)
+            except ValueError:  # closed by another task, or by the garbage collector
+                if _CALL.get() is self:
+                    _CALL.set(None)
+
+    def give_back(self, used: int | None) -> None:
+        """End the reservation, if there is one."""
+        reservation, self._reservation = self._reservation, None
+        if reservation is not None:
+            with self._caller.meter.collector.recorder.lock:
+                reservation.release(used)
+
+    def finish(self, reading: Reading | None, error: BaseException | None = None, *, outcome: str | None = None,
+               output: Any = None) -> None:
+        """The call has ended; counted once, whatever calls this again. Raises nothing."""
+        if self.done:
+            return
+        self.done = True
+        seconds = (self.last or time.perf_counter()) - self.started
+        if outcome is None:
+            outcome = "success" if error is None else "cancelled" if isinstance(error, _CANCELLED) else "error"
+        try:
+            record = make_record(self.persona, self.chatmode, self._caller.setting.model, outcome, max(seconds, 0.0),
+                                 reading, self.first)
+            self._settle(record, error, output)
+        except Exception as broken:  # a defect of ours, or of what we write to, is not the caller's
+            once.warn("llm-finish", f"an LLM call could not be recorded: {type(broken).__name__}: {broken}")
+            self.give_back(None)
+
+    def _active_parent(self) -> Call | None:
+        parent = self._parent
+        while parent is not None and parent.done:
+            parent = parent._parent
+        return parent
+
+    def _settle(self, record: CallRecord, error: BaseException | None, output: Any) -> None:
+        parent = self._active_parent()
+        usage = record.counted
+        if self.covered or (usage is None and (self.touched or self.pending)):
+            self._end_as_agent(error)
+            for call, waiting, ended in self.pending:  # they were the innermost calls
+                if self.covered or parent is None:
+                    call.count(waiting, None, None, ended)
+                else:
+                    parent.pending.append((call, waiting, ended))
+            if parent is not None:
+                parent.covered = parent.covered or self.covered
+                parent.touched = parent.touched or self.touched
+            return
+        if parent is not None and usage is None and record.outcome == "success":
+            # Whether this is the call, or a part of one, is known when the enclosing one ends.
+            self.give_back(None)
+            parent.pending.append((self, record, time.time_ns()))
+            return
+        if parent is not None:
+            parent.covered = parent.covered or usage is not None
+            parent.touched = True
+        self.count(record, error, output, None)
+        for call, _, ended in self.pending:
+            call._end_as_agent(None, ended)
+
+    def count(self, record: CallRecord, error: BaseException | None, output: Any, ended: int | None) -> None:
+        """Write the record everywhere."""
+        span, caller = self._span, self._caller
+        passed: tuple[str, ...] = ()
+        if caller.setting.counts:
+            exemplar = None
+            if record.seconds is not None:
+                if span is not None and span.sampled:
+                    exemplar = Exemplar(*span.ids(), record.seconds, time.time())
+                elif span is None:
+                    exemplar = caller.meter.collector.recorder.exemplar(record.seconds)
+            if self._reservation is None:
+                passed = caller.meter.write(record, self._run, exemplar)
+            else:
+                with caller.meter.collector.recorder.lock:  # no other call sees the tokens twice, or not at all
+                    passed = caller.meter.write(record, self._run, exemplar)
+                    self.give_back(record.usage.total if isinstance(record.usage, Usage) else None)
+        for share in passed:
+            assert self._known is not None
+            log.info("%s has used %s %% of its budget of %d tokens", self.persona, share, self._known.tokens)
+            if span is not None:
+                span.event("budget_threshold", {"persona": self.persona, "percent": int(share)})
+        if span is not None:
+            last = attributes.at_end(record, span.to_langfuse, self._wall)
+            if caller.setting.provider is None and record.reading is not None and record.reading.provider:
+                last["gen_ai.provider.name"] = record.reading.provider
+            if output is not None and attributes.captures_content():
+                last["gen_ai.output.messages"] = attributes.content("assistant", output)
+            span.end(last, error, ended)
+
+    def _end_as_agent(self, error: BaseException | None, ended: int | None = None) -> None:
+        self.give_back(None)
+        if self._span is not None:
+            self._span.rename(f"invoke_agent {self.persona}")
+            last = {"gen_ai.operation.name": "invoke_agent"}
+            if self._span.to_langfuse:
+                last["langfuse.observation.type"] = "agent"
+            self._span.end(last, error, ended)

@@ -1,0 +1,140 @@
+"""One immutable record of an LLM call, and the metrics and budget debit that are written from it, once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..catalogue import Persona
+from ..checks import MAX_TOKENS
+from ..instruments import LLM_COST, LLM_DURATION, LLM_REQUESTS, LLM_USAGE_MISSING, TOKENS
+from ..labels import OTHER
+from .cost import cost_of
+from .usage import INVALID, Missing, Reading, Usage
+
+if TYPE_CHECKING:
+    from ..cells import Counter, Exemplar, Histogram
+    from ..collector import PersonaMetricsCollector
+    from ..recorder import Recorder
+    from ..runs import Run
+
+UNKNOWN = "unknown"
+
+
+class CallRecord(NamedTuple):
+    """What one call was; everything that is said of it anywhere is said from here.
+
+    `usage` is None where a call that did not succeed reported none, which is not missing. `nano_usd` is None where
+    no price is known. `seconds` is None for a blocked call, which was never made.
+    """
+
+    persona: str
+    chatmode: str
+    model: str
+    outcome: str
+    seconds: float | None
+    usage: Usage | Missing | None
+    nano_usd: int | None
+    reading: Reading | None
+    first_chunk: float | None = None
+
+    @property
+    def counted(self) -> Usage | None:
+        """The usage that is known, or None."""
+        return self.usage if isinstance(self.usage, Usage) else None
+
+
+def make_record(persona: str, chatmode: str, model: str, outcome: str, seconds: float | None,
+                reading: Reading | None, first_chunk: float | None = None) -> CallRecord:
+    """The record of a call that has ended; `reading` is None where there is no response to read."""
+    usage: Usage | Missing | None = reading.usage if reading is not None else None
+    if isinstance(usage, Usage):
+        if usage.total > MAX_TOKENS:
+            usage = INVALID
+    elif outcome == "error" or (outcome == "cancelled" and reading is None):
+        usage = None  # a call that failed without usage is not missing
+    nano = None
+    if reading is not None and isinstance(usage, Usage):
+        nano = cost_of(reading.model or model, usage, reading.service_tier)
+    return CallRecord(persona, chatmode, model, outcome, seconds, usage, nano, reading, first_chunk)
+
+
+class _Cells(NamedTuple):
+    known: Persona | None
+    tokens: Counter
+    success: Counter
+    seconds: Histogram
+    model: str
+
+
+class Meter:
+    """Writes records into one collector: its counters, its histogram, its budgets."""
+
+    def __init__(self, collector: PersonaMetricsCollector) -> None:
+        self.collector = collector
+        self._epoch: object = None
+        self._cells: dict[tuple[str, str, str], _Cells] = {}
+
+    def write(self, record: CallRecord, run: Run | None, exemplar: Exemplar | None) -> tuple[str, ...]:
+        """Count the call and debit its tokens; returns the shares of the budget that this call has passed."""
+        recorder = self.collector.recorder
+        cells = self._of(record, recorder)
+        passed: tuple[str, ...] = ()
+        with recorder.lock:
+            if record.seconds is not None:
+                cells.seconds.observe(record.seconds, exemplar)
+            if record.outcome == "success":
+                cells.success.value += 1
+            else:
+                recorder.counter(LLM_REQUESTS.key, record.persona, cells.model, record.outcome).value += 1
+            usage = record.usage
+            if isinstance(usage, Usage):
+                total = usage.total
+                cells.tokens.value += total
+                if cells.known is not None:
+                    passed = self._spend(recorder, run, cells.known, total)
+                if record.nano_usd is not None:
+                    recorder.counter(LLM_COST.key, record.persona, cells.model).value += record.nano_usd
+            elif usage is not None:
+                recorder.counter(LLM_USAGE_MISSING.key, record.persona, cells.model, usage.reason).value += 1
+        if not recorder.dirty:
+            recorder.touch()
+        return passed
+
+    def blocked(self, persona: str, model: str) -> None:
+        """Count a call that was refused before it was made."""
+        recorder = self.collector.recorder
+        recorder.add(1, LLM_REQUESTS.key, persona, self.collector.label("model", model), "blocked")
+
+    def _spend(self, recorder: Recorder, run: Run | None, persona: Persona, tokens: int) -> tuple[str, ...]:
+        mine = recorder.run_of(run)
+        if persona.window != "run":
+            recorder.spend(mine, persona, tokens)
+            return ()
+        account = recorder.account(mine, persona)
+        before = account.used
+        after = before + tokens
+        if after <= persona.tokens:
+            account.used = after
+        else:
+            recorder.spend(mine, persona, tokens)
+        limit = persona.tokens
+        if after * 5 < limit * 4 or before > limit:
+            return ()
+        return tuple(share for share, at in (("80", limit * 4), ("100", limit * 5)) if before * 5 < at <= after * 5)
+
+    def _of(self, record: CallRecord, recorder: Recorder) -> _Cells:
+        if self._epoch is not recorder.epoch:  # a fork: those cells are the parent's
+            self._epoch, self._cells = recorder.epoch, {}
+        key = record.persona, record.chatmode, record.model
+        found = self._cells.get(key)
+        if found is None:
+            mode = self.collector.label("chatmode", record.chatmode)
+            model = self.collector.label("model", record.model)
+            known = None if record.persona == UNKNOWN else self.collector.catalogue.resolve(record.persona)
+            found = _Cells(known, recorder.counter(TOKENS.key, record.persona, mode, model),
+                           recorder.counter(LLM_REQUESTS.key, record.persona, model, "success"),
+                           recorder.histogram(LLM_DURATION.key, record.persona, model), model)
+            if OTHER not in (mode, model):  # what overflows is not remembered: it has no bound
+                self._cells[key] = found
+        return found
+
