@@ -1,8 +1,6 @@
-"""Which tracer makes our spans, if any, and how a span of ours begins and ends.
+"""How a span of ours begins, is the current one, and ends; who makes it is `span_providers`'.
 
-The application has an SDK provider: it makes our spans and its own pipeline sends them. It has none: a provider of
-our own, never set as the global one, and only when OTLP is configured. Without either no span is made, and
-OpenTelemetry is not even imported.
+Where no span is wanted none is made, and OpenTelemetry is not even imported.
 """
 
 from __future__ import annotations
@@ -11,21 +9,22 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from .loading import loading
 from .logs import once
 from .redaction import MESSAGE_LIMIT, STACK_LIMIT, redact
+from .span_providers import langfuse_sink as langfuse_sink
+from .span_providers import open_langfuse as open_langfuse
+from .span_providers import private, tracer_and_sink
+from .span_providers import sink as sink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .sinks.base import SpanSink
-    from .sinks.langfuse import Keys, LangfuseSink
+    from .sinks.langfuse import LangfuseSink
 
-_SCOPE = "hypertool"
 _ATTRIBUTE_LIMIT = 4_000
-_Sink = TypeVar("_Sink", bound="SpanSink")
 
 
 def disabled() -> bool:
@@ -33,150 +32,9 @@ def disabled() -> bool:
     return os.environ.get("HYPERTOOL_DISABLED") == "1"
 
 
-class _Private:
-    """The provider and the sinks of this process; decided at the first span.
-
-    `sinks` get the spans of our own provider; of the application's spans, which its pipeline sends to wherever OTLP
-    goes, only `langfuse` gets ours.
-    """
-
-    def __init__(self) -> None:
-        self.decided = False
-        self.off = False
-        self.tracer: Any = None
-        self.sink: SpanSink | None = None
-        self.langfuse: LangfuseSink | None = None
-        self.application: tuple[Any, Any] = (None, None)
-
-    def decide(self) -> None:
-        """Read the environment, once."""
-        loading.outrank_logging()
-        with loading:
-            if self.decided:
-                return
-            from .sinks import langfuse, otlp
-
-            self.off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-            to_langfuse = langfuse.from_environment()
-            if (otlp.configured() or to_langfuse is not None) and not self.off:
-                try:
-                    self._open(otlp.configured(), to_langfuse)
-                except ImportError as error:
-                    once.warn("otel-missing", f"traces are configured but cannot be sent: {error.name or error} is not "
-                              "installed (pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http); "
-                              "metrics go on")
-            self.decided = True
-
-    def _open(self, to_otlp: bool, to_langfuse: Keys | None) -> None:
-        import importlib.util
-
-        if importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is None:
-            raise ImportError("no exporter", name="opentelemetry-exporter-otlp-proto-http")
-        if to_otlp:
-            from .sinks.otlp import NAME, OtlpSink
-
-            self.sink = self._begin(NAME, OtlpSink)
-        if to_langfuse is not None:
-            self.open_langfuse(to_langfuse)
-        self._make_tracer()
-
-    def open_langfuse(self, keys: Keys) -> None:
-        """Send our spans to Langfuse from now on."""
-        from .sinks.langfuse import NAME, LangfuseSink
-
-        if self.langfuse is None and not self.off:
-            self._make_tracer()
-            self.langfuse = self._begin(NAME, lambda count: LangfuseSink(keys, count))
-
-    def _make_tracer(self) -> None:
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-
-        from . import __version__
-
-        if self.tracer is None:
-            resource = Resource.create()
-            if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
-                resource = resource.merge(Resource({"service.name": _SCOPE}))
-            self.tracer = TracerProvider(resource=resource, shutdown_on_exit=False).get_tracer(_SCOPE, __version__)
-
-    @staticmethod
-    def _begin(name: str, make: Callable[[Callable[[str, int], None]], _Sink]) -> _Sink:
-        from .collector import get_persona_metrics
-        from .sinks.base import close_at_exit
-
-        collector = get_persona_metrics()
-        collector.register_sink(name)
-
-        def count(outcome: str, spans: int) -> None:
-            collector.count_export(name, outcome, spans)
-            if outcome == "success":
-                collector.export_succeeded(name)
-
-        sink = make(count)
-        # After the collector exists: exits run last in first out, and the store must see what the sinks counted.
-        close_at_exit()
-        sink.start()
-        return sink
-
-
-_private = _Private()
-
-
-def _application_tracer() -> Any:
-    """A tracer of the application's own provider, or None where it has none."""
-    api = sys.modules.get("opentelemetry.trace")
-    if api is None:
-        return None
-    provider = api.get_tracer_provider()
-    if isinstance(provider, (api.ProxyTracerProvider, api.NoOpTracerProvider)):
-        return None
-    known, tracer = _private.application
-    if known is not provider:
-        from . import __version__
-
-        tracer = provider.get_tracer(_SCOPE, __version__)
-        _private.application = (provider, tracer)
-    return tracer
-
-
-def _tracer() -> tuple[Any, SpanSink | None]:
-    """Who makes a span now, and the OTLP sink that gets it; (None, None) where none is. Looked at on each span."""
-    if not _private.decided:
-        _private.decide()
-    found = _application_tracer()
-    if found is not None:
-        return found, None
-    return _private.tracer, _private.sink
-
-
-def sink() -> SpanSink | None:
-    """Our OTLP sink, where this process has one."""
-    return _private.sink
-
-
-def langfuse_sink() -> LangfuseSink | None:
-    """Our Langfuse sink, where this process has one; decides it where that has not been done."""
-    if not _private.decided:
-        _private.decide()
-    return _private.langfuse
-
-
-def open_langfuse(keys: Keys) -> LangfuseSink | None:
-    """Send our spans to Langfuse with these keys, where the process does not do it yet; returns the sink in use."""
-    if langfuse_sink() is None:
-        try:
-            with loading:
-                _private.open_langfuse(keys)
-        except ImportError as error:
-            once.warn("otel-missing", f"Langfuse is configured but nothing can be sent: {error.name or error} is not "
-                      "installed (pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http)")
-    return _private.langfuse
-
-
 def remote_parent(carrier: Mapping[str, str]) -> Any:
     """The context of a W3C `traceparent` (and `tracestate`), or None where there is none or no span would be made."""
-    if not carrier.get("traceparent") or _tracer()[0] is None:
+    if not carrier.get("traceparent") or tracer_and_sink()[0] is None:
         return None
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -190,13 +48,13 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
     `attributes` is called only where a span is made; `calls_out` says that it waits for somebody else (kind CLIENT).
     Never raises: what goes wrong in a provider is logged once, and the work goes on without a span.
     """
-    if _private.tracer is None and _private.decided and "opentelemetry.trace" not in sys.modules:
+    if private.tracer is None and private.decided and "opentelemetry.trace" not in sys.modules:
         return None
     try:
-        tracer, to = _tracer()
-        if tracer is None or _private.off:
+        tracer, to = tracer_and_sink()
+        if tracer is None or private.off:
             return None
-        langfuse = _private.langfuse if to_langfuse else None
+        langfuse = private.langfuse if to_langfuse else None
         given = fit_all(attributes())
         if langfuse is not None:
             from .sinks.langfuse import ambient_attributes

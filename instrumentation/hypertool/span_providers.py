@@ -1,0 +1,163 @@
+"""Who makes our spans, and which sinks of ours get them; decided at the first span.
+
+The application has an SDK provider: it makes our spans and its own pipeline sends them, only Langfuse gets them from
+us. It has none: a provider of our own, never set as the global one, and only when OTLP or Langfuse is configured.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .loading import loading
+from .logs import once
+
+if TYPE_CHECKING:
+    from .sinks.base import SpanSink
+    from .sinks.langfuse import Keys, LangfuseSink
+
+SCOPE = "hypertool"
+_Sink = TypeVar("_Sink", bound="SpanSink")
+
+
+class _Private:
+    """The provider and the sinks of this process; decided at the first span.
+
+    `sinks` get the spans of our own provider; of the application's spans, which its pipeline sends to wherever OTLP
+    goes, only `langfuse` gets ours.
+    """
+
+    def __init__(self) -> None:
+        self.decided = False
+        self.off = False
+        self.tracer: Any = None
+        self.sink: SpanSink | None = None
+        self.langfuse: LangfuseSink | None = None
+        self.application: tuple[Any, Any] = (None, None)
+
+    def decide(self) -> None:
+        """Read the environment, once."""
+        loading.outrank_logging()
+        with loading:
+            if self.decided:
+                return
+            from .sinks import langfuse, otlp
+
+            self.off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+            to_langfuse = langfuse.from_environment()
+            if (otlp.configured() or to_langfuse is not None) and not self.off:
+                try:
+                    self._open(otlp.configured(), to_langfuse)
+                except ImportError as error:
+                    once.warn("otel-missing", f"traces are configured but cannot be sent: {error.name or error} is not "
+                              "installed (pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http); "
+                              "metrics go on")
+            self.decided = True
+
+    def _open(self, to_otlp: bool, to_langfuse: Keys | None) -> None:
+        import importlib.util
+
+        if importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is None:
+            raise ImportError("no exporter", name="opentelemetry-exporter-otlp-proto-http")
+        if to_otlp:
+            from .sinks.otlp import NAME, OtlpSink
+
+            self.sink = self._begin(NAME, OtlpSink)
+        if to_langfuse is not None:
+            self.open_langfuse(to_langfuse)
+        self._make_tracer()
+
+    def open_langfuse(self, keys: Keys) -> None:
+        """Send our spans to Langfuse from now on."""
+        from .sinks.langfuse import NAME, LangfuseSink
+
+        if self.langfuse is None and not self.off:
+            self._make_tracer()
+            self.langfuse = self._begin(NAME, lambda count: LangfuseSink(keys, count))
+
+    def _make_tracer(self) -> None:
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+
+        from . import __version__
+
+        if self.tracer is None:
+            resource = Resource.create()
+            if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
+                resource = resource.merge(Resource({"service.name": SCOPE}))
+            self.tracer = TracerProvider(resource=resource, shutdown_on_exit=False).get_tracer(SCOPE, __version__)
+
+    @staticmethod
+    def _begin(name: str, make: Callable[[Callable[[str, int], None]], _Sink]) -> _Sink:
+        from .collector import get_persona_metrics
+        from .sinks.base import close_at_exit
+
+        collector = get_persona_metrics()
+        collector.register_sink(name)
+
+        def count(outcome: str, spans: int) -> None:
+            collector.count_export(name, outcome, spans)
+            if outcome == "success":
+                collector.export_succeeded(name)
+
+        sink = make(count)
+        # After the collector exists: exits run last in first out, and the store must see what the sinks counted.
+        close_at_exit()
+        sink.start()
+        return sink
+
+
+private = _Private()
+
+
+def _application_tracer() -> Any:
+    """A tracer of the application's own provider, or None where it has none."""
+    api = sys.modules.get("opentelemetry.trace")
+    if api is None:
+        return None
+    provider = api.get_tracer_provider()
+    if isinstance(provider, (api.ProxyTracerProvider, api.NoOpTracerProvider)):
+        return None
+    known, tracer = private.application
+    if known is not provider:
+        from . import __version__
+
+        tracer = provider.get_tracer(SCOPE, __version__)
+        private.application = (provider, tracer)
+    return tracer
+
+
+def tracer_and_sink() -> tuple[Any, SpanSink | None]:
+    """Who makes a span now, and the OTLP sink that gets it; (None, None) where none is. Looked at on each span."""
+    if not private.decided:
+        private.decide()
+    found = _application_tracer()
+    if found is not None:
+        return found, None
+    return private.tracer, private.sink
+
+
+def sink() -> SpanSink | None:
+    """Our OTLP sink, where this process has one."""
+    return private.sink
+
+
+def langfuse_sink() -> LangfuseSink | None:
+    """Our Langfuse sink, where this process has one; decides it where that has not been done."""
+    if not private.decided:
+        private.decide()
+    return private.langfuse
+
+
+def open_langfuse(keys: Keys) -> LangfuseSink | None:
+    """Send our spans to Langfuse with these keys, where the process does not do it yet; returns the sink in use."""
+    if langfuse_sink() is None:
+        try:
+            with loading:
+                private.open_langfuse(keys)
+        except ImportError as error:
+            once.warn("otel-missing", f"Langfuse is configured but nothing can be sent: {error.name or error} is not "
+                      "installed (pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http)")
+    return private.langfuse
