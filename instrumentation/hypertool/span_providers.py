@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .loading import loading
-from .logs import once
+from .logs import log, once
 
 if TYPE_CHECKING:
     from .sinks.base import SpanSink
@@ -54,6 +54,8 @@ class _Private:
                     once.warn("otel-missing", f"traces are configured but cannot be sent: {error.name or error} is not "
                               "installed (pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http); "
                               "metrics go on")
+            if self.tracer is None and not self.off:
+                log.info("no spans are made: neither OTEL_EXPORTER_OTLP_ENDPOINT nor the LANGFUSE_* keys are set")
             self.decided = True
 
     def _open(self, to_otlp: bool, to_langfuse: Keys | None) -> None:

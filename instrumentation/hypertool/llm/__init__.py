@@ -9,6 +9,8 @@ No SDK is imported here, and `import hypertool` does not import this package.
 * `shapes` a response to a `Reading`, and which class has which shape; `shapes_responses` the shapes; `shapes_records`
   the usage record of each provider; `shapes_streams` chunk by chunk; `shapes_view` any object as a mapping;
   `shapes_providers` names
+* `wrapper` ObservableLLM and observe_llm; `call` the life of one call; `record` what it was, and its metrics;
+  `reservations` budgets that block; `streams` and `sdk_streams` what is returned instead of a value; `attributes` spans
 * `cost` money; `cost_table` reads `prices.toml`, or the file that HYPERTOOL_PRICES names
 """
 
