@@ -42,10 +42,11 @@ def remote_parent(carrier: Mapping[str, str]) -> Any:
 
 
 def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = None, *, calls_out: bool = False,
-          to_langfuse: bool = True) -> OurSpan | None:
+          to_langfuse: bool = True, current: bool = True, fitted: bool = False) -> OurSpan | None:
     """Begin a span under `parent` (else the current one) and make it current; None where no span is wanted.
 
-    `attributes` is called only where a span is made; `calls_out` says that it waits for somebody else (kind CLIENT).
+    `attributes` is called only where a span is made; `calls_out` says that it waits for somebody else (kind CLIENT),
+    `fitted` that the values are bounded and carry nobody's words. Without `current` it becomes that by `activate`.
     Never raises: what goes wrong in a provider is logged once, and the work goes on without a span.
     """
     if private.tracer is None and private.decided and "opentelemetry.trace" not in sys.modules:
@@ -55,13 +56,13 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
         if tracer is None or private.off:
             return None
         langfuse = private.langfuse if to_langfuse else None
-        given = fit_all(attributes())
+        given = dict(attributes()) if fitted else fit_all(attributes())
         if langfuse is not None:
             from .sinks.langfuse import ambient_attributes
 
             given = {**ambient_attributes(given), **given}
         options = {"kind": _client_kind()} if calls_out else {}
-        return OurSpan(tracer.start_span(name, context=parent, attributes=given, **options), to, langfuse)
+        return OurSpan(tracer.start_span(name, context=parent, attributes=given, **options), to, langfuse, current)
     except Exception as error:  # a foreign provider, sampler or environment value must not stop the caller's work
         once.warn("span-start", f"spans cannot be made: {type(error).__name__}: {redact(str(error), 200)}")
         return None
@@ -78,12 +79,14 @@ class OurSpan:
 
     __slots__ = ("_langfuse", "_sink", "_span", "_token")
 
-    def __init__(self, span: Any, sink: SpanSink | None, langfuse: LangfuseSink | None = None) -> None:
+    def __init__(self, span: Any, sink: SpanSink | None, langfuse: LangfuseSink | None = None,
+                 current: bool = True) -> None:
         self._span = span
         self._sink = sink
         self._langfuse = langfuse
         self._token: Any = None
-        self.activate()
+        if current:
+            self.activate()
 
     def activate(self) -> None:
         """Make it the current span."""
@@ -147,13 +150,14 @@ class OurSpan:
         """Add an event."""
         self._guard(lambda: self._span.add_event(name, fit_all(attributes)))
 
-    def end(self, attributes: Mapping[str, Any], error: BaseException | None = None, at: int | None = None) -> None:
+    def end(self, attributes: Mapping[str, Any], error: BaseException | None = None, at: int | None = None,
+            fitted: bool = False) -> None:
         """Set the last attributes, record `error` (type; message and stack redacted), and hand the span over.
 
         `at` is the end in nanoseconds since the epoch, where it was before now.
         """
         def finish() -> None:
-            self._span.set_attributes(fit_all(attributes))
+            self._span.set_attributes(attributes if fitted else fit_all(attributes))
             if error is not None:
                 self._record(error)
             self._span.end(at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -10,15 +11,18 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..redaction import redact
+from ..spans import fit_all
 from .record import CallRecord
 
 CONTENT_LIMIT = 8_000
+_NAME_LIMIT = 200
 _CAPTURING = frozenset({"span_only", "span_and_event", "true", "1"})
 _PARAMETERS = {"temperature": float, "top_p": float, "max_tokens": int, "stream": bool}
 
 
+@functools.cache
 def captures_content() -> bool:
-    """Whether prompts and completions were asked for; they are not, by default."""
+    """Whether prompts and completions were asked for, which they are not by default; read once."""
     asked = os.environ.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "")
     return asked.strip().lower() in _CAPTURING
 
@@ -27,15 +31,19 @@ def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str
              arguments: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """What is known before the call; samplers decide by it."""
     attributes: dict[str, Any] = {
-        "gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": model,
-        "gen_ai.agent.name": persona, "hypertool.chatmode": chatmode, "gen_ai.conversation.id": run_id,
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": model[:_NAME_LIMIT],
+        "gen_ai.agent.name": persona, "hypertool.chatmode": chatmode[:_NAME_LIMIT],
     }
+    if run_id is not None:
+        attributes["gen_ai.conversation.id"] = run_id
     for name, kind in _PARAMETERS.items():
         value = arguments.get(name)
-        if isinstance(value, kind) or (kind is float and isinstance(value, int) and not isinstance(value, bool)):
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:  # OTLP integers have 64 bits
+            continue
+        if type(value) is kind or (kind is float and type(value) is int):
             attributes["gen_ai.request." + name] = value
     if metadata:
-        attributes.update({f"hypertool.metadata.{key}": value for key, value in metadata.items()})
+        attributes.update(fit_all({f"hypertool.metadata.{key}": value for key, value in metadata.items()}))
     if isinstance(prompt, str):
         digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         attributes["hypertool.prompt.fingerprint"] = f"{len(prompt)}:{digest}"
@@ -49,10 +57,13 @@ def at_end(record: CallRecord, langfuse: bool, started: float) -> dict[str, Any]
     attributes: dict[str, Any] = {"hypertool.outcome": record.outcome}
     reading = record.reading
     if reading is not None:
-        attributes["gen_ai.response.model"] = reading.model
-        attributes["gen_ai.response.id"] = reading.id
+        if reading.model:
+            attributes["gen_ai.response.model"] = reading.model[:_NAME_LIMIT]
+        if reading.id:
+            attributes["gen_ai.response.id"] = reading.id[:_NAME_LIMIT]
         if reading.finish_reasons:
-            attributes["gen_ai.response.finish_reasons"] = list(reading.finish_reasons)
+            attributes["gen_ai.response.finish_reasons"] = [
+                reason[:_NAME_LIMIT] for reason in reading.finish_reasons]
     usage = record.counted
     if usage is not None:
         attributes.update(usage.gen_ai())

@@ -133,9 +133,7 @@ class Call:
             lambda: attributes.at_start(
                 setting.model, setting.provider or OTHER_PROVIDER, self.persona, self.chatmode,
                 self._run.id if self._run is not None else None, self._prompt, self._arguments, self._metadata),
-            context, calls_out=True, to_langfuse=setting.langfuse)
-        if self._span is not None:
-            self._span.suspend()
+            context, calls_out=True, to_langfuse=setting.langfuse, current=False, fitted=True)
         self._context = self._trace = None
         self._arguments = {}
         self.started = time.perf_counter()
@@ -242,7 +240,7 @@ class Call:
                 last["gen_ai.provider.name"] = record.reading.provider
             if output is not None and attributes.captures_content():
                 last["gen_ai.output.messages"] = attributes.content("assistant", output)
-            span.end(last, error, ended)
+            span.end(last, error, ended, fitted=True)
 
     def _end_as_agent(self, error: BaseException | None, ended: int | None = None) -> None:
         self.give_back(None)
