@@ -282,6 +282,24 @@ print(time.monotonic() - started)
     assert ("langfuse", "success") not in counts
 
 
+def test_a_forked_child_sends_its_own_spans_and_none_of_its_parents(host: Host, langfuse: LangfuseReceiver) -> None:
+    done = host.python(HEAD + """
+import os
+llm("x", metadata={"by": "parent"})
+child = os.fork()
+if child == 0:
+    llm("x", metadata={"by": "child"})
+    assert spans.langfuse_sink().flush(20)
+    hypertool.get_persona_metrics().flush()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+""" + FLUSH, **langfuse.environment)
+    assert done.returncode == 0, done.stderr
+    assert sorted(span.attributes["hypertool.metadata.by"] for span in langfuse.wait(2)) == ["child", "parent"]
+    assert host.counters("exp") == {("langfuse", "success"): 2}
+    assert host.counters("llm") == {("unknown", "gpt-4o", "success"): 2}
+
+
 def test_otel_sdk_disabled_silences_both_sinks_and_metrics_go_on(host: Host, receiver: OtlpReceiver,
                                                                 langfuse: LangfuseReceiver) -> None:
     run(host, 'llm("x", persona="backend")', OTEL_SDK_DISABLED="true",
