@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hypertool import catalogue
 from tests.support.exporter_process import running
 from tests.support.hypertool_host import Host, wait_until
 
@@ -174,6 +176,9 @@ def test_a_user_outside_the_group_gets_one_line_and_a_store_of_his_own(host: Hos
         import os, pathlib, sys
         from hypertool.store import directory
         directory.HOST_DIRECTORY = pathlib.Path(sys.argv[1])
+        # A checkout may be where nobody else can read; an installed package never is.
+        from hypertool import catalogue
+        catalogue._DEFAULTS = pathlib.Path(sys.argv[2])
         sys.argv[1:] = []
         from hypertool import get_persona_metrics
         import hypertool.collector, hypertool.tracing, logging
@@ -184,13 +189,15 @@ def test_a_user_outside_the_group_gets_one_line_and_a_store_of_his_own(host: Hos
     closed = tmp_path / "var-lib-hypertool"
     closed.mkdir()
     closed.chmod(0o2770)
+    personas = tmp_path / "personas.toml"
+    shutil.copy(catalogue._DEFAULTS, personas)
     own = tmp_path / "own"
     own.mkdir()
     os.chown(own, 51009, 51009)
     for place in (tmp_path, *tmp_path.parents):
         if str(place).startswith("/tmp/"):
             place.chmod(place.stat().st_mode | 0o711)
-    done = host.start([sys.executable, "-c", code, str(closed)], 30,
+    done = host.start([sys.executable, "-c", code, str(closed), str(personas)], 30,
                       {"HYPERTOOL_STATE_DIR": "", "XDG_STATE_HOME": str(own), "PYTHONDONTWRITEBYTECODE": "1"})
     assert (done.returncode, done.stdout) == (0, f"{own}/hypertool\n"), done.stderr
     assert done.stderr.count("usermod -aG hypertool") == 1
