@@ -42,7 +42,7 @@ class _Loading:
         self._held = 0
 
     def outrank_logging(self) -> None:
-        """Call it before a thread imports something large: a fork waits for that thread first, then for logging.
+        """Call it while a module is loaded whose threads import late: a fork waits for them first, then for logging.
 
         `logging` holds its own lock over a fork, from a hook of its own, and the hook that was registered last runs
         first. The other way round, the fork would keep the lock that the importing thread needs to get on.

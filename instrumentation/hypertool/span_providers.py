@@ -6,6 +6,7 @@ us. It has none: a provider of our own, never set as the global one, and only wh
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - see below
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +18,10 @@ from .logs import log, once
 if TYPE_CHECKING:
     from .sinks.base import SpanSink
     from .sinks.langfuse import Keys, LangfuseSink
+
+# Both register what happens around a fork, and OpenTelemetry would load them late, maybe in the middle of a fork of
+# another thread: Python then runs the second half of a hook whose first half it never ran.
+loading.outrank_logging()
 
 SCOPE = "hypertool"
 _Sink = TypeVar("_Sink", bound="SpanSink")
@@ -39,7 +44,6 @@ class _Private:
 
     def decide(self) -> None:
         """Read the environment, once."""
-        loading.outrank_logging()
         with loading:
             if self.decided:
                 return
