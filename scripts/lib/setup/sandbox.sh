@@ -74,7 +74,7 @@ sandbox_remove() {
     fi
     rm -f -- "$CACHE/sandbox-packages"
     if ! $KEEP_CACHE; then
-        rm -rf -- "$CACHE/logs"
+        rm -rf -- "$CACHE/logs" "$CACHE/.setup.lock"
         if [[ -d $CACHE ]]; then rmdir --ignore-fail-on-non-empty -- "$CACHE"; fi
         LOG=""
     fi
