@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import threading
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hypertool.catalogue import load_catalogue
+from hypertool import catalogue
 from hypertool.errors import StoreUnavailable
 from hypertool.labels import MAX_OTHERS
 from hypertool.store import Store
@@ -71,7 +72,8 @@ def test_a_whole_snapshot_of_nothing_is_readable(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not read a file; run it as root")
-def test_a_file_of_another_user_that_may_not_be_read_is_counted_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_of_another_user_that_may_not_be_read_is_counted_and_left_alone(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Process(tmp_path).tokens(10).publish().die()
     secret = _leave(tmp_path, json.dumps(WHOLE).encode())
     secret.chmod(0)
@@ -82,14 +84,17 @@ def test_a_file_of_another_user_that_may_not_be_read_is_counted_and_left_alone(t
     for file in tmp_path.rglob("*"):
         if file != secret and file.is_file():
             file.chmod(0o666)
-    known = load_catalogue()  # a checkout may be where nobody else can read; an installed package never is
+    # A checkout may be where nobody else can read; an installed package never is.
+    personas = tmp_path / "personas.toml"
+    shutil.copy(catalogue._DEFAULTS, personas)
+    monkeypatch.setattr(catalogue, "_DEFAULTS", personas)
     child = os.fork()
     if child == 0:
         try:
             os.setgid(65534)
             os.setuid(65534)
             reading = store(tmp_path)
-            ok = reading.fold() == 1 and reading.read(known).unreadable == 1 and total(tmp_path) == 10
+            ok = reading.fold() == 1 and reading.read().unreadable == 1 and total(tmp_path) == 10
             os._exit(0 if ok else 1)
         except BaseException as error:
             print(repr(error))

@@ -76,6 +76,7 @@ sandbox_remove() {
     if ! $KEEP_CACHE; then
         rm -rf -- "$CACHE/logs" "$CACHE/.setup.lock"
         if [[ -d $CACHE ]]; then rmdir --ignore-fail-on-non-empty -- "$CACHE"; fi
+        # shellcheck disable=SC2034  # ui.sh writes to it
         LOG=""
     fi
     say "The sandbox is gone. $kept"
