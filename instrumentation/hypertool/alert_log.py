@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import os
-import socket
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ from typing import Any
 
 from .errors import ConfigError
 from .logs import ERROR, WARNING, StateLog, log
-from .ports import Address, PortTaken, holder, parse_address
+from .ports import Address, PortTaken, bind, holder, parse_address
 from .store import Store
 from .systemd import hold_stop_signals, notify, wait_for_stop
 
@@ -152,11 +151,7 @@ def _listen(address: Address, handler: type[BaseHTTPRequestHandler]) -> Threadin
         daemon_threads = True
 
         def server_bind(self) -> None:
-            # Without the reverse look-up of the host name that http.server makes, which can hang for seconds.
-            # A restart may not wait a minute for connections that were kept open; two listeners stay impossible.
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            socket.socket.bind(self.socket, self.server_address)
-            self.server_address = self.socket.getsockname()
+            self.server_address = bind(self.socket, self.server_address)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that went away is not news."""

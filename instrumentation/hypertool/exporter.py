@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -21,7 +20,7 @@ from .catalogue import Catalogue, config_files, load_catalogue
 from .errors import ConfigError, StoreUnavailable
 from .exposition import families, names
 from .logs import log
-from .ports import Address, parse_address, taken
+from .ports import Address, bind, parse_address, taken
 from .store import Store
 from .systemd import hold_stop_signals, notify, wait_for_stop
 
@@ -161,11 +160,7 @@ def _listen(address: Address, application: WSGIApplication) -> ThreadingWSGIServ
         daemon_threads = True
 
         def server_bind(self) -> None:
-            # Without the reverse look-up of the host name that http.server makes, which can hang for seconds.
-            # A restart may not wait a minute for connections that the scraper kept open; two listeners stay impossible.
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            socket.socket.bind(self.socket, self.server_address)
-            self.server_address = self.socket.getsockname()
+            self.server_address = bind(self.socket, self.server_address)
             self.server_name, self.server_port = address.host, self.server_address[1]
             self.setup_environ()
 

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import ConfigError, HypertoolError
 
@@ -50,6 +50,17 @@ def parse_address(text: str, variable: str) -> Address:
         raise ConfigError(f"{variable}={text!r:.80}: expected ADDRESS:PORT such as 127.0.0.1:9464 or [::1]:9464, "
                           f"with a port from 0 to 65535") from None
     return Address(host, number)
+
+
+def bind(listener: socket.socket, address: Any) -> Any:
+    """Bind a server's socket as `server_bind` of http.server should; returns the address it got.
+
+    Without its reverse look-up of the host name, which can hang for seconds. A restart does not wait a minute for
+    connections that a client kept open; two listeners stay impossible.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    return listener.getsockname()
 
 
 def taken(address: Address) -> PortTaken:
