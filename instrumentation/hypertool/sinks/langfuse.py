@@ -6,28 +6,28 @@ https://github.com/langfuse/langfuse); user, session and tags are kept per obser
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import time
 import uuid
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..ambient import current_chatmode, current_persona, current_run
-from ..loading import loading
 from ..redaction import redact
-from .base import Count, Outcome, SpanSink, Verdict
-from .otlp import _RETRYABLE, _retry_after, _short
+from .base import Count, Outcome, Verdict
+from .encoding import encode
+from .http_sink import HttpSink
 
 if TYPE_CHECKING:
     from ..runs import Run
+    from .transport import Transport
 
 NAME = "langfuse"
 DEFAULT_HOST = "https://cloud.langfuse.com"
 TIMEOUT_SECONDS = 5.0
-# Written at once by servers that also read the older format; without it they may take ten minutes.
-_HEADERS = {"x-langfuse-ingestion-version": "4", "Content-Encoding": "gzip"}
+_HINTS = dict.fromkeys((401, 403), "LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST")
 _SCORES = uuid.UUID("7d1f4e2e-6f0b-5c43-9a2f-0f3f0d7c9b11")
 
 
@@ -76,71 +76,39 @@ def ambient_attributes(given: Mapping[str, Any]) -> dict[str, Any]:
     return attributes
 
 
-class _Http(SpanSink):
-    """Posts bytes to one address of the server, a single try each."""
+class _LangfuseHttp(HttpSink):
+    """Posts to one route of the server, with the keys."""
 
-    def __init__(self, name: str, keys: Keys, path: str, kind: str, count: Count, **options: Any) -> None:
+    route: str
+    headers: Mapping[str, str]
+    compression: str
+
+    def __init__(self, name: str, keys: Keys, count: Count, **options: Any) -> None:
         self.keys = keys
-        self._where = keys.base + path
-        self._kind = kind
-        self._session: Any = None
-        super().__init__(name, count, **options)
+        super().__init__(name, count, redact(keys.base) + self.route, _HINTS, **options)
 
-    def prepare(self) -> None:
-        with loading:
-            self._connect()
+    def connect(self) -> Transport:
+        from .transport import Transport, basic
 
-    def reset(self) -> None:
-        # Not closed: the sockets are the parent's too.
-        self._session = None
-
-    def _connect(self) -> Any:
-        if self._session is None:
-            import requests
-
-            self._session = requests.Session()
-            self._session.auth = (self.keys.public, self.keys.secret)  # so that no .netrc puts its own in place
-        return self._session
-
-    def _post(self, body: bytes) -> Verdict | bytes:
-        import requests
-
-        try:
-            response = self._connect().post(
-                self._where, data=gzip.compress(body, 1), timeout=TIMEOUT_SECONDS, allow_redirects=False,
-                headers={**_HEADERS, "Content-Type": self._kind})
-        except requests.RequestException as error:
-            return Verdict(Outcome.LATER, f"{redact(self._where)} does not answer ({_short(error)})")
-        status = response.status_code
-        if 200 <= status < 300:
-            return bytes(response.content or b"")
-        said = redact(" ".join((response.text or "")[:200].split()), 120)
-        reason = f"{redact(self._where)} answered {status} {response.reason or ''}".rstrip()
-        reason += f" ({said})" if said else ""
-        if status in _RETRYABLE:
-            return Verdict(Outcome.LATER, reason, _retry_after(response.headers.get("Retry-After")))
-        if status in (401, 403):
-            reason += "; check LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST"
-        return Verdict(Outcome.REFUSED, reason)
+        return Transport(self.keys.base + self.route,
+                         {**self.headers, "Authorization": basic(self.keys.public, self.keys.secret)},
+                         TIMEOUT_SECONDS, self.compression)
 
 
-class LangfuseSink(_Http):
+class LangfuseSink(_LangfuseHttp):
     """Sends batches of ended spans to the server's OTLP endpoint."""
 
+    route = "/api/public/otel/v1/traces"
+    # The version: written at once by servers that also read the older format; without it they may take ten minutes.
+    headers = MappingProxyType({"Content-Type": "application/x-protobuf", "x-langfuse-ingestion-version": "4"})
+    compression = "gzip"
+
     def __init__(self, keys: Keys, count: Count, **options: Any) -> None:
-        super().__init__(NAME, keys, "/api/public/otel/v1/traces", "application/x-protobuf", count, **options)
+        super().__init__(NAME, keys, count, **options)
         self.scores = ScoreSink(keys)
 
-    def prepare(self) -> None:
-        super().prepare()
-        with loading:
-            from opentelemetry.exporter.otlp.proto.common import trace_encoder  # noqa: F401 - not in the first send
-
-    def send(self, batch: list[Any]) -> Verdict:
-        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-
-        answer = self._post(encode_spans(batch).SerializePartialToString())
-        return Verdict(Outcome.SENT) if isinstance(answer, bytes) else answer
+    def encode(self, batch: list[Any]) -> bytes:
+        return encode(batch)
 
     def score(self, trace_id: str, span_id: str, name: str, passed: bool, comment: str | None = None) -> None:
         """Attach a verdict to a span; the id follows from what it is about, so that a retry makes no second one."""
@@ -153,13 +121,31 @@ class LangfuseSink(_Http):
         self.scores.submit({"id": identity, "type": "score-create", "timestamp": stamp, "body": body})
 
 
-class ScoreSink(_Http):
+class ScoreSink(_LangfuseHttp):
     """Sends scores, best effort: they are not spans and are not counted with them."""
 
-    def __init__(self, keys: Keys, **options: Any) -> None:
-        super().__init__("langfuse-scores", keys, "/api/public/ingestion", "application/json",
-                         lambda *_: None, **options)
+    route = "/api/public/ingestion"
+    headers = MappingProxyType({"Content-Type": "application/json"})
+    compression = "none"  # this route takes no other
 
-    def send(self, batch: list[Any]) -> Verdict:
-        answer = self._post(json.dumps({"batch": batch}).encode())
-        return Verdict(Outcome.SENT) if isinstance(answer, bytes) else answer
+    def __init__(self, keys: Keys, **options: Any) -> None:
+        super().__init__("langfuse-scores", keys, lambda *_: None, **options)
+
+    def encode(self, batch: list[Any]) -> bytes:
+        return json.dumps({"batch": batch}).encode()
+
+    def accepted(self, body: bytes) -> Verdict:
+        reasons = _refusals(body)
+        if not reasons:
+            return Verdict(Outcome.SENT)
+        return Verdict(Outcome.SENT, f"{len(reasons)} scores were refused ({reasons[0]})", rejected=len(reasons))
+
+
+def _refusals(answer: bytes) -> list[str]:
+    """Why the server refused which of the scores: it answers 207 for a batch, also where it took none of it."""
+    try:
+        errors = json.loads(answer).get("errors") or []
+        return [redact(f"{one.get('status', '?')} {one.get('error') or one.get('message') or ''}".strip(), 120)
+                for one in errors]
+    except (ValueError, AttributeError, TypeError):  # not what the server documents: nothing is known of refusals
+        return []

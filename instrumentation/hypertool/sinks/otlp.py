@@ -1,33 +1,41 @@
 """The OTLP sink: spans as http/protobuf to the endpoint that the standard OTEL_* variables name.
 
-Encoding, headers, timeout, compression and TLS are OpenTelemetry's own exporter's; retries, counting, logging and
-the bounded exit are `SpanSink`'s, so the exporter is given a session that makes every export a single try.
+The variables are read as OpenTelemetry's own exporter for Python reads them; those for traces win over the general.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import math
 import os
-import threading
-import time
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from ..loading import loading
-from ..logs import log, once
+from ..logs import once
 from ..redaction import redact
-from .base import Count, Outcome, SpanSink, Verdict
+from .base import Count, Outcome, Verdict
+from .encoding import encode
+from .http_sink import HttpSink
 
 if TYPE_CHECKING:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from .transport import Transport
 
 NAME = "otlp"
+_PREFIX = "OTEL_EXPORTER_OTLP_"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PROTOCOL = "http/protobuf"
-# https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
-_RETRYABLE = frozenset({429, 502, 503, 504})
+_DEFAULT_SECONDS = 10.0
+_HINTS = {401: "OTEL_EXPORTER_OTLP_HEADERS", 403: "OTEL_EXPORTER_OTLP_HEADERS", 404: "the endpoint's path",
+          407: "the credentials of the proxy"}
+
+
+def _setting(name: str) -> tuple[str, str]:
+    """A variable's name and value, the one for traces first; an empty value where neither is set."""
+    for variable in (f"{_PREFIX}TRACES_{name}", _PREFIX + name):
+        value = os.environ.get(variable, "").strip()
+        if value:
+            return variable, value
+    return _PREFIX + name, ""
 
 
 def configured() -> bool:
@@ -38,146 +46,129 @@ def configured() -> bool:
     return any(os.environ.get(name, "").strip() for name in _ENDPOINTS)
 
 
-def endpoint() -> str:
-    """Where the traces go, for people to read (without credentials)."""
+def _url() -> str:
     own = os.environ.get(_ENDPOINTS[0], "").strip()
     base = os.environ.get(_ENDPOINTS[1], "").strip() or "http://localhost:4318"
-    return redact(own or f"{base.removesuffix('/')}/v1/traces")
+    return own or f"{base.removesuffix('/')}/v1/traces"
+
+
+def endpoint() -> str:
+    """Where the traces go, for people to read (without credentials)."""
+    return redact(_url())
 
 
 def warn_of_protocol() -> None:
     """Say once that another protocol than http/protobuf was asked for."""
-    for name in _PROTOCOLS:
-        asked = os.environ.get(name, "").strip().lower()
-        if asked:
-            if asked != _PROTOCOL:
-                once.warn("otlp-protocol",
-                          f"{name}={asked} is not supported; traces go to {endpoint()} as {_PROTOCOL}: "
-                          f"point the endpoint at the OTLP/HTTP port (4318) and set {name}={_PROTOCOL}")
-            return
+    name, asked = _setting("PROTOCOL")
+    if asked and asked.lower() != _PROTOCOL:
+        once.warn("otlp-protocol",
+                  f"{name}={asked} is not supported; traces go to {endpoint()} as {_PROTOCOL}: "
+                  f"point the endpoint at the OTLP/HTTP port (4318) and set {name}={_PROTOCOL}")
 
 
-class OtlpSink(SpanSink):
+def _seconds() -> float:
+    """The timeout. The specification has milliseconds, OpenTelemetry for Python seconds: 1000 and more are the former.
+    """
+    name, given = _setting("TIMEOUT")
+    try:
+        seconds = float(given or _DEFAULT_SECONDS)
+        if math.isfinite(seconds) and seconds > 0:
+            return seconds / 1000 if seconds >= 1000 else seconds
+    except ValueError:
+        pass
+    once.warn("otlp-timeout", f"{name}={given:.40} is no timeout in seconds; {_DEFAULT_SECONDS:g} is used")
+    return _DEFAULT_SECONDS
+
+
+def _compression() -> str:
+    name, given = _setting("COMPRESSION")
+    asked = given.lower() or "none"
+    if asked in ("gzip", "deflate", "none"):
+        return asked
+    once.warn("otlp-compression", f"{name}={given:.40} is unknown: expected gzip, deflate or none; none is used")
+    return "none"
+
+
+def _headers() -> dict[str, str]:
+    """`name=value` pairs with commas between, percent-encoded or not."""
+    variable, given = _setting("HEADERS")
+    headers = {}
+    for pair in filter(None, (one.strip() for one in given.split(","))):
+        name, equals, value = pair.partition("=")
+        if equals and name.strip():
+            headers[unquote(name).strip().lower()] = unquote(value).strip()
+        else:
+            once.warn("otlp-headers", f"{variable} has a part that is no name=value; it is left out")
+    return headers
+
+
+class OtlpSink(HttpSink):
     """Sends batches to the OTLP endpoint of the environment."""
 
     def __init__(self, count: Count, **options: Any) -> None:
-        self._exporter: OTLPSpanExporter | None = None
-        self._session: Any = None
-        super().__init__(NAME, count, **options)
+        super().__init__(NAME, count, endpoint(), _HINTS, **options)
         warn_of_protocol()
 
-    def prepare(self) -> None:
-        try:
-            self._connect()
-        except Exception as error:  # a broken variable (certificate, header): each batch says so again, once logged
-            log.debug("otlp: %s", error)
+    def connect(self) -> Transport:
+        from .transport import Transport, Trust
 
-    def send(self, batch: list[Any]) -> Verdict:
-        exporter = self._connect()
-        self._session.verdict = None
-        # Older exporters let the session's error through; newer ones turn it into a failed export.
-        with contextlib.suppress(_TriedError):
-            exporter.export(batch)
-        verdict = self._session.verdict
-        if verdict is None:
-            return Verdict(Outcome.REFUSED, "the spans could not be encoded")
-        return _of_partial_success(verdict) if isinstance(verdict, bytes) else verdict
+        trust = Trust(*(_setting(name)[1] or None for name in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")))
+        return Transport(_url(), {**_headers(), "Content-Type": "application/x-protobuf"}, _seconds(), _compression(),
+                         trust)
 
-    def reset(self) -> None:
-        # Not closed: the sockets are the parent's too, and closing TLS would end its connection.
-        self._exporter = self._session = None
+    def encode(self, batch: list[Any]) -> bytes:
+        return encode(batch)
 
-    def _connect(self) -> OTLPSpanExporter:
-        if self._exporter is None:
-            with loading:
-                from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-                from opentelemetry.proto.collector.trace.v1 import trace_service_pb2  # noqa: F401 - not in the first send
-
-                self._session = _session()
-                self._exporter = OTLPSpanExporter(session=self._session)
-            _quiet_in_this_thread("opentelemetry.exporter.otlp.proto.http.trace_exporter",
-                                  "opentelemetry.exporter.otlp.common.http")
-        return self._exporter
+    def accepted(self, body: bytes) -> Verdict:
+        rejected, why = _partial_success(body)
+        if not rejected:
+            return Verdict(Outcome.SENT)
+        return Verdict(Outcome.SENT, f"{endpoint()} threw away {rejected} spans ({redact(why, 120)})",
+                       rejected=rejected)
 
 
-def _session() -> Any:
-    import requests
+def _partial_success(answer: bytes) -> tuple[int, str]:
+    """How many spans an ExportTraceServiceResponse says were thrown away, and why.
 
-    class OneTrySession(requests.Session):
-        """Keeps what became of a request, and hides from the exporter what would make it try again by itself."""
-
-        verdict: Verdict | bytes | None = None
-
-        def request(self, *args: Any, **kwargs: Any) -> Any:
-            kwargs["allow_redirects"] = False
-            try:
-                response = super().request(*args, **kwargs)
-            except requests.RequestException as error:
-                self.verdict = Verdict(Outcome.LATER, f"{endpoint()} does not answer ({_short(error)})")
-                raise _TriedError from None
-            self.verdict = _judge(response)
-            if not isinstance(self.verdict, bytes):
-                raise _TriedError
-            return response
-
-    return OneTrySession()
-
-
-class _TriedError(Exception):
-    """Ends an export after its one try; no OSError, because the exporter tries those again."""
-
-
-def _judge(response: Any) -> Verdict | bytes:
-    status = response.status_code
-    if 200 <= status < 300:
-        return bytes(response.content or b"")
-    said = redact(" ".join((response.text or "")[:200].split()), 120)
-    reason = f"{endpoint()} answered {status} {response.reason or ''}".rstrip() + (f" ({said})" if said else "")
-    if status in _RETRYABLE:
-        return Verdict(Outcome.LATER, reason, _retry_after(response.headers.get("Retry-After")))
-    if status in (401, 403):
-        reason += "; check OTEL_EXPORTER_OTLP_HEADERS"
-    elif status == 404:
-        reason += "; check the endpoint's path"
-    return Verdict(Outcome.REFUSED, reason)
-
-
-def _of_partial_success(body: bytes) -> Verdict:
-    if not body:
-        return Verdict(Outcome.SENT)
-    from google.protobuf.message import DecodeError
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-
+    https://github.com/open-telemetry/opentelemetry-proto: partial_success = 1 { rejected_spans = 1, error_message = 2 }
+    """
     try:
-        partial = ExportTraceServiceResponse.FromString(body).partial_success
-    except DecodeError:
-        return Verdict(Outcome.SENT)  # accepted; what a proxy wrote under it does not matter
-    if not partial.rejected_spans:
-        return Verdict(Outcome.SENT)
-    return Verdict(Outcome.SENT, f"{endpoint()} threw away {partial.rejected_spans} spans "
-                   f"({redact(partial.error_message, 120)})", rejected=partial.rejected_spans)
+        partial = dict(_fields(dict(_fields(answer)).get(1, b"")))
+        rejected, why = partial.get(1, 0), partial.get(2, b"")
+        return (rejected if isinstance(rejected, int) else 0), (why.decode() if isinstance(why, bytes) else "")
+    except (ValueError, TypeError, IndexError):
+        return 0, ""  # accepted; what a proxy wrote under it does not matter
 
 
-def _retry_after(value: str | None) -> float:
-    if not value:
-        return 0.0
-    try:
-        return max(0.0, min(float(value), 3600.0))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return 0.0
+def _fields(data: int | bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Number and value of the fields of a protobuf message; raises ValueError, TypeError or IndexError."""
+    if isinstance(data, int):
+        raise TypeError("no message")
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+            yield number, value
+            continue
+        if kind not in (1, 2, 5):
+            raise ValueError("no protobuf")
+        length, at = _varint(data, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
+        if at + length > len(data):
+            raise IndexError("cut off")
+        yield number, data[at:at + length]
+        at += length
 
 
-def _short(error: Exception) -> str:
-    """The root of a requests error, which nests three others around it."""
-    return redact(str(error).rsplit(": ", 1)[-1].strip(" '\")"), 120) or type(error).__name__
-
-
-def _quiet_in_this_thread(*names: str) -> None:
-    """Keep the exporter's own lines about our batches out of the log: the sink says each change of state itself."""
-    thread = threading.get_ident()
-    for name in names:
-        logging.getLogger(name).addFilter(lambda record: record.thread != thread)
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("no number")
