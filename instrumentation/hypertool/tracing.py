@@ -129,6 +129,8 @@ class WorkflowTracer:
         self.metadata = dict(_checked(metadata))
         self.run: Run | None = None
         self.duration_seconds = 0.0
+        # Of the current or last run; None where it is not traced.
+        self.trace_id: str | None = None
         self._collector: PersonaMetricsCollector | None = None
         self._entered = self._async = False
         self._token: Token[Run | None] | None = None
@@ -156,6 +158,7 @@ class WorkflowTracer:
             "hypertool.workspace": workspace_name(),
             "hypertool.run_id": run.id,
         })
+        self.trace_id = self._span.ids()[0] if self._span is not None and self._span.sampled else None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

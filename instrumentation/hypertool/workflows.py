@@ -1,16 +1,13 @@
-"""The declared workflows as plain chains that run: each stage asks the LLM once and records what that used."""
+"""The declared workflows as plain chains that run: each stage asks the LLM once, through the wrapper that counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-from .collector import get_persona_metrics
 from .declared import WORKFLOWS, Stage
+from .llm.wrapper import ObservableLLM
 from .simulated_llm import Reply, SimulatedLLM
 from .tracing import WorkflowTracer
-
-LLM = Callable[[str, int], Reply]
 
 BASELINE = "package_release"
 INCIDENT = "incident_response"
@@ -44,13 +41,17 @@ class StageReport(NamedTuple):
 
 
 class WorkflowReport(NamedTuple):
-    """What one run did; `decision` is `completed`, or what the severity routing decided."""
+    """What one run did; `decision` is `completed`, or what the severity routing decided.
+
+    `trace_id` is None where no trace was made.
+    """
 
     workflow: str
     run_id: str | None
     decision: str
     stages: tuple[StageReport, ...]
     seconds: float
+    trace_id: str | None
 
     @property
     def tokens(self) -> int:
@@ -58,7 +59,7 @@ class WorkflowReport(NamedTuple):
         return sum(stage.tokens for stage in self.stages)
 
 
-def run_workflow(name: str, llm: LLM | None = None, severity: str = "p1_high") -> WorkflowReport:
+def run_workflow(name: str, llm: SimulatedLLM | None = None, severity: str = "p1_high") -> WorkflowReport:
     """Run a declared workflow; `severity` routes `incident_response` and nothing else.
 
     Raises ValueError for an unknown workflow or severity, TokenBudgetExceeded where a persona's budget blocks.
@@ -76,22 +77,20 @@ def run_workflow(name: str, llm: LLM | None = None, severity: str = "p1_high") -
     modes = {stage.chatmode for stage in workflow.stages}
     if len(modes) == 1:
         metadata["chatmode"] = next(iter(modes))
+    llm = llm or SimulatedLLM()
+    observed = ObservableLLM(llm, llm.model, provider=llm.model)
     with WorkflowTracer(name, metadata) as tracer:
-        reports = tuple(_run_stage(tracer, stage, llm or SimulatedLLM()) for stage in stages)
-    return WorkflowReport(name, tracer.run_id, decision, reports, tracer.duration_seconds)
+        reports = tuple(_run_stage(tracer, stage, observed) for stage in stages)
+    return WorkflowReport(name, tracer.run_id, decision, reports, tracer.duration_seconds, tracer.trace_id)
 
 
-def run_baseline(llm: LLM | None = None) -> WorkflowReport:
+def run_baseline(llm: SimulatedLLM | None = None) -> WorkflowReport:
     """The baseline: `package_release`, 2,050 tokens in about 1.2 s."""
     return run_workflow(BASELINE, llm)
 
 
-def _run_stage(tracer: WorkflowTracer, stage: Stage, llm: LLM) -> StageReport:
-    metrics = get_persona_metrics()
+def _run_stage(tracer: WorkflowTracer, stage: Stage, llm: ObservableLLM) -> StageReport:
     with tracer.stage_context(stage.name, stage.persona, {"chatmode": stage.chatmode}) as handle:
-        metrics.require_budget(stage.persona)
-        reply = llm(f"{tracer.workflow_name}: {stage.name}", stage.tokens)
-        tokens = reply["usage"]["total_tokens"]
-        metrics.record_token_usage(stage.persona, stage.chatmode, reply["model"], tokens)
-    return StageReport(stage.name, stage.persona, stage.chatmode, reply["model"], tokens,
+        reply: Reply = llm(f"{tracer.workflow_name}: {stage.name}", stage.tokens)
+    return StageReport(stage.name, stage.persona, stage.chatmode, llm.model, reply["usage"]["total_tokens"],
                        handle.duration_seconds, handle.quality_gate_passed is True)

@@ -8,7 +8,6 @@ server, and is never shipped.
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ PUBLIC, SECRET = "pk-lf-test", "sk-lf-test-secret"
 _GENERATIONS = ("chat", "completion", "text_completion", "generate_content", "generate")
 _OPERATIONS = {**dict.fromkeys(_GENERATIONS, "GENERATION"), "embeddings": "EMBEDDING", "invoke_agent": "AGENT",
                "create_agent": "AGENT", "execute_tool": "TOOL"}
+_ENVIRONMENTS = ("langfuse.environment", "deployment.environment.name", "deployment.environment")
 
 
 @dataclass
@@ -38,9 +38,13 @@ class Observation:
     usage: dict[str, int]
     cost: dict[str, float]
     level: str
+    status_message: str | None
     input: Any
     output: Any
     completion_start: str | None
+    prompt: tuple[str | None, int | None]
+    environment: str
+    version: str | None
 
 
 @dataclass
@@ -49,6 +53,7 @@ class LangfuseReceiver(OtlpReceiver):
 
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     score_posts: int = 0
+    refuse_scores: bool = False  # accepted with 207, each with an error
 
     @property
     def environment(self) -> dict[str, str]:
@@ -81,53 +86,92 @@ class LangfuseReceiver(OtlpReceiver):
                 self._changed.notify_all()
             return 401, b'{"message":"Invalid credentials"}'
         if path == "/api/public/ingestion":
-            events = json.loads(gzip.decompress(body))["batch"]
-            with self._changed:
-                self.score_posts += len(events)
-                self.scores.update({event["body"]["id"]: event["body"] for event in events})  # an id is stored once
-                self._changed.notify_all()
-            stored = [{"id": event["id"], "status": 201} for event in events]
-            return 207, json.dumps({"successes": stored, "errors": []}).encode()
+            return self._take_scores(headers, body)
         if path != "/api/public/otel/v1/traces":
             return 404, b"no such route"
         if headers.get("x-langfuse-ingestion-version") != "4":
             return 400, b"unknown ingestion version"
         return super().take(path, headers, body)
 
+    def _take_scores(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        """This route's body goes through the server's JSON parser, which does not decompress."""
+        try:
+            events = json.loads(body)["batch"]
+        except ValueError:
+            return 400, b"Invalid JSON"
+        with self._changed:
+            self.score_posts += len(events)
+            if not self.refuse_scores:
+                self.scores.update({event["body"]["id"]: event["body"] for event in events})  # an id is stored once
+            self._changed.notify_all()
+        answers = [{"id": event["id"], "status": 400 if self.refuse_scores else 201} for event in events]
+        if self.refuse_scores:
+            errors = [{**one, "message": "Invalid request data", "error": "no such trace"} for one in answers]
+            return 207, json.dumps({"successes": [], "errors": errors}).encode()
+        return 207, json.dumps({"successes": answers, "errors": []}).encode()
+
 
 def observe(span: Received) -> Observation:
     """The published mapping."""
-    given = span.attributes
+    given, resource = span.attributes, span.resource
 
     def first(*keys: str) -> Any:
         return next((given[key] for key in keys if given.get(key) not in (None, "")), None)
 
     operation = given.get("gen_ai.operation.name")
-    model = first("langfuse.observation.model.name", "gen_ai.response.model", "gen_ai.request.model")
+    model = first("langfuse.observation.model.name", "gen_ai.response.model", "gen_ai.request.model", "llm.model_name",
+                  "model")
     kind = first("langfuse.observation.type")
     kind = kind.upper() if kind else _OPERATIONS.get(operation or "", "GENERATION" if model else "SPAN")
     details = first("langfuse.observation.usage_details")
     usage = json.loads(details) if details else _generic_usage(given)
-    costs = first("langfuse.observation.cost_details")
-    cost = json.loads(costs) if costs else {}
-    if operation == "invoke_agent":
+    cost = _cost(given)
+    if operation in ("invoke_agent", "agent_step"):
         model, usage, cost = None, {}, {}
+    prompt = (first("langfuse.observation.prompt.name", "langfuse.prompt.name"),
+              first("langfuse.observation.prompt.version", "langfuse.prompt.version"))
     level = first("langfuse.observation.level") or ("ERROR" if span.status == 2 else "DEFAULT")
+    environment = next((where[key] for key in _ENVIRONMENTS for where in (given, resource) if where.get(key)),
+                       "default")
+    taken, made = _contents(given)
     return Observation(
         span.span_id, span.trace_id, span.parent_id, span.name, kind, first("langfuse.user.id", "user.id"),
         first("langfuse.session.id", "session.id", "gen_ai.conversation.id"),
-        list(first("langfuse.trace.tags", "langfuse.tags") or []), first("langfuse.trace.name"), model, usage, cost,
-        level,
-        first("langfuse.observation.input", "gen_ai.input.messages"),
-        first("langfuse.observation.output", "gen_ai.output.messages"),
-        first("langfuse.observation.completion_start_time"))
+        list(first("langfuse.trace.tags", "langfuse.tags", "tag.tags") or []), first("langfuse.trace.name"), model,
+        usage, cost, level, first("langfuse.observation.status_message") or span.status_message or None, taken, made,
+        first("langfuse.observation.completion_start_time"), prompt if kind == "GENERATION" else (None, None),
+        environment, first("langfuse.version") or resource.get("service.version"))
+
+
+def _contents(given: dict[str, Any]) -> tuple[Any, Any]:
+    """Input and output. Every key under `gen_ai.prompt` is taken for a part of the input, one that names it too."""
+    pairs = [tuple(given.get("langfuse.observation." + side) for side in ("input", "output")),
+             tuple({key: value for key, value in given.items() if key.startswith(prefix)} or None
+                   for prefix in ("gen_ai.prompt", "gen_ai.completion")),
+             (given.get("gen_ai.input.messages"), given.get("gen_ai.output.messages"))]
+    return next((pair for pair in pairs if pair != (None, None)), (None, None))
+
+
+def _cost(given: dict[str, Any]) -> dict[str, float]:
+    details = given.get("langfuse.observation.cost_details")
+    if details:
+        return dict(json.loads(details))
+    total = next((given[key] for key in ("gen_ai.usage.cost", "llm.cost.total") if given.get(key) not in (None, "")),
+                 None)
+    return {} if total is None else {"total": total}
 
 
 def _generic_usage(given: dict[str, Any]) -> dict[str, int]:
+    """What becomes of `gen_ai.usage.*` where no usage_details are given; keys it does not know become parts too."""
     found = {key.removeprefix("gen_ai.usage."): value for key, value in given.items()
              if key.startswith("gen_ai.usage.") and key != "gen_ai.usage.cost"}
-    if "input_tokens" not in found:
-        return {}
-    read, write = found.pop("cache_read.input_tokens", 0), found.pop("cache_creation.input_tokens", 0)
-    usage = {"input": max(0, found.pop("input_tokens") - read - write), "output": found.pop("output_tokens", 0)}
-    return {**usage, "input_cached_tokens": read, "input_cache_creation": write, **found}
+    read, write = found.pop("cache_read.input_tokens", None), found.pop("cache_creation.input_tokens", None)
+    thought = found.pop("reasoning.output_tokens", None)
+    taken, made, total = (found.pop(key, None) for key in ("input_tokens", "output_tokens", "total_tokens"))
+    if taken is not None:
+        found["input"] = max(0, taken - (read or 0) - (write or 0))
+    if made is not None:
+        found["output"] = max(0, made - (thought or 0))
+    known = {"total": total, "input_cached_tokens": read, "input_cache_creation": write,
+             "output_reasoning_tokens": thought}
+    return {**found, **{key: value for key, value in known.items() if value is not None}}

@@ -253,8 +253,8 @@ def test_a_switch_imports_nothing_heavy(host: Host) -> None:
 
 def test_help_names_every_command(host: Host) -> None:
     text = said(host, "--help")
-    for command in ("switch", "list", "current", "status", "budget", "end", "exporter", "alert-log", "baseline", "gate",
-                    "drill"):
+    for command in ("switch", "list", "current", "status", "budget", "end", "exporter", "alert-log", "baseline",
+                    "workflow", "gate", "drill"):
         assert f"\n    {command}" in text
         assert said(host, command, "--help").startswith("usage: hypertool ")
     assert said(host, "--version").startswith("hypertool 0.")

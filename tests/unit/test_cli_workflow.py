@@ -27,7 +27,7 @@ def test_the_baseline_says_line_by_line_what_the_store_shows(host: Host) -> None
                  "budget 850 of 1500 left", "budget 1250 of 1800 left", "none -> backend-engineer (package-release) +1",
                  "2050 tokens", "http://localhost:9464/metrics", "hypertool-persona-overview", "simulated"):
         assert fact in done.stdout, fact
-    assert done.stdout.count("+1 (1) gate passed") == 3
+    assert done.stdout.count("+1 (1) gate passed") == done.stdout.count("+1 (1) LLM call") == 3
     again = host.hypertool("baseline").stdout
     assert "+850 (1700) tokens" in again, "the run and the host's total are different figures"
 
@@ -35,12 +35,37 @@ def test_the_baseline_says_line_by_line_what_the_store_shows(host: Host) -> None
 def test_the_baseline_as_json_carries_the_same_figures(host: Host) -> None:
     with OtlpReceiver() as receiver:
         document = json.loads(host.hypertool("baseline", "--json", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url).stdout)
-        assert len(receiver.wait(4)) == 4
-    assert (document["tokens"], document["problems"], document["spans_delivered"]) == (2050, [], True)
+        assert len(receiver.wait(7)) == 7
+        assert document["sent"] == [{"sink": "otlp", "to": f"{receiver.url}/v1/traces", "delivered": True}]
+    assert (document["tokens"], document["problems"]) == (2050, [])
     assert {name: budget["remaining"] for name, budget in document["budgets"].items()} == {
         "backend-engineer": 1150, "testing-specialist": 850, "devops-engineer": 1250}
     assert [stage["passed"] for stage in document["stages"]] == [True] * 3
     assert len(document["switches"]) == 3
+
+
+@pytest.mark.parametrize(("arguments", "figures"), [
+    (("feature_implementation",), ("2400 tokens", "+900 (900) tokens", "completed")),
+    (("bug_fix",), ("2300 tokens", "(bug-validation) +1 (1)", "completed")),
+    (("incident_response",), ("5310 tokens", "budget 180 of 2000 left", "resolved")),
+    (("incident_response", "--severity", "p0_critical"), ("0 stages, 0 tokens", "no stage was run", "escalated")),
+    (("incident_response", "--severity", "p1_high"), ("3 stages, 5310 tokens", "resolved")),
+    (("incident_response", "--severity", "p2_medium"), ("2 stages, 3670 tokens", "fixed")),
+    (("incident_response", "--severity", "p3_low"), ("0 stages", "ticket"))])
+def test_every_declared_workflow_can_be_run(host: Host, arguments: tuple[str, ...], figures: tuple[str, ...]) -> None:
+    done = host.hypertool("workflow", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    for figure in figures:
+        assert figure in done.stdout, figure
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("bugfix",), "bug_fix"), (("incident_response", "--severity", "p9"), "p1_high"),
+    (("bug_fix", "--severity", "p1_high"), "incident_response")])
+def test_a_workflow_that_is_not_declared_says_what_is(host: Host, arguments: tuple[str, ...], said: str) -> None:
+    done = host.hypertool("workflow", *arguments)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert said in done.stderr
 
 
 def test_a_baseline_whose_spans_go_nowhere_says_so_and_is_a_good_baseline(host: Host) -> None:

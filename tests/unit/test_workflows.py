@@ -40,7 +40,7 @@ def test_the_baseline_takes_a_good_second_and_leaves_what_the_contract_says(host
             report = run_baseline()
             print(json.dumps([report.seconds, report.tokens]))
         """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
-        spans = [span.name for span in receiver.wait(4)]
+        spans = {span.span_id: span for span in receiver.wait(7)}
     seconds, tokens = report
     assert 1.2 <= seconds < 2.4
     assert tokens == 2050
@@ -56,8 +56,27 @@ def test_the_baseline_takes_a_good_second_and_leaves_what_the_contract_says(host
     assert host.counters("sw") == {("none", "backend-engineer", "package-release"): 1,
                                    ("backend-engineer", "testing-specialist", "package-release"): 1,
                                    ("testing-specialist", "devops-engineer", "package-release"): 1}
-    assert sorted(spans) == ["stage.publish_deploy", "stage.quality_validation", "stage.version_bump",
-                             "workflow.package_release"]
+    assert host.counters("llm") == {(persona, "simulated", "success"): 1
+                                    for persona in ("backend-engineer", "testing-specialist", "devops-engineer")}
+    assert {key: count for key, (count, _) in host.durations("lld").items()} == {
+        (persona, "simulated"): 1 for persona in ("backend-engineer", "testing-specialist", "devops-engineer")}
+    assert host.counters("usd") == host.counters("miss") == {}, "it costs nothing, and nothing is missing"
+    (root,) = [span for span in spans.values() if span.name == "workflow.package_release"]
+    stages = [span for span in spans.values() if span.parent_id == root.span_id]
+    assert sorted(span.name for span in stages) == ["stage.publish_deploy", "stage.quality_validation",
+                                                    "stage.version_bump"]
+    calls = {spans[span.parent_id].name: span.attributes for span in spans.values() if span.name == "chat simulated"}
+    assert {name: (call["gen_ai.agent.name"], call["gen_ai.usage.input_tokens"], call["gen_ai.usage.output_tokens"])
+            for name, call in calls.items()} == {
+        "stage.version_bump": ("backend-engineer", 212, 638),
+        "stage.quality_validation": ("testing-specialist", 162, 488),
+        "stage.publish_deploy": ("devops-engineer", 137, 413)}
+    assert {call["hypertool.cost_usd"] for call in calls.values()} == {0}
+
+
+def test_the_baseline_says_nothing_of_prices(host: Host) -> None:
+    done = host.python("from hypertool.workflows import run_baseline; run_baseline()")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_feature_implementation_uses_what_is_declared(host: Host) -> None:

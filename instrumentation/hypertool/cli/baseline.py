@@ -1,4 +1,4 @@
-"""`hypertool baseline`: run the baseline workflow, then show what of it is in the store, and where to look."""
+"""`hypertool baseline` and `hypertool workflow`: run a declared workflow, show what was recorded, and where to look."""
 
 from __future__ import annotations
 
@@ -6,19 +6,33 @@ import argparse
 import os
 import socket
 import sys
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..catalogue import load_catalogue
 from ..errors import HypertoolError, StoreUnavailable
 from ..ports import parse_address
+from ..redaction import redact
 from ..store import Store
 from ..store.facade import HostState
-from .output import complain, listen, print_json
+from .output import UsageProblem, complain, listen, print_json
 from .persona import tell
 
+if TYPE_CHECKING:
+    from ..workflows import WorkflowReport
+
 PROBE_SECONDS = 0.3
+FLUSH_SECONDS = 3.0
 DEFAULT_LISTEN = "127.0.0.1:9464"
+
+
+class Sent(NamedTuple):
+    """What went to one sink; `delivered` says whether all of it was resolved when this command stopped waiting."""
+
+    sink: str
+    to: str
+    delivered: bool
 
 
 class Place(NamedTuple):
@@ -30,12 +44,30 @@ class Place(NamedTuple):
 
 
 def baseline(arguments: argparse.Namespace) -> int:
-    """Run, read back, report; exit code 1 where the store does not show what was run."""
-    from .. import spans
-    from ..declared import WORKFLOWS
-    from ..sinks import otlp
+    """Run the baseline, read back, report; exit code 1 where the store does not show what was run."""
     from ..workflows import BASELINE, run_baseline
 
+    return _run(arguments, "baseline", BASELINE, run_baseline)
+
+
+def workflow(arguments: argparse.Namespace) -> int:
+    """The same with any declared workflow."""
+    from ..declared import WORKFLOWS
+    from ..workflows import INCIDENT, ROUTES, run_workflow
+
+    name, severity = arguments.name, arguments.severity
+    if name not in WORKFLOWS:
+        raise UsageProblem(f"unknown workflow {name!r:.80}; declared are {', '.join(sorted(WORKFLOWS))}")
+    if severity is None:
+        return _run(arguments, "workflow", name, lambda: run_workflow(name))
+    if name != INCIDENT:
+        raise UsageProblem(f"--severity is for {INCIDENT}, which it routes; {name} has none")
+    if severity not in ROUTES:
+        raise UsageProblem(f"unknown severity {severity!r:.80}; expected one of {', '.join(ROUTES)}")
+    return _run(arguments, "workflow", name, lambda: run_workflow(name, severity=severity))
+
+
+def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[], WorkflowReport]) -> int:
     address = parse_address(os.environ.get("HYPERTOOL_LISTEN") or DEFAULT_LISTEN, "HYPERTOOL_LISTEN")
     endpoint = f"http://{address}/metrics".replace("//127.0.0.1:", "//localhost:")
     catalogue = load_catalogue()
@@ -45,65 +77,87 @@ def baseline(arguments: argparse.Namespace) -> int:
     heard = listen()
     if not arguments.json:
         tell(store.note)
-        stages = WORKFLOWS[BASELINE].stages
-        print(f"running {BASELINE} ({len(stages)} stages, a simulated LLM: nobody is called, nothing is billed)",
-              flush=True)
-    report = run_baseline()
-    sink = spans.sink()
-    delivered = sink.flush(3.0) if sink is not None else None
+        print(f"running {name} (a simulated LLM: nobody is called, nothing is billed)", flush=True)
+    report = run()
+    sent = _flush()
     after = store.read(catalogue)
     wrong = [] if _shows(report, before, after) else [
         f"{store.path} does not show this run: {heard[-1] if heard else 'its numbers did not change'}"]
-    places = [] if wrong else _places(endpoint, store, report, after)
+    places = [] if wrong else _places(endpoint, store, report, after, sent)
     document: dict[str, Any] = {
-        "workflow": report.workflow, "run_id": report.run_id, "seconds": round(report.seconds, 3),
+        "workflow": report.workflow, "run_id": report.run_id, "trace_id": report.trace_id,
+        "decision": report.decision, "seconds": round(report.seconds, 3),
         "tokens": report.tokens, "stages": [stage._asdict() for stage in report.stages],
         "budgets": {s.persona: after.budgets[s.persona]._asdict() for s in report.stages},
         "switches": [list(key) for key in _grown(before.switches, after.switches)],
-        "store": str(store.path), "spans_delivered": delivered,
+        "store": str(store.path), "sent": [sink._asdict() for sink in sent],
         "places": [place._asdict() for place in places], "notes": [store.note] if store.note else [],
         "problems": wrong + heard,
     }
     if arguments.json:
         print_json(document)
     else:
-        _print(report, before, after, places, otlp.endpoint() if sink is not None else None, delivered)
+        _print(report, before, after, places, sent)
         for line in heard:
-            complain("hypertool baseline", line)
+            complain(f"hypertool {command}", line)
     if wrong:
         raise StoreUnavailable(wrong[0])
     if not all(stage.passed for stage in report.stages):
-        raise HypertoolError("a quality gate of the baseline failed")
+        raise HypertoolError(f"a quality gate of {name} failed")
     return 0
 
 
-def _print(report: Any, before: HostState, after: HostState, places: list[Place], endpoint: str | None,
-           delivered: bool | None) -> None:
-    print(f"run {report.run_id}: {len(report.stages)} stages, {report.tokens} tokens, {report.seconds:.2f} s\n")
-    print("read back from the store (host total in brackets):")
+def _flush() -> list[Sent]:
+    """Send what is queued, to every sink that is configured."""
+    from .. import spans
+    from ..sinks import langfuse, otlp
+
+    found = []
+    until = time.monotonic() + FLUSH_SECONDS
+    collector, server = spans.sink(), spans.langfuse_sink()
+    if collector is not None:
+        found.append(Sent(otlp.NAME, otlp.endpoint(), collector.flush(FLUSH_SECONDS)))
+    if server is not None:
+        delivered = [sink.flush(max(0.0, until - time.monotonic())) for sink in (server, server.scores)]
+        found.append(Sent(langfuse.NAME, redact(server.keys.base), all(delivered)))
+    return found
+
+
+def _print(report: WorkflowReport, before: HostState, after: HostState, places: list[Place], sent: list[Sent]) -> None:
+    stages = len(report.stages)
+    print(f"run {report.run_id}: {stages} stages, {report.tokens} tokens, {report.seconds:.2f} s, {report.decision}\n")
+    print("read back from the store (host total in brackets):" if stages else "recorded: nothing, no stage was run")
     for stage in report.stages:
         tokens = (stage.persona, stage.chatmode, stage.model)
+        call = (stage.persona, stage.model, "success")
         gate = (report.workflow, stage.stage, "pass")
         timed = (report.workflow, stage.stage, stage.persona)
         budget = after.budgets[stage.persona]
-        print(f"  {stage.stage:<19} {stage.persona:<19} {_change(before.tokens, after.tokens, tokens)} tokens, "
+        print(f"  {stage.stage:<19} {stage.persona:<20} {_change(before.requests, after.requests, call)} LLM call, "
+              f"{_change(before.tokens, after.tokens, tokens)} tokens, "
               f"{_change(before.gates, after.gates, gate)} gate passed, "
               f"{_change(before.stages, after.stages, timed)} stage in {stage.seconds:.2f} s, "
               f"budget {budget.remaining} of {budget.limit} left")
     for key in _grown(before.switches, after.switches):
         print(f"  switch              {key[0]} -> {key[1]} ({key[2]}) {_change(before.switches, after.switches, key)}")
-    if endpoint is None:
-        print("  spans               none; OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 would send them there")
+    print("\nsent:")
+    made = f"{1 + 2 * stages} spans (the workflow, {stages} stages, {stages} LLM calls)"
+    by_sink = {one.sink: f"to {one.to}: {'delivered' if one.delivered else 'not delivered yet'}" for one in sent}
+    if "otlp" in by_sink:
+        print(f"  traces      {made} {by_sink['otlp']}")
     else:
-        sent = "delivered" if delivered else "not delivered yet"
-        print(f"  spans               {len(report.stages) + 1} to {endpoint}: {sent}")
+        print("  traces      nowhere; OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 would send them there")
+    if "langfuse" in by_sink:
+        print(f"  Langfuse    the same spans, {stages} of them generations, and {stages} scores {by_sink['langfuse']}")
+    else:
+        print("  Langfuse    nothing; LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST would turn it on")
     print("\nwhere it can be seen:")
     for place in places:
         print(f"  {place.what:<12}{place.url}  ({place.now})")
     sys.stdout.flush()
 
 
-def _shows(report: Any, before: HostState, after: HostState) -> bool:
+def _shows(report: WorkflowReport, before: HostState, after: HostState) -> bool:
     """Whether at least this run was added; other processes of the host may have added more."""
     for stage in report.stages:
         tokens = (stage.persona, stage.chatmode, stage.model)
@@ -125,7 +179,7 @@ def _grown(before: Mapping[Any, int], after: Mapping[Any, int]) -> list[Any]:
     return [key for key, value in after.items() if value > before.get(key, 0)]
 
 
-def _places(endpoint: str, store: Store, report: Any, after: HostState) -> list[Place]:
+def _places(endpoint: str, store: Store, report: WorkflowReport, after: HostState, sent: list[Sent]) -> list[Place]:
     found = [
         ("Prometheus", 9090, "http://localhost:9090/graph?g0.expr=hypertool_persona_tokens_used_total&g0.tab=1"),
         ("alerts", 9090, "http://localhost:9090/alerts"),
@@ -133,11 +187,14 @@ def _places(endpoint: str, store: Store, report: Any, after: HostState) -> list[
         ("Grafana", 3000, "http://localhost:3000/d/hypertool-workflow-performance"),
     ]
     now = {port: "answers" if _listens(port) else "nobody listens there now" for _, port, _ in found}
+    traces = [Place("Langfuse", f"{one.to}/trace/{report.trace_id}",
+                    "a few seconds from now" if one.delivered else "not before it is delivered")
+              for one in sent if one.sink == "langfuse" and report.trace_id is not None]
     return [Place("metrics", endpoint, _endpoint_now(endpoint, store, report, after)),
-            *(Place(what, url, now[port]) for what, port, url in found)]
+            *(Place(what, url, now[port]) for what, port, url in found), *traces]
 
 
-def _endpoint_now(endpoint: str, store: Store, report: Any, after: HostState) -> str:
+def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: HostState) -> str:
     """What the host's endpoint says of the run's tokens: it may serve another store than this user's."""
     from http.client import HTTPException
     from urllib.request import ProxyHandler, build_opener

@@ -21,8 +21,8 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 COMMANDS = {
     "tta-persona": ("switch", "list", "current", "status", "budget", "end"),
-    "hypertool": ("switch", "list", "current", "status", "budget", "end", "exporter", "alert-log", "baseline", "gate",
-                  "drill"),
+    "hypertool": ("switch", "list", "current", "status", "budget", "end", "exporter", "alert-log", "baseline",
+                  "workflow", "gate", "drill"),
 }
 
 
@@ -126,6 +126,12 @@ def _service_commands(commands: Any) -> None:
 def _workflow_commands(commands: Any) -> None:
     _add(commands, "baseline", "run the baseline workflow (simulated LLM) and show what was recorded",
          (".cli.baseline", "baseline"))
+    workflow = _add(commands, "workflow", "run any declared workflow (simulated LLM) and show what was recorded",
+                    (".cli.baseline", "workflow"))
+    workflow.add_argument("name", metavar="NAME",
+                          help="package_release, feature_implementation, bug_fix or incident_response")
+    workflow.add_argument("--severity", metavar="S",
+                          help="of an incident: p0_critical, p1_high (the default), p2_medium or p3_low")
     gate = _add(commands, "gate", "run a command as a workflow stage; its exit code becomes the quality gate",
                 (".cli.workflow", "gate"), json=False,
                 usage="hypertool gate --workflow W --stage S --persona P -- COMMAND [ARGUMENT ...]",

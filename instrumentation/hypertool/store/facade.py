@@ -34,6 +34,7 @@ class HostState(NamedTuple):
     switches: dict[tuple[str, str, str], int]
     gates: dict[tuple[str, str, str], int]
     stages: dict[tuple[str, str, str], int]
+    requests: dict[tuple[str, str, str], int]
     budgets: dict[str, BudgetState]
     writers: int
     unreadable: int
@@ -101,6 +102,7 @@ class Store:
             switches=_by_labels(totals.counters, "sw"),
             gates=_by_labels(totals.counters, "qg"),
             stages={key[1:]: sum(cells[:-1]) for key, cells in totals.histograms.items() if key[0] == "st"},  # type: ignore[misc]
+            requests=_by_labels(totals.counters, "llm"),
             budgets=budgets(catalogue or load_catalogue(strict=False), totals, self.resets.read(), time.time()),
             writers=merge.writers,
             unreadable=merge.unreadable,
