@@ -15,6 +15,7 @@ _HOME = {
     "get_persona_metrics": "collector",
     "context": "ambient",
     "serve_metrics": "serving",
+    "set_redaction": "redaction",
     "WorkflowTracer": "tracing",
     "trace_workflow": "tracing",
     "WorkflowExecutor": "executor",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from .langfuse_integration import get_langfuse_integration as get_langfuse_integration
     from .llm.wrapper import ObservableLLM as ObservableLLM
     from .llm.wrapper import observe_llm as observe_llm
+    from .redaction import set_redaction as set_redaction
     from .serving import serve_metrics as serve_metrics
     from .tracing import WorkflowTracer as WorkflowTracer
     from .tracing import trace_workflow as trace_workflow

@@ -17,14 +17,22 @@ class Log:
         self.taken: list[str] | None = None
 
     def log(self, level: int, message: str, *args: object, exc_info: BaseException | bool | None = None) -> None:
-        """Log `message % args` at one of logging's levels, with the stack of the exception in hand where asked for."""
+        """Log `message % args` at one of logging's levels, with the stack of the exception in hand where asked for.
+
+        Nothing of it is a credential or an e-mail address: what others raise ends up in our lines.
+        """
+        from .redaction import LOG_LIMIT, redact
+
+        text = redact(message % args if args else message, LOG_LIMIT)
         if self.taken is not None:
             if level >= WARNING:
-                self.taken.append(message % args if args else message)
+                self.taken.append(text)
             return
         import logging
 
-        logging.getLogger("hypertool").log(level, message, *args, exc_info=exc_info, stacklevel=3)
+        if exc_info:
+            text += "\n" + _stack(exc_info)
+        logging.getLogger("hypertool").log(level, "%s", text, stacklevel=3)
 
     def debug(self, message: str, *args: object) -> None:
         """For whoever looks for a defect."""
@@ -41,6 +49,16 @@ class Log:
     def error(self, message: str, *args: object, exc_info: BaseException | bool | None = None) -> None:
         """Something does not work."""
         self.log(ERROR, message, *args, exc_info=exc_info)
+
+
+def _stack(exc_info: BaseException | bool) -> str:
+    import sys
+    import traceback
+
+    from .redaction import redact_tail
+
+    error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
+    return redact_tail("".join(traceback.format_exception(error))) if error is not None else ""
 
 
 log = Log()

@@ -1,31 +1,152 @@
-"""The one point that every message, stack and reason passes on its way out: no credentials, and not too long."""
+"""The one point that every text passes on its way into a span, a score or a log line: no credentials, no e-mail
+addresses, and not too long. `set_redaction` adds what only the application knows.
+
+The time is bounded: a text is cut first, and every pattern is linear in what is left.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
+import threading
+from collections.abc import Callable
 
 MESSAGE_LIMIT = 1_000
+LOG_LIMIT = 4_000
 STACK_LIMIT = 8_000
+NAME_LIMIT = 200
 REDACTED = "[redacted]"
+FAILED = "[redaction failed]"
 
-# Shapes of credentials, not of words: a pattern that eats ordinary prose would hide the error it stands in.
-_SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), REDACTED),
-    (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}"), rf"\1 {REDACTED}"),
-    (re.compile(r"\b(?:[sprk]k-(?:[a-z]+-)*|gh[opusr]_|github_pat_|glpat-|glc_|glsa_|xox[abeprs]-)[A-Za-z0-9_-]{8,}"),
-     REDACTED),
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), REDACTED),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), REDACTED),
-    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"), rf"\1{REDACTED}"),
-    (re.compile(r"(?i)(\b[\w-]*(?:password|passwd|secret|token|api[_-]?key|authorization)[\"']?\s*[=:]\s*[\"']?)"
-                r"(?!\[redacted\]|bearer\b|basic\b)[^\s\"',;&]{4,}"), rf"\1{REDACTED}"),
+Hook = Callable[[str], str]
+
+# How far beyond its limit a text is looked at: what follows a long credential moves up when that is taken out.
+_WORK = 4
+# Where a text was cut may stand the half of what a pattern knows as a whole; longer halves are known.
+_FRAGMENT = 256
+
+# Issuers' published prefixes, of which none is part of a word, and what follows them.
+_PREFIXES = (
+    (r"sk-(?:ant|proj|lf|or|svcacct|admin)-|pk-lf-|[spr]k_(?:live|test)_", r"[\w-]{8,}"),
+    (r"AKIA|ASIA", r"[A-Z0-9]{16}"),
+    (r"gh[opusr]_|github_pat_|gl(?:pat|dt|rt|ptt)-", r"[\w-]{8,}"),
+    (r"glc_|glsa_", r"[\w=+/-]{8,}"),
+    (r"xox[abeoprs]-|xapp-|xoxe\.xox[bp]-", r"[\w-]{8,}"),
+    (r"AIza", r"[\w-]{30,}"),
+    (r"ya29\.|GOCSPX-|hv[sb]\.|SG\.", r"[\w.-]{16,}"),
+    (r"gsk_|pplx-|nvapi-|lsv2_[ps]t_|dop_v1_|dckr_pat_|shpat_|pypi-AgE|npm_(?!config)", r"[\w-]{16,}"),
+)
+# Prefixes that end ordinary words too (disk-, half_): at the start of a word only. JSON within JSON writes a line
+# end before it as two characters, of which the second is no letter of a word.
+_SHORT_PREFIXES = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))(?:[sprk]k-[\w-]{8,}|hf_\w{16,}|r8_\w{16,}|xai-[\w-]{16,})"
+_WORDS = ("passwo?r?d", "passphrase", "pwd", r"secret(?:[_-]?access)?(?:[_-]?key)?", "token",
+          r"(?:api|access|account|private)[_-]?key", "authorization", "credentials?")
+# A word for a secret, `=` or `:`, and the value: in quotes (those of JSON within JSON too), or one word.
+_ASSIGNED = (rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,4}}\s{{0,8}}[=:]\s{{0,8}}(?:\\?[\"'])?)(?:(?i:[a-z]{{2,12}}) )?"
+             r"(?:(?<=\")(?:[^\"\n\\]|\\[^\"\n]){1,2000}|(?<=')(?:[^'\n\\]|\\[^'\n]){1,2000}|[^\s\"',;&\[\\]{4,2000})")
+_SCHEME = r"((?i:bearer|basic)\s{1,8})(?:[\w.~+/=-]{16,}|(?=[A-Za-z._~+/=-]{0,64}[0-9])[\w.~+/=-]{8,})"
+_PRIVATE_KEY = r"[A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+
+# What a text must contain for the pattern to be looked for, the pattern, and what takes its place. They are shapes of
+# credentials, not of words: a pattern that eats ordinary prose would hide the error it stands in.
+_PATTERNS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
+    (("PRIVATE KEY",), re.compile(rf"-----BEGIN {_PRIVATE_KEY}.*?(?:-----END {_PRIVATE_KEY}|\Z)", re.S), REDACTED),
+    (("PRIVATE KEY",), re.compile(rf"\A.*?-----END {_PRIVATE_KEY}", re.S), REDACTED),
+    (("eyJ",), re.compile(r"eyJ[\w-]{17,}(?:\.[\w-]*){0,4}"), REDACTED),
+    (("-", "_", "AKIA", "ASIA", "AIza", "."),
+     re.compile("|".join(f"(?:{prefix}){rest}" for prefix, rest in _PREFIXES), re.A), REDACTED),
+    (("k-", "hf_", "r8_", "xai-"), re.compile(_SHORT_PREFIXES, re.A), REDACTED),
+    (("earer", "EARER", "asic", "ASIC"), re.compile(_SCHEME), rf"\1{REDACTED}"),
+    ((":", "="), re.compile(_ASSIGNED), rf"\1{REDACTED}"),
+    (("ookie",), re.compile(r"([Cc]ookie[\"']?\s{0,8}:\s{0,8}[\"']?)[^\n\"']{4,}"), rf"\1{REDACTED}"),
+    (("://",), re.compile(r"://[^/\s@\"']{1,1000}@"), f"://{REDACTED}@"),
+    (("hooks.slack.com",), re.compile(r"(hooks\.slack\.com/services/)[\w/]{8,}"), rf"\1{REDACTED}"),
+    (("@",), re.compile(r"(?<![\w.%+-])[\w.%+-]+@(?:[\w-]+\.)+[^\W\d_]{2,}"), REDACTED),
 )
 
 
+class _State(threading.local):
+    """Whether this thread is inside the hook, or saying that it failed: what it does then needs no hook."""
+
+    inside = False
+
+
+_state = _State()
+_hook: Hook | None = None
+
+
+def set_redaction(hook: Hook | None) -> None:
+    """Let `hook` see every text after the built-in patterns; what it returns goes out in its place. None ends that.
+
+    It gets at most a few times the size limit of the value, in the thread of the call that is traced, so it should be
+    quick. Where it raises, or returns no string, the value is replaced by "[redaction failed]", and that is logged
+    once. It is set by a function, not by the environment: a variable that names code would run it in every process.
+    """
+    global _hook
+    if hook is not None and not callable(hook):
+        raise TypeError(f"a redaction hook is a function of one string, not {type(hook).__name__} ({hook!r:.60})")
+    _hook = hook
+    redact_name.cache_clear()
+
+
 def redact(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """`text` without what looks like a credential, at most `limit` characters long (the cut is marked)."""
-    # Bound the work first: a 100 MB message must not cost a second in somebody's exception handler.
-    text = text[: 4 * limit]
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
+    """`text` without credentials and e-mail addresses, at most `limit` characters long (the cut is marked)."""
+    cut = len(text) > _WORK * limit
+    text = _cleaned(text[: _WORK * limit] if cut else text)
+    if cut and len(text) <= limit:
+        text = text[:-_FRAGMENT] + "..."
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def redact_tail(text: str, limit: int = STACK_LIMIT) -> str:
+    """The same for a text of lines whose end says most: a stack."""
+    if len(text) > _WORK * limit:
+        text = text[-_WORK * limit:].partition("\n")[2]
+    text = _cleaned(text)
+    return text if len(text) <= limit else "..." + text[len(text) - limit + 3:]
+
+
+@functools.lru_cache(maxsize=1024)
+def redact_name(text: str) -> str:
+    """The same for names that come again and again: of workflows, stages, models, keys."""
+    return redact(text, NAME_LIMIT)
+
+
+def _cleaned(text: str) -> str:
+    for hints, pattern, replacement in _PATTERNS:
+        for hint in hints:
+            if hint in text:
+                text = pattern.sub(replacement, text)
+                break
+    if _hook is not None and not _state.inside:
+        text = _through(_hook, text)
+    if not text.isascii():
+        # Half a surrogate pair cannot be encoded, and would take the whole batch with it.
+        text = text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _through(hook: Hook, text: str) -> str:
+    _state.inside = True
+    try:
+        result = hook(text)
+        if isinstance(result, str):
+            return result
+        problem = f"it returned {type(result).__name__}, expected str"
+    except Exception as error:  # its message may hold what it should have hidden
+        problem = f"it raised {type(error).__name__}"
+    finally:
+        _state.inside = False
+    _say(problem)
+    return FAILED
+
+
+def _say(problem: str) -> None:
+    from .logs import once
+
+    _state.inside = True
+    try:
+        once.warn("redaction-hook", f"the redaction hook fails ({problem}); such values are replaced by {FAILED!r} "
+                                    "(said once)")
+    finally:
+        _state.inside = False

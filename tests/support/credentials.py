@@ -1,0 +1,82 @@
+"""Made-up credentials of every kind that must go out nowhere, and hypothesis strategies for more of them.
+
+None was ever issued; several are written in pieces, so that no scanner takes this file for a leak.
+"""
+
+from __future__ import annotations
+
+import string
+
+from hypothesis import strategies as st
+
+_WORD = string.ascii_letters + string.digits
+_URL = _WORD + "-_"
+_JWT = "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+_PEM = "-----BEGIN RSA PRIVATE" + (" KEY-----\nMIIEowIBAAKCAQEA3Tz2mr7SZiAMfQyuvBjM9Oi\nx8Rz\n"
+                                  "-----END RSA PRIVATE" " KEY-----")
+
+# Kind -> a text, and the part of it that is secret.
+CREDENTIALS: dict[str, tuple[str, str]] = {
+    "openai": ("sk-proj-" + "abcdefgh12345678ABCD",) * 2,
+    "openai, old": ("sk-" + "abcdefgh12345678ABCD",) * 2,
+    "anthropic": ("sk-ant-" + "api03-abcdefgh12345678",) * 2,
+    "langfuse secret": ("sk-lf-" + "1234abcd-12ab-34cd-56ef-1234567890ab",) * 2,
+    "langfuse public": ("pk-lf-" + "1234abcd-12ab-34cd-56ef-1234567890ab",) * 2,
+    "aws id": ("AKIA" + "IOSFODNN7EXAMPLE",) * 2,
+    "aws secret": ("aws_secret_access_key = " + "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+                   "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"),
+    "github": ("ghp_" + "abcdefgh12345678ABCDabcdefgh12345678",) * 2,
+    "github, fine-grained": ("github_pat_" + "11ABCDEFG0_abcdefgh12345678",) * 2,
+    "gitlab": ("glpat-" + "abcdefgh12345678ABCD",) * 2,
+    "google": ("AIza" + "SyA1234567890abcdefghijklmnopqrstuv",) * 2,
+    "google oauth": ("ya29." + "a0AfH6SMBabcdefgh12345678",) * 2,
+    "slack": ("xoxb-" + "123456789012-abcdefgh12345678",) * 2,
+    "slack hook": ("https://hooks.slack.com/services/" + "T00000000/B00000000/XXXXXXXXXXXXXXXX",
+                   "T00000000/B00000000/XXXXXXXXXXXXXXXX"),
+    "grafana": ("glsa_" + "abcdefgh12345678ABCDabcdefgh1234_12345678",) * 2,
+    "grafana cloud": ("glc_" + "eyJvIjoiMTIzNDU2IiwibiI6InRlc3QifQ==",) * 2,
+    "stripe": ("sk_live_" + "abcdefgh12345678",) * 2,
+    "hugging face": ("hf_" + "abcdefgh12345678ABCDabcdefgh123456",) * 2,
+    "groq": ("gsk_" + "abcdefgh12345678ABCDabcdefgh12345678",) * 2,
+    "npm": ("npm_" + "abcdefgh12345678ABCDabcdefgh12345678",) * 2,
+    "vault": ("hvs." + "CAESIabcdefgh12345678ABCD",) * 2,
+    "jwt": (_JWT, _JWT),
+    "bearer": ("Authorization: Bearer " + "abcdefgh1234", "abcdefgh1234"),
+    "basic": ("authorization: basic " + "dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA=="),
+    "private key": (_PEM, "MIIEowIBAAKCAQEA3Tz2mr7SZiAMfQyuvBjM9Oi"),
+    "url": ("https://user:" + "hunter2@example.org/path", "user:hunter2"),
+    "token as a user": ("https://" + "abcdefgh1234@github.com/x.git", "abcdefgh1234"),
+    "password": ("password: " + "hunter22", "hunter22"),
+    "password in json": ('{"password": "' + 'correct horse battery"}', "correct horse battery"),
+    "password in json in json": ('{\\"password\\": \\"' + 'hunter2hunter2\\"}', "hunter2hunter2"),
+    "environment": ("GRAFANA_CLOUD_TOKEN=" + "abcdefgh1234", "abcdefgh1234"),
+    "header": ("{'x-api-key': '" + "abcdefgh1234'}", "abcdefgh1234"),
+    "cookie": ("Cookie: session=" + "abcdefgh1234; other=ijkl5678", "ijkl5678"),
+    "e-mail": ("ada.lovelace+notes@example.co.uk",) * 2,
+}
+
+
+def _body(alphabet: str, least: int, most: int) -> st.SearchStrategy[str]:
+    return st.text(alphabet=alphabet, min_size=least, max_size=most)
+
+
+def secrets() -> st.SearchStrategy[tuple[str, str]]:
+    """A text, and the part of it that is secret: the kinds above, with other characters each time."""
+    def prefixed(prefix: str, alphabet: str, least: int, most: int) -> st.SearchStrategy[tuple[str, str]]:
+        return _body(alphabet, least, most).map(lambda body: (prefix + body, prefix + body))
+
+    def named(before: str, alphabet: str, after: str = "") -> st.SearchStrategy[tuple[str, str]]:
+        # A letter in front: the secret itself must not look like a part of what stands around it.
+        return _body(alphabet, 12, 60).map(lambda body: (f"{before}Z{body}{after}", f"Z{body}"))
+
+    return st.one_of(
+        st.sampled_from(list(CREDENTIALS.values())),
+        *(prefixed(prefix, _URL, 30, 60) for prefix in (
+            "sk-", "sk-proj-", "sk-ant-api03-", "sk-lf-", "pk-lf-", "ghp_", "github_pat_", "glpat-", "xoxb-", "AIza",
+            "nvapi-", "xai-")),
+        *(prefixed(prefix, _WORD, 30, 60) for prefix in ("hf_", "gsk_", "npm_", "sk_live_", "glsa_")),
+        prefixed("AKIA", string.ascii_uppercase + string.digits, 16, 16),
+        named("Authorization: Bearer ", _URL), named("password=", _WORD), named('"api_key": "', _URL + " ", '"'),
+        named("https://user:", _WORD, "@example.org/"),
+        _body(_WORD.lower(), 3, 20).map(lambda name: (f"{name}@example.org", f"{name}@example.org")),
+    )

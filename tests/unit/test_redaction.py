@@ -1,0 +1,176 @@
+"""What is a credential or an e-mail address goes out nowhere; ordinary words stay; the time is bounded."""
+
+from __future__ import annotations
+
+import logging
+import re
+import string
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypertool import set_redaction
+from hypertool.logs import Log, once
+from hypertool.redaction import FAILED, REDACTED, redact, redact_name, redact_tail
+from tests.support.credentials import CREDENTIALS, secrets
+
+# What may stand around a credential: prose, punctuation, line ends, other scripts; for some keys no word before it.
+AROUND = st.text(alphabet=string.ascii_letters + string.digits + " \n\t.,;:=?!\"'(){}<>|/\\é世", max_size=40)
+
+
+@pytest.fixture(autouse=True)
+def _no_hook() -> Iterator[None]:
+    yield
+    set_redaction(None)
+    once._said.discard("redaction-hook")
+
+
+@given(st.data(), AROUND, AROUND)
+def test_no_credential_of_any_kind_is_left_in_any_text(data: st.DataObject, before: str, after: str) -> None:
+    text, secret = data.draw(secrets())
+    assert secret not in redact(f"{before} {text} {after}", 4000)
+    assert secret not in redact(f"{before}\n{text}\n{after}", 4000)
+    assert secret not in redact(repr({"said": f"{before}\n{text}", "more": after}), 4000)
+
+
+@given(st.data(), st.integers(1, 60))
+def test_a_cut_leaves_no_half_of_a_credential(data: st.DataObject, inside: int) -> None:
+    text, secret = data.draw(secrets())
+    # A long key in front is taken out, and what stood behind it moves up to where it can be seen.
+    begin, end = "-----BEGIN PRIVATE" + " KEY-----", "-----END PRIVATE" + " KEY-----\n"
+    key = begin + "A" * (4000 - len(begin) - len(end) - inside) + end
+    found = redact(key + text + " y" * 3000)
+    assert len(found) <= 1000
+    assert text[: max(inside, 12)] not in found
+    assert secret not in found
+
+
+@given(st.data(), st.integers(0, 200))
+def test_the_end_of_a_stack_begins_with_no_half_of_a_credential(data: st.DataObject, behind: int) -> None:
+    _, secret = data.draw(secrets())
+    found = redact_tail("y " * 3000 + f"key = {secret!r}" + "\n" + "x\n" * (400 + behind), 250)
+    assert len(found) <= 250
+    assert secret[-8:] not in found
+
+
+@pytest.mark.parametrize("kind", CREDENTIALS)
+def test_every_kind_has_an_example_that_is_taken_out(kind: str) -> None:
+    text, secret = CREDENTIALS[kind]
+    found = redact(f"before {text} after", 4000)
+    assert secret not in found
+    assert REDACTED in found
+    assert found.startswith("before ")
+
+
+@pytest.mark.parametrize("prose", [
+    "the token budget of backend-engineer is used up (-200 of 2000 tokens left)",
+    "disk-encryption-at-rest and task-scheduling-algorithms, half_of_the_requirements_here",
+    "basic understanding of bearer authentication is required",
+    "npm_config_registry and react@18.2.0 and git+ssh",
+    "File \"/opt/app/main.py\", line 12, in <module>: KeyError: 'usage'",
+    "max_tokens=4096 prompt_tokens: 1200 total_tokens: 1500",
+    "https://example.org:8443/a/b?x=1#frag and @decorator.attribute",
+    "password policy: see the secrets chapter",
+])
+def test_ordinary_text_stays_as_it_is(prose: str) -> None:
+    assert redact(prose) == prose
+
+
+def test_what_stands_around_a_secret_stays() -> None:
+    assert redact("POST https://me:hunter22@example.org/v1 failed") == f"POST https://{REDACTED}@example.org/v1 failed"
+    assert redact('{"api_key": "abcd efgh", "n": 1}') == f'{{"api_key": "{REDACTED}", "n": 1}}'
+    assert redact("mail bob@example.org!") == f"mail {REDACTED}!"
+
+
+@pytest.mark.parametrize("unit", [
+    "a", "a-", "a.", "@", "a@", "://", "token", "token=", 'token="', "bearer ", "sk-", "eyJ", "eyJaaaa.",
+    "-----BEGIN PRIVATE KEY-----", "-----END A", "cookie:", "gh", "password\n", " \t", '\\"', "k-", "x@a-", "AKIA"])
+def test_no_text_takes_more_than_linear_time(unit: str) -> None:
+    """Ten times the text: at most a hundred times the time would already be quadratic; linear is ten."""
+    def seconds(size: int) -> float:
+        text = (unit * size)[:size] + "1"
+        best = float("inf")
+        for _ in range(3):
+            begun = time.thread_time()
+            redact(text, len(text))
+            best = min(best, time.thread_time() - begun)
+        return best
+
+    assert seconds(400_000) < 40 * max(seconds(40_000), 0.002)
+
+
+def test_a_megabyte_costs_no_more_than_its_limit() -> None:
+    hostile = "a@" * 500_000
+    begun = time.thread_time()
+    assert len(redact(hostile)) <= 1000
+    assert time.thread_time() - begun < 0.2
+
+
+def test_a_text_that_cannot_be_encoded_is_made_so() -> None:
+    assert redact("a\ud800b").encode() == b"a\\ud800b"
+
+
+# The hook
+
+
+def test_the_hook_sees_what_the_patterns_left_and_its_word_goes_out() -> None:
+    seen: list[str] = []
+
+    def hide(text: str) -> str:
+        seen.append(text)
+        return re.sub(r"\bACME\b", "[customer]", text)
+
+    assert redact_name("ACME") == "ACME"
+    set_redaction(hide)
+    assert redact("ACME pays with sk-abcdefgh12345678") == f"[customer] pays with {REDACTED}"
+    assert seen == [f"ACME pays with {REDACTED}"]
+    assert redact_name("ACME") == "[customer]", "also where the answer was remembered from before"
+    set_redaction(None)
+    assert redact("ACME") == "ACME"
+
+
+@pytest.mark.parametrize("hook", [lambda text: 1 / 0, lambda text: None, lambda text: text.encode()],
+                         ids=["raises", "returns nothing", "returns bytes"])
+def test_a_failing_hook_lets_nothing_through_and_is_said_once(
+        hook: object, caplog: pytest.LogCaptureFixture) -> None:
+    set_redaction(hook)  # type: ignore[arg-type]
+    assert [redact("the secret of ACME") for _ in range(3)] == [FAILED] * 3
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert "redaction hook" in said[0]
+    assert "ACME" not in said[0]
+
+
+def test_a_hook_that_uses_what_it_serves_is_not_called_by_itself() -> None:
+    set_redaction(lambda text: redact(text) + "!")
+    assert redact("x") == "x!"
+
+
+def test_a_hook_that_is_none_is_an_error() -> None:
+    with pytest.raises(TypeError, match="a function of one string"):
+        set_redaction("module:function")  # type: ignore[arg-type]
+
+
+# Log lines
+
+
+def test_a_log_line_and_its_stack_hold_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise ValueError("password=hunter2hunter2")
+    except ValueError as error:
+        Log().error("failed for %s: %s", "bob@example.org", error, exc_info=error)
+    said = caplog.text
+    assert "hunter2" not in said
+    assert "bob@" not in said
+    assert "ValueError" in said
+    assert caplog.records[0].levelno == logging.ERROR
+
+
+def test_a_command_says_no_secret_either() -> None:
+    log = Log()
+    log.taken = []
+    log.warning("https://me:hunter22@host/ does not answer: 100 %")
+    assert log.taken == [f"https://{REDACTED}@host/ does not answer: 100 %"]
