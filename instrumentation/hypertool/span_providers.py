@@ -27,6 +27,24 @@ SCOPE = "hypertool"
 _Sink = TypeVar("_Sink", bound="SpanSink")
 
 
+class _Api:
+    """OpenTelemetry's modules, looked up once: an import statement costs half a microsecond on every call."""
+
+    context: Any
+    trace: Any
+    client: dict[str, Any]
+
+    def load(self) -> None:
+        """Before the first span."""
+        from opentelemetry import context, trace
+
+        self.context, self.trace = context, trace
+        self.client = {"kind": trace.SpanKind.CLIENT}
+
+
+api = _Api()
+
+
 class _Private:
     """The provider and the sinks of this process; decided at the first span.
 
@@ -38,6 +56,7 @@ class _Private:
         self.decided = False
         self.off = False
         self.tracer: Any = None
+        self.kind: Any = None
         self.sink: SpanSink | None = None
         self.langfuse: LangfuseSink | None = None
         self.application: tuple[Any, Any] = (None, None)
@@ -56,8 +75,7 @@ class _Private:
                     self._open(otlp.configured(), to_langfuse)
                 except ImportError as error:
                     once.warn("otel-missing", f"traces are configured but cannot be sent: {error.name or error} is not "
-                              "installed (pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http); "
-                              "metrics go on")
+                              "installed (pip install opentelemetry-sdk); metrics go on")
             if self.tracer is None and not self.off:
                 log.info("no spans are made: neither OTEL_EXPORTER_OTLP_ENDPOINT nor the LANGFUSE_* keys are set")
             self.decided = True
@@ -65,8 +83,7 @@ class _Private:
     def _open(self, to_otlp: bool, to_langfuse: Keys | None) -> None:
         import importlib.util
 
-        if importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is None:
-            raise ImportError("no exporter", name="opentelemetry-exporter-otlp-proto-http")
+        importlib.util.find_spec("opentelemetry.sdk.trace")  # raises ModuleNotFoundError where there is no SDK
         if to_otlp:
             from .sinks.otlp import NAME, OtlpSink
 
@@ -84,16 +101,20 @@ class _Private:
             self.langfuse = self._begin(NAME, lambda count: LangfuseSink(keys, count))
 
     def _make_tracer(self) -> None:
+        if self.tracer is not None:
+            return
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
 
         from . import __version__
+        from .own_spans import OwnTracer, RecordedSpan
 
-        if self.tracer is None:
-            resource = Resource.create()
-            if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
-                resource = resource.merge(Resource({"service.name": SCOPE}))
-            self.tracer = TracerProvider(resource=resource, shutdown_on_exit=False).get_tracer(SCOPE, __version__)
+        resource = Resource.create()
+        if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
+            resource = resource.merge(Resource({"service.name": SCOPE}))
+        self.kind = RecordedSpan
+        self.tracer = OwnTracer(TracerProvider(resource=resource, shutdown_on_exit=False), SCOPE, __version__)
+        api.load()
 
     @staticmethod
     def _begin(name: str, make: Callable[[Callable[[str, int], None]], _Sink]) -> _Sink:
@@ -120,17 +141,18 @@ private = _Private()
 
 def _application_tracer() -> Any:
     """A tracer of the application's own provider, or None where it has none."""
-    api = sys.modules.get("opentelemetry.trace")
-    if api is None:
+    otel = sys.modules.get("opentelemetry.trace")
+    if otel is None:
         return None
-    provider = api.get_tracer_provider()
-    if isinstance(provider, (api.ProxyTracerProvider, api.NoOpTracerProvider)):
+    provider = otel.get_tracer_provider()
+    if isinstance(provider, (otel.ProxyTracerProvider, otel.NoOpTracerProvider)):
         return None
     known, tracer = private.application
     if known is not provider:
         from . import __version__
 
         tracer = provider.get_tracer(SCOPE, __version__)
+        api.load()
         private.application = (provider, tracer)
     return tracer
 
@@ -165,5 +187,5 @@ def open_langfuse(keys: Keys) -> LangfuseSink | None:
                 private.open_langfuse(keys)
         except ImportError as error:
             once.warn("otel-missing", f"Langfuse is configured but nothing can be sent: {error.name or error} is not "
-                      "installed (pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http)")
+                      "installed (pip install opentelemetry-sdk)")
     return private.langfuse

@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .logs import once
-from .redaction import MESSAGE_LIMIT, STACK_LIMIT, redact
+from .redaction import redact
+from .span_providers import api, private, tracer_and_sink
 from .span_providers import langfuse_sink as langfuse_sink
 from .span_providers import open_langfuse as open_langfuse
-from .span_providers import private, tracer_and_sink
 from .span_providers import sink as sink
+from .span_values import error_attributes, fit_all
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .sinks.base import SpanSink
     from .sinks.langfuse import LangfuseSink
-
-_ATTRIBUTE_LIMIT = 4_000
 
 
 def disabled() -> bool:
@@ -61,56 +57,48 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
             from .sinks.langfuse import ambient_attributes
 
             given = {**ambient_attributes(given), **given}
-        options = {"kind": _client_kind()} if calls_out else {}
-        return OurSpan(tracer.start_span(name, context=parent, attributes=given, **options), to, langfuse, current)
+        made = tracer.start_span(name, context=parent, attributes=given, **(api.client if calls_out else {}))
+        return OurSpan(made, to, langfuse, current)
     except Exception as error:  # a foreign provider, sampler or environment value must not stop the caller's work
         once.warn("span-start", f"spans cannot be made: {type(error).__name__}: {redact(str(error), 200)}")
         return None
 
 
-def _client_kind() -> Any:
-    from opentelemetry.trace import SpanKind
-
-    return SpanKind.CLIENT
-
-
 class OurSpan:
     """A span that is current from its start until `end`, and goes to our sinks then (none: its provider sends it)."""
 
-    __slots__ = ("_langfuse", "_sink", "_span", "_token")
+    __slots__ = ("_attached", "_langfuse", "_own", "_sink", "_span", "_token")
 
     def __init__(self, span: Any, sink: SpanSink | None, langfuse: LangfuseSink | None = None,
                  current: bool = True) -> None:
         self._span = span
+        self._own = type(span) is private.kind
         self._sink = sink
         self._langfuse = langfuse
+        self._attached: Any = None
         self._token: Any = None
         if current:
             self.activate()
 
     def activate(self) -> None:
         """Make it the current span."""
-        from opentelemetry import context, trace
-
-        self._token = context.attach(trace.set_span_in_context(self._span))
+        self._attached = api.trace.set_span_in_context(self._span)
+        self._token = api.context.attach(self._attached)
 
     def suspend(self) -> None:
         """Make the span before it the current one again."""
         token, self._token = self._token, None
-        if token is not None:
-            from opentelemetry import context, trace
-
-            # Elsewhere (a generator fixture that is ended by another task) there is nothing to take back.
-            if trace.get_current_span() is self._span:
-                context.detach(token)
+        # Elsewhere (a generator fixture that is ended by another task) there is nothing to take back.
+        if token is not None and (api.context.get_current() is self._attached
+                                  or api.trace.get_current_span() is self._span):
+            api.context.detach(token)
 
     def traceparent(self) -> dict[str, str]:
         """Its W3C headers, to be passed on."""
-        from opentelemetry import trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         carrier: dict[str, str] = {}
-        TraceContextTextMapPropagator().inject(carrier, trace.set_span_in_context(self._span))
+        TraceContextTextMapPropagator().inject(carrier, api.trace.set_span_in_context(self._span))
         return carrier
 
     @property
@@ -121,18 +109,16 @@ class OurSpan:
     @property
     def sampled(self) -> bool:
         """Whether it goes anywhere."""
-        return bool(self._span.get_span_context().trace_flags.sampled)
+        return self._own or bool(self._span.get_span_context().trace_flags.sampled)
 
     def ids(self) -> tuple[str, str]:
         """Trace id and span id, as they are written."""
-        own = self._span.get_span_context()
+        own = self._span if self._own else self._span.get_span_context()
         return f"{own.trace_id:032x}", f"{own.span_id:016x}"
 
     def as_parent(self) -> Any:
         """The context in which it is the current span."""
-        from opentelemetry import trace
-
-        return trace.set_span_in_context(self._span)
+        return api.trace.set_span_in_context(self._span)
 
     def rename(self, name: str) -> None:
         """Give it another name."""
@@ -156,68 +142,44 @@ class OurSpan:
 
         `at` is the end in nanoseconds since the epoch, where it was before now.
         """
-        def finish() -> None:
-            self._span.set_attributes(attributes if fitted else fit_all(attributes))
-            if error is not None:
-                self._record(error)
-            self._span.end(at)
-            if self._span.get_span_context().trace_flags.sampled:
-                if self._sink is not None:
-                    self._sink.submit(self._span)
-                if self._langfuse is not None:
-                    self._langfuse.submit(self._span)
+        if self._token is not None:
+            self._guard(self.suspend)
+        try:
+            self._finish(attributes if fitted else fit_all(attributes), error, at)
+        except Exception as broken:
+            _say(broken)
 
-        self._guard(self.suspend)
-        self._guard(finish)
+    def _finish(self, attributes: Mapping[str, Any], error: BaseException | None, at: int | None) -> None:
+        span = self._span
+        if error is not None:
+            self._record(error)
+        if self._own:
+            span.finish(attributes, at)
+        else:
+            span.set_attributes(attributes)
+            span.end(at)
+            if not span.get_span_context().trace_flags.sampled:
+                return
+        if self._sink is not None:
+            self._sink.submit(span)
+        if self._langfuse is not None:
+            self._langfuse.submit(span)
 
     def _record(self, error: BaseException) -> None:
-        from opentelemetry.trace import Status, StatusCode
-
-        kind = type(error).__qualname__ if type(error).__module__ == "builtins" \
-            else f"{type(error).__module__}.{type(error).__qualname__}"
-        message = redact(_text_of(error), MESSAGE_LIMIT)
-        self._span.add_event("exception", {
-            "exception.type": kind, "exception.message": message, "exception.stacktrace": _stack_of(error)})
+        found = error_attributes(error)
+        kind, message = found["exception.type"], found["exception.message"]
+        self._span.add_event("exception", found)
         self._span.set_attribute("error.type", kind)
-        self._span.set_status(Status(StatusCode.ERROR, f"{kind}: {message}" if message else kind))
+        self._span.set_status(api.trace.StatusCode.ERROR, f"{kind}: {message}" if message else kind)
 
     @staticmethod
     def _guard(step: Any) -> None:
         try:
             step()
-        except Exception as error:  # a foreign span implementation must not stop the caller's work
-            once.warn("span-end", f"a span could not be written: {type(error).__name__}: {redact(str(error), 200)}")
+        except Exception as error:
+            _say(error)
 
 
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as broken:  # a user's __str__ may fail
-        return f"<its text cannot be made: {type(broken).__name__}>"
-
-
-def _stack_of(error: BaseException) -> str:
-    """The innermost frames: the end of a stack says where it broke."""
-    try:
-        frames = "".join(traceback.format_tb(error.__traceback__, limit=-30))
-    except Exception as broken:
-        return f"<no stack: {type(broken).__name__}>"
-    return redact(frames[-STACK_LIMIT:], STACK_LIMIT)
-
-
-def fit_all(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attribute values as OpenTelemetry takes them: primitives and sequences of one kind of them, else their text."""
-    return {key: _fit(value) for key, value in attributes.items() if value is not None}
-
-
-def _fit(value: Any) -> str | bool | int | float | Sequence[str]:
-    if isinstance(value, str):
-        return redact(value, _ATTRIBUTE_LIMIT)
-    if isinstance(value, (bool, float)):
-        return value
-    if isinstance(value, int):
-        # OTLP integers have 64 bits; a larger one would fail the whole batch.
-        return value if -(2**63) <= value < 2**63 else str(value)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [redact(str(item), 200) for item in list(value)[:100]]
-    return redact(str(value), _ATTRIBUTE_LIMIT)
+def _say(error: Exception) -> None:
+    """A foreign span implementation must not stop the caller's work."""
+    once.warn("span-end", f"a span could not be written: {type(error).__name__}: {redact(str(error), 200)}")

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..redaction import redact
-from ..spans import fit_all
+from ..span_values import fit_all
 from .record import CallRecord
 
 CONTENT_LIMIT = 8_000
