@@ -15,6 +15,7 @@ from . import spans
 from .collector import get_persona_metrics
 from .core import disabled
 from .llm import attributes
+from .llm.call_metadata import as_attributes
 from .llm.cost import cost_of
 from .llm.record import UNKNOWN, CallRecord
 from .llm.shapes_records import read_usage
@@ -113,7 +114,10 @@ class LangfuseIntegration:
     def create_generation(self, trace: TraceContext, name: str, model: str, prompt: Any = None, completion: Any = None,
                           usage: Mapping[str, Any] | Usage | None = None,
                           metadata: Mapping[str, Any] | None = None) -> GenerationContext:
-        """A generation in the trace. `usage` is a provider's usage record, as a mapping; contents only by choice."""
+        """A generation in the trace. `usage` is a provider's usage record, as a mapping; contents only by choice.
+
+        `metadata["langfuse_prompt"]` links it to a prompt of Langfuse's: its object, or a mapping of name and version.
+        """
         about: dict[str, Any] = {"langfuse.trace.name": trace.name, "gen_ai.operation.name": "chat",
                                  "gen_ai.request.model": model}
         span = self._start(name, trace.persona, trace.chatmode, metadata, about, trace)
@@ -147,7 +151,7 @@ class LangfuseIntegration:
         if not self.enabled:
             return None
         about = {"gen_ai.agent.name": persona, "hypertool.chatmode": chatmode, **more}
-        about.update({f"hypertool.metadata.{key}": value for key, value in (metadata or {}).items()})
+        about.update(as_attributes(metadata or {}))
         return spans.start(name, lambda: about, parent.context() if parent is not None else None)
 
 

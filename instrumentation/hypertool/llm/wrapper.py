@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core import disabled
 from .call import Call, Caller, Setting
+from .call_metadata import for_function
 from .streams import ObservedAsyncGenerator, ObservedGenerator, awaited, deliver
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Observed:
 
     def strip(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments that are the function's."""
-        return {key: value for key, value in kwargs.items() if key not in _OURS or key in self.wants}
+        return for_function({key: value for key, value in kwargs.items() if key not in _OURS or key in self.wants})
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, dict[str, Any]]:
         """A call that has not begun, and the function's own keyword arguments."""
@@ -127,7 +128,8 @@ class ObservableLLM:
 
     Called as the function is, plus `persona`, `chatmode`, `trace` and `metadata`; awaitable where it is async, and
     with the same results and exceptions. `langfuse=False` or `metrics=False` switches one off. `provider` is a
-    `gen_ai.provider.name`; without it the response tells. Raises ValueError for an unknown persona and
+    `gen_ai.provider.name`; without it the response tells. `metadata["langfuse_prompt"]` links the call to a prompt of
+    Langfuse's (its object, or a mapping of name and version). Raises ValueError for an unknown persona and
     TokenBudgetExceeded where its budget blocks, both before the function is called.
     """
 
