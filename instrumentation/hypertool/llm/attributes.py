@@ -12,6 +12,7 @@ from typing import Any
 
 from ..redaction import redact
 from ..span_values import fit_all
+from .call_metadata import as_attributes
 from .record import CallRecord
 
 CONTENT_LIMIT = 8_000
@@ -43,7 +44,7 @@ def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str
         if type(value) is kind or (kind is float and type(value) is int):
             attributes["gen_ai.request." + name] = value
     if metadata:
-        attributes.update(fit_all({f"hypertool.metadata.{key}": value for key, value in metadata.items()}))
+        attributes.update(fit_all(as_attributes(metadata)))
     if isinstance(prompt, str):
         digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         attributes["hypertool.prompt.fingerprint"] = f"{len(prompt)}:{digest}"
