@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import core as cores
@@ -262,6 +263,10 @@ class PersonaMetricsCollector:
         for outcome in EXPORT_OUTCOMES:
             self.recorder.counter(EXPORT_SPANS.key, sink, outcome)
         self.recorder.set_latest(0, EXPORT_LAST_SUCCESS.key, sink)
+
+    def follow_sink(self, sink: str, submitted: Callable[[], int]) -> None:
+        """Where to ask how many spans a sink was given; what a killed process leaves unresolved of them is dropped."""
+        self.recorder.submitted[sink] = submitted
 
     def count_export(self, sink: str, outcome: str, spans: int) -> None:
         """Count spans of a sink by outcome: success, failure or dropped."""

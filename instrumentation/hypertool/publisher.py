@@ -146,7 +146,7 @@ class Publisher:
                 done.set()
                 return
             recorder = self._recorder
-            if recorder.dirty:
+            if recorder.dirty or recorder.has_new_spans():
                 spacing = RETRY_SECONDS if self._failed else COALESCE_SECONDS if self._urgent else EVERY_SECONDS
                 timeout = self._last + spacing - time.monotonic()
                 if timeout <= 0:
@@ -154,8 +154,10 @@ class Publisher:
                     timeout = EVERY_SECONDS
                 timeout = min(timeout, EVERY_SECONDS)
             else:
-                # Somebody may reset a budget that this process has used: look once a second while there is one.
-                timeout = EVERY_SECONDS if recorder.runs or recorder.ended or recorder.windows else None
+                # Somebody may reset a budget that this process has used, and sinks do not tell of each span: look
+                # once a second while there is one.
+                timeout = EVERY_SECONDS if recorder.runs or recorder.ended or recorder.windows \
+                    or recorder.submitted else None
 
     def _apply_resets(self) -> None:
         numbers = self.store.resets.read()

@@ -13,7 +13,7 @@ from typing import Any
 
 from .catalogue import Persona
 from .cells import Clock, Counter, Exemplar, Histogram, OpenStage, StageCells
-from .instruments import BUDGET_EXCEEDED, BY_KEY, DURATION_BUCKETS, PERSONA_DURATION, TOKENS
+from .instruments import BUDGET_EXCEEDED, BY_KEY, DURATION_BUCKETS, EXPORT_SPANS, PERSONA_DURATION, TOKENS
 from .runs import Account, Run
 
 Key = tuple[str, ...]
@@ -35,6 +35,8 @@ class Recorder:
         # With a store, hour and day budgets are the host's: who folds counts the windows that were overspent.
         self._own_ledger = own_ledger
         self.on_dirty: Callable[[], None] | None = None
+        # How many spans each sink was given; a fork goes on with the same sinks, which start at 0 like everything.
+        self.submitted: dict[str, Callable[[], int]] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -42,6 +44,7 @@ class Recorder:
         self.lock = threading.RLock()
         self.epoch = object()
         self.dirty = False
+        self._published_spans = 0
         self.counters: dict[Key, Counter] = {}
         self.histograms: dict[Key, Histogram] = {}
         self.latest: dict[Key, int] = {}
@@ -74,6 +77,11 @@ class Recorder:
         self.dirty = True
         if self.on_dirty is not None:
             self.on_dirty()
+
+    def has_new_spans(self) -> bool:
+        """Whether a sink was given spans since the last snapshot; asked for, because telling it would cost each span.
+        """
+        return sum(submitted() for submitted in self.submitted.values()) != self._published_spans
 
     def counter(self, *key: str) -> Counter:
         """The counter with that key (metric key, then label values), made at 0 when it is new."""
@@ -221,6 +229,11 @@ class Recorder:
                     if not account.windowed:
                         active[name] = min(active.get(name, left), left)
             counters, histograms = self.counters, self.histograms
+            # What became of the spans before how many there are: none is resolved before it was submitted.
+            resolved = {sink: sum(counter.value for key, counter in list(counters.items())
+                                  if key[:2] == (EXPORT_SPANS.key, sink)) for sink in self.submitted}
+            submitted = {sink: count() for sink, count in self.submitted.items()}
+            self._published_spans = sum(submitted.values())
             used = {key[1] for key in list(counters) if key[0] == TOKENS.key}
             return {
                 "t": self.clock.time(),
@@ -229,6 +242,8 @@ class Recorder:
                       for key in list(histograms)],
                 "m": [[*key, self.latest[key]] for key in list(self.latest)],
                 "s": [list(stage) for stage in list(self.open_stages.values())],
+                "p": [[sink, submitted[sink] - resolved[sink]] for sink in submitted
+                      if submitted[sink] > resolved[sink]],
                 "a": [[name, left, self.resets_seen.get(name, 0)] for name, left in active.items()],
                 "e": [[name, *self.ended[name], self.resets_seen.get(name, 0)] for name in list(self.ended)],
                 "w": [[*window, self.windows[window]] for window in list(self.windows)],

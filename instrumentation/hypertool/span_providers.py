@@ -130,6 +130,7 @@ class _Private:
                 collector.export_succeeded(name)
 
         sink = make(count)
+        collector.follow_sink(name, lambda: sink.submitted)
         # After the collector exists: exits run last in first out, and the store must see what the sinks counted.
         close_at_exit()
         sink.start()

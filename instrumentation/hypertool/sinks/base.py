@@ -6,6 +6,7 @@ A sink of its own (OTLP here, Langfuse beside it) only says how a batch is sent:
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -63,9 +64,11 @@ class SpanSink(ABC):
 
     def _begin(self) -> None:
         # Everything with a lock is made anew in a forked child: another thread may have held it at the fork.
+        self.submitted = 0
         self._breaker = self._new_breaker()
         self._state = StateLog()
-        self._condition = threading.Condition(threading.Lock())
+        # Re-entrant: a signal handler, or a generator that the garbage collector closes, may end a span in the middle.
+        self._condition = threading.Condition(threading.RLock())
         self._queue: deque[Any] = deque()
         self._in_flight: list[Any] = []
         self._thread: threading.Thread | None = None
@@ -89,13 +92,14 @@ class SpanSink(ABC):
 
     def submit(self, span: Any) -> None:
         """Queue one ended span; drops it (counted) when the queue is full, the circuit open or the sink closed."""
-        if not self._breaker.is_open:
-            with self._condition:
-                if not self._closing and len(self._queue) < QUEUE_LIMIT and self._start_locked():
-                    self._queue.append(span)
-                    if len(self._queue) in (1, BATCH_LIMIT):
-                        self._condition.notify_all()
-                    return
+        with self._condition:
+            self.submitted += 1
+            refused = self._closing or self._breaker.is_open or len(self._queue) >= QUEUE_LIMIT
+            if not refused and self._start_locked():
+                self._queue.append(span)
+                if len(self._queue) in (1, BATCH_LIMIT):
+                    self._condition.notify_all()
+                return
         self._count("dropped", 1)
 
     def flush(self, timeout: float) -> bool:
@@ -120,7 +124,7 @@ class SpanSink(ABC):
         """Wait until `deadline` (monotonic) for what is left, then count the rest as dropped."""
         self.ask_to_close()
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(max(0.0, deadline - time.monotonic()))
         with self._condition:
             unresolved = len(self._queue) + len(self._in_flight)
@@ -140,19 +144,20 @@ class SpanSink(ABC):
 
     def _start_locked(self) -> bool:
         if self._thread is None:
-            thread = threading.Thread(target=self._work, name=f"hypertool-{self.name}", daemon=True)
+            thread = self._thread = threading.Thread(target=self._work, name=f"hypertool-{self.name}", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the interpreter is going down, or the user has no thread left
+                self._thread = None
                 return False
-            self._thread = thread
             _close_with_multiprocessing()
         return True
 
     # The background thread
 
     def _work(self) -> None:
-        self.prepare()
+        with contextlib.suppress(Exception):  # a sink must outlive it; sending fails of the same, and says so
+            self.prepare()
         self._ready.set()
         while (batch := self._next_batch()) is not None:
             self._deliver(batch)
@@ -179,7 +184,7 @@ class SpanSink(ABC):
                 self._resolve(batch, verdict)
                 return
             if not self._breaker.is_open:
-                self._sleep(RETRY_PAUSE)
+                self._sleep(max(RETRY_PAUSE, verdict.retry_after))
             if self._closing:
                 break  # whoever is down now is down for the rest as well
         self._give_up()
@@ -249,7 +254,11 @@ def close_all(sinks: Iterable[SpanSink] | None = None, seconds: float = EXIT_SEC
     for sink in chosen:
         sink.ask_to_close()
     for sink in chosen:
-        sink.close(deadline)
+        try:
+            sink.close(deadline)
+        except KeyboardInterrupt:  # who is that impatient waits for nothing any more; no count is lost
+            deadline = 0.0
+            sink.close(deadline)
 
 
 def _after_fork() -> None:

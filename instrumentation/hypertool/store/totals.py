@@ -44,11 +44,11 @@ class Limit(NamedTuple):
 class Totals:
     """Sums over any number of processes.
 
-    counters and histograms add up; `latest` and `ended` keep the newest; `active` keeps the least of the live.
+    counters, histograms and `pending` (spans that sinks have not resolved) add up; `latest` and `ended` keep the newest; `active` keeps the least of the live.
     """
 
     __slots__ = ("active", "counters", "ended", "exemplars", "histograms", "latest", "limits", "open_stages",
-                 "windows")
+                 "pending", "windows")
 
     def __init__(self) -> None:
         self.counters: dict[Key, int] = {}
@@ -56,6 +56,7 @@ class Totals:
         self.exemplars: dict[tuple[Key, int], tuple[str, str, float, float]] = {}
         self.latest: dict[Key, int] = {}
         self.open_stages: list[tuple[str, str, float, bool]] = []
+        self.pending: dict[str, int] = {}
         self.active: list[tuple[str, int, int]] = []
         self.ended: dict[str, Ended] = {}
         self.windows: dict[Window, int] = {}
@@ -80,6 +81,8 @@ class Totals:
         for key, value in other.latest.items():
             self.latest[key] = max(self.latest.get(key, 0), value)
         self.open_stages += other.open_stages
+        for sink, spans in other.pending.items():
+            self.pending[sink] = self.pending.get(sink, 0) + spans
         self.active += other.active
         for persona, ended in other.ended.items():
             if persona not in self.ended or (self.ended[persona].reset, self.ended[persona].time) < (
@@ -92,7 +95,9 @@ class Totals:
                 self.limits[persona] = limit
 
     def finish(self, at: float) -> None:
-        """The process is no more: its runs ended at its last snapshot, its open stages failed their gates."""
+        """The process is no more: its runs ended at its last snapshot, its open stages failed their gates, and the
+        spans that its sinks still had are lost.
+        """
         for persona, remaining, reset in self.active:
             if persona not in self.ended or (self.ended[persona].reset, self.ended[persona].time) <= (reset, at):
                 self.ended[persona] = Ended(at, remaining, reset)
@@ -100,8 +105,12 @@ class Totals:
             if gated:
                 key = ("qg", workflow, stage, "fail")
                 self.counters[key] = self.counters.get(key, 0) + 1
+        for sink, spans in self.pending.items():
+            key = ("exp", sink, "dropped")
+            self.counters[key] = self.counters.get(key, 0) + spans
         self.active = []
         self.open_stages = []
+        self.pending = {}
 
     def as_data(self) -> dict[str, Any]:
         """Plain data of the shape that `parse` reads."""
@@ -113,6 +122,7 @@ class Totals:
             "h": [[*key, cells[:-1], cells[-1], exemplars.get(key, {})] for key, cells in self.histograms.items()],
             "m": [[*key, value] for key, value in self.latest.items()],
             "s": [list(stage) for stage in self.open_stages],
+            "p": [[sink, spans] for sink, spans in self.pending.items()],
             "a": [list(active) for active in self.active],
             "e": [[persona, *ended] for persona, ended in self.ended.items()],
             "w": [[*window, used] for window, used in self.windows.items()],
@@ -190,6 +200,8 @@ def from_data(data: dict[str, Any]) -> Totals:
     for *key, value in data["m"]:
         totals.latest[_key(key)] = _count(value)
     totals.open_stages = [(_text(w), _text(s), _time(at), gated is True) for w, s, at, gated in data["s"]]
+    # Not in the files of versions that did not follow spans.
+    totals.pending = {_text(sink): _count(spans) for sink, spans in data.get("p", [])}
     totals.active = [(_text(p), _left(left), _count(reset)) for p, left, reset in data["a"]]
     totals.ended = {_text(p): Ended(_time(at), _left(left), _count(reset)) for p, at, left, reset in data["e"]}
     totals.windows = {(_text(p), _count(start), _count(reset)): _count(used) for p, start, reset, used in data["w"]}
