@@ -44,7 +44,8 @@ class Limit(NamedTuple):
 class Totals:
     """Sums over any number of processes.
 
-    counters, histograms and `pending` (spans that sinks have not resolved) add up; `latest` and `ended` keep the newest; `active` keeps the least of the live.
+    counters, histograms and `pending` (spans that sinks have not resolved) add up; `latest` and `ended` keep the
+    newest; `active` keeps the least of the live.
     """
 
     __slots__ = ("active", "counters", "ended", "exemplars", "histograms", "latest", "limits", "open_stages",
@@ -106,8 +107,8 @@ class Totals:
                 key = ("qg", workflow, stage, "fail")
                 self.counters[key] = self.counters.get(key, 0) + 1
         for sink, spans in self.pending.items():
-            key = ("exp", sink, "dropped")
-            self.counters[key] = self.counters.get(key, 0) + spans
+            dropped = ("exp", sink, "dropped")
+            self.counters[dropped] = self.counters.get(dropped, 0) + spans
         self.active = []
         self.open_stages = []
         self.pending = {}
