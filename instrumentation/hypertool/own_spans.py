@@ -92,7 +92,7 @@ class RecordedSpan(trace.Span):
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None) -> None:
         """An event, its attributes redacted; beyond the limit the oldest one is lost."""
         if self.ended is None:
-            kept, lost = self.tracer.fit_event(fit_all(attributes or {}))
+            kept, lost = self.tracer.bound(attributes, self.tracer.event_attributes)
             self.events.append(Event(name, timestamp or time.time_ns(), kept, lost))
             if len(self.events) > self.tracer.event_count:
                 del self.events[0]
@@ -101,7 +101,7 @@ class RecordedSpan(trace.Span):
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         """A link; beyond the limit the oldest one is lost."""
         if self.ended is None and context is not None and context.is_valid:
-            kept, lost = self.tracer.fit_event(fit_all(attributes or {}))
+            kept, lost = self.tracer.bound(attributes, self.tracer.link_attributes)
             self.links.append(Link(context.trace_id, context.span_id, context.is_remote, kept, lost))
             if len(self.links) > self.tracer.link_count:
                 del self.links[0]
@@ -167,21 +167,21 @@ class OwnTracer:
     """Makes our spans by the settings of the SDK's `provider`; its `start_span` is that of OpenTelemetry's tracers."""
 
     def __init__(self, provider: TracerProvider, scope: str, version: str) -> None:
-        limits = SpanLimits()
-        most = float("inf")
         self._provider = provider
         self._sampler = provider.sampler
         self._inherits = type(self._sampler).should_sample is ParentBased.should_sample
         self._always = self._sampler is ALWAYS_ON
         self._scope = encode_scope(scope, version)
         self._resource: tuple[Any, bytes] = (None, b"")
-        self.attribute_count = most if limits.max_span_attributes is None else limits.max_span_attributes
+        limits = SpanLimits()
+        self.attribute_count = _limit(limits.max_span_attributes)
         self.attribute_length = limits.max_span_attribute_length
         self.bounded = self.attribute_length is not None
-        self.event_count = most if limits.max_events is None else limits.max_events
-        self.link_count = most if limits.max_links is None else limits.max_links
-        self._event_attributes = most if limits.max_event_attributes is None else limits.max_event_attributes
-        self._event_length = limits.max_attribute_length
+        self.event_count = _limit(limits.max_events)
+        self.event_attributes = _limit(limits.max_event_attributes)
+        self.link_count = _limit(limits.max_links)
+        self.link_attributes = _limit(limits.max_link_attributes)
+        self._length = limits.max_attribute_length
 
     def start_span(self, name: str, context: Context | None = None, kind: SpanKind = SpanKind.INTERNAL,
                    attributes: dict[str, Any] | None = None) -> trace.Span:
@@ -204,14 +204,13 @@ class OwnTracer:
         return NonRecordingSpan(SpanContext(
             trace_id, _random.getrandbits(64) or 1, False, TraceFlags(flags), result.trace_state))
 
-    def fit_event(self, attributes: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """Attributes of an event within the limits of the environment, and how many were lost."""
-        if self._event_length is not None:
-            attributes = {key: _cut(value, self._event_length) for key, value in attributes.items()}
-        lost = len(attributes) - self._event_attributes
+    def bound(self, attributes: Mapping[str, Any] | None, most: float) -> tuple[dict[str, Any], int]:
+        """Attributes of an event or link, redacted and the newest `most` of them, and how many were lost."""
+        fitting = {key: _cut(value, self._length) for key, value in fit_all(attributes or {}).items()}
+        lost = len(fitting) - most
         if lost <= 0:
-            return attributes, 0
-        return dict(list(attributes.items())[int(lost):]), int(lost)
+            return fitting, 0
+        return dict(list(fitting.items())[int(lost):]), int(lost)
 
     def encode(self, spans: list[RecordedSpan]) -> bytes:
         """An ExportTraceServiceRequest of spans that it made."""
@@ -222,6 +221,10 @@ class OwnTracer:
             self._resource = (resource, header)
         scope = encode_scope_spans(self._scope, [span.encoded() for span in spans])
         return encode_resource_spans(header, [scope], resource.schema_url)
+
+
+def _limit(given: int | None) -> float:
+    return float("inf") if given is None else given
 
 
 def _cut(value: Any, length: int | None) -> Any:
