@@ -1,0 +1,130 @@
+"""What the files of the pipeline promise by their text alone; needs no Alloy."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.alloy.syntax import Block, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "alloy"
+DESTINATIONS = sorted(FOLDER.glob("destination_*.alloy"))
+COMMON = sorted(set(FOLDER.glob("*.alloy")) - set(DESTINATIONS))
+BLOCKS = {path.name: parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.alloy")}
+
+#: Generally available by their registration in Alloy 1.18 (`Stability: StabilityGenerallyAvailable`). Add one only
+#: after looking it up there: any other stability would need a flag that loosens the whole process.
+GENERALLY_AVAILABLE = {
+    "logging", "discovery.file", "discovery.relabel", "prometheus.scrape", "prometheus.exporter.unix",
+    "prometheus.exporter.self", "prometheus.remote_write", "loki.relabel", "loki.source.journal", "loki.write",
+    "otelcol.receiver.otlp", "otelcol.processor.memory_limiter", "otelcol.processor.transform",
+    "otelcol.exporter.prometheus", "otelcol.exporter.otlphttp", "otelcol.auth.basic",
+}
+#: Arguments and blocks inside generally available components that are not (Alloy 1.18).
+EXPERIMENTAL_PARTS = {
+    "loki.write": {"queue_config", "wal"},
+    "prometheus.remote_write": {"protobuf_message"},
+    "prometheus.scrape": {"honor_metadata", "enable_type_and_unit_labels", "start_timestamp_zero_ingestion"},
+    "otelcol.exporter.prometheus": {"honor_metadata", "convert_classic_histograms_to_nhcb",
+                                    "start_timestamp_zero_ingestion"},
+}
+SECRETS = {"password", "bearer_token", "credentials", "client_secret", "key_pem", "secret_key", "token", "auth_token"}
+
+
+def everything(name: str) -> list[Block]:
+    return [inner for block in BLOCKS[name] for inner in block.everything()]
+
+
+def variables(text: str) -> set[str]:
+    return set(re.findall(r"HYPERTOOL_ALLOY_[A-Z_]+", text))
+
+
+def test_the_variables_that_are_read_are_those_that_are_documented() -> None:
+    read = {name for path in FOLDER.glob("*.alloy")
+            for name in re.findall(r'sys\.env\("(\w+)"\)', path.read_text(encoding="utf-8"))}
+    table = re.findall(r"^\| (`HYPERTOOL.*?) \|", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert read == set().union(*map(variables, table))
+
+
+def test_what_the_outage_budget_derives_is_what_is_read() -> None:
+    spec = importlib.util.spec_from_file_location("outage_budget", ROOT / "ansible/filter_plugins/outage_budget.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    read = {name for path in FOLDER.glob("*.alloy") for name in variables(path.read_text(encoding="utf-8"))}
+    assert set(module.outage_settings("8h")["environment"]) <= read
+
+
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+def test_only_what_is_generally_available_is_used(name: str) -> None:
+    assert {block.kind for block in BLOCKS[name]} <= GENERALLY_AVAILABLE
+    for component in BLOCKS[name]:
+        inside = list(component.everything())
+        used = {attribute for block in inside for attribute in block.attributes} | {block.kind for block in inside}
+        assert used & EXPERIMENTAL_PARTS.get(component.kind, set()) == set(), component.kind
+
+
+@pytest.mark.parametrize("destination", DESTINATIONS, ids=lambda path: path.stem)
+def test_names_are_unique_in_the_files_of_one_configuration(destination: Path) -> None:
+    names = Counter((block.kind, block.label) for path in [*COMMON, destination] for block in BLOCKS[path.name])
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_every_destination_has_the_same_entrances() -> None:
+    entrances = {("prometheus.remote_write", "destination"), ("loki.write", "destination"),
+                 ("otelcol.exporter.otlphttp", "destination")}
+    assert len(DESTINATIONS) >= 2
+    for path in DESTINATIONS:
+        assert entrances <= {(block.kind, block.label) for block in BLOCKS[path.name]}, path.name
+
+
+def test_every_destination_keeps_and_retries_alike() -> None:
+    """The files cannot share a block, so that they do not drift apart is held here."""
+    shared = {"queue_config", "wal", "sending_queue", "batch", "retry_on_failure"}
+    kept = {path.name: [(block.kind, block.attributes) for block in everything(path.name) if block.kind in shared]
+            for path in DESTINATIONS}
+    backoff = {path.name: [{key: value for key, value in block.attributes.items() if "back" in key or "retry" in key}
+                           for block in everything(path.name) if block.kind == "endpoint"] for path in DESTINATIONS}
+    first = DESTINATIONS[0].name
+    assert len(kept[first]) == len(shared)
+    assert all(kept[path.name] == kept[first] and backoff[path.name] == backoff[first] for path in DESTINATIONS)
+
+
+@pytest.mark.parametrize("path", DESTINATIONS, ids=lambda path: path.stem)
+def test_nothing_is_given_up_by_time_or_by_count(path: Path) -> None:
+    by_kind = {block.kind: block.attributes for block in everything(path.name)}
+    (loki,) = (block for block in BLOCKS[path.name] if block.kind == "loki.write")
+    assert by_kind["retry_on_failure"]["max_elapsed_time"] == '"0s"'
+    assert by_kind["sending_queue"]["block_on_overflow"] == "true"
+    assert "sample_age_limit" not in by_kind["queue_config"]
+    assert loki.blocks[0].attributes["max_backoff_retries"] == "0"
+    ceilings = [by_kind["retry_on_failure"]["max_interval"], loki.blocks[0].attributes["max_backoff_period"]]
+    assert all(int(ceiling.strip('"s')) <= 15 for ceiling in ceilings), "recovery must not wait for a long back-off"
+
+
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+def test_no_secret_is_an_argument(name: str) -> None:
+    """A value from the environment would stand in /proc, in a unit file or in a bundle; a file does not."""
+    for block in everything(name):
+        assert set(block.attributes) & SECRETS == set(), f"{name}: {block.kind}; use the argument that takes a file"
+
+
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+def test_nothing_listens_but_where_it_is_told_to(name: str) -> None:
+    for block in everything(name):
+        if block.kind in ("grpc", "http"):
+            assert block.attributes["endpoint"].startswith('sys.env("HYPERTOOL_ALLOY_LISTEN")+')
+
+
+def test_the_reader_of_these_files_reads_nested_blocks_comments_and_strings() -> None:
+    (block,) = parse('a.b "c" { // x = { \n\td = {\n"e" = "}"}["e"]\n\tf {\n\t\tg = [1,\n2]\n\t}\n\th { }\n}\n')
+    assert (block.kind, block.label, block.attributes) == ("a.b", "c", {"d": '{"e"="}"}["e"]'})
+    assert [(inner.kind, inner.attributes) for inner in block.blocks] == [("f", {"g": "[1,2]"}), ("h", {})]
+    with pytest.raises(ValueError, match="does not end"):
+        parse('a "b" {\n')

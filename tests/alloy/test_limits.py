@@ -1,0 +1,78 @@
+"""What no protocol saves: exactly how much is lost, that it is counted, and that it ends by itself."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.alloy.collector import Collector, running
+from tests.alloy.journal import JournalWriter
+from tests.alloy.load import Account, Load
+from tests.alloy.test_outage import stay_away, warm
+from tests.support.box import until
+from tests.support.cloud import CloudStandIn
+
+
+def settle(load: Load, cloud: CloudStandIn, since: float) -> Account:
+    """Until everything handed over after `since` has arrived."""
+    def newest_are_there() -> Account | None:
+        account = load.account(cloud)
+        late = [number for signal, times in load.times.items() for number in account.missing(signal)
+                if times[number] > since]
+        return None if late else account
+
+    return until("all that is newer to arrive", 120, newest_are_there)
+
+
+@pytest.mark.timeout(600)
+def test_a_revoked_credential_loses_that_stretch_of_time_and_counts_it(
+        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    """401 is not retried by any of the three protocols."""
+    with running(to_cloud), Load(to_cloud, journal) as load:
+        warm(load, cloud)
+        revoked = time.time()
+        cloud.tokens.discard(cloud.token)
+        stay_away(15, load)
+        failed = to_cloud.metric("prometheus_remote_storage_samples_failed_total")
+        assert failed > 0, "the alert on rejected samples has nothing to fire on"
+        cloud.tokens.add(cloud.token)
+        restored = time.time()
+        stay_away(10, load)
+        load.finish()
+        account = settle(load, cloud, restored)
+        counted = {
+            "lines": to_cloud.metric("loki_write_dropped_entries_total"),
+            "spans": to_cloud.metric("otelcol_exporter_send_failed_spans_total"),
+        }
+    print(account.summary(), counted)
+    for signal, times in load.times.items():
+        missing = account.missing(signal)
+        # Up to a sending interval before it, because it was not yet sent then.
+        assert all(revoked - 7 < times[number] < restored for number in missing), signal
+        if signal in counted:
+            assert counted[signal] == len(missing), f"what was lost of the {signal} is what is counted"
+    assert account.missing("samples"), "a 401 was retried: then say so in alloy/README.md"
+    stretch = account.missing("samples")
+    assert stretch == list(range(stretch[0], stretch[-1] + 1)), "one stretch, nothing else"
+
+
+@pytest.mark.timeout(600)
+def test_a_restart_in_an_outage_loses_what_was_not_yet_sent_and_nothing_after_it(
+        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    with running(to_cloud), Load(to_cloud, journal) as load:
+        warm(load, cloud)
+        away = time.time()
+        cloud.fault("all", "503")
+        stay_away(10, load)
+        to_cloud.stop()
+        to_cloud.start()
+        restarted = time.time()
+        stay_away(10, load)
+        cloud.fault("all", None)
+        stay_away(5, load)
+        load.finish()
+        account = settle(load, cloud, restarted)
+    print(account.summary())
+    for signal, times in load.times.items():
+        assert all(away - 7 < times[number] < restarted for number in account.missing(signal)), signal
