@@ -1,0 +1,147 @@
+# What can be said about destination, credential and proxy by looking at the values alone.
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+#: By service: how its address ends, an example, and where in Grafana Cloud it is shown.
+SERVICES = {
+    "metrics": ("/push", "https://prometheus-prod-XX.grafana.net/api/prom/push", "Prometheus"),
+    "logs": ("/loki/api/v1/push", "https://logs-prod-XX.grafana.net/loki/api/v1/push", "Loki"),
+    "otlp": ("", "https://otlp-gateway-prod-XX.grafana.net/otlp", "OpenTelemetry"),
+    "traces": ("/tempo", "https://tempo-prod-XX.grafana.net/tempo", "Tempo"),
+}
+_MARKS = {"logs": "/loki/", "metrics": "/api/prom/", "otlp": "/otlp/"}
+_SIGNALS = re.compile(r"/v1/(traces|metrics|logs)$")
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
+
+
+def variable(service, what):
+    """The name by which people know the value."""
+    return f"grafana_cloud_{service}_{what}"
+
+
+def how_to_set(name):
+    """Where a value comes from."""
+    return f"set {name}, or {name.upper()} in the environment of the controller"
+
+
+def problems_of_url(service, url):
+    """Sentences about the address of a service; none if it is well-formed."""
+    name = variable(service, "url")
+    ending, example, tile = SERVICES[service]
+    expected = f"expected the address that Grafana Cloud shows under {tile}, like {example}"
+    if not url:
+        return [f"{name} is empty; {expected}: {how_to_set(name)}"]
+    dirt = dirt_in(url)
+    if dirt:
+        return [f"{name} has {dirt}; {expected}: take it out"]
+    try:
+        parts = urlsplit(url)
+        shown, host, credential = parts.scheme, parts.hostname, parts.username is not None
+        parts.port  # noqa: B018 - raises for a port that is none
+    except ValueError as error:
+        return [f"{name} is no address ({error}); {expected}"]
+    if credential:
+        return [f"{name} has a credential in it; {expected}: move id and token to {variable(service, 'user')} and "
+                "grafana_cloud_token, since an address ends up in logs"]
+    if "://" not in url or not host:
+        return [f"{name} is {url!r}, which has no scheme or no host; {expected}: write it with https:// in front"]
+    if shown != "https":
+        return [f"{name} begins with {shown}://, which would send the token in the clear; {expected}"]
+    if parts.query or parts.fragment:
+        return [f"{name} is {url!r}, with something after the path; {expected}: cut it at the ? or #"]
+    return problems_of_path(service, url, parts, ending, expected)
+
+
+def problems_of_path(service, url, parts, ending, expected):
+    """The same, about the part that people copy wrong."""
+    name, path = variable(service, "url"), parts.path
+    other = next((kind for kind, mark in _MARKS.items() if mark in f"{path}/"), None)
+    if other not in (None, service):
+        return [f"{name} is {url!r}, which looks like the address for {other}; {expected}"]
+    if service == "otlp":
+        signal = _SIGNALS.search(path)
+        if signal:
+            return [f"{name} ends in {signal.group(0)}, which collectors add themselves; {expected}: cut it off"]
+        if path.endswith("/") or (parts.hostname.endswith(".grafana.net") and path != "/otlp"):
+            return [f"{name} has the path {path!r} instead of /otlp; {expected}"]
+    elif not path.endswith(ending) or (service == "metrics" and path == ending):
+        return [f"{name} has the path {path!r}, which does not end in "
+                f"{'/api/prom/push' if service == 'metrics' else ending}; {expected}: add what is missing"]
+    return []
+
+
+def problems_of_user(service, user):
+    """Sentences about the id that goes with a service."""
+    name = variable(service, "user")
+    expected = f"expected the number that Grafana Cloud shows under {SERVICES[service][2]} (User, or Instance ID)"
+    if not user:
+        return [f"{name} is empty; {expected}: {how_to_set(name)}"]
+    dirt = dirt_in(user)
+    if dirt:
+        return [f"{name} has {dirt}; {expected}: take it out"]
+    if user.startswith("glc_") or len(user) > 40:
+        return [f"{name} looks like a token; {expected}: the token belongs into grafana_cloud_token"]
+    if not (user.isascii() and user.isdigit()):
+        return [f"{name} is {user!r}, which is no number; {expected}"]
+    return []
+
+
+def problems_of_token(token):
+    """Sentences about the token; nothing of it is in them."""
+    name = "grafana_cloud_token"
+    expected = "expected the access policy token as Grafana Cloud showed it once (it begins with glc_)"
+    if not token:
+        return [f"{name} is empty; {expected}: {how_to_set(name)}"]
+    dirt = dirt_in(token)
+    if dirt:
+        return [f"{name} ({len(token)} characters) has {dirt}; {expected}: take it out"]
+    if token.startswith(("$", "{", "<")):
+        return [f"{name} begins with {token[0]!r}, so it is a placeholder that nobody filled in; {expected}"]
+    if re.match(r"\d+:", token):
+        return [f"{name} has the form id:token; {expected}: the ids belong into grafana_cloud_metrics_user and so on"]
+    return []
+
+
+def problems_of_proxy(url):
+    """Sentences about the proxy's address; a credential in it is not repeated."""
+    name = "grafana_cloud_proxy_url"
+    expected = "expected http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT"
+    if not url:
+        return []
+    dirt = dirt_in(url)
+    if dirt:
+        return [f"{name} has {dirt}; {expected}: take it out"]
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for a port that is none
+    except ValueError:
+        return [f"{name} is no address; {expected}"]
+    if parts.scheme != "http" or not parts.hostname:
+        return [f"{name} begins with {url.partition('://')[0] + '://' if '://' in url else 'no scheme'}; {expected}"]
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        return [f"{name} has something after host and port; {expected}"]
+    return []
+
+
+def dirt_in(value):
+    """What does not belong into an address, an id or a token, and where; empty if nothing."""
+    for place, character in enumerate(value, start=1):
+        kind = kind_of(character)
+        if kind:
+            return f"{kind} at position {place} of {len(value)}"
+    return ""
+
+
+def kind_of(character):
+    """What a character is that should not be there; empty for one that may."""
+    if character in "\r\n":
+        return "a line break"
+    if character.isspace():
+        return "a space or tab"
+    if character in _QUOTES:
+        return "a quotation mark"
+    if not character.isascii() or not character.isprintable():
+        return "a character that is not printable ASCII"
+    return ""
