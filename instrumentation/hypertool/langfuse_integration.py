@@ -14,14 +14,16 @@ from typing import Any
 from . import spans
 from .collector import get_persona_metrics
 from .core import disabled
-from .llm import attributes
+from .llm import attributes, content
 from .llm.call_metadata import as_attributes
 from .llm.cost import cost_of
 from .llm.record import UNKNOWN, CallRecord
 from .llm.shapes_records import read_usage
 from .llm.usage import Missing, Usage
 from .logs import log, once
+from .redaction import redact_name
 from .sinks import langfuse
+from .span_values import fit_all
 
 FLUSH_SECONDS = 0.45
 
@@ -51,9 +53,12 @@ class SpanContext:
 
     def end(self, error: BaseException | None = None, **last: Any) -> None:
         """End it, once; `last` are its last attributes."""
+        self._end(error, fit_all(last))
+
+    def _end(self, error: BaseException | None, fitted: Mapping[str, Any]) -> None:
         span, self._span = self._span, None
         if span is not None:
-            span.end(last, error)
+            span.end(fitted, error, fitted=True)
 
     def __enter__(self) -> SpanContext:
         return self
@@ -127,20 +132,20 @@ class LangfuseIntegration:
             cost = cost_of(model, found) if isinstance(found, Usage) else None
             record = CallRecord(trace.persona, trace.chatmode, model, "success", 0.0, found, cost, None)
             last = attributes.at_end(record, True, 0.0)
-            if attributes.captures_content():
-                last["gen_ai.input.messages"] = attributes.content("user", prompt)
-                last["gen_ai.output.messages"] = attributes.content("assistant", completion)
-            span.end(last)
+            if content.captures():
+                last["gen_ai.input.messages"] = content.input_messages(prompt)
+                last["gen_ai.output.messages"] = content.output_messages(completion)
+            span.end(last, fitted=True)
         return made
 
     def end_trace(self, trace: TraceContext, status: str = "success", output: Any = None) -> None:
         """End the trace; any other status than "success" marks it as an error."""
-        last: dict[str, Any] = {"hypertool.status": status}
+        last: dict[str, Any] = {"hypertool.status": redact_name(status)}
         if status != "success":
             last["langfuse.observation.level"] = "ERROR"
-        if output is not None and attributes.captures_content():
-            last["gen_ai.output.messages"] = attributes.content("assistant", output)
-        trace.end(None, **last)
+        if output is not None and content.captures():
+            last["gen_ai.output.messages"] = content.output_messages(output)
+        trace._end(None, last)
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
         """Send what is queued; waits at most `timeout` seconds and says whether all of it was resolved."""

@@ -47,15 +47,18 @@ _ASSIGNED = (rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,4}}\s{{0,8}}[=:]\s{{0,8}}(?:\
 _SCHEME = r"((?i:bearer|basic)\s{1,8})(?:[\w.~+/=-]{16,}|(?=[A-Za-z._~+/=-]{0,64}[0-9])[\w.~+/=-]{8,})"
 _PRIVATE_KEY = r"[A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 
+_NAMED = re.compile(rf"(?i:{'|'.join(_WORDS)})\Z")
+_ISSUED = re.compile("|".join(f"(?:{prefix}){rest}" for prefix, rest in _PREFIXES), re.A)
+_SHORT = re.compile(_SHORT_PREFIXES, re.A)
+
 # What a text must contain for the pattern to be looked for, the pattern, and what takes its place. They are shapes of
 # credentials, not of words: a pattern that eats ordinary prose would hide the error it stands in.
 _PATTERNS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (("PRIVATE KEY",), re.compile(rf"-----BEGIN {_PRIVATE_KEY}.*?(?:-----END {_PRIVATE_KEY}|\Z)", re.S), REDACTED),
     (("PRIVATE KEY",), re.compile(rf"\A.*?-----END {_PRIVATE_KEY}", re.S), REDACTED),
     (("eyJ",), re.compile(r"eyJ[\w-]{17,}(?:\.[\w-]*){0,4}"), REDACTED),
-    (("-", "_", "AKIA", "ASIA", "AIza", "."),
-     re.compile("|".join(f"(?:{prefix}){rest}" for prefix, rest in _PREFIXES), re.A), REDACTED),
-    (("k-", "hf_", "r8_", "xai-"), re.compile(_SHORT_PREFIXES, re.A), REDACTED),
+    (("-", "_", "AKIA", "ASIA", "AIza", "."), _ISSUED, REDACTED),
+    (("k-", "hf_", "r8_", "xai-"), _SHORT, REDACTED),
     (("earer", "EARER", "asic", "ASIC"), re.compile(_SCHEME), rf"\1{REDACTED}"),
     ((":", "="), re.compile(_ASSIGNED), rf"\1{REDACTED}"),
     (("ookie",), re.compile(r"([Cc]ookie[\"']?\s{0,8}:\s{0,8}[\"']?)[^\n\"']{4,}"), rf"\1{REDACTED}"),
@@ -109,6 +112,21 @@ def redact_tail(text: str, limit: int = STACK_LIMIT) -> str:
 @functools.lru_cache(maxsize=1024)
 def redact_name(text: str) -> str:
     """The same for names that come again and again: of workflows, stages, models, keys."""
+    return redact(text, NAME_LIMIT)
+
+
+@functools.lru_cache(maxsize=1024)
+def names_a_secret(key: str) -> bool:
+    """Whether what stands under this key is one, whatever it looks like: `db_password`, `x-api-key`."""
+    return _NAMED.search(key) is not None
+
+
+def redact_id(text: str) -> str:
+    """The same for an id, which is new each time; cheap where it is one word, and no credential's beginning."""
+    if (_hook is None and len(text) <= NAME_LIMIT and text.isascii()
+            and text.replace("-", "").replace("_", "").isalnum() and not text.startswith("eyJ")
+            and _ISSUED.match(text) is None and _SHORT.match(text) is None):
+        return text
     return redact(text, NAME_LIMIT)
 
 

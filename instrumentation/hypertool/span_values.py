@@ -6,14 +6,15 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .redaction import MESSAGE_LIMIT, STACK_LIMIT, redact
+from .redaction import MESSAGE_LIMIT, REDACTED, STACK_LIMIT, names_a_secret, redact, redact_name, redact_tail
 
 _ATTRIBUTE_LIMIT = 4_000
 
 
 def fit_all(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attribute values as OpenTelemetry takes them: primitives and sequences of one kind of them, else their text."""
-    return {key: _fit(value) for key, value in attributes.items() if value is not None}
+    return {redact_name(key): REDACTED if names_a_secret(key) and isinstance(value, str) else _fit(value)
+            for key, value in attributes.items() if value is not None}
 
 
 def _fit(value: Any) -> str | bool | int | float | Sequence[str]:
@@ -54,4 +55,4 @@ def _stack_of(error: BaseException) -> str:
         frames = "".join(traceback.format_tb(error.__traceback__, limit=-30))
     except Exception as broken:
         return f"<no stack: {type(broken).__name__}>"
-    return redact(frames[-STACK_LIMIT:], STACK_LIMIT)
+    return redact_tail(frames, STACK_LIMIT)

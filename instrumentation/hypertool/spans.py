@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .logs import once
-from .redaction import redact
+from .redaction import redact, redact_name
 from .span_providers import api, private, tracer_and_sink
 from .span_providers import langfuse_sink as langfuse_sink
 from .span_providers import open_langfuse as open_langfuse
@@ -57,7 +57,8 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
             from .sinks.langfuse import ambient_attributes
 
             given = {**ambient_attributes(given), **given}
-        made = tracer.start_span(name, context=parent, attributes=given, **(api.client if calls_out else {}))
+        made = tracer.start_span(redact_name(name), context=parent, attributes=given,
+                                 **(api.client if calls_out else {}))
         return OurSpan(made, to, langfuse, current)
     except Exception as error:  # a foreign provider, sampler or environment value must not stop the caller's work
         once.warn("span-start", f"spans cannot be made: {type(error).__name__}: {redact(str(error), 200)}")
@@ -122,7 +123,7 @@ class OurSpan:
 
     def rename(self, name: str) -> None:
         """Give it another name."""
-        self._guard(lambda: self._span.update_name(name))
+        self._guard(lambda: self._span.update_name(redact_name(name)))
 
     def score(self, name: str, passed: bool, comment: str | None) -> None:
         """Say in Langfuse, where it goes there, what was found of this span; as far as that can be had."""

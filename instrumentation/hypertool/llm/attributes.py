@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from ..redaction import redact
+from ..redaction import redact_id, redact_name
 from ..span_values import fit_all
+from . import content
 from .call_metadata import as_attributes
+from .fingerprint import fingerprint
 from .record import CallRecord
 
-CONTENT_LIMIT = 8_000
-_NAME_LIMIT = 200
-_CAPTURING = frozenset({"span_only", "span_and_event", "true", "1"})
 _PARAMETERS = {"temperature": float, "top_p": float, "max_tokens": int, "stream": bool}
-
-
-@functools.cache
-def captures_content() -> bool:
-    """Whether prompts and completions were asked for, which they are not by default; read once."""
-    asked = os.environ.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "")
-    return asked.strip().lower() in _CAPTURING
 
 
 def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str | None, prompt: Any,
              arguments: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """What is known before the call; samplers decide by it."""
     attributes: dict[str, Any] = {
-        "gen_ai.operation.name": "chat", "gen_ai.provider.name": provider, "gen_ai.request.model": model[:_NAME_LIMIT],
-        "gen_ai.agent.name": persona, "hypertool.chatmode": chatmode[:_NAME_LIMIT],
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": redact_name(provider),
+        "gen_ai.request.model": redact_name(model), "gen_ai.agent.name": persona,
+        "hypertool.chatmode": redact_name(chatmode),
     }
     if run_id is not None:
         attributes["gen_ai.conversation.id"] = run_id
@@ -45,11 +35,15 @@ def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str
             attributes["gen_ai.request." + name] = value
     if metadata:
         attributes.update(fit_all(as_attributes(metadata)))
-    if isinstance(prompt, str):
-        digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        attributes["hypertool.prompt.fingerprint"] = f"{len(prompt)}:{digest}"
-    if prompt is not None and captures_content():
-        attributes["gen_ai.input.messages"] = content("user", prompt)
+    known = fingerprint(prompt)
+    if known is not None:
+        attributes["hypertool.prompt.fingerprint"] = known
+    if content.captures():
+        if prompt is not None:
+            attributes["gen_ai.input.messages"] = content.input_messages(prompt)
+        instructions = content.system_instructions(arguments)
+        if instructions is not None:
+            attributes["gen_ai.system_instructions"] = instructions
     return attributes
 
 
@@ -59,12 +53,12 @@ def at_end(record: CallRecord, langfuse: bool, started: float) -> dict[str, Any]
     reading = record.reading
     if reading is not None:
         if reading.model:
-            attributes["gen_ai.response.model"] = reading.model[:_NAME_LIMIT]
+            attributes["gen_ai.response.model"] = redact_name(reading.model)
         if reading.id:
-            attributes["gen_ai.response.id"] = reading.id[:_NAME_LIMIT]
+            attributes["gen_ai.response.id"] = redact_id(reading.id)
         if reading.finish_reasons:
             attributes["gen_ai.response.finish_reasons"] = [
-                reason[:_NAME_LIMIT] for reason in reading.finish_reasons]
+                redact_name(reason) for reason in reading.finish_reasons]
     usage = record.counted
     if usage is not None:
         attributes.update(usage.gen_ai())
@@ -86,9 +80,3 @@ def at_end(record: CallRecord, langfuse: bool, started: float) -> dict[str, Any]
             moment = datetime.fromtimestamp(started + record.first_chunk, timezone.utc)
             attributes["langfuse.observation.completion_start_time"] = moment.isoformat()
     return attributes
-
-
-def content(role: str, value: Any) -> str:
-    """A prompt or completion as the convention's message list, redacted and capped."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return json.dumps([{"role": role, "parts": [{"type": "text", "content": redact(text, CONTENT_LIMIT)}]}])

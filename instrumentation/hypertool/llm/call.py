@@ -15,7 +15,7 @@ from ..cells import Exemplar
 from ..collector import PersonaMetricsCollector, get_persona_metrics
 from ..errors import TokenBudgetExceeded
 from ..logs import log, once
-from . import attributes
+from . import attributes, content
 from .record import UNKNOWN, CallRecord, Meter, make_record
 from .reservations import Reservation, reserve
 from .usage import Reading, Usage
@@ -77,9 +77,9 @@ class Caller:
 class Call:
     """One call. `start`, then `enter` and `leave` around every step of its work, then `finish`, which counts once."""
 
-    __slots__ = ("_arguments", "_caller", "_context", "_known", "_metadata", "_parent", "_prompt", "_reservation",
-                 "_run", "_span", "_token", "_trace", "_wall", "chatmode", "covered", "done", "first", "last",
-                 "pending", "persona", "started", "touched")
+    __slots__ = ("_arguments", "_caller", "_context", "_known", "_metadata", "_output", "_parent", "_prompt",
+                 "_reservation", "_run", "_span", "_token", "_trace", "_wall", "chatmode", "covered", "done", "first",
+                 "last", "pending", "persona", "started", "touched")
 
     def __init__(self, caller: Caller, known: Persona | None, chatmode: str, run: Run | None, prompt: Any,
                  arguments: Mapping[str, Any], trace: Any, metadata: Mapping[str, Any] | None) -> None:
@@ -96,6 +96,7 @@ class Call:
         self._reservation: Reservation | None = None
         self._span: spans.OurSpan | None = None
         self._context: Any = None
+        self._output: str | None = None
         self._token: Token[Call | None] | None = None
         self._wall = self.started = self.last = 0.0
         self.first: float | None = None
@@ -175,7 +176,9 @@ class Call:
         try:
             record = make_record(self.persona, self.chatmode, self._caller.setting.model, outcome, max(seconds, 0.0),
                                  reading, self.first)
-            self._settle(record, error, output)
+            if output is not None and self._span is not None and content.captures():
+                self._output = content.output_messages(output)
+            self._settle(record, error)
         except Exception as broken:  # a defect of ours, or of what we write to, is not the caller's
             once.warn("llm-finish", f"an LLM call could not be recorded: {type(broken).__name__}: {broken}")
             self.give_back(None)
@@ -186,14 +189,14 @@ class Call:
             parent = parent._parent
         return parent
 
-    def _settle(self, record: CallRecord, error: BaseException | None, output: Any) -> None:
+    def _settle(self, record: CallRecord, error: BaseException | None) -> None:
         parent = self._active_parent()
         usage = record.counted
         if self.covered or (usage is None and (self.touched or self.pending)):
             self._end_as_agent(error)
             for call, waiting, ended in self.pending:  # they were the innermost calls
                 if self.covered or parent is None:
-                    call.count(waiting, None, None, ended)
+                    call.count(waiting, None, ended)
                 else:
                     parent.pending.append((call, waiting, ended))
             if parent is not None:
@@ -208,11 +211,11 @@ class Call:
         if parent is not None:
             parent.covered = parent.covered or usage is not None
             parent.touched = True
-        self.count(record, error, output, None)
+        self.count(record, error, None)
         for call, _, ended in self.pending:
             call._end_as_agent(None, ended)
 
-    def count(self, record: CallRecord, error: BaseException | None, output: Any, ended: int | None) -> None:
+    def count(self, record: CallRecord, error: BaseException | None, ended: int | None) -> None:
         """Write the record everywhere."""
         span, caller = self._span, self._caller
         passed: tuple[str, ...] = ()
@@ -238,8 +241,8 @@ class Call:
             last = attributes.at_end(record, span.to_langfuse, self._wall)
             if caller.setting.provider is None and record.reading is not None and record.reading.provider:
                 last["gen_ai.provider.name"] = record.reading.provider
-            if output is not None and attributes.captures_content():
-                last["gen_ai.output.messages"] = attributes.content("assistant", output)
+            if self._output is not None:
+                last["gen_ai.output.messages"] = self._output
             span.end(last, error, ended, fitted=True)
 
     def _end_as_agent(self, error: BaseException | None, ended: int | None = None) -> None:
@@ -249,4 +252,6 @@ class Call:
             last = {"gen_ai.operation.name": "invoke_agent"}
             if self._span.to_langfuse:
                 last["langfuse.observation.type"] = "agent"
-            self._span.end(last, error, ended)
+            if self._output is not None:
+                last["gen_ai.output.messages"] = self._output
+            self._span.end(last, error, ended, fitted=True)

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Any
 
 from .call import _CANCELLED, Call
+from .content import captures
 from .shapes_streams import StreamReader
+from .transcript import Transcript
 
 # (top package, class) -> whether it is a stream; otherwise it is a manager, whose `with` yields one.
 SDK_STREAMS: dict[tuple[str, str], bool] = {
@@ -30,11 +32,12 @@ SDK_STREAMS: dict[tuple[str, str], bool] = {
 class Measure:
     """The chunks of one call: the time of the first and the last, and what they say of the usage."""
 
-    __slots__ = ("call", "reader")
+    __slots__ = ("call", "reader", "transcript")
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.reader = StreamReader()
+        self.transcript = Transcript() if captures() else None
 
     def feed(self, chunk: Any) -> None:
         """One more chunk."""
@@ -43,6 +46,8 @@ class Measure:
         if call.first is None:
             call.first = now - call.started
         self.reader.feed(chunk)
+        if self.transcript is not None:
+            self.transcript.feed(chunk)
 
     def end(self, error: BaseException | None = None) -> None:
         """It ended by itself (None), or with an error; StopIteration is an end."""
@@ -50,21 +55,25 @@ class Measure:
             return
         if error is None or isinstance(error, (StopIteration, StopAsyncIteration)):
             self.call.last = time.perf_counter()
-            self.call.finish(self.reader.finish(True))
+            self._finish(True)
         elif isinstance(error, _CANCELLED):
             self.drop(error)
         else:
             self.call.last = time.perf_counter()
-            self.call.finish(self.reader.finish(False), error)
+            self._finish(False, error)
 
     def drop(self, error: BaseException | None = None) -> None:
         """Nobody asks for more; after the final usage nothing was missed."""
         if self.call.done:
             return
         if self.reader.settled:
-            self.call.finish(self.reader.finish(True))
+            self._finish(True)
         elif self.call.started:
-            self.call.finish(self.reader.finish(False), error or GeneratorExit(), outcome="cancelled")
+            self._finish(False, error or GeneratorExit(), "cancelled")
+
+    def _finish(self, complete: bool, error: BaseException | None = None, outcome: str | None = None) -> None:
+        words = self.transcript.response() if self.transcript is not None else None
+        self.call.finish(self.reader.finish(complete), error, outcome=outcome, output=words)
 
 
 class _Tap:

@@ -48,7 +48,7 @@ def _future(call: Call, result: Any) -> Any:
         elif future.exception() is not None:
             call.finish(None, future.exception())
         else:
-            call.finish(extract(future.result()))
+            call.finish(extract(future.result()), output=future.result())
 
     result.add_done_callback(ended)
     return result

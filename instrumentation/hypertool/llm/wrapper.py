@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OURS = ("persona", "chatmode", "trace", "metadata")
-_PROMPTS = ("prompt", "messages", "input", "contents")
+_PROMPTS = ("prompt", "messages", "input", "contents", "inputs", "body")
 
 
 class _Switch:

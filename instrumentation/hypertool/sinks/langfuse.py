@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..ambient import current_chatmode, current_persona, current_run
-from ..redaction import redact
+from ..redaction import redact, redact_name
 from .base import Count, Outcome, Verdict
 from .encoding import encode
 from .http_sink import HttpSink
@@ -67,12 +67,12 @@ def ambient_attributes(given: Mapping[str, Any]) -> dict[str, Any]:
     if run is not None:
         attributes["langfuse.session.id"] = run.id
         if run.workflow:
-            attributes["langfuse.trace.name"] = f"workflow.{run.workflow}"
+            attributes["langfuse.trace.name"] = redact_name(f"workflow.{run.workflow}")
             tags.append(run.workflow)
         if not tags or (tags == [run.workflow] and run.default_chatmode):
             tags = [one for one in (run.default_chatmode, run.workflow) if one]
     if tags:
-        attributes["langfuse.trace.tags"] = tags
+        attributes["langfuse.trace.tags"] = [redact_name(tag) for tag in tags]
     return attributes
 
 

@@ -1,4 +1,4 @@
-"""Two small host-wide registers: budget resets, and the undeclared label values that were admitted."""
+"""Small host-wide registers: budget resets, admitted undeclared label values, and the key of prompt fingerprints."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 from .directory import StateDirectory, create, locked, read_file, stamp, write_all
+
+KEY_BYTES = 32
 
 
 class Resets:
@@ -98,3 +100,20 @@ class AdmittedLabels:
             os.lseek(descriptor, 0, os.SEEK_END)
             write_all(descriptor, (b"" if whole else b"\n") + json.dumps([label, value]).encode() + b"\n")
             return True
+
+
+def fingerprint_key(directory: StateDirectory) -> bytes:
+    """The host's key for fingerprints of prompts, 32 random bytes made once. Raises OSError or StoreUnavailable."""
+    path = directory.path / "fingerprint.key"
+    with contextlib.suppress(FileNotFoundError):
+        key = read_file(path)
+        if len(key) == KEY_BYTES:
+            return key
+    directory.ensure()
+    with locked(path) as descriptor:  # another process may be in the middle of making it
+        key = read_file(path)
+        if len(key) != KEY_BYTES and descriptor is not None:
+            key = os.urandom(KEY_BYTES)
+            os.ftruncate(descriptor, 0)
+            write_all(descriptor, key)
+    return key
