@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
-from hypertool.llm import Missing, Usage, estimate_usage, read_usage
+from hypertool import ObservableLLM, PersonaMetricsCollector
+from hypertool.llm import Missing, StreamReader, Usage, estimate_usage, extract, read_usage
 from tests.llm.encodings import PATIENT
 
 COUNTS = st.integers(min_value=0, max_value=10**9)
@@ -102,3 +104,27 @@ def test_an_estimate_reads_message_lists_and_counts_other_scripts_by_character()
 ])
 def test_a_bare_record_is_told_by_its_names(record: object, expected: Usage | Missing) -> None:
     assert read_usage(record) == expected
+
+
+def test_who_makes_a_response_may_put_an_estimate_into_it_whole_and_streamed() -> None:
+    guess = estimate_usage("abcd" * 10, "abcd")
+    reading = extract({"model": "m", "text": "abcd", "usage": guess})
+    assert (reading.usage, reading.model) == (guess, "m")
+    assert isinstance(reading.usage, Usage)
+    assert reading.usage.estimated
+    reader = StreamReader()
+    for chunk in ({"text": "ab"}, {"text": "cd"}, {"usage": guess}):
+        reader.feed(chunk)
+    assert reader.finish(True).usage == guess
+
+
+def test_an_estimate_is_counted_as_what_it_is_and_none_is_made_unasked() -> None:
+    registry = CollectorRegistry()
+    metrics = PersonaMetricsCollector(registry)
+    for usage in ({"usage": estimate_usage("abcd" * 10, "abcd")}, {}):
+        ObservableLLM(lambda text, usage=usage: {"text": "abcd", **usage}, "m", metrics=metrics)("x", persona="backend")
+    labels = {"persona": "backend-engineer", "model": "m"}
+    assert registry.get_sample_value(
+        "hypertool_persona_tokens_used_total", {**labels, "chatmode": "default"}) == 11
+    assert registry.get_sample_value(
+        "hypertool_llm_usage_missing_total", {**labels, "reason": "unrecognised"}) == 1

@@ -209,6 +209,8 @@ def by_keys(fields: Fields, provider: str | None) -> Reading:
 def _by_record(fields: Fields, provider: str | None) -> Reading:
     """A response that has `usage`: which one, its names and the names of its record say."""
     record = fields["usage"]
+    if isinstance(record, Usage):  # whoever made the response worked it out, or had it estimated
+        return Reading(record, text(fields.get("model")), text(fields.get("id")), (), provider)
     inner = view(record)
     kind = fields.get("type")
     if kind == "message" or "stop_reason" in fields:

@@ -245,7 +245,7 @@ def _mapping(reader: StreamReader, chunk: Any) -> None:
         return None
     usage = fields.get("usage")
     if usage is not None:
-        read = records.reader_of(view(usage))
+        read = (lambda _: usage) if isinstance(usage, Usage) else records.reader_of(view(usage))
         if read is not None:
             reader._known = True
             reader.take(usage, read, True)
