@@ -17,6 +17,7 @@ from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
 from prometheus_client.registry import Collector
 
 from .catalogue import Catalogue, config_files, load_catalogue
+from .delivery_proof import delivery_proof
 from .errors import ConfigError, StoreUnavailable
 from .exposition import families, names
 from .logs import log
@@ -48,7 +49,8 @@ class HostCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Raises StoreUnavailable: a scrape that cannot see the store must fail, not show zeros."""
-        return families(self.store.merge(), self.catalogue, self.store.resets.read(), time.time())
+        yield from families(self.store.merge(), self.catalogue, self.store.resets.read(), time.time())
+        yield delivery_proof(self.store.path)
 
 
 class Exporter:

@@ -85,6 +85,10 @@ STORE_UNREADABLE = Instrument(
     "unr", "hypertool_store_unreadable_files", "gauge", "Files of the store that cannot be read or understood", ())
 STORE_WRITERS = Instrument(
     "wri", "hypertool_store_writers", "gauge", "Processes with a snapshot that is not folded into the archive", ())
+DELIVERY_PROOF = Instrument(
+    "dpr", "hypertool_delivery_proof_timestamp_seconds", "gauge",
+    "Start of the delivery proof that looks for this sample at the destination, seconds since the epoch; absent when "
+    "there is none", ())
 STORE_FOLDED = Instrument(
     "fol", "hypertool_store_folded_processes_total", "counter", "Finished processes folded into the archive", ())
 
@@ -92,7 +96,7 @@ COUNTERS = (SWITCHES, TOKENS, QUALITY_GATE, BUDGET_EXCEEDED, LLM_REQUESTS, LLM_C
             EXPORT_SPANS, LABEL_OVERFLOW, STORE_FOLDED)
 HISTOGRAMS = (PERSONA_DURATION, STAGE_DURATION, LLM_DURATION)
 GAUGES = (BUDGET_REMAINING, BUDGET_LIMIT, OLDEST_START, EXPORT_LAST_SUCCESS, BUILD_INFO, STORE_UNREADABLE,
-          STORE_WRITERS)
+          STORE_WRITERS, DELIVERY_PROOF)
 ALL = COUNTERS + HISTOGRAMS + GAUGES
 BY_KEY: dict[str, Instrument] = {instrument.key: instrument for instrument in ALL}
 

@@ -99,13 +99,16 @@ def create(path: Path, flags: int = os.O_WRONLY | os.O_CREAT | os.O_EXCL) -> int
     return descriptor
 
 
-def read_file(path: Path) -> bytes:
-    """The content of a regular file of the store. Raises OSError, also for a link, a pipe or a device."""
+def read_file(path: Path, size: int = -1) -> bytes:
+    """The content of a regular file of the store, or its first `size` bytes.
+
+    Raises OSError, also for a link, a pipe or a device.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return file.read()
+        return file.read(size)
 
 
 def stamp(descriptor: int) -> None:
