@@ -122,6 +122,8 @@ class SpanSink(ABC):
 
     def close(self, deadline: float) -> None:
         """Wait until `deadline` (monotonic) for what is left, then count the rest as dropped."""
+        if self._closed:
+            return
         self.ask_to_close()
         thread = self._thread
         if thread is not None and thread.is_alive() and thread is not threading.current_thread():
@@ -267,7 +269,8 @@ def _after_fork() -> None:
 
 
 def close_at_exit() -> None:
-    """Register the exit; called once, after the collector registered its own, because exits run last in first out."""
+    """Register the exit, once however often it is called; after the collector's, for exits run last in first out."""
+    atexit.unregister(close_all)
     atexit.register(close_all)
 
 
