@@ -15,6 +15,7 @@ from .errors import TokenBudgetExceeded
 from .instruments import (
     EXPORT_LAST_SUCCESS,
     EXPORT_OUTCOMES,
+    EXPORT_SCORES,
     EXPORT_SPANS,
     QUALITY_GATE,
     STAGE_DURATION,
@@ -273,6 +274,12 @@ class PersonaMetricsCollector:
         if outcome not in EXPORT_OUTCOMES:
             raise ValueError(f"export outcome {outcome!r:.60}, expected one of {', '.join(EXPORT_OUTCOMES)}")
         self.recorder.add(spans, EXPORT_SPANS.key, sink, outcome)
+
+    def count_scores(self, sink: str) -> Callable[[str, int], None]:
+        """What counts the scores of a sink by outcome; their series exist from now on, at 0."""
+        for outcome in EXPORT_OUTCOMES:
+            self.recorder.counter(EXPORT_SCORES.key, sink, outcome)
+        return lambda outcome, scores: self.recorder.add(scores, EXPORT_SCORES.key, sink, outcome)
 
     def export_succeeded(self, sink: str) -> None:
         """A sink has just taken something."""

@@ -78,6 +78,10 @@ EXPORT_SPANS = Instrument(
 EXPORT_LAST_SUCCESS = Instrument(
     "ok", "hypertool_export_last_success_timestamp_seconds", "gauge",
     "Last successful export of a configured sink, seconds since the epoch; 0 until the first", ("sink",))
+EXPORT_SCORES = Instrument(
+    "sco", "hypertool_export_scores_total", "counter",
+    "Verdicts of quality gates handed to a configured sink as scores, by outcome: success, failure or dropped",
+    ("sink", "outcome"))
 LABEL_OVERFLOW = Instrument(
     "of", "hypertool_label_overflow_total", "counter",
     "Recordings whose label value was beyond the limit and became other", ("label",))
@@ -93,7 +97,7 @@ STORE_FOLDED = Instrument(
     "fol", "hypertool_store_folded_processes_total", "counter", "Finished processes folded into the archive", ())
 
 COUNTERS = (SWITCHES, TOKENS, QUALITY_GATE, BUDGET_EXCEEDED, LLM_REQUESTS, LLM_COST, LLM_USAGE_MISSING,
-            EXPORT_SPANS, LABEL_OVERFLOW, STORE_FOLDED)
+            EXPORT_SPANS, EXPORT_SCORES, LABEL_OVERFLOW, STORE_FOLDED)
 HISTOGRAMS = (PERSONA_DURATION, STAGE_DURATION, LLM_DURATION)
 GAUGES = (BUDGET_REMAINING, BUDGET_LIMIT, OLDEST_START, EXPORT_LAST_SUCCESS, BUILD_INFO, STORE_UNREADABLE,
           STORE_WRITERS, DELIVERY_PROOF)

@@ -32,14 +32,14 @@ class _Api:
 
     context: Any
     trace: Any
-    client: dict[str, Any]
+    kinds: tuple[Any, Any]
 
     def load(self) -> None:
         """Before the first span."""
         from opentelemetry import context, trace
 
         self.context, self.trace = context, trace
-        self.client = {"kind": trace.SpanKind.CLIENT}
+        self.kinds = (trace.SpanKind.INTERNAL, trace.SpanKind.CLIENT)
 
 
 api = _Api()
@@ -94,11 +94,13 @@ class _Private:
 
     def open_langfuse(self, keys: Keys) -> None:
         """Send our spans to Langfuse from now on."""
+        from .collector import get_persona_metrics
         from .sinks.langfuse import NAME, LangfuseSink
 
         if self.langfuse is None and not self.off:
             self._make_tracer()
-            self.langfuse = self._begin(NAME, lambda count: LangfuseSink(keys, count))
+            scores = get_persona_metrics().count_scores(NAME)
+            self.langfuse = self._begin(NAME, lambda count: LangfuseSink(keys, count, scores))
 
     def _make_tracer(self) -> None:
         if self.tracer is not None:

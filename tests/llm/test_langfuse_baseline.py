@@ -13,6 +13,7 @@ import pytest
 from tests.support.hypertool_host import Host
 from tests.support.langfuse_receiver import LangfuseReceiver
 from tests.support.langfuse_server import LangfuseServer
+from tests.support.otlp_receiver import refused_url
 
 STAGES = {"version_bump": ("backend-engineer", 850), "quality_validation": ("testing-specialist", 650),
           "publish_deploy": ("devops-engineer", 550)}
@@ -99,7 +100,16 @@ def test_scores_that_the_server_answers_207_for_and_refuses_are_said_once(host: 
     assert "refused" in lines[0]
     assert "400 no such trace" in lines[0]
     assert langfuse.score_posts == 3, "what was refused for good is not sent again"
+    assert host.counters("sco") == {("langfuse", "failure"): 3}
     assert host.counters("exp") == {("langfuse", "success"): 7}, "the spans are another matter"
+
+
+def test_scores_are_counted_whatever_becomes_of_them(host: Host, langfuse: LangfuseReceiver) -> None:
+    host.hypertool("baseline", **langfuse.environment)
+    assert host.counters("sco") == {("langfuse", "success"): 3}
+    away = {**langfuse.environment, "LANGFUSE_HOST": refused_url()}
+    assert host.hypertool("baseline", **away).returncode == 0
+    assert host.counters("sco") == {("langfuse", "success"): 3, ("langfuse", "dropped"): 3}
 
 
 @pytest.mark.timeout(300)

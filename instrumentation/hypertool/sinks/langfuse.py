@@ -103,9 +103,9 @@ class LangfuseSink(_LangfuseHttp):
     headers = MappingProxyType({"Content-Type": "application/x-protobuf", "x-langfuse-ingestion-version": "4"})
     compression = "gzip"
 
-    def __init__(self, keys: Keys, count: Count, **options: Any) -> None:
+    def __init__(self, keys: Keys, count: Count, count_scores: Count = lambda *_: None, **options: Any) -> None:
         super().__init__(NAME, keys, count, **options)
-        self.scores = ScoreSink(keys)
+        self.scores = ScoreSink(keys, count_scores)
 
     def encode(self, batch: list[Any]) -> bytes:
         return encode(batch)
@@ -122,14 +122,14 @@ class LangfuseSink(_LangfuseHttp):
 
 
 class ScoreSink(_LangfuseHttp):
-    """Sends scores, best effort: they are not spans and are not counted with them."""
+    """Sends scores: they are not spans and are not counted with them."""
 
     route = "/api/public/ingestion"
     headers = MappingProxyType({"Content-Type": "application/json"})
     compression = "none"  # this route takes no other
 
-    def __init__(self, keys: Keys, **options: Any) -> None:
-        super().__init__("langfuse-scores", keys, lambda *_: None, **options)
+    def __init__(self, keys: Keys, count: Count, **options: Any) -> None:
+        super().__init__("langfuse-scores", keys, count, **options)
 
     def encode(self, batch: list[Any]) -> bytes:
         return json.dumps({"batch": batch}).encode()

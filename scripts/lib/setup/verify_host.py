@@ -27,6 +27,7 @@ ADDED = {
         )
         for persona, tokens in TOKENS.items()
     },
+    "LLM calls": ('hypertool_llm_requests_total{model="simulated",outcome="success"}', 3),
     "gates passed": ('hypertool_workflow_quality_gate_total{workflow="package_release",result="pass"}', 3),
     "stages": ('hypertool_workflow_stage_duration_seconds_count{workflow="package_release"}', 3),
     "switches": ('hypertool_persona_switches_total{chatmode="package-release"}', 3),
@@ -158,8 +159,8 @@ def verify(options: argparse.Namespace) -> None:
     )
     left = "/".join(f"{stack.value(LEFT.format(persona)):g}" for persona in TOKENS)
     print(
-        f"OK  the baseline in Prometheus: tokens 850/650/550, budgets left {left}, 3 gates passed, 3 stages, "
-        "3 switches",
+        f"OK  the baseline in Prometheus: tokens 850/650/550, budgets left {left}, 3 LLM calls, 3 gates passed, "
+        "3 stages, 3 switches",
         flush=True,
     )
     wait_for("Prometheus' targets", stack.targets_missing, deadline, f"Look at: {stack.prometheus}/targets")
