@@ -57,8 +57,7 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
             from .sinks.langfuse import ambient_attributes
 
             given = {**ambient_attributes(given), **given}
-        made = tracer.start_span(redact_name(name), context=parent, attributes=given,
-                                 **(api.client if calls_out else {}))
+        made = tracer.start_span(redact_name(name), parent, api.kinds[calls_out], given)
         return OurSpan(made, to, langfuse, current)
     except Exception as error:  # a foreign provider, sampler or environment value must not stop the caller's work
         once.warn("span-start", f"spans cannot be made: {type(error).__name__}: {redact(str(error), 200)}")
