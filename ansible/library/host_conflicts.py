@@ -17,7 +17,7 @@ description:
     reads, and never fails because of what it finds.
 options:
   units:
-    description: Port by unit name.
+    description: Ports by unit name, a list each.
     type: dict
     required: true
   ours:
@@ -36,7 +36,7 @@ EXAMPLES = r"""
 - name: Look who uses our ports
   host_conflicts:
     units:
-      prometheus.service: 9090
+      prometheus.service: [9090]
 """
 
 RETURN = r"""
@@ -115,20 +115,20 @@ def main():
     )
     sockets = listening()
     ports, services = [], []
-    for unit, port in module.params["units"].items():
-        port = int(port)
+    for unit, numbers in module.params["units"].items():
         drop_in = f"/etc/systemd/system/{unit}.d/{module.params['drop_in']}"
         ours = unit in module.params["ours"] or os.path.exists(drop_in)
         active = unit_properties(module, unit, "ActiveState").get("ActiveState") == "active"
         if active and not ours:
             services.append(unit)
-        inodes = sockets.get(port, set())
-        owners = holders(inodes) if inodes else {}
-        for inode in inodes:
-            pid = owners.get(inode)
-            # Where other users' processes cannot be looked into (a container), a running unit explains its port.
-            if unit_of(pid) != unit if pid else not active:
-                ports.append(describe(port, pid))
+        for port in map(int, numbers):
+            inodes = sockets.get(port, set())
+            owners = holders(inodes) if inodes else {}
+            for inode in inodes:
+                pid = owners.get(inode)
+                # Where other users' processes cannot be looked into (a container), a running unit explains its port.
+                if unit_of(pid) != unit if pid else not active:
+                    ports.append(describe(port, pid))
     module.exit_json(changed=False, ports=sorted(set(ports)), services=sorted(services))
 
 

@@ -2,13 +2,12 @@
 # Makes a systemd unit enabled, running what is on disk, and ready; says what its journal says if not.
 from __future__ import annotations
 
-import time
 import urllib.error
 import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_host import changed_since_start, journal_tail, unit_properties
+from ansible.module_utils.hypertool_host import changed_since_start, journal_tail, unit_properties, wait_for_unit
 
 DOCUMENTATION = r"""
 module: managed_unit
@@ -23,8 +22,10 @@ options:
     type: str
     required: true
   state:
-    description: C(started) enables it too; C(stopped) only stops it, and does nothing for one that is not installed.
-    choices: [started, stopped]
+    description:
+      - C(started) enables it too; C(stopped) only stops it, C(disabled) also keeps it from starting at boot. The last
+        two do nothing for one that is not installed.
+    choices: [started, stopped, disabled]
     default: started
     type: str
   files:
@@ -52,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 actions:
-  description: What was (in check mode - would be) done, out of daemon-reload, enable, start, restart, stop.
+  description: What was (in check mode - would be) done, out of daemon-reload, enable, start, restart, stop, disable.
   returned: always
   type: list
 """
@@ -60,37 +61,25 @@ actions:
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts")
 
 
-def is_ready(url):
+def complaint_of(url):
+    """What is wrong with the answer of an address; empty when it is 200, or when there is none to ask."""
     if not url:
-        return True, "no address to ask"
+        return ""
     try:
         with urllib.request.urlopen(url, timeout=2) as response:
-            return response.status == 200, f"{url} answers {response.status}"
+            return "" if response.status == 200 else f"{url} answers {response.status}"
     except urllib.error.HTTPError as error:
-        return False, f"{url} answers {error.code}"
+        return f"{url} answers {error.code}"
     except OSError as error:
-        return False, f"{url}: {error}"
+        return f"{url}: {error}"
 
 
-def wait_until_ready(module):
-    """None when the unit is active and answers, else what it does instead."""
-    name, url = module.params["name"], module.params["ready_url"]
-    deadline = time.monotonic() + module.params["timeout"]
-    while True:
-        ready, told = is_ready(url)
-        now = unit_properties(module, name, *PROPERTIES)
-        if now.get("ActiveState") == "active" and ready:
-            return None
-        if time.monotonic() > deadline or now.get("ActiveState") == "failed":
-            state = f"{now.get('ActiveState')} ({now.get('SubState')})"
-            return f"it is {state}, {now.get('NRestarts')} restarts by itself; {told}"
-        time.sleep(0.1)
-
-
-def plan_to_stop(state):
+def plan_to_stop(state, disable):
     actions = ["daemon-reload"] if state.get("NeedDaemonReload") == "yes" else []
     if state.get("LoadState") == "loaded" and state.get("ActiveState") not in ("inactive", "failed"):
         actions.append("stop")
+    if disable and state.get("UnitFileState") == "enabled":
+        actions.append("disable")
     return actions
 
 
@@ -111,7 +100,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "state": {"choices": ["started", "stopped"], "default": "started"},
+            "state": {"choices": ["started", "stopped", "disabled"], "default": "started"},
             "files": {"type": "list", "elements": "path", "default": []},
             "ready_url": {"type": "str"},
             "timeout": {"type": "int", "default": 60},
@@ -119,8 +108,8 @@ def main():
         supports_check_mode=True,
     )
     name = module.params["name"]
-    state, stopping = unit_properties(module, name, *PROPERTIES), module.params["state"] == "stopped"
-    actions = plan_to_stop(state) if stopping else plan(module, state)
+    state, stopping = unit_properties(module, name, *PROPERTIES), module.params["state"] != "started"
+    actions = plan_to_stop(state, module.params["state"] == "disabled") if stopping else plan(module, state)
     result = {"changed": bool(actions), "actions": actions}
     if module.check_mode:
         module.exit_json(**result)
@@ -130,6 +119,7 @@ def main():
         "start": ["systemctl", "start", name],
         "restart": ["systemctl", "restart", name],
         "stop": ["systemctl", "stop", name],
+        "disable": ["systemctl", "disable", name],
     }
     for action in actions:
         if action in ("start", "restart"):
@@ -142,7 +132,11 @@ def main():
                     f"Its last lines:\n{journal_tail(module, name)}"
                 )
             )
-    trouble = None if stopping else wait_until_ready(module)
+    trouble = None
+    if not stopping:
+        trouble = wait_for_unit(
+            module, name, lambda: complaint_of(module.params["ready_url"]), module.params["timeout"]
+        )
     if trouble:
         module.fail_json(msg=f"{name} is not ready: {trouble}.\nIts last lines:\n{journal_tail(module, name)}")
     module.exit_json(**result)

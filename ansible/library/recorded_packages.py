@@ -69,29 +69,10 @@ kept:
 """
 
 
-def remember(module, record):
-    """Note users and units in the record the first time they are met; True if something was noted."""
-    noted = False
-    for name in module.params["users"]:
-        if name not in record.users:
-            record.users[name] = user_exists(name) or group_exists(name)
-            noted = True
-    for unit in module.params["units"]:
-        if unit not in record.units:
-            state = unit_properties(module, unit, "LoadState", "ActiveState", "UnitFileState")
-            record.units[unit] = {
-                "loaded": state.get("LoadState") == "loaded",
-                "active": state.get("ActiveState") == "active",
-                "enabled": state.get("UnitFileState") == "enabled",
-            }
-            noted = True
-    return noted
-
-
 def present(module, packages, record):
     names = module.params["names"]
     missing = packages.missing(names)
-    noted = remember(module, record)
+    noted = record.remember(module, module.params["users"], module.params["units"])
     kept = sorted(set(names) - set(missing) - record.packages)
     result = {"changed": bool(missing) or noted, "installed": [], "kept": kept}
     if missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
 import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
@@ -73,16 +74,32 @@ def young(state):
     return time.monotonic() - int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6 < LATELY_SECONDS
 
 
+def get(url):
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return json.load(response)["data"]
+
+
 def targets(address):
-    """What Prometheus says of each job: `up`, or why not; a text instead when it does not answer."""
+    """What Prometheus says of each job: `up`, or why not; a text instead when it does not answer.
+
+    Jobs that a collector scrapes for it have no target there, but a series `up`.
+    """
+    found = {}
     try:
-        with urllib.request.urlopen(f"{address}/api/v1/targets?state=active", timeout=5) as response:
-            active = json.load(response)["data"]["activeTargets"]
+        active = get(f"{address}/api/v1/targets?state=active")["activeTargets"]
+        found = {
+            t["labels"]["job"]: "up" if t["health"] == "up" else (t["lastError"] or "not scraped yet") for t in active
+        }
+        # An agent has no query interface, and scrapes everything itself.
+        written = get(f"{address}/api/v1/query?query=up")["result"] if found else []
+    except urllib.error.HTTPError:
+        written = []
     except (OSError, ValueError, KeyError) as error:
         return f"{address} does not answer: {error}"
-    return {
-        t["labels"]["job"]: "up" if t["health"] == "up" else (t["lastError"] or "not scraped yet") for t in active
-    }
+    for series in written:
+        value = "up" if series["value"][1] == "1" else "its scrape fails (up is 0)"
+        found.setdefault(series["metric"].get("job", ""), value)
+    return found
 
 
 def waiting_for(module, jobs):

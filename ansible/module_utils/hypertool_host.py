@@ -16,7 +16,7 @@ class HostError(Exception):
 
 
 class Record:
-    """What the installation added: packages (with dependencies), users; and how units were before it.
+    """What the installation added: packages (with dependencies), users; and how units and holds were before it.
 
     It is written before each change, so that an interrupted installation can still be taken back whole.
     """
@@ -26,6 +26,8 @@ class Record:
         self.packages = set()
         self.users = {}
         self.units = {}
+        # Whether a package that we hold at its version was held before.
+        self.holds = {}
         # Packages that the set-up script added before Ansible could run, one name a line.
         self.bootstrap = os.path.join(os.path.dirname(path), "bootstrap-packages")
         if os.path.exists(self.bootstrap):
@@ -44,11 +46,30 @@ class Record:
         self.packages |= set(data.get("packages", []))
         self.users = dict(data.get("users", {}))
         self.units = dict(data.get("units", {}))
+        self.holds = dict(data.get("holds", {}))
+
+    def remember(self, module, users, units):
+        """Note users and units the first time they are met; True if something was noted."""
+        noted = False
+        for name in users:
+            if name not in self.users:
+                self.users[name] = user_exists(name) or group_exists(name)
+                noted = True
+        for unit in units:
+            if unit not in self.units:
+                state = unit_properties(module, unit, "LoadState", "ActiveState", "UnitFileState")
+                self.units[unit] = {
+                    "loaded": state.get("LoadState") == "loaded",
+                    "active": state.get("ActiveState") == "active",
+                    "enabled": state.get("UnitFileState") == "enabled",
+                }
+                noted = True
+        return noted
 
     def save(self):
         folder = os.path.dirname(self.path)
         os.makedirs(folder, mode=0o755, exist_ok=True)
-        content = {"packages": sorted(self.packages), "units": self.units, "users": self.users}
+        content = {"packages": sorted(self.packages), "units": self.units, "users": self.users, "holds": self.holds}
         handle, staged = tempfile.mkstemp(dir=folder)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(content, stream, indent=1, sort_keys=True)
@@ -98,6 +119,27 @@ def changed_since_start(module, unit, paths):
         / 1e6
     )
     return newest > time.time() - (time.monotonic() - since_boot)
+
+
+def wait_for_unit(module, unit, ask, timeout, restarts=None):
+    """None when the unit is active and `ask()` has no complaint, else a text that says what it does instead.
+
+    With `restarts`, so many restarts by itself end the wait early.
+    """
+    deadline = time.monotonic() + timeout
+    names = ("ActiveState", "SubState", "NRestarts")
+    before = int(unit_properties(module, unit, "NRestarts").get("NRestarts") or 0)
+    while True:
+        complaint = ask()
+        now = unit_properties(module, unit, *names)
+        if now.get("ActiveState") == "active" and not complaint:
+            return None
+        again = int(now.get("NRestarts") or 0) - before
+        gave_up = now.get("ActiveState") == "failed" or (restarts is not None and again >= restarts)
+        if gave_up or time.monotonic() > deadline:
+            state = f"{now.get('ActiveState')} ({now.get('SubState')})"
+            return f"it is {state}, {now.get('NRestarts')} restarts by itself; {complaint or 'it answers'}"
+        time.sleep(0.1)
 
 
 def journal_tail(module, unit, lines=15):

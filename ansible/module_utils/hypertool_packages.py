@@ -44,6 +44,9 @@ class Apt(_Manager):
         "Dpkg::Options::=--force-confdef",
     )
 
+    # What else it takes to install one version and no other, held or newer ones included.
+    EXACTLY = ("--allow-downgrades", "--allow-change-held-packages")
+
     def _states(self):
         _, out, _ = self.module.run_command(
             ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n"]
@@ -67,16 +70,46 @@ class Apt(_Manager):
             self.run(["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=180", "update"], "reading the package lists")
 
     def would_add(self, names):
+        command = [*self.BASE, *self.EXACTLY, "--simulate", "install", *names]
         try:
-            out = self.run([*self.BASE, "--simulate", "install", *names], "planning the installation")
+            out = self.run(command, "planning the installation")
         except HostError:
             self.run(["apt-get", "--quiet", "update"], "reading the package lists")
-            out = self.run([*self.BASE, "--simulate", "install", *names], "planning the installation")
+            out = self.run(command, "planning the installation")
         # An upgrade is printed as `Inst name [old version] (...)`, an addition without the brackets.
         return sorted(re.findall(r"^Inst (\S+) \(", out, re.MULTILINE))
 
     def install(self, names):
         self.run([*self.BASE, "install", *names], "installing " + ", ".join(names))
+
+    def version(self, name):
+        """The installed version, None where it is not installed."""
+        shown = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", name]
+        _, out, _ = self.module.run_command(shown)
+        status, _, version = out.partition(" ")
+        return version if status == "installed" else None
+
+    def about_file(self, path):
+        """Name and version of a package file."""
+        out = self.run(["dpkg-deb", "--field", path, "Package", "Version"], f"reading {path}")
+        fields = dict(line.split(": ", 1) for line in out.splitlines())
+        return fields["Package"], fields["Version"]
+
+    def newer(self, one, other):
+        return self.module.run_command(["dpkg", "--compare-versions", one, "gt", other])[0] == 0
+
+    def install_exactly(self, name, version, path=None):
+        wanted = path or f"{name}={version}"
+        self.run([*self.BASE, *self.EXACTLY, "install", wanted], f"installing {name} {version}")
+
+    def planned(self, name, version, path=None):
+        return self.would_add([path or f"{name}={version}"])
+
+    def held(self, name):
+        return name in self.run(["apt-mark", "showhold"], "reading which packages are held").split()
+
+    def hold(self, name, wanted=True):
+        self.run(["apt-mark", "hold" if wanted else "unhold", name], f"holding {name}")
 
     def _would_remove(self, names):
         out = self.run([*self.BASE, "--simulate", "purge", *sorted(names)], "planning the removal")
@@ -146,6 +179,34 @@ class Dnf(_Manager):
 
     def install(self, names):
         self.run([*self.BASE, "install", *names], "installing " + ", ".join(names))
+
+    def version(self, name):
+        rc, out, _ = self.module.run_command(["rpm", "-q", "--queryformat", "%{VERSION}-%{RELEASE}", name])
+        return out.strip() if rc == 0 else None
+
+    def about_file(self, path):
+        shown = ["rpm", "-qp", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}", path]
+        name, _, version = self.run(shown, f"reading {path}").strip().partition(" ")
+        return name, version
+
+    def newer(self, one, other):
+        compared = self.run(["rpm", "--eval", f'%{{lua:print(rpm.vercmp("{one}", "{other}"))}}'], "comparing versions")
+        return compared.strip() == "1"
+
+    def planned(self, name, version, path=None):
+        return [name] if self.version(name) is None else []
+
+    def install_exactly(self, name, version, path=None):
+        installed = self.version(name)
+        verb = "downgrade" if installed and self.newer(installed, version) else "install"
+        # The repository leaves the package out for everybody else: that is how it is held.
+        self.run([*self.BASE, "--disableexcludes=all", verb, path or f"{name}-{version}"], f"installing {name} {version}")
+
+    def held(self, name):
+        return True
+
+    def hold(self, name, wanted=True):
+        return None
 
     def remove(self, names):
         present = sorted(self.known(names))

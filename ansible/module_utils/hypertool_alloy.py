@@ -1,0 +1,169 @@
+# Talks to a running Alloy: reload and its verdict, health of components, and what it has not sent yet.
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+
+ANSWER_SECONDS = 30
+# A sample on its way is no backlog; one that waits longer than a few send deadlines (5 s) is.
+LAG_SECONDS = 30
+# Remote write retries every 5 s at the latest; loki.write pauses up to 10 s (alloy/destination_*.alloy) after an attempt
+# that may last 10 s, so after any trouble with logs it takes longer to see whether it goes on.
+WINDOW_SECONDS = 6
+LOGS_WINDOW_SECONDS = 22
+
+PENDING = "prometheus_remote_storage_samples_pending"
+RETRIED = "prometheus_remote_storage_samples_retried_total"
+NEWEST = (
+    "prometheus_remote_storage_highest_timestamp_in_seconds",
+    "prometheus_remote_storage_queue_highest_timestamp_seconds",
+)
+SENT = "prometheus_remote_storage_queue_highest_sent_timestamp_seconds"
+QUEUE = "otelcol_exporter_queue_size"
+EXPORTED = re.compile(r"otelcol_exporter_sent_\w+_total$")
+LOG_RETRIES = "loki_write_batch_retries_total"
+
+
+class Alloy:
+    def __init__(self, url):
+        self.url = url.rstrip("/")
+        # The host's own proxy is for other addresses.
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def ask(self, path, method="GET", timeout=ANSWER_SECONDS):
+        """Status and body; status 0 and the reason where nothing answers."""
+        try:
+            with self.opener.open(urllib.request.Request(self.url + path, method=method), timeout=timeout) as answer:
+                return answer.status, answer.read().decode(errors="replace")
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(errors="replace")
+        except OSError as error:
+            return 0, str(error)
+
+    def not_ready(self):
+        """What it says instead of being ready; empty when it is."""
+        status, body = self.ask("/-/ready", timeout=2)
+        return "" if status == 200 else f"{self.url}/-/ready: {status or ''} {body.strip()}"
+
+    def reload(self):
+        """None when it runs the new configuration, else its diagnostics."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            status, body = self.ask("/-/reload", "POST")
+            if status == 200:
+                return None
+            if status or time.monotonic() > deadline:
+                return body.strip() or f"it answers {status}"
+            time.sleep(0.2)  # It runs but does not listen yet.
+
+    def components(self):
+        """Health by component: {id: (state, message)}; None where it does not say."""
+        status, body = self.ask("/api/v0/web/components")
+        if status != 200:
+            return None
+        return {one["localID"]: (one["health"]["state"], one["health"]["message"]) for one in json.loads(body)}
+
+    def unhealthy(self):
+        return {name for name, (state, _) in (self.components() or {}).items() if state in ("unhealthy", "exited")}
+
+    def complaint(self, known=()):
+        """What is wrong with its components now, apart from those in `known`; empty when nothing is."""
+        found = self.components()
+        if found is None:
+            return "it does not say how its components are"
+        if not found:
+            return "it runs, but not one component is in its configuration"
+        return "; ".join(
+            f"component {name} is {state}: {message}"
+            for name, (state, message) in sorted(found.items())
+            if state != "healthy" and name not in known
+        )
+
+    def trouble(self, seconds, known=()):
+        """Wait for every component to be healthy; the complaint if some are not by then, else None."""
+        deadline = time.monotonic() + seconds
+        while True:
+            complaint = self.complaint(known)
+            if not complaint or time.monotonic() > deadline:
+                return complaint or None
+            time.sleep(0.3)
+
+    def figures(self):
+        """Series by metric name of its own metrics; None where it does not answer."""
+        status, body = self.ask("/metrics")
+        if status != 200:
+            return None
+        found = {}
+        for line in body.splitlines():
+            match = re.match(r"([a-zA-Z_:][\w:]*)(?:\{.*\})? (\S+)", line)
+            if match:
+                found.setdefault(match.group(1), []).append(float(match.group(2)))
+        return found
+
+
+def total(figures, name):
+    return sum(figures.get(name, []))
+
+
+def exported(figures):
+    return sum(sum(values) for name, values in figures.items() if EXPORTED.match(name))
+
+
+def lag(figures):
+    """Seconds by which the slowest queue is behind what was collected."""
+    newest = max((value for name in NEWEST for value in figures.get(name, [])), default=0.0)
+    return max((newest - sent for sent in figures.get(SENT, [])), default=0.0)
+
+
+def backlog(before, now):
+    """What is waiting and does not get through, one text for each signal; from two looks, some seconds apart."""
+    found = []
+    pending, late = total(now, PENDING), lag(now)
+    stuck = total(now, RETRIED) > total(before, RETRIED) or max(now.get(SENT, [0])) <= max(before.get(SENT, [0]))
+    if pending and (late > LAG_SECONDS or stuck):
+        found.append(f"{pending:.0f} samples wait to be sent, {late:.0f} s behind ({PENDING})")
+    queue = total(now, QUEUE)
+    if queue and exported(now) <= exported(before):
+        found.append(f"{queue:.0f} requests with spans or OTLP metrics wait and none was sent ({QUEUE})")
+    retries = total(now, LOG_RETRIES) - total(before, LOG_RETRIES)
+    if retries > 0:
+        found.append(f"log lines wait: {retries:.0f} retries within seconds ({LOG_RETRIES})")
+    return found
+
+
+def window(figures):
+    """Seconds between two looks that tell whether something is stuck; 0 when nothing is waiting."""
+    if total(figures, LOG_RETRIES):
+        return LOGS_WINDOW_SECONDS
+    return WINDOW_SECONDS if total(figures, PENDING) or total(figures, QUEUE) else 0
+
+
+def wait_for_no_backlog(alloy, seconds):
+    """Texts of what is still waiting after so many seconds; empty as soon as nothing is."""
+    deadline = time.monotonic() + seconds
+    before = alloy.figures()
+    while before is not None and window(before):
+        time.sleep(window(before))
+        now = alloy.figures()
+        found = backlog(before, now) if now is not None else []
+        if not found or time.monotonic() > deadline:
+            return found
+        before = now
+    return []  # Nothing waits; or it does not answer, and what is in it cannot be saved by waiting.
+
+
+def restart_refusal(module, reason, guard):
+    """Why a restart may not be now: a text for a person; None when it may."""
+    if guard["forced"]:
+        return None
+    waiting = wait_for_no_backlog(Alloy(guard["url"]), guard["wait"])
+    if not waiting:
+        return None
+    return (
+        f"{guard['unit']} has to be restarted ({reason}), and a restart loses what it has not sent yet: "
+        f"{'; '.join(waiting)}. Waited {guard['wait']} s for it. Nothing was changed. Run the play again when the "
+        f"destination answers, or set {guard['variable']}=true to lose it."
+    )
