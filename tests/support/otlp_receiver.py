@@ -38,7 +38,10 @@ class Received:
 
 @dataclass
 class OtlpReceiver:
-    """`status`, `headers`, `reject` (partial success) and `delay` (seconds) say how requests are answered."""
+    """`status`, `headers`, `reject` (partial success) and `delay` (seconds) say how requests are answered.
+
+    `at` has the times (monotonic) of `requests`; a `port` of 0 is any.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -46,10 +49,12 @@ class OtlpReceiver:
     delay: float = 0.0
     spans: list[Received] = field(default_factory=list)
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    at: list[float] = field(default_factory=list)
+    port: int = 0
 
     def __enter__(self) -> OtlpReceiver:
         self._changed = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -94,6 +99,7 @@ class OtlpReceiver:
         request = ExportTraceServiceRequest.FromString(data)
         with self._changed:
             self.requests.append((path, headers))
+            self.at.append(time.monotonic())
             if self.status == 200:
                 self.spans.extend(_decode(request))
             self._changed.notify_all()

@@ -27,6 +27,8 @@ DELAY = 1.0
 RETRY_PAUSE = 0.5
 # All sinks together, out of the 0.5 s that the package may hold a process at its exit.
 EXIT_SECONDS = 0.45
+# Ctrl-C that often while a process ends is more than anybody types.
+_INTERRUPTIONS = 10
 
 Count = Callable[[str, int], None]
 
@@ -253,14 +255,15 @@ def close_all(sinks: Iterable[SpanSink] | None = None, seconds: float = EXIT_SEC
     """End every sink within `seconds` together; runs at exit, before the store's last snapshot."""
     deadline = time.monotonic() + seconds
     chosen = list(_sinks if sinks is None else sinks)
-    for sink in chosen:
-        sink.ask_to_close()
-    for sink in chosen:
+    for _ in range(_INTERRUPTIONS):
         try:
-            sink.close(deadline)
-        except KeyboardInterrupt:  # who is that impatient waits for nothing any more; no count is lost
+            for sink in chosen:
+                sink.ask_to_close()
+            for sink in chosen:
+                sink.close(deadline)
+            return
+        except BaseException:  # a signal's: who is that impatient waits for nothing any more, and no count is lost
             deadline = 0.0
-            sink.close(deadline)
 
 
 def _after_fork() -> None:
