@@ -35,6 +35,10 @@ def unfit(value: str) -> str | None:
         return f"it has more than {MAX_LENGTH} characters"
     if _UNFIT.search(value):
         return "it contains control characters"
+    from .redaction import redact_name  # for a new value only: its patterns take a millisecond to compile
+
+    if redact_name(value) != value:
+        return "it looks like a credential or an e-mail address"
     return None
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hypertool import set_redaction
 from hypertool.logs import Log, once
-from hypertool.redaction import FAILED, REDACTED, redact, redact_name, redact_tail
+from hypertool.redaction import FAILED, REDACTED, redact, redact_id, redact_name, redact_tail
 from tests.support.credentials import CREDENTIALS, secrets
 
 # What may stand around a credential: prose, punctuation, line ends, other scripts; for some keys no word before it.
@@ -100,6 +100,13 @@ def test_no_text_takes_more_than_linear_time(unit: str) -> None:
         return best
 
     assert seconds(400_000) < 40 * max(seconds(40_000), 0.002)
+
+
+def test_an_id_is_told_from_a_credential() -> None:
+    for identity in ("chatcmpl-9xYzABCD1234", "msg_01XFDUDYJgAACzvnptvVoYEL", "4f0a-11ee", "resp_68a"):
+        assert redact_id(identity) == identity
+    for text, secret in CREDENTIALS.values():
+        assert secret not in redact_id(text)
 
 
 def test_a_megabyte_costs_no_more_than_its_limit() -> None:
