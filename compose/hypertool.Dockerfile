@@ -1,0 +1,17 @@
+# The Python package: the exporter, the alert log and the demo are its commands.
+ARG PYTHON_IMAGE
+FROM ${PYTHON_IMAGE}
+
+# The folder of the store exists with its owner, so that a new volume gets both; the ids are those of compose.yaml.
+RUN groupadd --gid 10464 hypertool \
+    && useradd --uid 10464 --gid 10464 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hypertool \
+    && install --directory --owner=root --group=hypertool --mode=2770 /var/lib/hypertool
+
+COPY requirements/runtime.txt /tmp/runtime.txt
+RUN pip install --no-cache-dir --require-hashes -r /tmp/runtime.txt && rm /tmp/runtime.txt
+COPY instrumentation/hypertool /opt/hypertool/hypertool
+COPY --chmod=0755 compose/hypertool /usr/local/bin/hypertool
+ENV PYTHONPATH=/opt/hypertool PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+
+USER 10464:10464
+CMD ["hypertool", "exporter"]

@@ -1,0 +1,169 @@
+"""What can be said of the Compose files without starting anything: valid, pinned, and the same files as natively."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.compose import Stack
+
+pytestmark = pytest.mark.host
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "compose"
+PROFILES = {
+    "local": {"alloy", "exporter", "alert-log", "demo", "alertmanager", "prometheus-receiver", "grafana", "grafana-password"},
+    "cloud": {"alloy-cloud", "cloud-check", "exporter", "alert-log", "demo", "alertmanager", "prometheus", "grafana",
+              "grafana-password"},
+    "minimal": {"exporter", "alert-log", "demo", "alertmanager", "prometheus"},
+    "langfuse": {"exporter", "alert-log", "demo", "alertmanager", "langfuse-web", "langfuse-worker", "langfuse-clickhouse",
+                 "langfuse-minio", "langfuse-redis", "langfuse-postgres"},
+}
+
+
+def versions() -> dict[str, str]:
+    lines = (COMPOSE / ".env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+@pytest.fixture(scope="session")
+def profiles(engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Every profile as Compose resolves it; the secrets of Langfuse are made, as its user makes them."""
+    secrets = tmp_path_factory.mktemp("secrets")
+    made = subprocess.run([sys.executable, str(COMPOSE / "langfuse_secrets.py"), str(secrets / "langfuse.env")],
+                          capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    variables = {"LANGFUSE_SECRETS": str(secrets / "langfuse.env")}
+    return {name: Stack(COMPOSE, engine, name, variables=variables).config() for name in PROFILES}
+
+
+def test_every_profile_is_valid_and_starts_what_it_says(profiles: dict[str, dict[str, Any]]) -> None:
+    assert {name: set(shown["services"]) for name, shown in profiles.items()} == PROFILES
+
+
+def test_without_a_profile_it_is_the_local_stack(engine: dict[str, str]) -> None:
+    shown = subprocess.run(["docker", "compose", "config", "--services"], cwd=COMPOSE, env=engine, capture_output=True,
+                           text=True, check=True).stdout
+    assert set(shown.split()) == PROFILES["local"]
+
+
+def test_langfuse_without_its_secrets_names_the_file(engine: dict[str, str], tmp_path: Path) -> None:
+    missing = str(tmp_path / "langfuse.env")
+    stack = Stack(COMPOSE, engine, "langfuse", variables={"LANGFUSE_SECRETS": missing})
+    done = stack.compose("config", "--quiet")
+    assert done.returncode != 0
+    assert missing in done.stderr
+
+
+def test_images_are_pinned_and_named_once() -> None:
+    images = {key: value for key, value in versions().items() if key.endswith("_IMAGE")}
+    texts = {file: file.read_text(encoding="utf-8") for file in COMPOSE.iterdir() if file.is_file() and file.name != ".env"}
+    for key, image in images.items():
+        assert re.fullmatch(r"[a-z0-9/-]+:(v|RELEASE\.)?\d[\w.-]*", image), f"{key}={image} is not pinned to a version"
+        assert any(key in text for text in texts.values()), f"{key} is used nowhere"
+        assert [file.name for file, text in texts.items() if image in text] == [], f"{image} is named twice"
+    named = re.findall(r"^\s+image: (.*)$", texts[COMPOSE / "compose.yaml"] + texts[COMPOSE / "langfuse.yaml"], re.M)
+    assert named
+    assert [one for one in named if not re.match(r"\$\{[A-Z_]+_IMAGE[:}]", one)] == []
+
+
+def test_no_service_has_more_than_it_needs(profiles: dict[str, dict[str, Any]]) -> None:
+    for profile in ("local", "cloud", "minimal"):
+        for name, service in profiles[profile]["services"].items():
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["read_only"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+            once = service["restart"] == "no"
+            assert once or "mem_limit" in service, name
+            assert once or name == "demo" or "healthcheck" in service, name
+            assert "user" in service, name
+            assert not service.get("privileged"), name
+            assert "ports" not in service, name
+    for name, service in profiles["langfuse"]["services"].items():
+        for port in service.get("ports", []):
+            assert port["host_ip"] == "127.0.0.1", name
+
+
+def test_dockerfile_is_clean() -> None:
+    done = subprocess.run(["hadolint", str(COMPOSE / "hypertool.Dockerfile")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def mounted(service: dict[str, Any], below: str) -> dict[str, Path]:
+    """Name inside the container, below a folder -> the file of the host."""
+    return {
+        volume["target"].removeprefix(below + "/"): Path(volume["source"])
+        for volume in service["volumes"] if volume["type"] == "bind" and volume["target"].startswith(below)
+    }
+
+
+@pytest.mark.parametrize(("profile", "service", "destination"), [
+    ("local", "alloy", "local"), ("cloud", "alloy-cloud", "grafana_cloud")])
+def test_alloy_loads_the_files_of_the_repository(
+    profiles: dict[str, dict[str, Any]], profile: str, service: str, destination: str
+) -> None:
+    """As the role does: every file of alloy/, with one of the destinations."""
+    expected = {file.name: file for file in (ROOT / "alloy").glob("*.alloy")
+                if not file.name.startswith("destination_") or file.stem == f"destination_{destination}"}
+    assert mounted(profiles[profile]["services"][service], "/etc/alloy/hypertool") == expected
+
+
+def test_alloy_gets_every_variable_that_its_files_read(profiles: dict[str, dict[str, Any]]) -> None:
+    for profile, service in (("local", "alloy"), ("cloud", "alloy-cloud")):
+        shown = profiles[profile]["services"][service]
+        read = {name for file in mounted(shown, "/etc/alloy/hypertool").values()
+                for name in re.findall(r'sys\.env\("(\w+)"\)', file.read_text(encoding="utf-8"))}
+        # What may be empty: alloy/README.md says what it means then.
+        optional = {"HYPERTOOL_ALLOY_CA_FILE", "HYPERTOOL_ALLOY_PROXY_URL"}
+        assert read - optional - set(shown["environment"]) == set()
+
+
+def test_the_outage_budget_is_the_one_of_the_role(profiles: dict[str, dict[str, Any]]) -> None:
+    sys.path.insert(0, str(ROOT / "ansible" / "filter_plugins"))
+    try:
+        from outage_budget import outage_settings
+    finally:
+        sys.path.pop(0)
+    derived = outage_settings("8h")["environment"]
+    for profile, service in (("local", "alloy"), ("cloud", "alloy-cloud")):
+        environment = profiles[profile]["services"][service]["environment"]
+        assert {name: environment[name] for name in derived} == derived
+
+
+def test_prometheus_and_grafana_load_the_files_of_the_repository(profiles: dict[str, dict[str, Any]]) -> None:
+    for profile, service in (("local", "prometheus-receiver"), ("cloud", "prometheus"), ("minimal", "prometheus")):
+        files = mounted(profiles[profile]["services"][service], "/etc/hypertool/prometheus")
+        assert {name: path.relative_to(ROOT / "prometheus").as_posix() for name, path in files.items()} == {
+            name: name for name in files}
+        assert {"prometheus.yml", "rules", "web"} <= set(files)
+    for profile in ("local", "cloud"):
+        files = mounted(profiles[profile]["services"]["grafana"], "/etc/hypertool/grafana")
+        assert files == {name: ROOT / "grafana" / name for name in ("dashboards", "provisioning")}
+    files = mounted(profiles["minimal"]["services"]["alertmanager"], "/etc/hypertool/alertmanager")
+    assert files == {"/etc/hypertool/alertmanager": ROOT / "prometheus/alertmanager"}
+
+
+def test_the_password_of_grafana_is_made_once_and_never_short(tmp_path: Path) -> None:
+    def run(given: str | None) -> subprocess.CompletedProcess[str]:
+        environment = {} if given is None else {"GRAFANA_ADMIN_PASSWORD": given}
+        return subprocess.run([sys.executable, str(COMPOSE / "grafana_password.py"), str(path)], env=environment,
+                              capture_output=True, text=True)
+
+    path = tmp_path / "admin_password"
+    refused = run("admin")
+    assert refused.returncode == 1
+    assert "at least 12" in refused.stderr
+    assert not path.exists()
+    assert run(None).returncode == 0
+    first = path.read_text()
+    assert len(first) >= 32
+    assert (path.stat().st_mode & 0o777, path.stat().st_uid) == (0o400, 472)
+    assert run(None).returncode == 0
+    assert path.read_text() == first
+    assert run("a-long-password-of-mine").returncode == 0
+    assert path.read_text() == "a-long-password-of-mine"
