@@ -60,7 +60,7 @@ class HttpSink(SpanSink):
                 self._transport = self.connect()
             answer = self._transport.post(body)
         except NoAnswer as error:
-            return Verdict(Outcome.LATER, f"{self._where} does not answer ({redact(str(error), 120)})")
+            return Verdict(Outcome.LATER, f"{self._where} does not answer ({redact(str(error), 200)})")
         except Unusable as error:
             return Verdict(Outcome.LATER, redact(str(error), 300))
         return self._judge(answer)

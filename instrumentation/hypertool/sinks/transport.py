@@ -65,9 +65,9 @@ class Transport:
 
     def __init__(self, url: str, headers: Mapping[str, str], seconds: float, compression: str = "gzip",
                  trust: Trust | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not _PRINTABLE.fullmatch(url):
-            raise Unusable(f"{_without_secrets(parts)!r} is no address: expected http://host:port or https://host")
+        parts = _parse(url)
+        if parts is None or parts.scheme not in ("http", "https"):
+            raise Unusable(f"{url.rpartition('@')[2]!r:.200} is no address: expected http://host:port or https://host")
         for name, value in headers.items():
             if not _PRINTABLE.fullmatch(name) or not _HEADER.fullmatch(value):
                 raise Unusable(f"the header {name!r} has characters that no header may have")
@@ -219,6 +219,15 @@ def _has_ended(connection: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
+def _parse(url: str) -> SplitResult | None:
+    """The parts of an address that has a host, and a port that is one where it has a port."""
+    try:
+        parts = urlsplit(url)
+        return parts if _PRINTABLE.fullmatch(url) and parts.hostname and parts.port != 0 else None
+    except ValueError:
+        return None
+
+
 def _proxy_of(target: SplitResult) -> SplitResult | None:
     """The proxy that the environment names for this address. Raises Unusable for a kind that is not spoken."""
     if not any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES):
@@ -229,10 +238,10 @@ def _proxy_of(target: SplitResult) -> SplitResult | None:
     named = proxies.get(target.scheme) or proxies.get("all")
     if not named or proxy_bypass(_address(target), proxies):
         return None
-    proxy = urlsplit(named if "://" in named else f"http://{named}")
-    if proxy.scheme != "http" or not proxy.hostname:
-        raise Unusable(f"the proxy {_without_secrets(proxy)!r} cannot be used: expected http://host:port; "
-                         f"name the endpoint's host in NO_PROXY to go without")
+    proxy = _parse(named if "://" in named else f"http://{named}")
+    if proxy is None or proxy.scheme != "http":
+        raise Unusable(f"the proxy {named.rpartition('@')[2]!r:.200} cannot be used: expected http://host:port; "
+                       "name the endpoint's host in NO_PROXY to go without")
     return proxy
 
 
@@ -252,14 +261,11 @@ def _address(parts: SplitResult) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-def _without_secrets(parts: SplitResult) -> str:
-    return urlunsplit(parts._replace(netloc=_address(parts), query=""))
-
-
 def _words(error: Exception) -> str:
     """What a person would call it."""
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
         return f"what answers there speaks no HTTP: {type(error).__name__}"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"{said}; SSL_CERT_FILE may name its authority" if "CERTIFICATE_VERIFY_FAILED" in said else said

@@ -33,16 +33,17 @@ class Authority:
             .sign(self._key, hashes.SHA256()))
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def certificate(self, name: str, hosts: list[str], expired: bool = False) -> Path:
-        """A PEM file with key and certificate for these addresses and host names."""
+    def certificate(self, name: str, hosts: list[str], expired: bool = False, client: bool = False) -> Path:
+        """A PEM file with key and certificate for these addresses and host names, of a server or a client."""
         key = ec.generate_private_key(ec.SECP256R1())
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         begin = datetime.now(timezone.utc) - (3 * _DAY if expired else _DAY)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
             self._builder(subject, key.public_key(), begin, _DAY if expired else 2 * _DAY)
             .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(issuer, critical=False)
             .sign(self._key, hashes.SHA256()))
         path = self.directory / f"{name}.pem"
