@@ -16,13 +16,14 @@ pytestmark = pytest.mark.host
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose"
+ALWAYS = {"exporter", "alert-log", "demo", "alertmanager"}
+GRAFANA = {"grafana", "grafana-password"}
+LANGFUSE = {f"langfuse-{part}" for part in ("web", "worker", "clickhouse", "minio", "redis", "postgres")}
 PROFILES = {
-    "local": {"alloy", "exporter", "alert-log", "demo", "alertmanager", "prometheus-receiver", "grafana", "grafana-password"},
-    "cloud": {"alloy-cloud", "cloud-check", "exporter", "alert-log", "demo", "alertmanager", "prometheus", "grafana",
-              "grafana-password"},
-    "minimal": {"exporter", "alert-log", "demo", "alertmanager", "prometheus"},
-    "langfuse": {"exporter", "alert-log", "demo", "alertmanager", "langfuse-web", "langfuse-worker", "langfuse-clickhouse",
-                 "langfuse-minio", "langfuse-redis", "langfuse-postgres"},
+    "local": ALWAYS | GRAFANA | {"alloy", "prometheus-receiver"},
+    "cloud": ALWAYS | GRAFANA | {"alloy-cloud", "cloud-check", "prometheus"},
+    "minimal": ALWAYS | {"prometheus"},
+    "langfuse": ALWAYS | LANGFUSE,
 }
 
 
@@ -62,7 +63,8 @@ def test_langfuse_without_its_secrets_names_the_file(engine: dict[str, str], tmp
 
 def test_images_are_pinned_and_named_once() -> None:
     images = {key: value for key, value in versions().items() if key.endswith("_IMAGE")}
-    texts = {file: file.read_text(encoding="utf-8") for file in COMPOSE.iterdir() if file.is_file() and file.name != ".env"}
+    files = [file for file in COMPOSE.iterdir() if file.is_file() and file.name != ".env"]
+    texts = {file: file.read_text(encoding="utf-8") for file in files}
     for key, image in images.items():
         assert re.fullmatch(r"[a-z0-9/-]+:(v|RELEASE\.)?\d[\w.-]*", image), f"{key}={image} is not pinned to a version"
         assert any(key in text for text in texts.values()), f"{key} is used nowhere"
