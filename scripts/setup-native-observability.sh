@@ -12,11 +12,13 @@ source "$TOP/scripts/lib/setup/ui.sh"
 source "$TOP/scripts/lib/setup/host.sh"
 # shellcheck source=lib/setup/controller.sh
 source "$TOP/scripts/lib/setup/controller.sh"
+# shellcheck source=lib/setup/cloud.sh
+source "$TOP/scripts/lib/setup/cloud.sh"
 # shellcheck source=lib/setup/sandbox.sh
 source "$TOP/scripts/lib/setup/sandbox.sh"
 
 DESTINATION=local COLLECTOR=auto MODE=install
-SANDBOX=false DOWN=false KEEP_CACHE=false PURGE=false YES=false TAKE_OVER=false
+SANDBOX=false DOWN=false KEEP_CACHE=false PURGE=false YES=false TAKE_OVER=false ALLOY_PACKAGE=""
 PLAY_ARGUMENTS=()
 PYTHON=""
 
@@ -29,8 +31,12 @@ repository answers, Grafana on this host; everything listens on loopback only. T
 checks that its figures arrive in Prometheus. No account is needed. It can be run again at any time.
 
   --destination WHERE   local (default): Prometheus on this host
-                        grafana_cloud: comes with role alloy, not available yet
-  --collector WHICH     auto (default), prometheus; alloy: not available yet
+                        grafana_cloud: metrics, traces and logs to Grafana Cloud, and nothing kept here but a buffer;
+                        needs the variables below
+  --collector WHICH     alloy: Grafana Alloy, from its package repository or --alloy-package
+                        prometheus: the distribution's own; to grafana_cloud it sends metrics only
+                        auto (default): alloy where it can be had, else prometheus
+  --alloy-package FILE  a .deb or .rpm of Alloy to install instead of the repository's
   --check               say what would be changed, change nothing (where Python's venv is missing, the check adds that)
   --uninstall           take back everything that was installed; data stays
   --purge-data          with --uninstall: delete the data as well
@@ -42,6 +48,11 @@ checks that its figures arrive in Prometheus. No account is needed. It can be ru
   --yes                 do not ask before changing this host
   --version             print the version of the package
   --help                print this
+
+Grafana Cloud is named by the environment, never by arguments: GRAFANA_CLOUD_TOKEN (or GRAFANA_CLOUD_API_KEY; scopes
+metrics:write, logs:write, traces:write), GRAFANA_CLOUD_METRICS_URL and _METRICS_USER, _LOGS_URL and _LOGS_USER, _OTLP_URL and
+_OTLP_USER (the last four for alloy only). Optional: GRAFANA_CLOUD_READ_TOKEN reads back what was sent, with _TRACES_URL and
+_TRACES_USER also the span; _CA_FILE; _PROXY_URL. They are checked with the services before the play changes anything.
 
 Exit codes: 0 done, 1 failed or cannot be (with the reason), 2 wrong command line, 130 interrupted.
 More: $TOP/ansible/README.md
@@ -65,11 +76,11 @@ parse() {
         value=""
         shift
         case $option in
-            --destination=* | --collector=*)
+            --destination=* | --collector=* | --alloy-package=*)
                 value=${option#*=}
                 option=${option%%=*}
                 ;;
-            --destination | --collector)
+            --destination | --collector | --alloy-package)
                 (($#)) || usage_error "$option needs a value"
                 value=$1
                 shift
@@ -78,6 +89,10 @@ parse() {
         case $option in
             --destination) one_of "$option" "$value" local grafana_cloud && DESTINATION=$value ;;
             --collector) one_of "$option" "$value" auto alloy prometheus && COLLECTOR=$value ;;
+            --alloy-package)
+                [[ -f $value ]] || usage_error "$option \`$value\`: expected a package file (.deb or .rpm)"
+                ALLOY_PACKAGE=$(realpath -- "$value")
+                ;;
             --check) CHECK=true ;;
             --uninstall) MODE=uninstall ;;
             --purge-data) PURGE=true ;;
@@ -104,10 +119,10 @@ parse() {
     if $SANDBOX && { $CHECK || [[ $MODE == uninstall ]]; }; then
         usage_error "--check and --uninstall are for this host; a sandbox is removed with --sandbox --down"
     fi
-    if [[ $DESTINATION != local ]]; then fail "--destination $DESTINATION comes with role alloy, not available yet; use local. Nothing was changed."; fi
-    if [[ $COLLECTOR == alloy ]]; then fail "--collector alloy comes with role alloy, not available yet; use prometheus or auto. Nothing was changed."; fi
+    if [[ -n $ALLOY_PACKAGE && $COLLECTOR == prometheus ]]; then usage_error "--alloy-package does not go with --collector prometheus"; fi
     PLAY_ARGUMENTS=(-e "hypertool_destination=$DESTINATION" -e "hypertool_collector=$COLLECTOR"
         -e "{\"hypertool_take_over\": $TAKE_OVER, \"hypertool_purge_data\": $PURGE}")
+    if [[ -n $ALLOY_PACKAGE ]]; then PLAY_ARGUMENTS+=(-e "{\"alloy_package_file\": $(json_string "$ALLOY_PACKAGE")}"); fi
 }
 
 confirm() {
@@ -119,15 +134,24 @@ confirm() {
 }
 
 show_addresses() {
-    cat <<TEXT
-
-Metrics of every run:      http://localhost:9464/metrics
-Prometheus:                http://localhost:9090 (alerts: /alerts, targets: /targets, runbook: /user/runbook.html)
-Alertmanager:              http://localhost:9093
-TEXT
+    printf '\nMetrics of every run:      http://localhost:9464/metrics\n'
+    if [[ $DESTINATION == grafana_cloud ]]; then
+        echo "Everything else:           your stack in Grafana Cloud"
+    else
+        echo "Prometheus:                http://localhost:9090 (alerts: /alerts, targets: /targets, runbook: /user/runbook.html)"
+        echo "Alertmanager:              http://localhost:9093"
+    fi
+    if [[ -d /etc/alloy/hypertool || " ${SANDBOX_PORTS[*]} " == *" 12345 "* ]]; then
+        echo "Alloy:                     http://localhost:12345 (components and their health)"
+    fi
     if [[ -d /usr/share/grafana || " ${SANDBOX_PORTS[*]} " == *" 3000 "* ]]; then
         echo "Grafana:                   http://localhost:3000 (user admin, password in /etc/hypertool/grafana/admin_password)"
     fi
+}
+
+# Arguments for the checks after the play: what arrives in Grafana Cloud was proven by the play itself.
+verify_arguments() {
+    if [[ $DESTINATION == grafana_cloud ]]; then echo --exporter-only; fi
 }
 
 native_play() {
@@ -160,7 +184,9 @@ native_install() {
     native_prepare
     step play "Installing the stack (site.yml)" native_play site.yml
     show_messages "${STEP_LOG[play]}"
-    step verify "Running the baseline and checking it" "$PYTHON" "$TOP/scripts/lib/setup/verify_host.py" -- /usr/local/bin/hypertool baseline
+    # shellcheck disable=SC2046  # one word or none
+    step verify "Running the baseline and checking it" \
+        "$PYTHON" "$TOP/scripts/lib/setup/verify_host.py" $(verify_arguments) -- /usr/local/bin/hypertool baseline
     sed 's/^/    /' "${STEP_LOG[verify]}"
     show_addresses
     printf '\nAgents of user NAME:       sudo usermod -aG hypertool NAME (then log in again)\nTake all of it back:       sudo %s --uninstall\n' "$PROGRAM"
@@ -188,11 +214,13 @@ main() {
     CHECK=false
     parse "$@"
     require_root "$@"
+    if [[ $DESTINATION == grafana_cloud && $MODE == install ]] && ! $DOWN; then require_cloud_variables "$COLLECTOR"; fi
     set -m
     trap interrupted INT TERM
     umask 022
     only_one "$CACHE"
     open_log "$CACHE/logs"
+    if [[ $DESTINATION == grafana_cloud && $MODE == install ]] && ! $DOWN; then write_cloud_variables "$CACHE/tmp"; fi
     if $SANDBOX && $DOWN; then
         sandbox_remove
     elif $SANDBOX; then

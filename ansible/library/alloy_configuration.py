@@ -249,7 +249,8 @@ class Configuration:
         before = self.generations.read(current)
         interrupted, back_to = self.generations.marked()
         differs = before != wanted
-        result = {"changed": differs or interrupted, "generation": current or 0, "diff": self.difference(before, wanted)}
+        result = {"changed": differs or interrupted, "generation": current or 0}
+        result["diff"] = self.difference(before, wanted)
         result["changed"] |= self.generations.make_folders()
         action, reason = self.action(wanted, differs or interrupted)
         result["action"] = action

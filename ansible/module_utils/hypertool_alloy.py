@@ -10,8 +10,8 @@ import urllib.request
 ANSWER_SECONDS = 30
 # A sample on its way is no backlog; one that waits longer than a few send deadlines (5 s) is.
 LAG_SECONDS = 30
-# Remote write retries every 5 s at the latest; loki.write pauses up to 10 s (alloy/destination_*.alloy) after an attempt
-# that may last 10 s, so after any trouble with logs it takes longer to see whether it goes on.
+# Remote write retries every 5 s at the latest; loki.write pauses up to 10 s (alloy/destination_*.alloy) after an
+# attempt that may last 10 s, so after any trouble with logs it takes longer to see whether it goes on.
 WINDOW_SECONDS = 6
 LOGS_WINDOW_SECONDS = 22
 

@@ -61,7 +61,7 @@ class Generations:
         return content
 
     def stage(self, content):
-        """Write it beside the others, or elsewhere in check mode; returns the folder, which is the caller's to remove."""
+        """Write it beside the others, or elsewhere in check mode; the folder is the caller's to remove."""
         if os.path.isdir(self.folder) and not self.module.check_mode:
             for name in os.listdir(self.folder):
                 if name.startswith(STAGE_PREFIX):

@@ -200,7 +200,8 @@ class Dnf(_Manager):
         installed = self.version(name)
         verb = "downgrade" if installed and self.newer(installed, version) else "install"
         # The repository leaves the package out for everybody else: that is how it is held.
-        self.run([*self.BASE, "--disableexcludes=all", verb, path or f"{name}-{version}"], f"installing {name} {version}")
+        argv = [*self.BASE, "--disableexcludes=all", verb, path or f"{name}-{version}"]
+        self.run(argv, f"installing {name} {version}")
 
     def held(self, name):
         return True

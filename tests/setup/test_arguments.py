@@ -25,6 +25,9 @@ WRONG = {
     "keep-cache without down": (["--sandbox", "--keep-cache"], "--keep-cache goes with --sandbox --down"),
     "check of a sandbox": (["--sandbox", "--check"], "are for this host"),
     "uninstall of a sandbox": (["--sandbox", "--uninstall"], "--sandbox --down"),
+    "no package file": (["--alloy-package", "/none.deb"], "`/none.deb`: expected a package file"),
+    "a package for the other collector": (
+        ["--collector", "prometheus", "--alloy-package", "/etc/passwd"], "does not go with --collector prometheus"),
     "a good option before a wrong one": (["--yes", "--bogus"], "`--bogus`"),
 }
 
@@ -40,14 +43,6 @@ def test_a_wrong_command_line_is_exit_2_and_says_why(
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("arguments", [["--destination", "grafana_cloud"], ["--collector", "alloy"]])
-def test_what_comes_later_is_refused_with_the_reason(setup: Run, tmp_path: Path, arguments: list[str]) -> None:
-    done = setup(*arguments)
-    assert done.returncode == 1
-    assert "comes with role alloy, not available yet" in done.stderr
-    assert not (tmp_path / "cache").exists()
-
-
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_names_every_option_and_installs_nothing(setup: Run, tmp_path: Path, option: str) -> None:
     done = setup(option)
@@ -55,6 +50,7 @@ def test_help_names_every_option_and_installs_nothing(setup: Run, tmp_path: Path
     for name in (
         "--destination",
         "--collector",
+        "--alloy-package",
         "--check",
         "--uninstall",
         "--purge-data",

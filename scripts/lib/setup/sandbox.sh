@@ -10,6 +10,12 @@ sandbox() {
     "$PYTHON" "$TOP/scripts/sandbox" "$@"
 }
 
+# What of the host is worth a port here.
+sandbox_ports() {
+    if [[ $DESTINATION == grafana_cloud ]]; then SANDBOX_PORTS=(9464); fi
+    if [[ -n $ALLOY_PACKAGE || $COLLECTOR == alloy ]]; then SANDBOX_PORTS+=(12345); fi
+}
+
 sandbox_up() {
     PYTHON=$(find_python)
     sandbox up "$SANDBOX_NAME" --release "$SANDBOX_RELEASE" --publish "${SANDBOX_PORTS[@]}"
@@ -26,6 +32,7 @@ sandbox_install() {
     next_step "Then run the same command again: it goes on from where it stopped. To remove the sandbox: $PROGRAM --sandbox --down"
     step packages "Checking for Python and SSH on this machine" bootstrap_packages "$CACHE/sandbox-packages" ssh
     PYTHON=$(find_python)
+    sandbox_ports
     # The host and what is put into it are made at the same time.
     start host "Making a throwaway Debian host" sandbox_up
     start controller "Preparing Ansible and the package" make_ansible_and_wheels "$SANDBOX_PYTHON" "$(uname -m)"
@@ -38,7 +45,8 @@ sandbox_install() {
         SANDBOX_PORTS+=(3000)
         step publish "Publishing Grafana" sandbox_up
     fi
-    step verify "Running the baseline and checking it from outside" "$PYTHON" "$TOP/scripts/lib/setup/verify_host.py" \
+    # shellcheck disable=SC2046  # one word or none
+    step verify "Running the baseline and checking it from outside" "$PYTHON" "$TOP/scripts/lib/setup/verify_host.py" $(verify_arguments) \
         -- "$PYTHON" "$TOP/scripts/sandbox" exec "$SANDBOX_NAME" -- hypertool baseline
     sed 's/^/    /' "${STEP_LOG[verify]}"
     show_addresses
