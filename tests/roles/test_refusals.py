@@ -73,7 +73,8 @@ def test_a_taken_port_names_its_holder(fleet: Fleet, host: Host, untouched: None
     ("variables", "expected"),
     [
         ({"hypertool_destination": "mars"}, "mars"),
-        ({"hypertool_destination": "grafana_cloud"}, "not available yet"),
+        ({"hypertool_destination": "grafana_cloud", "grafana_cloud_token": ""}, "token"),
+        ({"hypertool_collector": "alloy"}, "Alloy cannot be had"),
         ({"hypertool_personas": {"backend-engineer": {}}}, "needs tokens"),
         ({"prometheus_retention_time": "a while"}, "a while"),
         ({"alertmanager_config_file": "/does/not/exist.yml"}, "/does/not/exist.yml"),

@@ -1,0 +1,139 @@
+"""From nothing to a running, hardened service whose token is in one place."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.alloy_hosts.conftest import STRANGER, VERSION, Playing, generation, main_pids
+from tests.support.cloud import CloudStandIn
+from tests.support.fleet import Fleet, Play, ask, differences
+
+pytestmark = pytest.mark.host
+
+TOKEN_FILE = "/etc/alloy/secrets/grafana_cloud_token"
+
+
+def test_check_mode_on_a_virgin_host_changes_nothing(
+    fresh: dict[str, Any], rehearsal: Play, after_rehearsal: dict[str, Any]
+) -> None:
+    rehearsal.succeeded()
+    assert {name: differences(fresh[name], after_rehearsal[name]) for name in fresh} == {name: [] for name in fresh}
+    assert all(rehearsal.recap[name]["changed"] > 5 for name in fresh), "it has to say what it would change"
+
+
+def test_a_second_play_changes_nothing_and_restarts_nothing(fleet: Fleet, installed: Play, play: Playing) -> None:
+    before = main_pids(fleet)
+    again = play("site.yml", "--diff").succeeded()
+    assert {name: again.changed(name) for name in fleet.hosts} == {name: [] for name in fleet.hosts}
+    assert main_pids(fleet) == before
+
+
+def test_it_runs_enabled_ready_and_with_every_component_healthy(host: Host) -> None:
+    assert host.check_output("systemctl is-active alloy") == "active"
+    assert host.check_output("systemctl is-enabled alloy") == "enabled"
+    ask(host, "http://127.0.0.1:12345/-/ready")
+    found = json.loads(ask(host, "http://127.0.0.1:12345/api/v0/web/components"))
+    assert {"prometheus.remote_write.destination", "loki.write.destination", "prometheus.scrape.targets"} <= {
+        one["localID"] for one in found
+    }
+    assert {one["localID"]: one["health"]["message"] for one in found if one["health"]["state"] != "healthy"} == {}
+
+
+def test_only_what_the_destination_needs_is_installed(host: Host) -> None:
+    names = host.check_output("dpkg-query -W -f '${Package} ${db:Status-Status}\\n'").splitlines()
+    assert "alloy installed" in names
+    assert [name for name in names if name.startswith(("prometheus", "grafana"))] == []
+
+
+def test_the_version_is_held(host: Host) -> None:
+    assert host.check_output("dpkg-query -W -f '${Version}' alloy") == VERSION
+    assert host.check_output("apt-mark showhold") == "alloy"
+
+
+def test_nothing_listens_beyond_loopback(host: Host) -> None:
+    shown = [line.split()[4] for line in host.check_output("ss -Hltnu").splitlines()]
+    assert "127.0.0.1:12345" in shown
+    assert [address for address in shown if not address.startswith(("127.", "[::1]"))] == []
+
+
+def test_it_is_hardened(host: Host) -> None:
+    shown = host.check_output("systemd-analyze security --no-pager alloy.service | tail -n 1")
+    score = re.search(r"([\d.]+)", shown)
+    assert score, shown
+    print(score[1])
+    assert float(score[1]) <= 3.0
+    assert int(host.check_output("systemctl show alloy -P MemoryMax")) < 2**40
+
+
+MODES = {
+    "/etc/alloy/hypertool": "750 root:alloy",
+    "/etc/alloy/hypertool/current/environment": "640 root:alloy",
+    "/etc/alloy/conf.d": "750 root:alloy",
+    "/etc/alloy/secrets": "750 root:alloy",
+    TOKEN_FILE: "640 root:alloy",
+    "/etc/alloy/targets/hypertool.yml": "644 root:root",
+    "/etc/systemd/system/alloy.service.d/10-hypertool.conf": "644 root:root",
+}
+
+
+def test_modes_are_what_they_should_be_and_no_file_of_the_package_was_touched(host: Host) -> None:
+    shown = host.check_output(f"stat -c '%n=%a %U:%G' {' '.join(MODES)}")
+    assert dict(line.split("=") for line in shown.splitlines()) == MODES
+    assert [line for line in host.run("dpkg --verify alloy").stdout.splitlines() if " c /" in line] == []
+
+
+def leaks(host: Host, secret: str) -> list[str]:
+    """Where on a host a text is found: files, arguments and environments of processes, journal, and Alloy's answers."""
+    # A pattern that does not match itself, because the search is a process with arguments too.
+    pattern = f"[{secret[0]}]{secret[1:]}"
+    places = "/etc /var/lib /var/log /var/cache /opt /usr/local /root /home /run /tmp"
+    processes = "/proc/[0-9]*/cmdline /proc/[0-9]*/environ"
+    found = host.run(f"grep -rlsa --devices=skip '{pattern}' {places} {processes}").stdout.split()
+    found += host.run(f"journalctl --no-pager --boot | grep -a '{pattern}'").stdout.splitlines()
+    listed = "http://127.0.0.1:12345/api/v0/web/components"
+    answers = [listed, "http://127.0.0.1:12345/metrics"]
+    answers += [f"{listed}/{one['localID']}" for one in json.loads(ask(host, listed))]
+    for url in answers:
+        if secret in host.run(f"python3 -c 'import urllib.request as r; print(r.urlopen(\"{url}\").read())'").stdout:
+            found.append(url)
+    return found
+
+
+def test_the_token_is_in_one_file_that_only_its_service_reads(cloud: CloudStandIn, host: Host) -> None:
+    assert host.file(TOKEN_FILE).content_string == cloud.token
+    assert leaks(host, cloud.token) == [TOKEN_FILE]
+    assert leaks(host, cloud.read_token) == []
+    assert host.run(f"runuser -u {STRANGER} -- cat {TOKEN_FILE}").rc != 0
+    assert host.run("runuser -u alloy -- cat " + TOKEN_FILE).rc == 0
+
+
+def test_no_play_shows_the_token(cloud: CloudStandIn, rehearsal: Play, installed: Play) -> None:
+    for done in (rehearsal, installed):
+        assert "alloy_configuration" in done.output or done is rehearsal
+        assert cloud.token not in done.output
+        assert cloud.read_token not in done.output
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"grafana_cloud_token": "glc_wrong_0123456789abcdef"}, "401"),
+        ({"alloy_version": "latest"}, "latest"),
+        ({"observability_outage_budget": "a while"}, "a while"),
+        ({"grafana_cloud_logs_user": "1001"}, "1001"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_changed(
+    fleet: Fleet, installed: Play, play: Playing, wrong: dict[str, Any], expected: str
+) -> None:
+    before = {name: generation(host) for name, host in fleet.hosts.items()}
+    refused = play("site.yml", "--tags", "alloy", "--limit", "trixie", **wrong)
+    assert refused.code != 0
+    assert expected in refused.output
+    assert refused.recap["trixie"]["changed"] == 0
+    assert {name: generation(host) for name, host in fleet.hosts.items()} == before

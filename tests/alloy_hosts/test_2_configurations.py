@@ -1,0 +1,170 @@
+"""Whatever is wrong with a configuration, what runs goes on; what is right is taken without a restart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from testinfra.host import Host
+
+from tests.alloy_hosts.conftest import REAL, RELEASES, Playing, generation, main_pids
+from tests.support.box import until
+from tests.support.cloud import CloudStandIn
+from tests.support.fleet import Fleet, Play, ask, on_all
+
+pytestmark = pytest.mark.host
+
+MINE = "/etc/alloy/conf.d/mine.alloy"
+#: A collector's own metrics to an address where nobody listens: what a host with a backlog looks like.
+DEAD_END = """\
+prometheus.scrape "mine" {
+	targets         = prometheus.exporter.self.alloy.targets
+	forward_to      = [prometheus.remote_write.mine.receiver]
+	scrape_interval = "1s"
+	scrape_timeout  = "1s"
+}
+
+prometheus.remote_write "mine" {
+	endpoint {
+		url = "http://127.0.0.1:9/nobody"
+	}
+}
+"""
+#: The same to the double, which sends nothing and says only what it is told to say.
+SAID = """\
+prometheus_remote_storage_samples_pending 1234
+prometheus_remote_storage_queue_highest_sent_timestamp_seconds 1
+"""
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A file of the user's that must be refused, and what Alloy has to say about it."""
+
+    content: str
+    said: tuple[str, ...]
+
+
+#: Each pair is tried in one play, one on each host.
+BAD = {
+    "syntax error, unknown component": (
+        Bad('prometheus.scrape "mine" {\n\ttargets =\n}\n', ("user_mine.alloy:2",)),
+        Bad('prometheus.scraper "mine" {\n}\n', ("user_mine.alloy:1:1", "prometheus.scraper")),
+    ),
+    "duplicate label, unreachable secret": (
+        Bad('prometheus.remote_write "destination" {\n}\n', ("remote_write.destination", "already declared")),
+        Bad(
+            'local.file "mine" {\n\tfilename  = "/etc/alloy/secrets/none"\n\tis_secret = true\n}\n',
+            ("user_mine.alloy:1:1", "/etc/alloy/secrets/none"),
+        ),
+    ),
+    "a port that is taken, no end of a block": (
+        Bad(
+            'otelcol.receiver.otlp "mine" {\n\tgrpc {\n\t\tendpoint = "127.0.0.1:4317"\n\t}\n\n\toutput { }\n}\n',
+            ("otelcol.receiver.otlp", "address already in use"),
+        ),
+        Bad('prometheus.scrape "mine" {\n', ("user_mine.alloy",)),
+    ),
+}
+
+
+def put(host: Host, content: str) -> None:
+    host.check_output("python3 -c %s %s %s", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", MINE, content)
+
+
+def words(play: Play, name: str) -> str:
+    """What a play says of the failure on one host, on one line."""
+    found = re.search(rf"fatal: \[{name}\].*?(?=\nfatal: |\n\[ERROR|\nTASK |\nPLAY )", play.output, re.DOTALL)
+    assert found, f"{name} did not refuse:\n{play.output[-3000:]}"
+    return " ".join(found[0].replace("\\n", " ").replace('\\"', '"').split())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_of_mine_is_left(fleet: Fleet, installed: Play) -> Iterator[None]:
+    yield
+    on_all(fleet.hosts, lambda host: host.check_output(f"rm -f {MINE} /var/lib/alloy/data/double.prom"))
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_configuration_is_refused_in_alloys_words_and_what_runs_goes_on(
+    fleet: Fleet, play: Playing, case: str
+) -> None:
+    cases = dict(zip(RELEASES, BAD[case], strict=True))
+    for name, bad in cases.items():
+        put(fleet.hosts[name], bad.content)
+    pids, active = main_pids(fleet), {name: generation(host) for name, host in fleet.hosts.items()}
+    refused = play("site.yml", "--tags", "alloy", "--diff")
+    assert refused.code != 0
+    for name, bad in cases.items():
+        said = words(refused, name)
+        assert [part for part in bad.said if part not in said] == [], said
+    assert main_pids(fleet) == pids
+    assert {name: generation(host) for name, host in fleet.hosts.items()} == active
+    for host in fleet.hosts.values():
+        ask(host, "http://127.0.0.1:12345/-/ready")
+        assert '"unhealthy"' not in ask(host, "http://127.0.0.1:12345/api/v0/web/components")
+        assert host.check_output("ls /etc/alloy/hypertool/generations").split() == ["1"]
+
+
+@pytest.fixture(scope="module")
+def reloaded(fleet: Fleet, cloud: CloudStandIn, play: Playing) -> dict[str, str]:
+    """A good file of the user's and a new token in one play; the main processes from before."""
+    pids = main_pids(fleet)
+    on_all(fleet.hosts, lambda host: put(host, DEAD_END))
+    cloud.tokens.add("glc_stand_in_next_0123456789abcdef")
+    play("site.yml", "--tags", "alloy", grafana_cloud_token="glc_stand_in_next_0123456789abcdef").succeeded()
+    return pids
+
+
+def test_a_good_one_and_a_new_token_are_taken_without_a_restart(fleet: Fleet, reloaded: dict[str, str]) -> None:
+    assert main_pids(fleet) == reloaded
+    for host in fleet.hosts.values():
+        assert generation(host) == "2"
+        assert "prometheus.remote_write.mine" in ask(host, "http://127.0.0.1:12345/api/v0/web/components")
+        assert host.file("/etc/alloy/secrets/grafana_cloud_token").content_string.endswith("_next_0123456789abcdef")
+
+
+def test_a_restart_or_upgrade_is_refused_while_there_is_a_backlog(
+    fleet: Fleet, packages: dict[str, object], reloaded: dict[str, str], play: Playing
+) -> None:
+    pids = main_pids(fleet)
+    first, second = RELEASES
+    if not REAL:
+        told = "import sys; open('/var/lib/alloy/data/double.prom', 'w').write(sys.argv[1])"
+        on_all(fleet.hosts, lambda host: host.check_output("python3 -c %s %s", told, SAID))
+
+    def waiting(host: Host) -> bool | None:
+        figures = ask(host, "http://127.0.0.1:12345/metrics")
+        return True if re.search(r"samples_pending(\{.*mine.*\})? [1-9]", figures) else None
+
+    for host in fleet.hosts.values():
+        until("samples to wait", 60, lambda host=host: waiting(host))
+    refused = play(
+        "site.yml", "--tags", "alloy",
+        of={first: {"alloy_scrape_interval": "20s"}, second: {"alloy_package_file": str(packages["1.18.2-1"])}},
+    )  # fmt: skip
+    assert refused.code != 0
+    for name, reason in {first: "its environment changes", second: "upgrade from 1.18.1-1 to 1.18.2-1"}.items():
+        said = words(refused, name)
+        assert reason in said
+        assert "prometheus_remote_storage_samples_pending" in said
+        assert "alloy_restart_with_backlog=true" in said
+    assert main_pids(fleet) == pids
+    assert {generation(host) for host in fleet.hosts.values()} == {"2"}
+    on_all(fleet.hosts, lambda host: host.check_output("rm -f /var/lib/alloy/data/double.prom"))
+
+
+def test_rollback_goes_one_generation_back_without_a_restart(
+    fleet: Fleet, reloaded: dict[str, str], play: Playing
+) -> None:
+    pids = main_pids(fleet)
+    done = play("site.yml", "--tags", "rollback").succeeded()
+    assert "generation 1 of /etc/alloy/hypertool is active" in " ".join(done.output.split())
+    assert main_pids(fleet) == pids
+    for host in fleet.hosts.values():
+        assert generation(host) == "1"
+        assert "prometheus.remote_write.mine" not in ask(host, "http://127.0.0.1:12345/api/v0/web/components")
+    again = play("site.yml", "--tags", "rollback")
+    assert "there is no generation before 1" in words(again, RELEASES[0])

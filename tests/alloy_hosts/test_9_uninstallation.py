@@ -1,0 +1,65 @@
+"""The other collector on the same hosts, and then nothing: what was not there before is gone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.alloy_hosts.conftest import Playing
+from tests.support.box import until
+from tests.support.cloud import CloudStandIn
+from tests.support.fleet import Fleet, Play, differences, on_all
+
+pytestmark = pytest.mark.host
+
+DATA = ("/var/lib/alloy", "/var/lib/hypertool", "/var/lib/prometheus")
+
+
+@pytest.fixture(scope="module")
+def switched(fleet: Fleet, installed: Play, play: Playing) -> Play:
+    return play("site.yml", hypertool_collector="prometheus", grafana_cloud_proof_timeout=90).succeeded()
+
+
+def test_collector_prometheus_delivers_metrics_by_run_id_and_says_that_it_is_all(
+    fleet: Fleet, cloud: CloudStandIn, switched: Play
+) -> None:
+    assert "metrics only" in " ".join(switched.output.split())
+    for name in fleet.hosts:
+        rows = cloud.query(f'hypertool_delivery_proof_timestamp_seconds{{instance="{name}"}}')
+        assert len(rows) == 1
+        assert time.time() - float(rows[0]["value"][1]) < 600, "the run id of an older play"
+        for job in ("hypertool", "node", "prometheus"):
+            up = f'up{{job="{job}",instance="{name}"}} == 1'
+            until(f"{job} of {name}", 60, lambda up=up: cloud.query(up) or None)
+
+
+def test_the_collector_before_it_is_stopped(fleet: Fleet, switched: Play) -> None:
+    states = on_all(fleet.hosts, lambda host: host.run("systemctl is-active alloy; systemctl is-enabled alloy").stdout)
+    assert set(states.values()) == {"inactive\ndisabled\n"}
+
+
+@pytest.fixture(scope="module")
+def uninstalled(fleet: Fleet, switched: Play, play: Playing) -> Play:
+    return play("uninstall.yml").succeeded()
+
+
+def test_uninstalling_leaves_only_data_and_says_so(
+    fleet: Fleet, fresh: dict[str, dict[str, Any]], uninstalled: Play
+) -> None:
+    assert "stays in /var/lib/alloy" in " ".join(uninstalled.output.split())
+    after = fleet.snapshots()
+    for name in fleet.hosts:
+        left = differences(fresh[name], after[name])
+        assert [line for line in left if not line.startswith(tuple(f"+ files: {path}" for path in DATA))] == [], name
+        assert any("/var/lib/alloy/data" in line for line in left), f"{name}: what was not sent is gone"
+
+
+def test_uninstalling_with_purge_leaves_nothing_at_all(
+    fleet: Fleet, fresh: dict[str, dict[str, Any]], uninstalled: Play, play: Playing
+) -> None:
+    play("uninstall.yml", hypertool_purge_data=True).succeeded()
+    after = fleet.snapshots()
+    left = {name: differences(fresh[name], after[name]) for name in fresh}
+    assert left == {name: [] for name in fresh}, "\n".join(line for lines in left.values() for line in lines)
