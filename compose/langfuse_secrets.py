@@ -43,7 +43,7 @@ def main() -> int:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        print(f"error: {path} is there already, and a running Langfuse needs what is in it. Remove it (and the volumes: "
+        print(f"error: {path} is there already, and a running Langfuse needs it. Remove it (and the volumes: "
               "docker compose --profile langfuse down --volumes) to start afresh.", file=sys.stderr)
         return 1
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
