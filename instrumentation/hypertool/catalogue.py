@@ -25,11 +25,13 @@ MAX_BUDGET = 10**12
 
 _DEFAULTS = Path(__file__).with_name("personas.toml")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,98}[a-z0-9])?")
-_KEYS = {"tokens", "window", "on_exceed", "aliases"}
+_KEYS = {"tokens", "window", "on_exceed", "aliases", "workflows"}
 
 
 class Persona(NamedTuple):
-    """A persona and its budget: `tokens` per `window` ("run", "hour" or "day", UTC)."""
+    """A persona and its budget: `tokens` per `window` ("run", "hour" or "day", UTC); `workflows` are the workflows
+    whose runs have another one.
+    """
 
     name: str
     tokens: int
@@ -38,6 +40,14 @@ class Persona(NamedTuple):
     aliases: tuple[str, ...] = ()
     source: str = "package"
     where: str = ""  # file and line of its names, for error messages
+    workflows: tuple[tuple[str, int], ...] = ()
+
+    def tokens_in(self, workflow: str | None) -> int:
+        """The budget of one run of that workflow."""
+        for name, tokens in self.workflows:
+            if name == workflow:
+                return tokens
+        return self.tokens
 
 
 class Catalogue:
@@ -145,11 +155,13 @@ class _Place(NamedTuple):
     path: Path
     text: str
     persona: str
+    workflow: str | None = None
 
     def error(self, key: str | None, reason: str) -> ConfigError:
         """The error that names file, line, table and reason."""
-        line = _line(self.text, self.persona, key)
-        return ConfigError(f"{self.path}:{line}: [personas.{self.persona}]: {reason}")
+        line = _line(self.text, self.workflow or self.persona, key, self.workflow and self.persona)
+        inner = f".workflows.{self.workflow}" if self.workflow else ""
+        return ConfigError(f"{self.path}:{line}: [personas.{self.persona}{inner}]: {reason}")
 
 
 def _persona(known: Persona | None, name: str, table: Any, place: _Place, source: str) -> Persona:
@@ -164,7 +176,7 @@ def _persona(known: Persona | None, name: str, table: Any, place: _Place, source
         raise place.error(None, "a new persona needs `tokens`, its budget per window")
     persona = known or Persona(name, 0)
     tokens = table.get("tokens", persona.tokens)
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= MAX_BUDGET:
+    if not _is_budget(tokens):
         raise place.error("tokens", f"tokens = {tokens!r:.60}, expected a whole number from 1 to {MAX_BUDGET}")
     window = table.get("window", persona.window)
     if window not in WINDOWS:
@@ -175,9 +187,35 @@ def _persona(known: Persona | None, name: str, table: Any, place: _Place, source
     aliases = table.get("aliases", list(persona.aliases))
     if not isinstance(aliases, list) or not all(isinstance(a, str) and _NAME.fullmatch(a) for a in aliases):
         raise place.error("aliases", f"aliases = {aliases!r:.80}, expected a list of lower-case names")
+    workflows = {**dict(persona.workflows), **_workflows(table.get("workflows", {}), place)}
+    if workflows and window != "run":
+        raise place.error("window" if "window" in table else None,
+                          f"the budget for the workflow {next(iter(workflows))!r} is one of each run, and cannot go "
+                          f"with window = {window!r}, expected \"run\"")
     where = f"{place.path}:{_line(place.text, name, 'aliases' if 'aliases' in table else None)}"
     return persona._replace(tokens=tokens, window=window, on_exceed=on_exceed, aliases=tuple(aliases), source=source,
-                            where=where)
+                            where=where, workflows=tuple(workflows.items()))
+
+
+def _is_budget(tokens: Any) -> bool:
+    return isinstance(tokens, int) and not isinstance(tokens, bool) and 1 <= tokens <= MAX_BUDGET
+
+
+def _workflows(tables: Any, place: _Place) -> dict[str, int]:
+    """`[personas.<name>.workflows.<workflow>]` with `tokens`."""
+    if not isinstance(tables, dict):
+        raise place.error("workflows", f"workflows = {tables!r:.60}, expected tables like "
+                                       f"[personas.{place.persona}.workflows.bug_fix]")
+    for workflow, table in tables.items():
+        inner = place._replace(workflow=workflow)
+        if not isinstance(table, dict):
+            raise inner.error(None, f"must be a table with `tokens = ...`, not {table!r:.60}")
+        for key in sorted(table.keys() - {"tokens"}):
+            raise inner.error(key, f"unknown key {key!r}; expected tokens")
+        if not _is_budget(table.get("tokens")):
+            raise inner.error("tokens", f"tokens = {table.get('tokens')!r:.60}, expected a whole number from 1 to "
+                                        f"{MAX_BUDGET}")
+    return {workflow: table["tokens"] for workflow, table in tables.items()}
 
 
 def _check_names(personas: dict[str, Persona]) -> None:
@@ -198,15 +236,22 @@ def _precedence(persona: Persona) -> bool:
     return persona.source != "package"
 
 
-def _line(text: str, name: str, key: str | None = None) -> int:
-    """The line that declares `name`, or `key` in its table; 1 where it is written in some unusual way."""
-    table = re.compile(rf"\s*(\[\s*(personas\s*\.\s*)?[\"']?{re.escape(name)}[\"']?\s*[].]|[\"']?{re.escape(name)}"
-                       rf"[\"']?\s*[.=])")
+def _line(text: str, name: str, key: str | None = None, owner: str | None = None) -> int:
+    """The line that declares `name`, or `key` in its table; 1 where it is written in some unusual way.
+
+    `name` is a persona, or a workflow of the persona `owner`.
+    """
+    def quoted(word: str) -> str:
+        return rf"[\"']?{re.escape(word)}[\"']?"
+
+    within = r"personas\s*\.\s*" + (rf"{quoted(owner)}\s*\.\s*workflows\s*\.\s*" if owner else "")
+    tables = [rf"\s*\[\s*({within})?{quoted(name)}\s*{end}" for end in (r"\]", r"\.")] + [rf"\s*{quoted(name)}\s*[.=]"]
     lines = text.splitlines()
-    line = next((number for number, written in enumerate(lines, start=1) if table.match(written)), 1)
+    line = next((number for table in tables for number, written in enumerate(lines, start=1)
+                 if re.match(table, written)), 1)
     if key is None:
         return line
-    entry = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
+    entry = re.compile(rf"\s*{quoted(key)}\s*[.=]")
     for number, written in enumerate(lines[line:], start=line + 1):
         if written.lstrip().startswith("["):
             break

@@ -60,6 +60,11 @@ class PersonaMetricsCollector:
         """The label value that is recorded for `value`: itself, or `other` beyond the host's limit."""
         return self._core.guard.resolve(name, value)
 
+    @property
+    def core(self) -> cores.Core:
+        """What stands behind it; for the modules of this package."""
+        return self._core
+
     # Personas
 
     def switch_persona(self, from_persona: str | None, to_persona: str, chatmode: str) -> None:
@@ -142,7 +147,7 @@ class PersonaMetricsCollector:
             with recorder.lock:
                 counter.value += tokens
                 account.used = used = account.used + tokens
-            if used > known.tokens:
+            if used > account.limit:
                 recorder.spend(run, known, 0)
         if not recorder.dirty:
             recorder.touch()
@@ -168,8 +173,9 @@ class PersonaMetricsCollector:
         known = self.catalogue.resolve(persona)
         if known.window != "run":
             return known.tokens - self._core.used_in_window(known)
-        account = self.recorder.run_of(_RUN.get()).accounts.get(known.name)
-        return account.remaining if account is not None else known.tokens
+        run = self.recorder.run_of(_RUN.get())
+        account = run.accounts.get(known.name)
+        return account.remaining if account is not None else known.tokens_in(run.workflow)
 
     def require_budget(self, persona: str) -> None:
         """Call it before an LLM call: raises TokenBudgetExceeded when the budget blocks and nothing is left.
@@ -180,7 +186,8 @@ class PersonaMetricsCollector:
         if known.on_exceed == "block" and not cores.disabled():
             remaining = self.get_remaining_budget(known.name)
             if remaining <= 0:
-                raise TokenBudgetExceeded(known.name, known.tokens, remaining)
+                raise TokenBudgetExceeded(
+                    known.name, known.tokens_in(self.recorder.run_of(_RUN.get()).workflow), remaining)
 
     def reset_budget(self, persona: str) -> None:
         """The persona's budget is full again, in every run of this process; on the whole host for hour and day."""

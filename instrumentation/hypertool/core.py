@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .catalogue import Catalogue, Persona, load_catalogue
@@ -17,8 +19,10 @@ from .loading import loading
 from .logs import log, once
 from .publisher import Publisher
 from .recorder import Recorder, window_start
+from .runs import shares_reached
 from .store import Store
 from .store.facade import used_since
+from .store.totals import Totals, Window
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -37,7 +41,8 @@ class Core:
         self.recorder = Recorder(clock, own_ledger=store is None)
         self.publisher = Publisher(self.recorder, catalogue, store) if store is not None else None
         self.guard = LabelGuard(self._overflow, self._admit if store is not None else None)
-        self._elsewhere: dict[tuple[str, int, int], int] = {}
+        self._elsewhere = Totals()
+        self._told: dict[str, tuple[int, int, int]] = {}
         self._elsewhere_at = float("-inf")
 
     def _overflow(self, label: str) -> None:
@@ -52,14 +57,49 @@ class Core:
 
     def used_in_window(self, persona: Persona) -> int:
         """What the whole host has used of an hour or day budget; other processes as of their last snapshots."""
-        recorder = self.recorder
-        resets = recorder.resets_seen
+        since = self._window(persona)
+        return used_since(self.recorder.windows, since) + used_since(self._elsewhere.windows, since)
+
+    def _window(self, persona: Persona) -> Window:
         if self.publisher is not None and time.monotonic() - self._elsewhere_at > HOST_VIEW_SECONDS:
-            resets = self.publisher.resets()
-            self._elsewhere = self.publisher.windows_elsewhere()
+            self.publisher.resets()
+            self._elsewhere = self.publisher.elsewhere()
             self._elsewhere_at = time.monotonic()
-        since = (persona.name, window_start(persona.window, recorder.clock.time()), resets.get(persona.name, 0))
-        return used_since(recorder.windows, since) + used_since(self._elsewhere, since)
+        recorder = self.recorder
+        return (persona.name, window_start(persona.window, recorder.clock.time()),
+                recorder.resets_seen.get(persona.name, 0))
+
+    def reserved_elsewhere(self, persona: str) -> int:
+        """What the calls in flight of other processes may still use of an hour or day budget."""
+        return self._elsewhere.reserved.get(persona, 0)
+
+    @contextlib.contextmanager
+    def reserving(self) -> Iterator[None]:
+        """No other process reserves of an hour or day budget meanwhile; what they have used and reserved is exact,
+        and what this one reserves is known to them when it ends.
+        """
+        if self.store is None or self.publisher is None:
+            yield
+            return
+        with self.store.reserving():
+            self._elsewhere_at = float("-inf")
+            yield
+            self.publisher.publish()
+
+    def shares_reached(self, persona: Persona) -> tuple[int, ...]:
+        """The soft thresholds of an hour or day budget (per cent) that the host has reached; told of once a window."""
+        used = self.used_in_window(persona)
+        _, start, reset = self._window(persona)
+        last = self._told.get(persona.name, (0, 0, 0))
+        shares = shares_reached(used, persona.tokens, last[2] if last[:2] == (start, reset) else 0)
+        if shares:
+            self._told[persona.name] = (start, reset, shares[-1])
+            if self.store is not None:
+                try:
+                    return self.store.thresholds.claim(persona.name, start, reset, shares)
+                except (OSError, StoreUnavailable):  # the publisher says what is wrong with the store
+                    return shares
+        return shares
 
     def reset(self, persona: Persona) -> None:
         """Refill a budget: in this process, and on the whole host where the window is the host's."""

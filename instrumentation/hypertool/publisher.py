@@ -16,6 +16,7 @@ from .errors import StoreUnavailable
 from .logs import log
 from .recorder import Recorder
 from .store import Store
+from .store.totals import Totals
 
 EVERY_SECONDS = 1.0
 COALESCE_SECONDS = 0.02
@@ -103,12 +104,12 @@ class Publisher:
             log.warning("metrics are published again to %s", self.store.path)
         return True
 
-    def windows_elsewhere(self) -> dict[tuple[str, int, int], int]:
-        """What all other processes have used of hour and day budgets, by persona, window start and reset."""
+    def elsewhere(self) -> Totals:
+        """What all other processes have counted, and reserved of hour and day budgets."""
         try:
-            return self.store.view.read(skip=self._writer.id).totals.windows
+            return self.store.view.read(skip=self._writer.id).totals
         except StoreUnavailable:  # said by publish()
-            return {}
+            return Totals()
 
     def resets(self) -> dict[str, int]:
         """The newest reset of each persona's budget that this process goes by."""

@@ -53,6 +53,9 @@ class Recorder:
         self.ended: dict[str, tuple[float, int]] = {}
         self.windows: dict[tuple[str, int, int], int] = {}
         self.resets_seen: dict[str, int] = {}
+        # What calls in flight may still use, by run ("" where the window is the host's) and persona.
+        self.reserved: dict[tuple[str, str], int] = {}
+        self.largest_call: dict[str, int] = {}
         self.implicit = Run(self.epoch, None, None, self.clock.monotonic())
         # Looked up on every record; here because a fork must forget them together with the counters.
         self.token_cells: dict[tuple[str, str, str], tuple[Counter, Persona]] = {}
@@ -117,7 +120,7 @@ class Recorder:
         """The account of a persona in a run, opened when it is new; the caller holds the lock."""
         found = run.accounts.get(persona.name)
         if found is None:
-            found = run.accounts[persona.name] = Account(persona)
+            found = run.accounts[persona.name] = Account(persona, run.workflow)
             if run is self.implicit:
                 self.runs[run.id] = run
         return found
@@ -207,8 +210,7 @@ class Recorder:
             for run in self.runs.values():
                 account = run.accounts.get(persona)
                 if account is not None:
-                    account.used = 0
-                    account.exceeded = False
+                    account.refill()
             self.ended.pop(persona, None)
             if reset is None:
                 for window in [w for w in self.windows if w[0] == persona]:
@@ -247,6 +249,7 @@ class Recorder:
                 "a": [[name, left, self.resets_seen.get(name, 0)] for name, left in active.items()],
                 "e": [[name, *self.ended[name], self.resets_seen.get(name, 0)] for name in list(self.ended)],
                 "w": [[*window, self.windows[window]] for window in list(self.windows)],
+                "r": [[key[1], tokens] for key, tokens in list(self.reserved.items()) if not key[0]],
                 # A default travels once it is used: it may take the place of a configuration that is gone.
                 "l": [[p.name, p.tokens, p.window, loaded_at] for p in personas.values()
                       if p.source != "package" or p.name in used],

@@ -42,7 +42,7 @@ _SHORT_PREFIXES = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))(?:[sprk]k-[\w-]{8,}|hf_\w{
 _WORDS = ("passwo?r?d", "passphrase", "pwd", r"secret(?:[_-]?access)?(?:[_-]?key)?", "token",
           r"(?:api|access|account|private)[_-]?key", "authorization", "credentials?")
 # A word for a secret, `=` or `:`, and the value: in quotes (those of JSON within JSON too), or one word.
-_ASSIGNED = (rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,4}}\s{{0,8}}[=:]\s{{0,8}}(?:\\?[\"'])?)(?:(?i:[a-z]{{2,12}}) )?"
+_ASSIGNED = (rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,16}}\s{{0,8}}[=:]\s{{0,8}}(?:\\{{0,15}}[\"'])?)(?:(?i:[a-z]{{2,12}}) )?"
              r"(?:(?<=\")(?:[^\"\n\\]|\\[^\"\n]){1,2000}|(?<=')(?:[^'\n\\]|\\[^'\n]){1,2000}|[^\s\"',;&\[\\]{4,2000})")
 _SCHEME = r"((?i:bearer|basic)\s{1,8})(?:[\w.~+/=-]{16,}|(?=[A-Za-z._~+/=-]{0,64}[0-9])[\w.~+/=-]{8,})"
 _PRIVATE_KEY = r"[A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
@@ -51,7 +51,9 @@ _NAMED = re.compile(rf"(?i:{'|'.join(_WORDS)})\Z")
 _ISSUED = re.compile("|".join(f"(?:{prefix}){rest}" for prefix, rest in _PREFIXES), re.A)
 _SHORT = re.compile(_SHORT_PREFIXES, re.A)
 # The first two characters of all of them, and of what is encoded in base64.
-_BEGINNINGS = frozenset("sk pk rk AK AS gh gi gl xo xa AI ya GO hv SG gs pp nv ls do dc sh py np hf r8 ey".split())
+_BEGINNINGS = frozenset((
+    "sk", "pk", "rk", "AK", "AS", "gh", "gi", "gl", "xo", "xa", "AI", "ya", "GO", "hv", "SG", "gs", "pp", "nv", "ls",
+    "do", "dc", "sh", "py", "np", "hf", "r8", "ey"))
 
 # What a text must contain for the pattern to be looked for, the pattern, and what takes its place. They are shapes of
 # credentials, not of words: a pattern that eats ordinary prose would hide the error it stands in.

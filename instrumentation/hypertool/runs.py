@@ -6,22 +6,43 @@ import os
 
 from .catalogue import Persona
 
+SHARES = (80, 100)
+
 
 class Account:
     """What one run has used of one persona's budget. Changed under the recorder's lock only."""
 
-    __slots__ = ("exceeded", "persona", "used", "windowed")
+    __slots__ = ("exceeded", "limit", "persona", "told", "used", "windowed")
 
-    def __init__(self, persona: Persona) -> None:
+    def __init__(self, persona: Persona, workflow: str | None) -> None:
         self.persona = persona
+        self.limit = persona.tokens_in(workflow)
         self.used = 0
+        self.told = 0
         self.exceeded = False
         self.windowed = persona.window != "run"
 
     @property
     def remaining(self) -> int:
         """Tokens left; negative when overspent."""
-        return self.persona.tokens - self.used
+        return self.limit - self.used
+
+    def refill(self) -> None:
+        """A new window begins."""
+        self.used = self.told = 0
+        self.exceeded = False
+
+    def reached(self) -> tuple[int, ...]:
+        """The shares of the budget (per cent) that are used up and were not told of yet; told of by this."""
+        shares = shares_reached(self.used, self.limit, self.told)
+        if shares:
+            self.told = shares[-1]
+        return shares
+
+
+def shares_reached(used: int, limit: int, told: int) -> tuple[int, ...]:
+    """The soft thresholds (per cent of the limit) that are reached, beyond the one that was told of last."""
+    return tuple(share for share in SHARES if told < share and used * 100 >= limit * share)
 
 
 class Session:

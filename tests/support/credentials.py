@@ -49,6 +49,7 @@ CREDENTIALS: dict[str, tuple[str, str]] = {
     "password": ("password: " + "hunter22", "hunter22"),
     "password in json": ('{"password": "' + 'correct horse battery"}', "correct horse battery"),
     "password in json in json": ('{\\"password\\": \\"' + 'hunter2hunter2\\"}', "hunter2hunter2"),
+    "password in json in json in json": ('{\\\\\\"password\\\\\\": \\\\\\"' + 'hunter3hunter3\\\\\\"}', "hunter3hunter3"),
     "environment": ("GRAFANA_CLOUD_TOKEN=" + "abcdefgh1234", "abcdefgh1234"),
     "header": ("{'x-api-key': '" + "abcdefgh1234'}", "abcdefgh1234"),
     "cookie": ("Cookie: session=" + "abcdefgh1234; other=ijkl5678", "ijkl5678"),

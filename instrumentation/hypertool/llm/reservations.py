@@ -1,8 +1,11 @@
-"""Reserve before the call, settle after: how calls that run at once share a budget that blocks."""
+"""Reserve before the call, settle after: how calls that run at once share a budget that blocks.
+
+An hour or day budget is shared by all processes: what one has reserved stands in its snapshot, and is void as soon as
+the process is no more.
+"""
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,76 +23,69 @@ _MAX_TOKENS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "maxT
 
 
 class Reservation:
-    """Tokens of a budget that one call in flight may still use; given back by `release`, once."""
+    """Tokens of a budget that one call in flight may still use; given back by `release`, once.
 
-    __slots__ = ("_key", "_ledger", "tokens")
+    `shared` says that other processes see it: after its release there is something to publish.
+    """
 
-    def __init__(self, ledger: Ledger, key: tuple[str, str], tokens: int) -> None:
-        self._ledger = ledger
+    __slots__ = ("_epoch", "_key", "_recorder", "shared", "tokens")
+
+    def __init__(self, recorder: Recorder, key: tuple[str, str], tokens: int) -> None:
+        recorder.reserved[key] = recorder.reserved.get(key, 0) + tokens
+        self._recorder = recorder
+        self._epoch = recorder.epoch
         self._key = key
+        self.shared = not key[0]
         self.tokens = tokens
 
     def release(self, used: int | None) -> None:
         """The call has ended and its use, where known, is debited; the recorder's lock is the caller's."""
-        tokens, self.tokens = self.tokens, 0
-        if tokens:
-            self._ledger.give_back(self._key, tokens)
-        if used is not None:
-            self._ledger.largest[self._key[1]] = max(used, self._ledger.largest.get(self._key[1], 0))
-
-
-class Ledger:
-    """What the calls in flight of one process have reserved, by run (none: the window is the host's) and persona."""
-
-    def __init__(self) -> None:
-        self.epoch: object = None
-        self.reserved: dict[tuple[str, str], int] = {}
-        self.largest: dict[str, int] = {}
-
-    def give_back(self, key: tuple[str, str], tokens: int) -> None:
-        """Take a reservation back; what a parent process reserved before a fork is not ours to take."""
-        left = self.reserved.get(key, 0) - tokens
+        recorder, tokens = self._recorder, self.tokens
+        self.tokens = 0
+        if recorder.epoch is not self._epoch:  # a fork: what its parent reserved is not ours to take
+            return
+        left = recorder.reserved.get(self._key, 0) - tokens
         if left > 0:
-            self.reserved[key] = left
+            recorder.reserved[self._key] = left
         else:
-            self.reserved.pop(key, None)
-
-
-_ledgers: weakref.WeakKeyDictionary[Recorder, Ledger] = weakref.WeakKeyDictionary()
+            recorder.reserved.pop(self._key, None)
+        if used is not None:
+            persona = self._key[1]
+            recorder.largest_call[persona] = max(used, recorder.largest_call.get(persona, 0))
 
 
 def reserve(collector: PersonaMetricsCollector, persona: Persona, run: Run | None, prompt: Any,
             arguments: Mapping[str, Any]) -> Reservation:
     """Reserve what the call may use. Raises TokenBudgetExceeded where nothing is left beside other calls in flight."""
-    recorder = collector.recorder
-    if persona.window != "run":
-        collector.get_remaining_budget(persona.name)  # reads the host's ledger, which the next one has at hand
-    with recorder.lock:
-        ledger = _ledgers.get(recorder)
-        if ledger is None or ledger.epoch is not recorder.epoch:
-            ledger = _ledgers[recorder] = Ledger()
-            ledger.epoch = recorder.epoch
-        mine = recorder.run_of(run)
-        key = (mine.id if persona.window == "run" else "", persona.name)
-        if persona.window == "run":
+    recorder, core = collector.recorder, collector.core
+    if persona.window == "run":
+        with recorder.lock:
+            mine = recorder.run_of(run)
             account = mine.accounts.get(persona.name)
-            remaining = account.remaining if account is not None else persona.tokens
-        else:
-            remaining = collector.get_remaining_budget(persona.name)
-        left = remaining - ledger.reserved.get(key, 0)
-        if left <= 0:
-            raise TokenBudgetExceeded(persona.name, persona.tokens, left)
-        tokens = min(_wanted(ledger, persona.name, prompt, arguments), left)
-        ledger.reserved[key] = ledger.reserved.get(key, 0) + tokens
-        return Reservation(ledger, key, tokens)
+            limit = persona.tokens_in(mine.workflow)
+            remaining = account.remaining if account is not None else limit
+            return _take(recorder, persona, (mine.id, persona.name), limit, remaining, prompt, arguments)
+    with core.reserving():
+        core.used_in_window(persona)  # reads the store, which nobody should wait for with the recorder's lock
+        with recorder.lock:
+            left = persona.tokens - core.used_in_window(persona) - core.reserved_elsewhere(persona.name)
+            return _take(recorder, persona, ("", persona.name), persona.tokens, left, prompt, arguments)
 
 
-def _wanted(ledger: Ledger, persona: str, prompt: Any, arguments: Mapping[str, Any]) -> int:
+def _take(recorder: Recorder, persona: Persona, key: tuple[str, str], limit: int, remaining: int, prompt: Any,
+          arguments: Mapping[str, Any]) -> Reservation:
+    left = remaining - recorder.reserved.get(key, 0)
+    if left <= 0:
+        raise TokenBudgetExceeded(persona.name, limit, left)
+    return Reservation(recorder, key, min(_wanted(recorder, persona.name, prompt, arguments), left))
+
+
+def _wanted(recorder: Recorder, persona: str, prompt: Any, arguments: Mapping[str, Any]) -> int:
     for name in _MAX_TOKENS:
         most = arguments.get(name)
         if isinstance(most, int) and not isinstance(most, bool) and most > 0:
             return most + _length(prompt) // _CHARACTERS_PER_TOKEN
-    return ledger.largest.get(persona) or FIRST_GUESS
+    return recorder.largest_call.get(persona) or FIRST_GUESS
 
 
 def _length(prompt: Any, depth: int = 6) -> int:

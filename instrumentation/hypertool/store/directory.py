@@ -128,16 +128,25 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[int | None]:
-    """Hold an exclusive lock on a file; yields its descriptor, or None where `wait` is off and it is taken."""
+def locked(path: Path, wait: bool = True, seconds: float | None = None) -> Iterator[int | None]:
+    """Hold an exclusive lock on a file; yields its descriptor, or None where it is taken and `wait` is off.
+
+    With `seconds` it waits no longer than that: whoever holds it may be stopped.
+    """
     descriptor: int | None = None
+    deadline = time.monotonic() + (seconds or 0.0)
     try:
         while descriptor is None:
             descriptor = create(path, os.O_RDWR | os.O_CREAT)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait and seconds is None else fcntl.LOCK_NB))
             except BlockingIOError:
-                break
+                if time.monotonic() >= deadline:
+                    break
+                os.close(descriptor)
+                descriptor = None
+                time.sleep(0.002)
+                continue
             if not same_file(descriptor, path):  # removed while it was waited for: that lock holds nobody off
                 os.close(descriptor)
                 descriptor = None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..catalogue import Catalogue, load_catalogue
+from ..logs import once
 from ..recorder import window_start
 from . import directory as places
 from .archive import Archive
-from .directory import StateDirectory
-from .registers import AdmittedLabels, Resets
+from .directory import StateDirectory, locked
+from .registers import LOCK_SECONDS, AdmittedLabels, Resets, Thresholds
 from .totals import Limit, Totals, Window
 from .view import Merge, View, require_readable
 from .writer import SnapshotWriter
@@ -50,6 +53,7 @@ class Store:
         self.archive = Archive(directory)
         self.view = View(directory, self.archive)
         self.resets = Resets(directory)
+        self.thresholds = Thresholds(directory)
         self.labels = AdmittedLabels(directory)
 
     @classmethod
@@ -91,6 +95,17 @@ class Store:
             return self.resets.add(persona)
         except OSError as error:
             raise self.directory.unavailable(error) from None
+
+    @contextlib.contextmanager
+    def reserving(self) -> Iterator[None]:
+        """No other process reserves of an hour or day budget meanwhile; waits a moment for it, and goes on without."""
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked(self.path / "reservations.lock", seconds=LOCK_SECONDS))
+            except OSError as error:
+                once.warn("reservations", f"calls of several processes may overspend a budget together: "
+                                          f"{self.directory.unavailable(error)}")
+            yield
 
     def read(self, catalogue: Catalogue | None = None) -> HostState:
         """Everything the host has counted, finished and running processes alike. Raises StoreUnavailable."""

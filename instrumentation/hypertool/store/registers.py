@@ -1,4 +1,4 @@
-"""Small host-wide registers: budget resets, admitted undeclared label values, and the key of prompt fingerprints."""
+"""Small host-wide registers: budget resets and thresholds, admitted undeclared labels, the key of fingerprints."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from .directory import StateDirectory, create, locked, read_file, stamp, write_all
 
 KEY_BYTES = 32
+LOCK_SECONDS = 0.25
 
 
 class Resets:
@@ -66,6 +67,34 @@ def _replace(path: Path, data: bytes) -> None:
     finally:
         os.close(descriptor)
     os.rename(temporary, path)
+
+
+class Thresholds:
+    """Which share of each persona's hour or day budget was told of last, so that the host says it once a window."""
+
+    def __init__(self, directory: StateDirectory) -> None:
+        self._directory = directory
+        self._path = directory.path / "thresholds.json"
+
+    def claim(self, persona: str, start: int, reset: int, shares: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of `shares` that nobody has told of in this window; the caller does. Raises OSError."""
+        self._directory.ensure()
+        with locked(self._directory.path / "thresholds.lock", seconds=LOCK_SECONDS):
+            known = _lists(self._path)
+            last = known.get(persona, [0, 0, 0])
+            told = last[2] if last[:2] == [start, reset] else 0
+            mine = tuple(share for share in shares if share > told)
+            if mine:
+                _replace(self._path, json.dumps({**known, persona: [start, reset, mine[-1]]}).encode())
+            return mine
+
+
+def _lists(path: Path) -> dict[str, list[int]]:
+    try:
+        return {str(persona): [int(number) for number in numbers] for persona, numbers in
+                json.loads(read_file(path)).items() if len(numbers) == 3}
+    except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError):
+        return {}
 
 
 class AdmittedLabels:

@@ -49,7 +49,7 @@ class Totals:
     """
 
     __slots__ = ("active", "counters", "ended", "exemplars", "histograms", "latest", "limits", "open_stages",
-                 "pending", "windows")
+                 "pending", "reserved", "windows")
 
     def __init__(self) -> None:
         self.counters: dict[Key, int] = {}
@@ -61,6 +61,7 @@ class Totals:
         self.active: list[tuple[str, int, int]] = []
         self.ended: dict[str, Ended] = {}
         self.windows: dict[Window, int] = {}
+        self.reserved: dict[str, int] = {}
         self.limits: dict[str, Limit] = {}
 
     def add(self, other: Totals) -> None:
@@ -91,6 +92,8 @@ class Totals:
                 self.ended[persona] = ended
         for window, used in other.windows.items():
             self.windows[window] = self.windows.get(window, 0) + used
+        for persona, tokens in other.reserved.items():
+            self.reserved[persona] = self.reserved.get(persona, 0) + tokens
         for persona, limit in other.limits.items():
             if persona not in self.limits or self.limits[persona].loaded_at < limit.loaded_at:
                 self.limits[persona] = limit
@@ -111,6 +114,7 @@ class Totals:
             self.counters[dropped] = self.counters.get(dropped, 0) + spans
         self.active = []
         self.open_stages = []
+        self.reserved = {}
         self.pending = {}
 
     def as_data(self) -> dict[str, Any]:
@@ -206,6 +210,7 @@ def from_data(data: dict[str, Any]) -> Totals:
     totals.active = [(_text(p), _left(left), _count(reset)) for p, left, reset in data["a"]]
     totals.ended = {_text(p): Ended(_time(at), _left(left), _count(reset)) for p, at, left, reset in data["e"]}
     totals.windows = {(_text(p), _count(start), _count(reset)): _count(used) for p, start, reset, used in data["w"]}
+    totals.reserved = {_text(p): _count(tokens) for p, tokens in data.get("r", ())}
     for persona, tokens, window, at in data["l"]:
         if window not in WINDOWS:
             raise Malformed(f"{window!r:.60} is no budget window")

@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from ..errors import StoreUnavailable
-from .archive import Archive
+from .archive import Archive, abandoned
 from .directory import StateDirectory, locked, read_file
 from .totals import Malformed, Totals, parse
 
@@ -70,6 +70,8 @@ class View:
                 unreadable += 1
                 continue
             snapshot = seen[name][1]
+            if snapshot is not None and snapshot.reserved and abandoned(self._directory.live / name):
+                snapshot.reserved = {}  # its process was killed, and the calls with it
             try:
                 if snapshot is None:
                     raise Malformed(name)
