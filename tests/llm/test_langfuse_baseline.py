@@ -112,6 +112,22 @@ def test_scores_are_counted_whatever_becomes_of_them(host: Host, langfuse: Langf
     assert host.counters("sco") == {("langfuse", "success"): 3, ("langfuse", "dropped"): 3}
 
 
+def test_parameters_environment_and_version_reach_the_observation(host: Host, langfuse: LangfuseReceiver) -> None:
+    done = host.python("""
+        from hypertool import ObservableLLM, spans
+        ObservableLLM(lambda text, **rest: {"usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}},
+                      "house-model")("x", temperature=0.5, max_tokens=20)
+        assert spans.langfuse_sink().flush(20)
+    """, **langfuse.environment,
+        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=staging,service.version=1.2")
+    assert done.returncode == 0, done.stderr
+    langfuse.wait(1)
+    (call,) = langfuse.generations()
+    assert call.parameters == {"temperature": 0.5, "max_tokens": 20}
+    assert (call.environment, call.version) == ("staging", "1.2")
+    assert (call.user, call.session, call.tags, call.cost) == ("unknown", None, ["default"], {})
+
+
 @pytest.mark.timeout(300)
 def test_a_real_server_shows_the_run(host: Host) -> None:
     server = LangfuseServer.from_environment()

@@ -35,6 +35,7 @@ class Observation:
     tags: list[str]
     trace_name: str | None
     model: str | None
+    parameters: dict[str, Any]
     usage: dict[str, int]
     cost: dict[str, float]
     level: str
@@ -135,12 +136,23 @@ def observe(span: Received) -> Observation:
                        "default")
     taken, made = _contents(given)
     return Observation(
-        span.span_id, span.trace_id, span.parent_id, span.name, kind, first("langfuse.user.id", "user.id"),
-        first("langfuse.session.id", "session.id", "gen_ai.conversation.id"),
-        list(first("langfuse.trace.tags", "langfuse.tags", "tag.tags") or []), first("langfuse.trace.name"), model,
-        usage, cost, level, first("langfuse.observation.status_message") or span.status_message or None, taken, made,
-        first("langfuse.observation.completion_start_time"), prompt if kind == "GENERATION" else (None, None),
-        environment, first("langfuse.version") or resource.get("service.version"))
+        id=span.span_id, trace_id=span.trace_id, parent_id=span.parent_id, name=span.name, type=kind,
+        user=first("langfuse.user.id", "user.id"),
+        session=first("langfuse.session.id", "session.id", "gen_ai.conversation.id"),
+        tags=list(first("langfuse.trace.tags", "langfuse.tags", "tag.tags") or []),
+        trace_name=first("langfuse.trace.name"), model=model, parameters=_parameters(given), usage=usage, cost=cost,
+        level=level, status_message=first("langfuse.observation.status_message") or span.status_message or None,
+        input=taken, output=made, completion_start=first("langfuse.observation.completion_start_time"),
+        prompt=prompt if kind == "GENERATION" else (None, None), environment=environment,
+        version=first("langfuse.version") or resource.get("service.version"))
+
+
+def _parameters(given: dict[str, Any]) -> dict[str, Any]:
+    explicit = given.get("langfuse.observation.model.parameters")
+    if explicit:
+        return dict(json.loads(explicit))
+    return {key.removeprefix("gen_ai.request."): value for key, value in given.items()
+            if key.startswith("gen_ai.request.") and key != "gen_ai.request.model"}
 
 
 def _contents(given: dict[str, Any]) -> tuple[Any, Any]:

@@ -10,7 +10,9 @@ No SDK is imported here, and `import hypertool` does not import this package.
   the usage record of each provider; `shapes_streams` chunk by chunk; `shapes_view` any object as a mapping;
   `shapes_providers` names
 * `wrapper` ObservableLLM and observe_llm; `call` the life of one call; `record` what it was, and its metrics;
-  `reservations` budgets that block; `streams` and `sdk_streams` what is returned instead of a value; `attributes` spans
+  `reservations` budgets that block; `streams` and `sdk_streams` what is returned instead of a value
+* `attributes` spans; `call_metadata` metadata, and links to Langfuse's prompts; `content` and `transcript` prompts and
+  completions where they are asked for, `fingerprint` what stands for a prompt otherwise
 * `cost` money; `cost_table` reads `prices.toml`, or the file that HYPERTOOL_PRICES names
 """
 
