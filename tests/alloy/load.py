@@ -15,13 +15,29 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.alloy.collector import Collector
 from tests.alloy.journal import JournalWriter
 from tests.support.cloud import CloudStandIn
 
 UNIT = "load.service"
+T = TypeVar("T")
+
+
+def slowly(check: Callable[[], T | None]) -> Callable[[], T | None]:
+    """The check, made at most once a second: an account costs queries that the load would feel."""
+    due = time.monotonic()
+
+    def made() -> T | None:
+        nonlocal due
+        if time.monotonic() < due:
+            return None
+        result = check()
+        due = time.monotonic() + 1
+        return result
+
+    return made
 
 
 @dataclass

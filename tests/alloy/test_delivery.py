@@ -13,7 +13,7 @@ import pytest
 
 from tests.alloy.collector import Collector, running
 from tests.alloy.journal import JournalWriter
-from tests.alloy.load import Load
+from tests.alloy.load import Load, slowly
 from tests.support.box import until
 from tests.support.cloud import CloudStandIn
 
@@ -160,7 +160,7 @@ def test_a_credential_is_rotated_under_load_without_reload_and_without_loss(
         more = load.handed_over("samples") + 10
         until("ten seconds more", ARRIVAL, lambda: load.handed_over("samples") >= more or None)
         load.finish()
-        until("everything to arrive", ARRIVAL, lambda: load.account(cloud).complete() or None)
+        until("everything to arrive", ARRIVAL, slowly(lambda: load.account(cloud).complete() or None))
         for name in answered:
             assert cloud.requests(name)[401] == 0, f"{name} used the old credential after it had ended"
 

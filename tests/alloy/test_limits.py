@@ -8,7 +8,7 @@ import pytest
 
 from tests.alloy.collector import Collector, running
 from tests.alloy.journal import JournalWriter
-from tests.alloy.load import Account, Load
+from tests.alloy.load import Account, Load, slowly
 from tests.alloy.test_outage import stay_away, warm
 from tests.support.box import until
 from tests.support.cloud import CloudStandIn
@@ -22,7 +22,7 @@ def settle(load: Load, cloud: CloudStandIn, since: float) -> Account:
                 if times[number] > since]
         return None if late else account
 
-    return until("all that is newer to arrive", 120, newest_are_there)
+    return until("all that is newer to arrive", 120, slowly(newest_are_there))
 
 
 @pytest.mark.timeout(600)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.alloy.collector import Collector, budget_environment, running
 from tests.alloy.journal import JournalWriter
-from tests.alloy.load import Account, Load
+from tests.alloy.load import Account, Load, slowly
 from tests.support.box import until
 from tests.support.cloud import CloudStandIn
 
@@ -25,7 +25,7 @@ IN_FLIGHT_SECONDS = 3
 def warm(load: Load, cloud: CloudStandIn) -> None:
     """Until some of everything has arrived."""
     until("some of every signal to arrive", WARM_UP,
-          lambda: all(load.account(cloud).arrived[signal] for signal in load.times) or None)
+          slowly(lambda: all(load.account(cloud).arrived[signal] for signal in load.times) or None))
 
 
 def stay_away(seconds: float, load: Load) -> None:
@@ -40,7 +40,7 @@ def come_back(load: Load, cloud: CloudStandIn, seconds: float = BACK) -> Account
     load.finish()
     started = time.monotonic()
     try:
-        until("everything to arrive", seconds, lambda: load.account(cloud).complete() or None)
+        until("everything to arrive", seconds, slowly(lambda: load.account(cloud).complete() or None))
     except AssertionError as error:
         account = load.account(cloud)
         missing = {signal: account.missing(signal)[:20] for signal in account.handed_over}
