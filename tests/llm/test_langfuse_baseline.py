@@ -90,11 +90,19 @@ def test_the_baseline_says_what_langfuse_got_and_where_it_shows(host: Host, lang
     assert "LANGFUSE_SECRET_KEY" in host.hypertool("baseline").stdout, "without keys it says which ones turn it on"
 
 
+def test_the_baseline_calls_nothing_delivered_that_the_server_refused(host: Host, langfuse: LangfuseReceiver) -> None:
+    done = host.hypertool("baseline", **{**langfuse.environment, "LANGFUSE_SECRET_KEY": "sk-lf-of-another-project"})
+    assert done.returncode == 0, "the run itself is good"
+    assert "not all accepted (0 of 7 spans and 0 of 3 scores)" in done.stdout
+    assert "answered 401" in done.stderr
+
+
 def test_scores_that_the_server_answers_207_for_and_refuses_are_said_once(host: Host,
                                                                         langfuse: LangfuseReceiver) -> None:
     langfuse.refuse_scores = True
     done = host.hypertool("baseline", **langfuse.environment)
     assert done.returncode == 0
+    assert "7 of 7 spans and 0 of 3 scores" in done.stdout
     lines = [line for line in done.stderr.splitlines() if "scores" in line]
     assert len(lines) == 1, done.stderr
     assert "refused" in lines[0]
@@ -132,7 +140,7 @@ def test_parameters_environment_and_version_reach_the_observation(host: Host, la
 def test_a_real_server_shows_the_run(host: Host) -> None:
     server = LangfuseServer.from_environment()
     report = json.loads(host.hypertool("baseline", "--json", **server.environment).stdout)
-    assert [sink["delivered"] for sink in report["sent"]] == [True], report
+    assert [sink["complete"] for sink in report["sent"]] == [True], report
     stored = server.wait_for(report["trace_id"], observations=7, scores=3)
     by_id = {one["id"]: one for one in stored.observations}
     calls = [one for one in stored.observations if one["type"] == "GENERATION"]

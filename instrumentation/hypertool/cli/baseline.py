@@ -28,11 +28,28 @@ DEFAULT_LISTEN = "127.0.0.1:9464"
 
 
 class Sent(NamedTuple):
-    """What went to one sink; `delivered` says whether all of it was resolved when this command stopped waiting."""
+    """What one sink had taken when this command stopped waiting: spans of `spans`, scores of `scores`."""
 
     sink: str
     to: str
-    delivered: bool
+    resolved: bool
+    spans: int
+    delivered: int
+    scores: int = 0
+    scores_delivered: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is there."""
+        return (self.delivered, self.scores_delivered) == (self.spans, self.scores)
+
+    def outcome(self) -> str:
+        """What became of it, in words."""
+        if self.complete:
+            return "delivered"
+        counts = f"{self.delivered} of {self.spans} spans"
+        counts += f" and {self.scores_delivered} of {self.scores} scores" if self.scores else ""
+        return f"{'not all accepted' if self.resolved else 'not delivered yet'} ({counts})"
 
 
 class Place(NamedTuple):
@@ -79,7 +96,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
         tell(store.note)
         print(f"running {name} (a simulated LLM: nobody is called, nothing is billed)", flush=True)
     report = run()
-    sent = _flush()
+    sent = _flush(report)
     after = store.read(catalogue)
     wrong = [] if _shows(report, before, after) else [
         f"{store.path} does not show this run: {heard[-1] if heard else 'its numbers did not change'}"]
@@ -90,7 +107,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
         "tokens": report.tokens, "stages": [stage._asdict() for stage in report.stages],
         "budgets": {s.persona: after.budgets[s.persona]._asdict() for s in report.stages},
         "switches": [list(key) for key in _grown(before.switches, after.switches)],
-        "store": str(store.path), "sent": [sink._asdict() for sink in sent],
+        "store": str(store.path), "sent": [{**sink._asdict(), "complete": sink.complete} for sink in sent],
         "places": [place._asdict() for place in places], "notes": [store.note] if store.note else [],
         "problems": wrong + heard,
     }
@@ -107,19 +124,28 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
     return 0
 
 
-def _flush() -> list[Sent]:
-    """Send what is queued, to every sink that is configured."""
+def _flush(report: WorkflowReport) -> list[Sent]:
+    """Send what is queued, to every sink that is configured; what was delivered is what this process has counted."""
     from .. import spans
+    from ..collector import get_persona_metrics
+    from ..instruments import EXPORT_SCORES, EXPORT_SPANS
     from ..sinks import langfuse, otlp
+
+    def successes(metric: str, sink: str) -> int:
+        return get_persona_metrics().recorder.counter(metric, sink, "success").value
 
     found = []
     until = time.monotonic() + FLUSH_SECONDS
+    made, gates = 1 + 2 * len(report.stages), len(report.stages)
     collector, server = spans.sink(), spans.langfuse_sink()
     if collector is not None:
-        found.append(Sent(otlp.NAME, otlp.endpoint(), collector.flush(FLUSH_SECONDS)))
+        resolved = collector.flush(FLUSH_SECONDS)
+        found.append(Sent(otlp.NAME, otlp.endpoint(), resolved, made, successes(EXPORT_SPANS.key, otlp.NAME)))
     if server is not None:
-        delivered = [sink.flush(max(0.0, until - time.monotonic())) for sink in (server, server.scores)]
-        found.append(Sent(langfuse.NAME, redact(server.keys.base), all(delivered)))
+        flushed = [sink.flush(max(0.0, until - time.monotonic())) for sink in (server, server.scores)]
+        found.append(Sent(langfuse.NAME, redact(server.keys.base), all(flushed), made,
+                          successes(EXPORT_SPANS.key, langfuse.NAME), gates,
+                          successes(EXPORT_SCORES.key, langfuse.NAME)))
     return found
 
 
@@ -142,7 +168,7 @@ def _print(report: WorkflowReport, before: HostState, after: HostState, places: 
         print(f"  switch              {key[0]} -> {key[1]} ({key[2]}) {_change(before.switches, after.switches, key)}")
     print("\nsent:")
     made = f"{1 + 2 * stages} spans (the workflow, {stages} stages, {stages} LLM calls)"
-    by_sink = {one.sink: f"to {one.to}: {'delivered' if one.delivered else 'not delivered yet'}" for one in sent}
+    by_sink = {one.sink: f"to {one.to}: {one.outcome()}" for one in sent}
     if "otlp" in by_sink:
         print(f"  traces      {made} {by_sink['otlp']}")
     else:
@@ -188,7 +214,7 @@ def _places(endpoint: str, store: Store, report: WorkflowReport, after: HostStat
     ]
     now = {port: "answers" if _listens(port) else "nobody listens there now" for _, port, _ in found}
     traces = [Place("Langfuse", f"{one.to}/trace/{report.trace_id}",
-                    "a few seconds from now" if one.delivered else "not before it is delivered")
+                    "a few seconds from now" if one.delivered == one.spans else "not all of it is there")
               for one in sent if one.sink == "langfuse" and report.trace_id is not None]
     return [Place("metrics", endpoint, _endpoint_now(endpoint, store, report, after)),
             *(Place(what, url, now[port]) for what, port, url in found), *traces]
