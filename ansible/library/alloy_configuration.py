@@ -288,6 +288,8 @@ class Configuration:
         result["diff"] = self.difference(self.generations.read(current), content)
         if not self.module.check_mode:
             self.activate(number, current, action, reason)
+            # What was left is not gone back to; the next play makes it anew if it is still asked for.
+            self.generations.drop(current)
         return result
 
 

@@ -115,7 +115,7 @@ def exported(figures):
 def lag(figures):
     """Seconds by which the slowest queue is behind what was collected."""
     newest = max((value for name in NEWEST for value in figures.get(name, [])), default=0.0)
-    return max((newest - sent for sent in figures.get(SENT, [])), default=0.0)
+    return max((newest - sent for sent in figures.get(SENT, [])), default=0.0) if newest else 0.0
 
 
 def backlog(before, now):

@@ -50,7 +50,7 @@ class Bad:
 #: Each pair is tried in one play, one on each host.
 BAD = {
     "syntax error, unknown component": (
-        Bad('prometheus.scrape "mine" {\n\ttargets =\n}\n', ("user_mine.alloy:2",)),
+        Bad('prometheus.scrape "mine" {\n\ttargets =\n}\n', ("user_mine.alloy:", "expected expression")),
         Bad('prometheus.scraper "mine" {\n}\n', ("user_mine.alloy:1:1", "prometheus.scraper")),
     ),
     "duplicate label, unreachable secret": (
