@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -27,7 +26,7 @@ def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str
     }
     if run_id is not None:
         attributes["gen_ai.conversation.id"] = run_id
-    for name, kind in _PARAMETERS.items():
+    for name, kind in _PARAMETERS.items() if arguments else ():
         value = arguments.get(name)
         if isinstance(value, int) and not -(2**63) <= value < 2**63:  # OTLP integers have 64 bits
             continue
@@ -57,8 +56,7 @@ def at_end(record: CallRecord, langfuse: bool, started: float) -> dict[str, Any]
         if reading.id:
             attributes["gen_ai.response.id"] = redact_id(reading.id)
         if reading.finish_reasons:
-            attributes["gen_ai.response.finish_reasons"] = [
-                redact_name(reason) for reason in reading.finish_reasons]
+            attributes["gen_ai.response.finish_reasons"] = list(map(redact_name, reading.finish_reasons))
     usage = record.counted
     if usage is not None:
         attributes.update(usage.gen_ai())
@@ -73,10 +71,15 @@ def at_end(record: CallRecord, langfuse: bool, started: float) -> dict[str, Any]
     if langfuse:
         attributes["langfuse.observation.type"] = "generation"
         if usage is not None:
-            attributes["langfuse.observation.usage_details"] = json.dumps(usage.usage_details())
+            attributes["langfuse.observation.usage_details"] = _json(usage.usage_details())
         if record.nano_usd is not None:  # any cost at all turns the server's own price table off
-            attributes["langfuse.observation.cost_details"] = json.dumps({"total": record.nano_usd / 1e9})
+            attributes["langfuse.observation.cost_details"] = _json({"total": record.nano_usd / 1e9})
         if record.first_chunk is not None:
             moment = datetime.fromtimestamp(started + record.first_chunk, timezone.utc)
             attributes["langfuse.observation.completion_start_time"] = moment.isoformat()
     return attributes
+
+
+def _json(numbers: Mapping[str, int | float]) -> str:
+    """`json.dumps` of our own keys and finite numbers, at a fifth of its price."""
+    return "{" + ", ".join([f'"{key}": {value!r}' for key, value in numbers.items()]) + "}"

@@ -148,10 +148,10 @@ class ObservedStream:
             self._tap = _Tap(self._stream.__aiter__(), self._measure)
         return self
 
-    async def __anext__(self) -> Any:
+    def __anext__(self) -> Any:  # no coroutine of its own around that of every chunk
         if self._tap is None:
             self.__aiter__()
-        return await self._tap.__anext__()
+        return self._tap.__anext__()
 
     def close(self) -> Any:
         """Close it; for an async stream this is to be awaited."""
