@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.debian_binaries import cache_dir
+from tests.support.sinks import host as host
+from tests.support.sinks import langfuse as langfuse
+from tests.support.sinks import receiver as receiver
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PINS = REPOSITORY / "requirements" / "llm.txt"

@@ -17,11 +17,6 @@ SERVE = "import stand_in, time; print(stand_in.start(), flush=True); time.sleep(
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
-
-
-@pytest.fixture
 def provider() -> Iterator[str]:
     """The stand-in's URL."""
     with subprocess.Popen([sys.executable, "-c", SERVE], cwd=ROOT / "docs" / "examples", text=True,

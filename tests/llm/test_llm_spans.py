@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from hypertool.catalogue import load_catalogue
 from hypertool.exposition import families
 from hypertool.sinks.langfuse import Keys, LangfuseSink
 from tests.support.hypertool_host import Host
 from tests.support.langfuse_receiver import LangfuseReceiver
-from tests.support.otlp_receiver import BlackHole, OtlpReceiver, refused_url
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.sinks import FLUSH, HEAD, run
 
 ERROR = 2
-HEAD = """
-import asyncio, sys
-import hypertool
-from hypertool import ObservableLLM, WorkflowExecutor, WorkflowTracer, observe_llm, spans
-REPLY = {"model": "gpt-4o-2024-08-06", "id": "c1", "object": "chat.completion",
-         "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "the answer"}}],
-         "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,
-                   "prompt_tokens_details": {"cached_tokens": 40},
-                   "completion_tokens_details": {"reasoning_tokens": 5}}}
-CHUNK = {"object": "chat.completion.chunk", "model": "gpt-4o", "choices": [{"delta": {"content": "x"}}]}
-LAST = {"object": "chat.completion.chunk", "model": "gpt-4o", "choices": [],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
-llm = ObservableLLM(lambda prompt, **rest: REPLY, "gpt-4o")
-"""
-FLUSH = """
-for sink in (spans.sink(), spans.langfuse_sink(), spans.langfuse_sink() and spans.langfuse_sink().scores):
-    assert sink is None or sink.flush(20)
-"""
-
-
-@pytest.fixture
-def receiver() -> Iterator[OtlpReceiver]:
-    with OtlpReceiver() as running:
-        yield running
-
-
-@pytest.fixture
-def langfuse() -> Iterator[LangfuseReceiver]:
-    with LangfuseReceiver() as running:
-        yield running
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
-
-
-def run(host: Host, code: str, **more: str) -> str:
-    done = host.python(HEAD + textwrap.dedent(code) + FLUSH, **more)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout
 
 
 def test_a_call_is_a_chat_span_inside_its_stage_with_the_conventions_keys(host: Host, receiver: OtlpReceiver) -> None:
@@ -255,31 +210,6 @@ def test_the_export_series_of_langfuse_exist_from_the_first_span(host: Host, lan
     totals = host.store.merge().totals.counters
     assert {key[2]: value for key, value in totals.items() if key[:2] == ("exp", "langfuse")} == {
         "success": 0, "failure": 1, "dropped": 0}
-
-
-@pytest.mark.parametrize("dead", ["refused", "black hole", "503"])
-def test_a_healthy_sink_beside_a_dead_langfuse_gets_everything_and_the_exit_is_bounded(
-        host: Host, receiver: OtlpReceiver, dead: str) -> None:
-    with BlackHole() as hole, OtlpReceiver(status=503) as busy:
-        url = {"refused": refused_url(), "black hole": hole.url, "503": busy.url}[dead]
-        out = host.python(HEAD + """
-import atexit, time
-for _ in range(5): llm("x")
-assert spans.sink().flush(20)
-for _ in range(495): llm("x")
-assert spans.sink().flush(20)
-started = time.monotonic()
-from hypertool.sinks.base import close_all
-close_all()
-print(time.monotonic() - started)
-""", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, LANGFUSE_PUBLIC_KEY="pk", LANGFUSE_SECRET_KEY="sk", LANGFUSE_HOST=url)
-    assert out.returncode == 0, out.stderr
-    assert float(out.stdout) < 0.55 + 0.5, "half a second more for a busy machine"
-    assert len(receiver.wait(500)) == 500
-    counts = host.counters("exp")
-    assert counts["otlp", "success"] == 500
-    assert sum(n for (sink, _), n in counts.items() if sink == "langfuse") == 500
-    assert ("langfuse", "success") not in counts
 
 
 def test_a_forked_child_sends_its_own_spans_and_none_of_its_parents(host: Host, langfuse: LangfuseReceiver) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,17 +16,6 @@ REPLY = {"model": "gpt-4o", "usage": {"prompt_tokens": 10, "completion_tokens": 
 llm = ObservableLLM(lambda text: REPLY, "gpt-4o")
 """
 FLUSH = "\nassert spans.langfuse_sink().flush(20)\n"
-
-
-@pytest.fixture
-def langfuse() -> Iterator[LangfuseReceiver]:
-    with LangfuseReceiver() as running:
-        yield running
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
 
 
 def run(host: Host, langfuse: LangfuseReceiver, code: str) -> str:

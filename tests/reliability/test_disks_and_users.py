@@ -34,11 +34,6 @@ def wait(condition):
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
-
-
-@pytest.fixture
 def small_disk(host: Host) -> Iterator[Path]:
     host.state.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0770", "tmpfs", str(host.state)],

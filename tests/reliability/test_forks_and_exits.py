@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
 
@@ -21,11 +20,6 @@ metrics = get_persona_metrics()
 def spend(tokens):
     get_persona_metrics().record_token_usage("backend", "default", "simulated", tokens)
 """
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
 
 
 def _run(host: Host, code: str) -> str:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import urllib.error
-from pathlib import Path
 
 import pytest
 
@@ -30,11 +29,6 @@ if sys.argv[1] == "die":
     metrics.record_token_usage("backend", "default", "simulated", 1_000_000)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
 
 
 def _run_all(host: Host, count: int, at_once: int) -> None:

@@ -159,6 +159,7 @@ DEATHS: dict[str, Death] = {
     "no such host": Death("dropped", "does not answer", lambda _: contextlib.nullcontext("http://nobody.invalid:4318")),
     "503": Death("dropped", "503", lambda _: _answering(503)),
     "429": Death("dropped", "429", lambda _: _answering(429, Retry_After="30")),
+    "400": Death("failure", "400", lambda _: _answering(400)),
     "401": Death("failure", "401", lambda _: _answering(401)),
     "redirect": Death("failure", "elsewhere.invalid",
                       lambda _: _answering(307, Location="https://elsewhere.invalid/v1/traces")),

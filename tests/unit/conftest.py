@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.sinks import host as host
+from tests.support.sinks import langfuse as langfuse
+from tests.support.sinks import receiver as receiver
+
 
 @pytest.fixture(autouse=True)
 def _isolated(own_settings: None) -> None:

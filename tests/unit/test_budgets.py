@@ -272,11 +272,6 @@ on_exceed = "block"
 """
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
-
-
 def _waiting(host: Host, code: str) -> Callable[[], str]:
     program = host.home / "waiting.py"
     head = "import sys, time\nfrom hypertool import get_persona_metrics\nm = get_persona_metrics()\n"

@@ -12,11 +12,6 @@ import pytest
 from tests.support.hypertool_host import Host
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
-
-
 def said(host: Host, *arguments: str, **more: str) -> str:
     done = host.hypertool(*arguments, **more)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +16,6 @@ from tests.support.otlp_receiver import OtlpReceiver
 
 GATE = ("gate", "--workflow", "package_release", "--stage", "quality_validation", "--persona", "testing")
 ECHO_PARENT = ("sh", "-c", "echo $TRACEPARENT")
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
 
 
 def gates(host: Host) -> dict[tuple[str, ...], int]:

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.hypertool_host import Host
 from tests.support.langfuse_receiver import PUBLIC, SECRET, LangfuseReceiver
 from tests.support.otlp_receiver import refused_url
-
-
-@pytest.fixture
-def langfuse() -> Iterator[LangfuseReceiver]:
-    with LangfuseReceiver() as running:
-        yield running
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
 
 
 def run(host: Host, code: str, **more: str) -> str:

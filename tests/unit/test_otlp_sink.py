@@ -6,13 +6,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hypertool.sinks.base import QUEUE_LIMIT, Outcome, SpanSink, Verdict, close_all
 from hypertool.sinks.breaker import CircuitBreaker
-from tests.support.hypertool_host import wait_until
+from tests.support.hypertool_host import Host, wait_until
 
 SENT, LATER, REFUSED = Verdict(Outcome.SENT), Verdict(Outcome.LATER, "down"), Verdict(Outcome.REFUSED, "no")
 
@@ -124,6 +125,56 @@ def test_a_closed_sink_drops() -> None:
     close_all([sink])
     fill(sink, 3)
     assert sink.counted == {"dropped": 3}
+
+
+def test_a_sink_that_cannot_prepare_lives_on_and_sends() -> None:
+    class Broken(Sink):
+        def prepare(self) -> None:
+            raise ImportError("half installed")
+
+    sink = Broken(lambda _: SENT)
+    fill(sink, 3)
+    assert sink.flush(10)
+    assert sink.counted == {"success": 3}
+
+
+def test_a_pause_that_is_asked_for_is_kept_before_the_circuit_opens() -> None:
+    tries: list[float] = []
+
+    def busy(_: list[Any]) -> Verdict:
+        tries.append(time.monotonic())
+        return SENT if len(tries) > 1 else Verdict(Outcome.LATER, "busy", retry_after=1.5)
+
+    sink = Sink(busy)
+    sink.submit("x")
+    assert sink.flush(20)
+    assert tries[1] - tries[0] >= 1.5
+
+
+STORM = """
+import itertools, signal
+from tests.unit.test_otlp_sink import SENT, Sink
+from hypertool.sinks.base import close_all
+sink, signals = Sink(lambda _: SENT), itertools.count()
+def handler(number, frame):
+    next(signals)
+    sink.submit("of a signal")
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+for _ in range(30_000):
+    sink.submit("of the program")
+signal.setitimer(signal.ITIMER_REAL, 0)
+close_all([sink], 20)
+made = 30_000 + next(signals)
+assert sum(sink.counted.values()) == made == sink.submitted, (sink.counted, made, sink.submitted)
+assert made > 30_000
+"""
+
+
+def test_a_signal_that_ends_a_span_in_the_middle_of_another_neither_hangs_nor_miscounts(tmp_path: Path) -> None:
+    # So does the garbage collector, where it closes a stream that somebody has abandoned.
+    done = Host(tmp_path).python(STORM, 60)
+    assert done.returncode == 0, done.stderr
 
 
 class Clock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -180,12 +179,6 @@ def test_ids_do_not_depend_on_a_program_that_seeds_its_random_numbers() -> None:
         random.seed(42)
         found.add(tracer.start_span("s", context.Context()).get_span_context().trace_id)
     assert len(found) == 2
-
-
-@pytest.fixture
-def receiver() -> Iterator[OtlpReceiver]:
-    with OtlpReceiver() as running:
-        yield running
 
 
 @pytest.fixture

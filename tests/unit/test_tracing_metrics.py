@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.hypertool_host import Host
@@ -13,11 +11,6 @@ import asyncio, json, sys
 from hypertool import WorkflowTracer, QualityGateFailed, context, get_persona_metrics
 from hypertool.ambient import current_persona, current_chatmode
 """
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
 
 
 def run(host: Host, code: str, **more: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.hypertool_host import Host
@@ -16,11 +14,6 @@ from hypertool.workflows import run_workflow
 report = run_workflow(*sys.argv[1:2] or ["NAME"], llm=SimulatedLLM(0.0), **OPTIONS)
 print(json.dumps({"decision": report.decision, "tokens": report.tokens, "passed": [s.passed for s in report.stages]}))
 """
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
 
 
 def fast(host: Host, name: str, **options: str) -> dict[str, object]:
