@@ -15,7 +15,7 @@ from typing import Any
 from tests.support.box import free_port, until
 from tests.support.debian_binaries import prometheus_binaries
 
-SCRAPE_SECONDS = 1
+SCRAPE_SECONDS = 2
 
 
 @dataclass
@@ -38,6 +38,12 @@ class Agent:
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}[ {{]", line))
+
+    def health(self, job: str) -> str:
+        """up, down or unknown of a job's target; empty if there is none."""
+        with urllib.request.urlopen(f"{self.url}/api/v1/targets?state=active", timeout=30) as answer:
+            targets = json.load(answer)["data"]["activeTargets"]
+        return next((str(target["health"]) for target in targets if target["labels"]["job"] == job), "")
 
 
 @contextmanager

@@ -1,0 +1,163 @@
+# A delivery proof: sends the canaries, looks for them at the destination, and finds where one stopped.
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+from ansible.module_utils.hypertool_cloud import NoAnswer, Route, without
+from ansible.module_utils.hypertool_cloud_canary import GAUGE, LOOP_SECONDS, Canary, Reader, Refused
+from ansible.module_utils.hypertool_cloud_hops import INTAKE, Collector, Samples, Sender, diagnose, not_scraped
+from ansible.module_utils.hypertool_cloud_probe import Probe
+
+POLL_SECONDS = 1.0
+PORTS = {"alloy": 12345, "prometheus": 9090}
+SCOPES = {"metrics": "metrics:read", "logs": "logs:read", "traces": "traces:read"}
+#: Which of the addresses a signal is sent to.
+SERVICE = {"metrics": "metrics", "logs": "logs", "traces": "otlp"}
+
+
+class Proof:
+    """One run, from the canaries to the verdict."""
+
+    def __init__(self, module):
+        self.module = module
+        self.params = module.params
+        self.began = time.time()
+        self.canary = Canary(f"{self.began:.3f}", self.params["instance"])
+        alloy = self.params["collector"] == "alloy"
+        self.signals = ["metrics"]
+        self.signals += [signal for signal in ("logs", "traces") if alloy and self.params[SERVICE[signal]]]
+        self.services = {name: self.params[name] for name in ("metrics", "logs", "otlp", "traces") if self.params[name]}
+        self.route = Route(self.params["ca_file"], "", self.params["proxy_url"])
+        self.reader = Reader(self.route, self.services, self.params["read_token"] or self.params["token"])
+        address = self.params["collector_address"] or f"http://127.0.0.1:{PORTS[self.params['collector']]}"
+        self.collector = Collector(self.params["collector"], address)
+        self.before = Samples()
+        self.intake = {}  # by signal, why nothing came into the collector
+        self.unreadable = {}  # by signal, why the destination cannot be asked
+        self.misnamed = ""
+        self.done = {}
+
+    def run(self):
+        """Send, look, and say what arrived; the rest is in what `diagnosis` returns."""
+        with suppress(NoAnswer):  # it is asked again when something does not arrive
+            self.before = self.collector.samples()
+        try:
+            self.send()
+            deadline = time.monotonic() + self.params["timeout"]
+            while True:
+                for signal in self.signals:
+                    if signal not in self.done and self.proven(signal):
+                        proof = "sent" if signal in self.unreadable else "arrived"
+                        self.done[signal] = {"proof": proof, "seconds": round(time.time() - self.began, 1)}
+                if len(self.done) == len(self.signals):
+                    return {}
+                if time.monotonic() > deadline:
+                    return {signal: self.diagnosis(signal) for signal in self.signals if signal not in self.done}
+                time.sleep(POLL_SECONDS)
+        finally:
+            self.canary.take_sample(self.params["state_dir"])
+
+    def send(self):
+        """The canaries; what the collector does not even get is in `intake`."""
+        try:
+            self.canary.put_sample(self.params["state_dir"])
+        except OSError as error:
+            self.intake["metrics"] = (f"no canary can be put into the state directory {self.params['state_dir']} "
+                                      f"({error.strerror}): is hypertool installed?")
+        if "logs" in self.signals:
+            self.intake["logs"] = self.canary.write_line(self.module, self.params["unit"])
+        if "traces" in self.signals:
+            self.intake["traces"] = self.canary.send_span(self.params["otlp_receiver"])
+
+    # Looking
+
+    def proven(self, signal):
+        """Whether the canary is at the destination, or, where that may not be asked, was sent."""
+        if signal == "traces" and "traces" not in self.services:
+            self.unreadable[signal] = "no query address of Tempo is given (grafana_cloud_traces_url)"
+        try:
+            return self.sent(signal) if signal in self.unreadable else self.arrived(signal)
+        except Refused as refusal:
+            if self.params["read_token"]:
+                raise
+            self.unreadable[signal] = f"the token may not read ({refusal})"
+        except NoAnswer:
+            pass  # the destination or the collector does not answer now; the verdict is at the end
+        return False
+
+    def arrived(self, signal):
+        """Whether the destination has it."""
+        if signal == "metrics":
+            instance = self.reader.metrics(self.canary)
+            if instance not in (None, self.canary.instance):
+                self.misnamed = instance
+            return instance == self.canary.instance
+        if signal == "logs":
+            return self.reader.logs(self.canary, self.params["unit"])
+        return self.reader.traces(self.canary)
+
+    def sent(self, signal):
+        """Whether the collector's counters say that it was handed on, with nothing given up."""
+        now = self.collector.samples()
+        sender = Sender(signal, self.canary, self.before, now, self.services["metrics"]["url"])
+        if self.intake.get(signal) or not sender.handed_on or sender.failed > 0:
+            return False
+        if signal != "metrics":
+            return now.sum(INTAKE[signal]) > self.before.sum(INTAKE[signal])
+        target = self.collector.target()
+        scraped = target.scraped if target is not None and target.health == "up" else 0.0
+        return float(self.canary.run) < scraped and int(scraped) <= sender.newest
+
+    # The verdict
+
+    def diagnosis(self, signal):
+        """Hop and evidence of what did not arrive."""
+        if signal == "metrics" and self.misnamed:
+            return {"hop": "scrape", "evidence": (
+                f"the sample arrived with the label instance={self.misnamed!r} instead of {self.canary.instance!r}: "
+                "the collector's configuration names the host differently")}
+        try:
+            now = self.collector.samples()
+            intake = self.intake.get(signal) or self.lost_on_the_way_in(signal, now)
+        except NoAnswer as failure:
+            return {"hop": "scrape", "evidence": self.intake.get(signal) or f"the collector does not answer: {failure}"}
+        sender = Sender(signal, self.canary, self.before, now, self.services["metrics"]["url"])
+        service = SERVICE[signal]
+        probe = Probe(self.route, {service: self.services[service]}, self.collectors_token())
+        hop, evidence = diagnose(intake, probe.ask(service, self.services[service]["user"]), sender)
+        return {"hop": hop, "evidence": without(evidence, probe.secrets)}
+
+    def lost_on_the_way_in(self, signal, now):
+        """Why nothing came into the collector; nothing if it did."""
+        if signal == "metrics":
+            return self.not_served() or not_scraped(self.collector, self.canary)
+        if now.sum(INTAKE[signal]) > self.before.sum(INTAKE[signal]):
+            return ""
+        if signal == "traces":
+            return "the OTLP receiver answered, but counts no span that it accepted"
+        if not self.canary.in_journal(self.module, self.params["unit"]):
+            return f"the journal has no line of {self.params['unit']}: is journald running?"
+        return (f"the journal has the line, but the collector read nothing: it may not read the journal, or "
+                f"{self.params['unit']} is not among its units")
+
+    def not_served(self):
+        """Why the exporter does not serve the gauge; nothing if it does."""
+        address = self.params["exporter"]
+        try:
+            answer = Route(timeout=LOOP_SECONDS).send("GET", address, {})
+        except NoAnswer as failure:
+            return f"hypertool's exporter does not answer: {failure}"
+        if answer.status == 200 and Samples(answer.text).sum(GAUGE) == float(self.canary.run):
+            return ""
+        return (f"hypertool's exporter at {address} (status {answer.status}) does not serve {GAUGE} with this run: it "
+                f"is older than this play, or serves another state directory than {self.params['state_dir']}")
+
+    def collectors_token(self):
+        """What the collector sends with: its file, as it is now, else the token of the play."""
+        path = self.params["token_file"]
+        if path and os.access(path, os.R_OK):
+            with open(path, encoding="utf-8", errors="replace") as handle:
+                return handle.read().strip()
+        return self.params["token"]
