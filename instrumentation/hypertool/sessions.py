@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import HypertoolError
+from .store.directory import full
 
 
 class SavedSession(NamedTuple):
@@ -130,9 +131,10 @@ class Sessions:
                     "and no persona is active now"
 
     def _unusable(self, what: str, error: OSError) -> HypertoolError:
+        help_ = "free some space there" if full(error) else \
+            "make it a directory of yours, or set XDG_STATE_HOME or HYPERTOOL_STATE_DIR to one"
         return HypertoolError(
-            f"the sessions in {self._directory} cannot be {what}: {error.strerror or error}; make it a directory of "
-            "yours, or set XDG_STATE_HOME or HYPERTOOL_STATE_DIR to one")
+            f"the sessions in {self._directory} cannot be {what}: {error.strerror or error}; {help_}")
 
 
 def _parse(text: bytes) -> SavedSession:

@@ -47,11 +47,16 @@ class StateDirectory(NamedTuple):
     def unavailable(self, error: OSError) -> StoreUnavailable:
         """The one line that says what is wrong with the store."""
         reason = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if full(error):
             return StoreUnavailable(f"the state directory {self.path} cannot be used: {reason}; free some space there")
         return StoreUnavailable(
             f"the state directory {self.path} cannot be used: {reason}; make it writable for this user "
             f"(members of the group hypertool may write /var/lib/hypertool), or set HYPERTOOL_STATE_DIR")
+
+
+def full(error: OSError) -> bool:
+    """Whether it is the disk or the quota that is used up, which another directory or owner does not mend."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def own_directory() -> Path:
