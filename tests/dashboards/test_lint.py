@@ -83,6 +83,7 @@ def test_the_two_dashboards_are_the_promised_ones() -> None:
 
 
 @each_dashboard
+@pytest.mark.predecessor("D27", "D28")
 def test_a_file_is_a_bare_dashboard_that_every_grafana_from_9_reads(dashboard: dict[str, Any]) -> None:
     assert dashboard["schemaVersion"] == 37
     assert dashboard["id"] is None
@@ -197,6 +198,7 @@ def test_a_query_uses_only_series_and_labels_that_the_package_exposes(query: Que
 
 
 @each_query
+@pytest.mark.predecessor("D28")
 def test_a_query_is_filtered_by_every_variable_that_its_labels_allow(query: Query) -> None:
     [dashboard] = [d for d in LOADED if d["uid"] == query.uid]
     variables = {v["name"] for v in dashboard["templating"]["list"]} - {"datasource"}

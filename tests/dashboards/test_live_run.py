@@ -55,6 +55,7 @@ def unscraped(fetch: Fetch, target: str) -> list[str]:
     return [] if found else [f"Prometheus has scraped nothing of {target}"]
 
 
+@pytest.mark.predecessor("D1", "D13")
 def test_one_baseline_run_shows_in_every_panel(release: str, tmp_path: Path) -> None:
     target = f"127.0.0.1:{free_port()}"
     state = tmp_path / "state"

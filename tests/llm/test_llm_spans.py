@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hypertool.catalogue import load_catalogue
 from hypertool.exposition import families
 from hypertool.sinks.langfuse import Keys, LangfuseSink
@@ -15,6 +17,7 @@ from tests.support.sinks import FLUSH, HEAD, run
 ERROR = 2
 
 
+@pytest.mark.predecessor("D14", "D20")
 def test_a_call_is_a_chat_span_inside_its_stage_with_the_conventions_keys(host: Host, receiver: OtlpReceiver) -> None:
     run(host, """
         with WorkflowTracer("bug_fix") as w, w.stage_context("investigation", "obs"):
@@ -35,6 +38,7 @@ def test_a_call_is_a_chat_span_inside_its_stage_with_the_conventions_keys(host: 
     assert not [key for s in receiver.spans for key in s.attributes if key.startswith("langfuse.")]
 
 
+@pytest.mark.predecessor("D20")
 def test_contents_by_choice_are_redacted_and_capped(host: Host, receiver: OtlpReceiver) -> None:
     run(host, """
         llm("use sk-proj-abcdefgh12345678 and " + "x" * 100_000)
@@ -114,6 +118,7 @@ def test_an_enclosing_call_is_an_agent_without_usage(host: Host, receiver: OtlpR
     assert len(langfuse.generations()) == 1
 
 
+@pytest.mark.predecessor("D16")
 def test_the_same_span_goes_to_both_sinks_and_the_user_is_the_persona(host: Host, receiver: OtlpReceiver,
                                                                      langfuse: LangfuseReceiver) -> None:
     out = run(host, """

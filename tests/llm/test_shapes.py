@@ -159,6 +159,7 @@ class OurDict(dict):  # type: ignore[type-arg]
     pass
 
 
+@pytest.mark.predecessor("D11")
 @pytest.mark.parametrize("response", [
     Slots(), Lazy(), Answer(), Pair({"input_tokens": 5, "output_tokens": 2}), Pair(Tokens()),
     mock.Mock(usage=mock.Mock(input_tokens=5, output_tokens=2)),

@@ -80,6 +80,7 @@ def test_an_estimate_is_marked_and_spreads_its_mark() -> None:
     assert not Usage(1).estimated
 
 
+@pytest.mark.predecessor("D11")
 def test_an_estimate_reads_message_lists_and_counts_other_scripts_by_character() -> None:
     parts = [{"type": "text", "text": "abcdefgh"}, {"type": "image", "data": "x" * 999}]
     messages = [{"role": "user", "content": parts}]

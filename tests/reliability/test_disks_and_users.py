@@ -241,6 +241,7 @@ sys.meta_path.insert(0, Absent())
 """
 
 
+@pytest.mark.predecessor("D5")
 @pytest.mark.parametrize("library", ["prometheus_client", "opentelemetry"])
 def test_everything_works_without_a_library_and_says_so_at_most_once(host: Host, library: str) -> None:
     done = host.python(WITHOUT.format(library=library) + HEAD + textwrap.dedent(f"""

@@ -117,6 +117,7 @@ def test_the_second_exporter_on_a_port_names_the_process_that_holds_it(host: Hos
         assert exporter.answers()
 
 
+@pytest.mark.predecessor("D3")
 def test_a_process_may_serve_the_host_itself_and_its_children_do_not_hold_the_port(host: Host) -> None:
     exporter = Exporter(host)  # a port, not started
     done = host.python("""

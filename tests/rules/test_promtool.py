@@ -49,6 +49,7 @@ def test_the_rules_pass_every_lint_in_every_version(any_prometheus: Path) -> Non
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.predecessor("D1", "D2")
 @pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.id)
 def test_case(case: Case, case_results: dict[str, Future[Outcome]]) -> None:
     outcome = case_results[case.id].result()

@@ -87,6 +87,7 @@ def test_blocks_are_of_a_kind_that_is_tested(block: Block) -> None:
         assert set(block.commands) <= ALLOWED
 
 
+@pytest.mark.predecessor("D37")
 @pytest.mark.parametrize("block", QUERIES, ids=named)
 def test_queries_use_promised_metrics_and_labels(block: Block) -> None:
     for selector in selectors(promql_parser.parse(block.text)):

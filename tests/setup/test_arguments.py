@@ -43,6 +43,7 @@ def test_a_wrong_command_line_is_exit_2_and_says_why(
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.predecessor("D29")
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_names_every_option_and_installs_nothing(setup: Run, tmp_path: Path, option: str) -> None:
     done = setup(option)

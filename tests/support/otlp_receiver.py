@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 @dataclass
 class Received:
-    """One span as it was sent."""
+    """One span as it was sent; times in nanoseconds since the epoch."""
 
     name: str
     trace_id: str
@@ -34,6 +34,8 @@ class Received:
     status_message: str
     resource: dict[str, Any]
     scope: str
+    start: int
+    end: int
 
 
 @dataclass
@@ -158,7 +160,8 @@ def _decode(request: ExportTraceServiceRequest) -> list[Received]:
         Received(
             span.name, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex(), _values(span.attributes),
             [(event.name, _values(event.attributes)) for event in span.events],
-            span.status.code, span.status.message, _values(resource.resource.attributes), scope.scope.name)
+            span.status.code, span.status.message, _values(resource.resource.attributes), scope.scope.name,
+            span.start_time_unix_nano, span.end_time_unix_nano)
         for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans
     ]
 

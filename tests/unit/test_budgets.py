@@ -50,6 +50,7 @@ def _exceeded(collector: PersonaMetricsCollector) -> int:
     return collector.recorder.counter("exc", BACKEND).value
 
 
+@pytest.mark.predecessor("D10")
 @pytest.mark.parametrize("window", ["run", "day"])
 def test_sixteen_threads_recording_at_once_lose_nothing(window: str) -> None:
     collector = _collector(window)
@@ -70,6 +71,7 @@ def test_sixteen_threads_recording_at_once_lose_nothing(window: str) -> None:
     assert _exceeded(collector) == 1, "one window was overspent, by whichever thread"
 
 
+@pytest.mark.predecessor("D2", "D5")
 def test_overspending_is_counted_once_a_window_and_shown_below_zero() -> None:
     collector = _collector()
     for expected, exceeded in ((1000, 0), (0, 0), (-1000, 1), (-2000, 1)):
@@ -81,6 +83,7 @@ def test_overspending_is_counted_once_a_window_and_shown_below_zero() -> None:
     assert _exceeded(collector) == 2
 
 
+@pytest.mark.predecessor("D6")
 @pytest.mark.parametrize(("window", "length"), [("hour", HOUR), ("day", 24 * HOUR)])
 def test_a_window_of_the_clock_rolls_over_at_its_end_and_not_before(window: str, length: float) -> None:
     hands = Hands()
@@ -104,6 +107,7 @@ def test_years_of_windows_do_not_pile_up_in_a_long_lived_process() -> None:
     assert len(collector.recorder.windows) <= 50
 
 
+@pytest.mark.predecessor("D6")
 def test_every_run_starts_full_and_a_nested_one_has_its_own() -> None:
     collector = _collector()
     outer = collector.open_run("outer")

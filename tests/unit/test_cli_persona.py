@@ -38,6 +38,7 @@ def test_the_same_persona_with_another_chatmode_closes_the_session_and_counts_no
     assert {key: count for key, (count, _) in host.durations("pd").items()} == {("backend-engineer", "default"): 1}
 
 
+@pytest.mark.predecessor("D33")
 def test_every_alias_is_accepted_and_never_a_label(host: Host) -> None:
     for alias in ("backend", "tta-backend-engineer", "data-science", "ds", "obs", "frontend-engineer"):
         said(host, "switch", alias)
@@ -112,6 +113,7 @@ def test_tta_persona_has_the_persona_commands_and_no_others(host: Host) -> None:
     assert done.stderr.startswith("tta-persona: ")
 
 
+@pytest.mark.predecessor("D33")
 @pytest.mark.parametrize("arguments", [
     (), ("bogus",), ("switch",), ("switch", "nobody"), ("switch", "backend", "--bogus"), ("switch", "backend", "extra"),
     ("switch", "none"), ("switch", "unknown"), ("switch", ""), ("switch", "backend", "--chatmode"),

@@ -20,6 +20,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
+@pytest.mark.predecessor("D4")
 def test_the_baseline_says_line_by_line_what_the_store_shows(host: Host) -> None:
     done = host.hypertool("baseline")
     assert (done.returncode, done.stderr) == (0, "")
@@ -159,6 +160,7 @@ def test_a_reset_reaches_running_processes_within_2_seconds(host: Host) -> None:
     running.wait(timeout=10)
 
 
+@pytest.mark.predecessor("D5")
 def test_a_reset_without_a_name_resets_all(host: Host) -> None:
     for persona in ("backend", "testing"):
         host.hypertool("drill", "token-budget-exceeded", "--persona", persona)

@@ -73,6 +73,7 @@ def test_positional_orders_are_those_that_callers_use(method: str) -> None:
     assert [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] == POSITIONAL[method]
 
 
+@pytest.mark.predecessor("D6")
 def test_an_alias_counts_under_the_full_name(collector: PersonaMetricsCollector) -> None:
     collector.record_token_usage("tta-backend-engineer", "bug-fix", "simulated", 3)
     collector.record_token_usage("backend", "bug-fix", "simulated", 4)
@@ -82,6 +83,7 @@ def test_an_alias_counts_under_the_full_name(collector: PersonaMetricsCollector)
 # Switching
 
 
+@pytest.mark.predecessor("D8")
 def test_a_session_is_closed_under_its_own_chatmode(collector: PersonaMetricsCollector, hands: Hands) -> None:
     collector.switch_persona("none", "backend", "feature-implementation")
     hands.now += 10
@@ -93,6 +95,7 @@ def test_a_session_is_closed_under_its_own_chatmode(collector: PersonaMetricsCol
                                         (BACKEND, TESTING, "bug-validation"): 1}
 
 
+@pytest.mark.predecessor("D8")
 def test_a_switch_to_the_active_persona_counts_nothing_and_goes_on(
         collector: PersonaMetricsCollector, hands: Hands) -> None:
     collector.switch_persona("none", "backend", "bug-fix")
@@ -263,6 +266,7 @@ def test_an_impossible_token_count_is_an_error_and_counts_nothing(
     assert everything(collector) == before
 
 
+@pytest.mark.predecessor("D6")
 @pytest.mark.parametrize("persona", ["backend-enginer", "", "BACKEND", "none", "unknown", "x" * 5000, "a\nb", "\ud800"])
 def test_an_unknown_persona_is_an_error_that_names_the_known_ones(
         collector: PersonaMetricsCollector, persona: str) -> None:
@@ -363,6 +367,7 @@ def exposed(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], flo
             if sample.name == name}
 
 
+@pytest.mark.predecessor("D9")
 def test_two_collectors_in_one_registry_are_added_up_and_have_budgets_of_their_own(
         registry: CollectorRegistry) -> None:
     one, two = PersonaMetricsCollector(registry), PersonaMetricsCollector(registry)
@@ -392,6 +397,7 @@ def test_isolated_collectors_publish_nothing_and_leave_other_registries_alone(tm
     assert list(other.collect()) == []
 
 
+@pytest.mark.predecessor("D9")
 def test_a_second_collector_of_the_process_is_the_first() -> None:
     from hypertool import get_persona_metrics
 

@@ -41,6 +41,7 @@ def _values(metric: Metric) -> dict[tuple[str, ...], float]:
     return {tuple(sample.labels[label] for label in labels): sample.value for sample in metric.samples}
 
 
+@pytest.mark.predecessor("D13")
 def test_what_is_known_beforehand_exists_from_the_start_and_tokens_and_switches_do_not(
         registry: CollectorRegistry) -> None:
     found = _text(registry)

@@ -47,6 +47,7 @@ def test_a_trace_with_a_span_and_a_generation(host: Host, langfuse: LangfuseRece
     assert host.counters("tok") == {}, "by hand nothing is counted"
 
 
+@pytest.mark.predecessor("D18")
 def test_keys_may_be_arguments(host: Host, langfuse: LangfuseReceiver) -> None:
     run(host, f"""
     langfuse = LangfuseIntegration(public_key={PUBLIC!r}, secret_key={SECRET!r}, host={langfuse.url!r})

@@ -41,6 +41,7 @@ def test_a_run_counts_its_stages_gates_switches_and_sessions(host: Host) -> None
         ("backend-engineer", "package-release"): 1, ("testing-specialist", "package-release"): 1}
 
 
+@pytest.mark.predecessor("D8")
 def test_a_session_is_recorded_with_the_chatmode_that_ended(host: Host) -> None:
     run(host, """
         with WorkflowTracer("bug_fix") as w:
@@ -90,6 +91,7 @@ def test_what_is_raised_in_a_stage_fails_its_gate_and_goes_on_untouched(host: Ho
     assert host.counters("qg") == {("w", "s", "fail"): 1}
 
 
+@pytest.mark.predecessor("D12")
 @pytest.mark.parametrize(("value", "result"), [
     ("False", "pass"), ("None", "pass"), ("{'quality_gate_passed': False}", "fail"),
     ("{'quality_gate_passed': True}", "pass"), ("{'quality_gate_passed': 0}", "pass"),
@@ -103,6 +105,7 @@ def test_a_result_is_a_verdict_only_where_it_says_so(host: Host, value: str, res
     assert host.counters("qg") == {("w", "s", result): 1}
 
 
+@pytest.mark.predecessor("D12")
 def test_an_explicit_verdict_counts_and_a_later_exception_still_fails(host: Host) -> None:
     run(host, """
         with WorkflowTracer("w") as w:
@@ -120,6 +123,7 @@ def test_an_explicit_verdict_counts_and_a_later_exception_still_fails(host: Host
     assert host.counters("qg") == {("w", "negative", "fail"): 1, ("w", "broken", "fail"): 1}
 
 
+@pytest.mark.predecessor("D15")
 def test_async_stages_take_functions_of_both_kinds_objects_and_awaitables(host: Host) -> None:
     out = run(host, """
         class LLM:
@@ -139,6 +143,7 @@ def test_async_stages_take_functions_of_both_kinds_objects_and_awaitables(host: 
     assert host.counters("qg") == {("w", name, "pass"): 1 for name in ("sync", "object", "coroutine", "future")}
 
 
+@pytest.mark.predecessor("D15")
 @pytest.mark.parametrize("func", ["co", "Obj()", "functools.partial(co)", "co()"])
 def test_something_to_await_under_with_is_an_error_that_says_what_to_do_before_anything_runs(
         host: Host, func: str) -> None:
@@ -172,6 +177,7 @@ def test_a_lambda_that_returns_a_coroutine_under_with_is_never_a_passed_gate(hos
     assert host.counters("qg") == {("w", "s", "fail"): 1}
 
 
+@pytest.mark.predecessor("D12")
 def test_a_cancelled_stage_is_a_failed_gate(host: Host) -> None:
     run(host, """
         async def main():
@@ -234,6 +240,7 @@ def test_a_generator_that_breaks_or_is_dropped_fails_its_stage_once(host: Host) 
     assert host.counters("qg") == {("w", name, "fail"): 1 for name in ("broken", "dropped", "closed")}
 
 
+@pytest.mark.predecessor("D8")
 def test_concurrent_stages_of_gather_are_each_recorded(host: Host) -> None:
     run(host, """
         async def work():

@@ -77,6 +77,7 @@ def inside(name):
 """
 
 
+@pytest.mark.predecessor("D14")
 def test_a_span_opened_inside_a_stage_is_its_child_also_across_gather_threads_and_generators(
         host: Host, receiver: OtlpReceiver) -> None:
     run(host, NESTED + textwrap.dedent("""
@@ -145,6 +146,7 @@ def test_an_error_is_an_error_with_its_exception_and_no_secret(host: Host, recei
             assert secret not in sent, secret
 
 
+@pytest.mark.predecessor("D12")
 def test_a_cancelled_stage_is_an_error(host: Host, receiver: OtlpReceiver) -> None:
     run(host, """
         async def main():

@@ -25,6 +25,7 @@ def used(host: Host) -> dict[tuple[str, ...], int]:
     return host.counters("tok")
 
 
+@pytest.mark.predecessor("D4", "D7")
 def test_the_baseline_takes_a_good_second_and_leaves_what_the_contract_says(host: Host) -> None:
     with OtlpReceiver() as receiver:
         report = host.json("""
