@@ -105,7 +105,7 @@ def build_package(folder: Path, version: str = "1.18.1-1", program: Path = DOUBL
         else:
             shutil.copyfile(program, binary)
         binary.chmod(0o755)
-        command = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(root), str(target)]
+        command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(target)]
         subprocess.run(command, check=True, capture_output=True)
     return target
 
