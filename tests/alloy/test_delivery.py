@@ -94,8 +94,8 @@ def test_a_page_with_too_many_series_is_refused_and_up_says_so(
 
 def test_pushed_metrics_and_spans_arrive_and_name_their_host(
         to_cloud: Collector, cloud: CloudStandIn, run: str) -> None:
-    now = str(time.time_ns())
     with running(to_cloud):
+        now = str(time.time_ns())  # after the start: what is older than that is not sent on
         send(to_cloud, "metrics", {"resourceMetrics": [{
             "resource": resource(service_name="agent"),
             "scopeMetrics": [{"metrics": [{"name": "agent.turns", "unit": "1", "sum": {
