@@ -59,11 +59,14 @@ options:
     description: Its unit.
     type: str
     default: alloy.service
-  restart_files:
-    description: Files whose change needs a restart (drop-in, program).
-    type: list
-    elements: path
-    default: []
+  drop_in:
+    description: The unit's drop-in. A change of it needs a restart; one that does not start is put back.
+    type: path
+    default: /etc/systemd/system/alloy.service.d/10-hypertool.conf
+  program:
+    description: The program. A change of it needs a restart.
+    type: path
+    default: /usr/bin/alloy
   kept:
     description: How many generations stay for a rollback.
     type: int
@@ -115,7 +118,8 @@ SPEC = {
     "validate": {"type": "list", "elements": "str", "required": True},
     "url": {"type": "str", "default": "http://127.0.0.1:12345"},
     "unit": {"type": "str", "default": "alloy.service"},
-    "restart_files": {"type": "list", "elements": "path", "default": []},
+    "drop_in": {"type": "path", "default": "/etc/systemd/system/alloy.service.d/10-hypertool.conf"},
+    "program": {"type": "path", "default": "/usr/bin/alloy"},
     "kept": {"type": "int", "default": 5},
     "rollback": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 30},
@@ -181,7 +185,7 @@ class Configuration:
             return "start", "it does not run"
         if self.running_environment() != environment_variables(content[ENVIRONMENT]):
             return "restart", "its environment changes"
-        if changed_since_start(self.module, self.unit, self.params["restart_files"]):
+        if changed_since_start(self.module, self.unit, [self.params["drop_in"], self.params["program"]]):
             return "restart", "its unit or program changed"
         return ("reload", "its files change") if differs else ("none", "")
 
@@ -198,17 +202,21 @@ class Configuration:
 
     def go_back(self, number, refused, action, complaint):
         """Make the generation before active again and fail with what Alloy said of the refused one."""
-        words = f"Alloy refuses the new configuration: {complaint}"
+        words = f"Alloy does not run with what is new: {complaint}"
         if action != "reload":
             words += f"\nIts last lines:\n{journal_tail(self.module, self.unit)}"
-        self.generations.point(number)
         if number is None:
+            self.generations.point(None)
             self.module.run_command(["systemctl", "stop", self.unit])
             outcome = "There is none before it, so it was stopped."
         else:
+            self.generations.point(number)
+            outcome = f"Generation {number} is active again"
+            if self.generations.restore_unit(number, self.params["drop_in"]):
+                action, outcome = "restart", outcome + ", with the drop-in that it ran with"
             trouble = self.carry_out(action)
-            outcome = f"Generation {number} is active again" + (f", but {trouble}" if trouble else ".")
-        if not self.params["rollback"]:
+            outcome += f", but {trouble}" if trouble else "."
+        if refused != number and not self.params["rollback"]:
             self.generations.drop(refused)
         self.generations.unmark()
         self.module.fail_json(msg=f"{words}\n{outcome}", generation=number)
@@ -228,12 +236,9 @@ class Configuration:
         self.generations.mark(back_to)
         self.generations.point(number)
         complaint = self.carry_out(action) if action != "none" else None
-        if complaint and back_to != number:
-            self.go_back(back_to, number, action, complaint)
         if complaint:
-            self.module.fail_json(
-                msg=f"{self.unit}: {complaint}\nIts last lines:\n{journal_tail(self.module, self.unit)}"
-            )
+            self.go_back(back_to, number, action, complaint)
+        self.generations.keep_unit(number, self.params["drop_in"])
         self.generations.unmark()
 
     def enable(self):

@@ -164,6 +164,6 @@ def restart_refusal(module, reason, guard):
         return None
     return (
         f"{guard['unit']} has to be restarted ({reason}), and a restart loses what it has not sent yet: "
-        f"{'; '.join(waiting)}. Waited {guard['wait']} s for it. Nothing was changed. Run the play again when the "
+        f"{'; '.join(waiting)}. Waited {guard['wait']} s for it. It was not restarted. Run the play again when the "
         f"destination answers, or set {guard['variable']}=true to lose it."
     )

@@ -1,6 +1,7 @@
 # Generations of a configuration directory: each one whole, numbered, never changed; a link names the active one.
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shutil
@@ -9,6 +10,8 @@ import tempfile
 from ansible.module_utils.hypertool_host import group_exists
 
 ENVIRONMENT = "environment"
+# The unit's drop-in with which a generation ran; hidden, because it is not part of what the generation is.
+UNIT = ".drop-in"
 STAGE_PREFIX = ".stage-"
 
 
@@ -55,7 +58,8 @@ class Generations:
 
     def read(self, number):
         content = {}
-        for name in sorted(os.listdir(self.path(number))) if number is not None else []:
+        names = os.listdir(self.path(number)) if number is not None else []
+        for name in sorted(name for name in names if name != UNIT):
             with open(os.path.join(self.path(number), name), encoding="utf-8", errors="replace") as handle:
                 content[name] = handle.read()
         return content
@@ -123,6 +127,20 @@ class Generations:
     def unmark(self):
         if os.path.exists(self.pending):
             os.unlink(self.pending)
+
+    def keep_unit(self, number, drop_in):
+        """Note the drop-in with which a generation runs well."""
+        if os.path.exists(drop_in):
+            shutil.copyfile(drop_in, os.path.join(self.path(number), UNIT))
+
+    def restore_unit(self, number, drop_in):
+        """Put back the drop-in with which a generation ran; True if it was another one."""
+        kept = os.path.join(self.path(number), UNIT)
+        if not os.path.exists(kept) or not os.path.exists(drop_in) or filecmp.cmp(kept, drop_in, shallow=False):
+            return False
+        shutil.copyfile(kept, drop_in + ".new")
+        os.replace(drop_in + ".new", drop_in)
+        return True
 
     def drop(self, number):
         shutil.rmtree(self.path(number))

@@ -108,6 +108,17 @@ def test_a_bad_configuration_is_refused_in_alloys_words_and_what_runs_goes_on(
         assert host.check_output("ls /etc/alloy/hypertool/generations").split() == ["1"]
 
 
+def test_a_memory_limit_that_it_cannot_live_with_is_put_back(fleet: Fleet, installed: Play, play: Playing) -> None:
+    on_all(fleet.hosts, lambda host: host.check_output(f"rm -f {MINE}"))
+    before = on_all(fleet.hosts, lambda host: host.check_output("systemctl show alloy -P MemoryMax"))
+    refused = play("site.yml", "--tags", "alloy", alloy_memory_max="2M")
+    assert refused.code != 0
+    for name, host in fleet.hosts.items():
+        assert "Generation 1 is active again, with the drop-in that it ran with." in words(refused, name)
+        assert host.check_output("systemctl show alloy -P MemoryMax") == before[name]
+        ask(host, "http://127.0.0.1:12345/-/ready")
+
+
 @pytest.fixture(scope="module")
 def reloaded(fleet: Fleet, cloud: CloudStandIn, play: Playing) -> dict[str, str]:
     """A good file of the user's and a new token in one play; the main processes from before."""
