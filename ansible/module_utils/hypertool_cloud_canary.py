@@ -49,7 +49,7 @@ class Canary:
             os.unlink(os.path.join(state_dir, FILE))
 
     def send_span(self, receiver):
-        """Nothing, or why the collector's OTLP receiver does not take the span."""
+        """The answer of the collector's OTLP receiver; raises NoAnswer."""
         began = int(float(self.run) * 1000) * 10**6
         span = {
             "traceId": self.trace_id, "spanId": self.trace_id[:16], "name": "delivery proof", "kind": 1,
@@ -58,14 +58,8 @@ class Canary:
         }
         resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "hypertool-delivery-proof"}}]}
         body = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
-        try:
-            answer = Route(timeout=LOOP_SECONDS).send(
-                "POST", f"{receiver}/v1/traces", {"Content-Type": "application/json"}, json.dumps(body).encode())
-        except NoAnswer as failure:
-            return f"the OTLP receiver did not take the span: {failure}"
-        if answer.status != 200:
-            return f"the OTLP receiver answers {answer.status} to the span ({answer.excerpt([])})"
-        return ""
+        return Route(timeout=LOOP_SECONDS).send(
+            "POST", f"{receiver}/v1/traces", {"Content-Type": "application/json"}, json.dumps(body).encode())
 
     def write_line(self, module, unit):
         """Nothing, or why the journal has no line of the named unit. Needs systemd."""

@@ -58,7 +58,8 @@ class Sender:
     def __init__(self, signal, canary, before, now, url=""):
         names = COUNTERS[signal]
         grew = {kind: now.sum(name, url) - before.sum(name, url) for kind, name in names.items() if kind != "pending"}
-        self.exists = now.has(names["sent"])
+        # The other two show no counter before they have sent something.
+        self.exists = signal != "metrics" or now.has(names["sent"])
         self.failed = grew["failed"]
         self.retried = grew.get("retried", 0.0)
         self.dropped = grew.get("dropped", 0.0)
@@ -163,11 +164,12 @@ def not_scraped(collector, canary):
     return ""
 
 
-def diagnose(intake, probe, sender):
+def diagnose(intake, probe, sender, unseen=None):
     """The hop and the evidence, from the first place where something is wrong.
 
     `intake` says why nothing came into the collector (or nothing), `probe` is what the destination says to the
-    collector's credential, `sender` what the collector's counters say.
+    collector's credential, `sender` what the collector's counters say. `unseen` is hop and evidence where the collector
+    counts nothing that came in: it also takes in nothing while a destination that is away holds up what came before.
     """
     if intake:
         return "scrape", intake
@@ -186,6 +188,8 @@ def diagnose(intake, probe, sender):
     if sender.retried > 0 and not sender.handed_on:
         return "network", ("the destination answers this host, but the collector does not get through: look at proxy, "
                            f"CA file and address in its configuration; {sender}")
+    if unseen:
+        return unseen
     if sender.dropped > 0 or not sender.handed_on:
         return "queue", f"it came in and was not sent: {sender}"
     return "remote", f"it was sent and taken without a refusal, and is not found there; {sender}"

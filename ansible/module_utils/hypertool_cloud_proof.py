@@ -35,6 +35,7 @@ class Proof:
         self.collector = Collector(self.params["collector"], address)
         self.before = Samples()
         self.intake = {}  # by signal, why nothing came into the collector
+        self.unseen = {}  # by signal, hop and evidence where the collector was asked to take it and did not
         self.unreadable = {}  # by signal, why the destination cannot be asked
         self.misnamed = ""
         self.done = {}
@@ -69,7 +70,24 @@ class Proof:
         if "logs" in self.signals:
             self.intake["logs"] = self.canary.write_line(self.module, self.params["unit"])
         if "traces" in self.signals:
-            self.intake["traces"] = self.canary.send_span(self.params["otlp_receiver"])
+            self.send_span()
+
+    def send_span(self):
+        """The span; a receiver that is there and does not take it is held up, or refuses."""
+        try:
+            answer = self.canary.send_span(self.params["otlp_receiver"])
+        except NoAnswer as failure:
+            said = f"the collector's OTLP receiver did not take the span: {failure}"
+            if failure.kind == "read_timeout":
+                self.unseen["traces"] = "queue", said
+            else:
+                self.intake["traces"] = said
+            return
+        if answer.status in (429, 503):
+            self.unseen["traces"] = "queue", f"the collector's OTLP receiver is full ({answer.status})"
+        elif answer.status != 200:
+            said = f"the collector's OTLP receiver refuses the span ({answer.status}: {answer.excerpt([])})"
+            self.intake["traces"] = said
 
     # Looking
 
@@ -120,27 +138,32 @@ class Proof:
                 "the collector's configuration names the host differently")}
         try:
             now = self.collector.samples()
-            intake = self.intake.get(signal) or self.lost_on_the_way_in(signal, now)
+            intake = self.intake.get(signal) or self.lost_on_the_way_in(signal)
         except NoAnswer as failure:
             return {"hop": "scrape", "evidence": self.intake.get(signal) or f"the collector does not answer: {failure}"}
         sender = Sender(signal, self.canary, self.before, now, self.services["metrics"]["url"])
         service = SERVICE[signal]
         probe = Probe(self.route, {service: self.services[service]}, self.collectors_token())
-        hop, evidence = diagnose(intake, probe.ask(service, self.services[service]["user"]), sender)
+        answer = probe.ask(service, self.services[service]["user"])
+        hop, evidence = diagnose(intake, answer, sender, self.unseen.get(signal) or self.not_counted(signal, now))
         return {"hop": hop, "evidence": without(evidence, probe.secrets)}
 
-    def lost_on_the_way_in(self, signal, now):
-        """Why nothing came into the collector; nothing if it did."""
+    def lost_on_the_way_in(self, signal):
+        """Why nothing can have come into the collector; nothing if it can."""
         if signal == "metrics":
             return self.not_served() or not_scraped(self.collector, self.canary)
-        if now.sum(INTAKE[signal]) > self.before.sum(INTAKE[signal]):
-            return ""
-        if signal == "traces":
-            return "the OTLP receiver answered, but counts no span that it accepted"
-        if not self.canary.in_journal(self.module, self.params["unit"]):
+        if signal == "logs" and not self.canary.in_journal(self.module, self.params["unit"]):
             return f"the journal has no line of {self.params['unit']}: is journald running?"
-        return (f"the journal has the line, but the collector read nothing: it may not read the journal, or "
-                f"{self.params['unit']} is not among its units")
+        return ""
+
+    def not_counted(self, signal, now):
+        """Hop and evidence if the collector counts nothing of it that came in."""
+        if signal == "metrics" or now.sum(INTAKE[signal]) > self.before.sum(INTAKE[signal]):
+            return None
+        if signal == "traces":
+            return "scrape", "the OTLP receiver answered, but counts no span that it accepted"
+        return "scrape", ("the journal has the line, but the collector read nothing: it may not read the journal, or "
+                          f"{self.params['unit']} is not among its units")
 
     def not_served(self):
         """Why the exporter does not serve the gauge; nothing if it does."""
