@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,17 +17,6 @@ STAGES = {"version_bump": ("backend-engineer", 850), "quality_validation": ("tes
           "publish_deploy": ("devops-engineer", 550)}
 # Part of what is promised: the id of a score follows from what it is about.
 SCORES = uuid.UUID("7d1f4e2e-6f0b-5c43-9a2f-0f3f0d7c9b11")
-
-
-@pytest.fixture
-def langfuse() -> Iterator[LangfuseReceiver]:
-    with LangfuseReceiver() as running:
-        yield running
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
 
 
 def test_a_run_is_one_trace_with_three_generations_in_their_stages(host: Host, langfuse: LangfuseReceiver) -> None:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
-VARIABLES = ("LANGFUSE_TEST_HOST", "LANGFUSE_TEST_PUBLIC_KEY", "LANGFUSE_TEST_SECRET_KEY")
+# Not LANGFUSE_...: every test takes those out of its environment.
+VARIABLES = ("HYPERTOOL_TEST_LANGFUSE_HOST", "HYPERTOOL_TEST_LANGFUSE_PUBLIC_KEY", "HYPERTOOL_TEST_LANGFUSE_SECRET_KEY")
 _FIELDS = "core,basic,model,usage,prompt,trace_context"
 # Queued on the server's side; ten minutes where it reads the older tables only.
 SECONDS = 120.0
