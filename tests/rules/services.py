@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -21,15 +20,11 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.rules.cases import PROMETHEUS
+from tests.support import service as support
+from tests.support.box import free_port
+from tests.support.service import service
 
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    """A port of the loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def get_json(url: str) -> Any:
@@ -136,33 +131,6 @@ def _with_its_own_share(binaries: Path) -> list[str]:
 
 
 @contextmanager
-def _running(command: list[str], url: str, log: Path) -> Iterator[str]:
-    """A program that listens at `url`, from ready to ended."""
-    with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-
-    def ready() -> bool:
-        if process.poll() is not None:
-            raise RuntimeError(f"{command[0]} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
-        try:
-            with urllib.request.urlopen(f"{url}/-/ready", timeout=2):
-                return True
-        except (urllib.error.URLError, ConnectionError):
-            return False
-
-    try:
-        until(f"{url} to be ready ({log})", ready)
-        yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
 def alertmanager(binaries: Path, folder: Path, config: str, templates: Path) -> Iterator[str]:
     """An Alertmanager with this configuration beside our templates; yields its base URL."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +145,7 @@ def alertmanager(binaries: Path, folder: Path, config: str, templates: Path) -> 
         f"--web.listen-address={url.removeprefix('http://')}",
         "--cluster.listen-address=",
     ]
-    with _running(command, url, folder / "alertmanager.log"):
+    with service(command, url, folder / "alertmanager.log"):
         yield url
 
 
@@ -192,14 +160,7 @@ def prometheus(binaries: Path, folder: Path, config: str | None, *flags: str) ->
         file = folder / "prometheus.yml"
         file.write_text(config, encoding="utf-8")
     url = f"http://127.0.0.1:{free_port()}"
-    command = [
-        str(binaries / "prometheus"),
-        f"--config.file={file}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address={url.removeprefix('http://')}",
-        # Alerts fire here before Prometheus has looked for Alertmanager, and would be repeated only after a minute.
-        "--rules.alert.resend-delay=1s",
-        *flags,
-    ]
-    with _running(command, url, folder / "prometheus.log"):
+    # Alerts fire here before Prometheus has looked for Alertmanager, and would be repeated only after a minute.
+    repeat = "--rules.alert.resend-delay=1s"
+    with support.prometheus(binaries, file, folder / "data", url, folder / "prometheus.log", repeat, *flags):
         yield url
