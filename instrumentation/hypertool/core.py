@@ -19,7 +19,7 @@ from .loading import loading
 from .logs import log, once
 from .publisher import Publisher
 from .recorder import Recorder, window_start
-from .runs import shares_reached
+from .runs import SHARES, shares_reached
 from .store import Store
 from .store.facade import used_since
 from .store.totals import Totals, Window
@@ -87,18 +87,25 @@ class Core:
             self.publisher.publish()
 
     def shares_reached(self, persona: Persona) -> tuple[int, ...]:
-        """The soft thresholds of an hour or day budget (per cent) that the host has reached; told of once a window."""
-        used = self.used_in_window(persona)
+        """The soft thresholds of an hour or day budget (per cent) that the host has reached; told of once a window.
+
+        It publishes first and reads then: of two processes that reach one together, one at least sees it.
+        """
         _, start, reset = self._window(persona)
         last = self._told.get(persona.name, (0, 0, 0))
-        shares = shares_reached(used, persona.tokens, last[2] if last[:2] == (start, reset) else 0)
-        if shares:
-            self._told[persona.name] = (start, reset, shares[-1])
-            if self.store is not None:
-                try:
-                    return self.store.thresholds.claim(persona.name, start, reset, shares)
-                except (OSError, StoreUnavailable):  # the publisher says what is wrong with the store
-                    return shares
+        told = last[2] if last[:2] == (start, reset) else 0
+        if told == SHARES[-1]:
+            return ()
+        if self.publisher is not None:
+            self.publisher.publish()
+            self._elsewhere_at = float("-inf")
+        shares = shares_reached(self.used_in_window(persona), persona.tokens, told)
+        if not shares:
+            return ()
+        self._told[persona.name] = (start, reset, shares[-1])
+        if self.store is not None:
+            with contextlib.suppress(OSError, StoreUnavailable):  # the publisher says what is wrong with the store
+                return self.store.thresholds.claim(persona.name, start, reset, shares)
         return shares
 
     def reset(self, persona: Persona) -> None:
@@ -110,6 +117,7 @@ class Core:
             except StoreUnavailable as error:
                 log.error("the budget of %s is reset in this process only: %s", persona.name, error)
         self.recorder.reset_budget(persona.name, number)
+        self._told.pop(persona.name, None)
         self._elsewhere_at = float("-inf")
 
 

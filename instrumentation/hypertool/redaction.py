@@ -42,7 +42,8 @@ _SHORT_PREFIXES = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))(?:[sprk]k-[\w-]{8,}|hf_\w{
 _WORDS = ("passwo?r?d", "passphrase", "pwd", r"secret(?:[_-]?access)?(?:[_-]?key)?", "token",
           r"(?:api|access|account|private)[_-]?key", "authorization", "credentials?")
 # A word for a secret, `=` or `:`, and the value: in quotes (those of JSON within JSON too), or one word.
-_ASSIGNED = (rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,16}}\s{{0,8}}[=:]\s{{0,8}}(?:\\{{0,15}}[\"'])?)(?:(?i:[a-z]{{2,12}}) )?"
+_ASSIGNED = (rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,16}}\s{{0,8}}[=:]\s{{0,8}}(?:\\{{0,15}}[\"'])?)"
+             r"(?:(?i:[a-z]{2,12}) )?"
              r"(?:(?<=\")(?:[^\"\n\\]|\\[^\"\n]){1,2000}|(?<=')(?:[^'\n\\]|\\[^'\n]){1,2000}|[^\s\"',;&\[\\]{4,2000})")
 _SCHEME = r"((?i:bearer|basic)\s{1,8})(?:[\w.~+/=-]{16,}|(?=[A-Za-z._~+/=-]{0,64}[0-9])[\w.~+/=-]{8,})"
 _PRIVATE_KEY = r"[A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.llm.calls import isolated as isolated
+from tests.llm.calls import metrics as metrics
 from tests.support.debian_binaries import cache_dir
 from tests.support.sinks import host as host
 from tests.support.sinks import langfuse as langfuse

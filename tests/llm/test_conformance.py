@@ -22,7 +22,8 @@ def _run(python: Path, file: str, *arguments: str | Path) -> subprocess.Complete
                     "PYTHONDONTWRITEBYTECODE": "1", "AWS_EC2_METADATA_DISABLED": "true"}
     return subprocess.run(
         [python, "-m", "pytest", HERE / "sdk" / file, "-q", "--tb=short", "-p", "no:cacheprovider", "-c", os.devnull,
-         "--rootdir", HERE / "sdk", *arguments], env=environment, capture_output=True, text=True, timeout=300)
+         "--rootdir", HERE / "sdk", "--confcutdir", HERE / "sdk", *arguments],
+        env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.timeout(1200)

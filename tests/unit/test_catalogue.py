@@ -140,3 +140,30 @@ def test_the_exporter_refuses_a_broken_file(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "hypertool.toml:2: [personas.backend-engineer]: tokens = 'x'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# Budgets of a workflow's runs
+
+
+def test_a_workflow_has_a_budget_of_its_own_beside_the_personas(file: Path) -> None:
+    file.write_text("[personas.backend-engineer.workflows.bug_fix]\ntokens = 300\n")
+    persona = load_catalogue().resolve("backend")
+    assert (persona.tokens, persona.tokens_in("bug_fix"), persona.tokens_in("other"), persona.tokens_in(None)) == (
+        2000, 300, 2000, 2000)
+
+
+@pytest.mark.parametrize(("text", "line", "reason"), [
+    ("[personas.backend-engineer.workflows.bug_fix]\n\ntokens = 0\n", 3, "tokens = 0, expected a whole number from 1"),
+    ("[personas.backend-engineer.workflows.bug_fix]\n", 1, "tokens = None"),
+    ("[personas.backend-engineer.workflows.bug_fix]\ntokens = 1\nwindow = 'day'\n", 3, "unknown key 'window'"),
+    ("[personas.backend-engineer]\nworkflows = 5\n", 2, "workflows = 5, expected tables"),
+    ("[personas.backend-engineer]\nworkflows.bug_fix = 5\n", 1, "must be a table with `tokens = ...`"),
+    ("[personas.backend-engineer]\nwindow = 'day'\n[personas.backend-engineer.workflows.bug_fix]\ntokens = 5\n", 2,
+     "'bug_fix' is one of each run"),
+])
+def test_a_wrong_budget_of_a_workflow_names_line_and_reason(file: Path, text: str, line: int, reason: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load_catalogue()
+    assert str(refused.value).startswith(f"{file}:{line}: [personas.backend-engineer")
+    assert reason in str(refused.value)

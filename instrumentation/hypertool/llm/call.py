@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OTHER_PROVIDER = "_OTHER"
 _CANCELLED = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)
+_NONE: Mapping[str, Any] = {}
 _CALL: ContextVar[Call | None] = ContextVar("hypertool_llm_call", default=None)
 
 
@@ -46,6 +47,7 @@ class Caller:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
+        self.span_name = f"chat {setting.model}"
         self._meter: Meter | None = None
 
     @property
@@ -77,9 +79,15 @@ class Caller:
 class Call:
     """One call. `start`, then `enter` and `leave` around every step of its work, then `finish`, which counts once."""
 
-    __slots__ = ("_arguments", "_caller", "_context", "_known", "_metadata", "_output", "_parent", "_prompt",
-                 "_reservation", "_run", "_span", "_token", "_trace", "_wall", "chatmode", "covered", "done", "first",
-                 "last", "pending", "persona", "started", "touched")
+    # What most calls never set: on the class, because a call is made for each request.
+    _reservation: Reservation | None = None
+    _span: spans.OurSpan | None = None
+    _context: Any = None
+    _output: str | None = None
+    _token: Token[Call | None] | None = None
+    _wall = started = last = 0.0
+    first: float | None = None
+    done = covered = touched = False
 
     def __init__(self, caller: Caller, known: Persona | None, chatmode: str, run: Run | None, prompt: Any,
                  arguments: Mapping[str, Any], trace: Any, metadata: Mapping[str, Any] | None) -> None:
@@ -93,15 +101,7 @@ class Call:
         self._trace = trace
         self._metadata = metadata
         self._parent = _CALL.get()
-        self._reservation: Reservation | None = None
-        self._span: spans.OurSpan | None = None
-        self._context: Any = None
-        self._output: str | None = None
-        self._token: Token[Call | None] | None = None
-        self._wall = self.started = self.last = 0.0
-        self.first: float | None = None
-        self.done = self.covered = self.touched = False
-        self.pending: list[tuple[Call, CallRecord, int]] = []
+        self.pending: list[tuple[Call, CallRecord, int]] = []  # threads of one call append to it
 
     def remember_place(self) -> None:
         """It begins later and perhaps elsewhere; its parent is the span that is current now."""
@@ -126,18 +126,22 @@ class Call:
                     parent.touched = True
                 meter.blocked(self.persona, setting.model)
                 raise
-        in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
-        context = in_trace() if callable(in_trace) else self._context
+        context = self._context
+        if self._trace is not None:
+            in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
+            context = in_trace() if callable(in_trace) else context
         self._wall = time.time()
-        self._span = spans.start(
-            f"chat {setting.model}",
-            lambda: attributes.at_start(
-                setting.model, setting.provider or OTHER_PROVIDER, self.persona, self.chatmode,
-                self._run.id if self._run is not None else None, self._prompt, self._arguments, self._metadata),
-            context, calls_out=True, to_langfuse=setting.langfuse, current=False, fitted=True)
+        self._span = spans.start(self._caller.span_name, self._first_attributes, context, calls_out=True,
+                                 to_langfuse=setting.langfuse, current=False, fitted=True)
         self._context = self._trace = None
-        self._arguments = {}
+        self._arguments = _NONE
         self.started = time.perf_counter()
+
+    def _first_attributes(self) -> dict[str, Any]:
+        setting, run = self._caller.setting, self._run
+        return attributes.at_start(
+            setting.model, setting.provider or OTHER_PROVIDER, self.persona, self.chatmode,
+            run.id if run is not None else None, self._prompt, self._arguments, self._metadata)
 
     def enter(self) -> None:
         """What runs from now on in this context works for this call."""
@@ -161,8 +165,11 @@ class Call:
         """End the reservation, if there is one."""
         reservation, self._reservation = self._reservation, None
         if reservation is not None:
-            with self._caller.meter.collector.recorder.lock:
+            collector = self._caller.meter.collector
+            with collector.recorder.lock:
                 reservation.release(used)
+            if reservation.shared:
+                collector.publish_soon()
 
     def finish(self, reading: Reading | None, error: BaseException | None = None, *, outcome: str | None = None,
                output: Any = None) -> None:
@@ -190,6 +197,9 @@ class Call:
         return parent
 
     def _settle(self, record: CallRecord, error: BaseException | None) -> None:
+        if self._parent is None and not (self.pending or self.covered or self.touched):
+            self.count(record, error, None)  # as most calls: nested in none, and around none
+            return
         parent = self._active_parent()
         usage = record.counted
         if self.covered or (usage is None and (self.touched or self.pending)):
@@ -218,7 +228,6 @@ class Call:
     def count(self, record: CallRecord, error: BaseException | None, ended: int | None) -> None:
         """Write the record everywhere."""
         span, caller = self._span, self._caller
-        passed: tuple[str, ...] = ()
         if caller.setting.counts:
             exemplar = None
             if record.seconds is not None:
@@ -226,17 +235,8 @@ class Call:
                     exemplar = Exemplar(*span.ids(), record.seconds, time.time())
                 elif span is None:
                     exemplar = caller.meter.collector.recorder.exemplar(record.seconds)
-            if self._reservation is None:
-                passed = caller.meter.write(record, self._run, exemplar)
-            else:
-                with caller.meter.collector.recorder.lock:  # no other call sees the tokens twice, or not at all
-                    passed = caller.meter.write(record, self._run, exemplar)
-                    self.give_back(record.usage.total if isinstance(record.usage, Usage) else None)
-        for share in passed:
-            assert self._known is not None
-            log.info("%s has used %s %% of its budget of %d tokens", self.persona, share, self._known.tokens)
-            if span is not None:
-                span.event("budget_threshold", {"persona": self.persona, "percent": int(share)})
+            for share in self._debit(record, exemplar):
+                self._tell(share)
         if span is not None:
             last = attributes.at_end(record, span.to_langfuse, self._wall)
             if caller.setting.provider is None and record.reading is not None and record.reading.provider:
@@ -244,6 +244,31 @@ class Call:
             if self._output is not None:
                 last["gen_ai.output.messages"] = self._output
             span.end(last, error, ended, fitted=True)
+
+    def _debit(self, record: CallRecord, exemplar: Exemplar | None) -> tuple[int, ...]:
+        """Count it and settle what was reserved; returns the shares of the budget that are reached by it."""
+        meter, known = self._caller.meter, self._known
+        reservation, self._reservation = self._reservation, None
+        if reservation is None:
+            reached = meter.write(record, self._run, exemplar)
+        else:
+            with meter.collector.recorder.lock:  # no other call sees the tokens twice, or not at all
+                reached = meter.write(record, self._run, exemplar)
+                reservation.release(record.usage.total if isinstance(record.usage, Usage) else None)
+            if reservation.shared:
+                meter.collector.publish_soon()
+        if known is not None and known.window != "run" and isinstance(record.usage, Usage):
+            return meter.collector.core.shares_reached(known)
+        return reached
+
+    def _tell(self, share: int) -> None:
+        known = self._known
+        assert known is not None
+        limit = known.tokens_in(self._run.workflow if self._run is not None else None)
+        log.info("%s has used %d %% of its budget of %d tokens (window: %s)", self.persona, share, limit, known.window)
+        if self._span is not None:
+            self._span.event("budget_threshold", {"persona": self.persona, "percent": share, "limit": limit,
+                                                  "window": known.window})
 
     def _end_as_agent(self, error: BaseException | None, ended: int | None = None) -> None:
         self.give_back(None)

@@ -55,7 +55,7 @@ def make_record(persona: str, chatmode: str, model: str, outcome: str, seconds: 
     nano = None
     if reading is not None and isinstance(usage, Usage):
         nano = cost_of(reading.model or model, usage, reading.service_tier)
-    return CallRecord(persona, chatmode, model, outcome, seconds, usage, nano, reading, first_chunk)
+    return tuple.__new__(CallRecord, (persona, chatmode, model, outcome, seconds, usage, nano, reading, first_chunk))
 
 
 class _Cells(NamedTuple):
@@ -74,11 +74,11 @@ class Meter:
         self._epoch: object = None
         self._cells: dict[tuple[str, str, str], _Cells] = {}
 
-    def write(self, record: CallRecord, run: Run | None, exemplar: Exemplar | None) -> tuple[str, ...]:
-        """Count the call and debit its tokens; returns the shares of the budget that this call has passed."""
+    def write(self, record: CallRecord, run: Run | None, exemplar: Exemplar | None) -> tuple[int, ...]:
+        """Count the call and debit its tokens; returns the shares (per cent) of a run's budget that it reached."""
         recorder = self.collector.recorder
         cells = self._of(record, recorder)
-        passed: tuple[str, ...] = ()
+        reached: tuple[int, ...] = ()
         with recorder.lock:
             if record.seconds is not None:
                 cells.seconds.observe(record.seconds, exemplar)
@@ -91,36 +91,33 @@ class Meter:
                 total = usage.total
                 cells.tokens.value += total
                 if cells.known is not None:
-                    passed = self._spend(recorder, run, cells.known, total)
+                    reached = self._spend(recorder, run, cells.known, total)
                 if record.nano_usd is not None:
                     recorder.counter(LLM_COST.key, record.persona, cells.model).value += record.nano_usd
             elif usage is not None:
                 recorder.counter(LLM_USAGE_MISSING.key, record.persona, cells.model, usage.reason).value += 1
         if not recorder.dirty:
             recorder.touch()
-        return passed
+        return reached
 
     def blocked(self, persona: str, model: str) -> None:
         """Count a call that was refused before it was made."""
         recorder = self.collector.recorder
         recorder.add(1, LLM_REQUESTS.key, persona, self.collector.label("model", model), "blocked")
 
-    def _spend(self, recorder: Recorder, run: Run | None, persona: Persona, tokens: int) -> tuple[str, ...]:
+    def _spend(self, recorder: Recorder, run: Run | None, persona: Persona, tokens: int) -> tuple[int, ...]:
         mine = recorder.run_of(run)
         if persona.window != "run":
             recorder.spend(mine, persona, tokens)
             return ()
         account = recorder.account(mine, persona)
-        before = account.used
-        after = before + tokens
-        if after <= persona.tokens:
+        limit = account.limit
+        after = account.used + tokens
+        if after <= limit or account.exceeded:
             account.used = after
         else:
             recorder.spend(mine, persona, tokens)
-        limit = persona.tokens
-        if after * 5 < limit * 4 or before > limit:
-            return ()
-        return tuple(share for share, at in (("80", limit * 4), ("100", limit * 5)) if before * 5 < at <= after * 5)
+        return account.reached() if after * 5 >= limit * 4 and account.told < 100 else ()
 
     def _of(self, record: CallRecord, recorder: Recorder) -> _Cells:
         if self._epoch is not recorder.epoch:  # a fork: those cells are the parent's

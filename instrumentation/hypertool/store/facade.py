@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..catalogue import Catalogue, load_catalogue
+from ..errors import StoreUnavailable
 from ..logs import once
 from ..recorder import window_start
 from . import directory as places
@@ -101,10 +102,11 @@ class Store:
         """No other process reserves of an hour or day budget meanwhile; waits a moment for it, and goes on without."""
         with contextlib.ExitStack() as held:
             try:
+                self.directory.ensure()
                 held.enter_context(locked(self.path / "reservations.lock", seconds=LOCK_SECONDS))
-            except OSError as error:
-                once.warn("reservations", f"calls of several processes may overspend a budget together: "
-                                          f"{self.directory.unavailable(error)}")
+            except (OSError, StoreUnavailable) as error:
+                reason = self.directory.unavailable(error) if isinstance(error, OSError) else error
+                once.warn("reservations", f"calls of several processes may overspend a budget together: {reason}")
             yield
 
     def read(self, catalogue: Catalogue | None = None) -> HostState:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from typing import Any
 
 import anthropic
@@ -11,9 +10,8 @@ import openai
 import pytest
 from openai import AsyncStream, Stream
 from provider import PROVIDER
+from wrapping import once, ours
 
-from hypertool import ObservableLLM
-from hypertool.llm import call
 from hypertool.llm.record import CallRecord
 
 CHUNKS: list[Any] = [
@@ -36,35 +34,12 @@ ASK: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content
 ASK_CLAUDE: dict[str, Any] = {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": ASK["messages"]}
 
 
-@pytest.fixture
-def records(monkeypatch: pytest.MonkeyPatch) -> list[CallRecord]:
-    """Every record that is made."""
-    made: list[CallRecord] = []
-    true = call.make_record
-
-    def listen(*arguments: Any) -> CallRecord:
-        made.append(true(*arguments))
-        return made[-1]
-
-    monkeypatch.setattr(call, "make_record", listen)
-    return made
-
-
-def ours(client: Any) -> Any:
-    return ObservableLLM(client, "m", metrics=False)
-
-
 def gpt(kind: type[Any]) -> Any:
     return kind(api_key="k", base_url=PROVIDER.events(CHUNKS, done=True) + "/v1", max_retries=0)
 
 
 def claude(kind: type[Any]) -> Any:
     return kind(api_key="k", base_url=PROVIDER.events(EVENTS, named=True), max_retries=0)
-
-
-def once(records: list[CallRecord], total: int | None, outcome: str = "success") -> None:
-    gc.collect()
-    assert [(r.outcome, r.counted.total if r.counted else None) for r in records] == [(outcome, total)]
 
 
 def test_openai_stream(records: list[CallRecord]) -> None:

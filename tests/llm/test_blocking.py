@@ -1,0 +1,73 @@
+"""A budget that blocks refuses before the call is made, and gives back what a call did not use."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from hypertool import ObservableLLM, PersonaMetricsCollector, TokenBudgetExceeded, observe_llm
+from tests.llm.calls import CHAT, CHUNK, LAST, counted, durations, stream
+
+
+def test_block_refuses_when_nothing_is_left_and_the_call_is_not_made(metrics: PersonaMetricsCollector) -> None:
+    made: list[str] = []
+
+    def ask(prompt: str) -> Any:
+        made.append(prompt)
+        return {**CHAT, "usage": {"prompt_tokens": 900, "completion_tokens": 200, "total_tokens": 1100}}
+
+    llm = ObservableLLM(ask, "m", metrics=metrics, default_persona="strict")
+    llm("one")
+    with pytest.raises(TokenBudgetExceeded):
+        llm("two")
+    assert made == ["one"]
+    assert counted(metrics, "llm") == {("strict", "m", "success"): 1, ("strict", "m", "blocked"): 1}
+    assert durations(metrics) == 1
+
+
+def test_concurrent_calls_overshoot_by_at_most_one(metrics: PersonaMetricsCollector) -> None:
+    @observe_llm("m", persona="strict", metrics=metrics)
+    async def ask(prompt: str, max_tokens: int) -> Any:
+        await asyncio.sleep(0.01)
+        return {**CHAT, "usage": {"prompt_tokens": 0, "completion_tokens": 400, "total_tokens": 400}}
+
+    async def work() -> list[Any]:
+        return await asyncio.gather(*(ask("", max_tokens=400) for _ in range(10)), return_exceptions=True)
+
+    results = asyncio.run(work())
+    assert sum(isinstance(result, TokenBudgetExceeded) for result in results) == 7
+    assert metrics.get_remaining_budget("strict") == 1000 - 3 * 400
+
+
+def test_a_reservation_is_given_back_however_the_call_ends(metrics: PersonaMetricsCollector) -> None:
+    def fail(prompt: str) -> Any:
+        raise OSError
+
+    for _ in range(5):
+        with pytest.raises(OSError):  # noqa: PT011 - which one does not matter
+            ObservableLLM(fail, "m", metrics=metrics, default_persona="strict")("x")
+        running = ObservableLLM(stream(CHUNK, LAST), "m", metrics=metrics, default_persona="strict")("x")
+        next(running)
+        running.close()
+    assert ObservableLLM(lambda p: CHAT, "m", metrics=metrics, default_persona="strict")("x") is CHAT
+
+
+def test_an_enclosing_call_does_not_block_the_one_that_it_makes(metrics: PersonaMetricsCollector) -> None:
+    inner = ObservableLLM(lambda prompt: CHAT, "m", metrics=metrics, default_persona="strict")
+    outer = ObservableLLM(lambda prompt: inner(prompt), "m", metrics=metrics, default_persona="strict")
+    assert outer("x") is CHAT
+    assert metrics.get_remaining_budget("strict") == 1000 - 120
+
+
+def test_eighty_and_a_hundred_percent_are_said_once_each(
+        metrics: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "hypertool")
+    llm = ObservableLLM(lambda p: CHAT, "m", metrics=metrics, default_persona="testing-specialist")
+    for _ in range(15):  # 120 tokens each, of 1,500
+        llm("x")
+    said = [record.getMessage() for record in caplog.records if "% of its budget" in record.getMessage()]
+    assert said == [f"testing-specialist has used {share} % of its budget of 1500 tokens (window: run)"
+                    for share in (80, 100)]
+    assert counted(metrics, "exc") == {("testing-specialist",): 1}

@@ -1,0 +1,116 @@
+"""Generators, async generators and futures are measured to their end, and stay what they are."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from hypertool import ObservableLLM, PersonaMetricsCollector, observe_llm
+from hypertool.llm.call import _CALL
+from tests.llm.calls import CHAT, CHUNK, LAST, counted, stream
+
+
+def test_a_generator_counts_when_it_is_exhausted(metrics: PersonaMetricsCollector) -> None:
+    llm = ObservableLLM(stream(CHUNK, CHUNK, LAST), "gpt-4o", metrics=metrics)
+    running = llm("x", persona="backend-engineer")
+    assert next(running) is CHUNK
+    assert _CALL.get() is None, "the caller works for no call between the chunks"
+    assert counted(metrics, "llm") == {}
+    assert list(running) == [CHUNK, LAST]
+    assert counted(metrics, "llm") == {("backend-engineer", "gpt-4o", "success"): 1}
+    assert sum(counted(metrics, "tok").values()) == 15
+
+
+@pytest.mark.parametrize(("taken", "outcome", "missing"), [(1, "cancelled", 1), (2, "success", 0)])
+def test_whoever_stops_before_the_final_usage_has_cancelled(
+        metrics: PersonaMetricsCollector, taken: int, outcome: str, missing: int) -> None:
+    running = ObservableLLM(stream(CHUNK, LAST, CHUNK), "m", metrics=metrics)("x")
+    for _ in range(taken):
+        next(running)
+    del running
+    gc.collect()
+    assert counted(metrics, "llm") == {("unknown", "m", outcome): 1}
+    assert sum(counted(metrics, "miss").values()) == missing
+    assert _CALL.get() is None
+
+
+def test_a_generator_that_was_never_started_made_no_call(metrics: PersonaMetricsCollector) -> None:
+    ObservableLLM(stream(CHUNK), "m", metrics=metrics)("x").close()
+    assert counted(metrics, "llm") == {}
+
+
+def test_a_stream_that_fails_is_an_error(metrics: PersonaMetricsCollector) -> None:
+    running = ObservableLLM(stream(CHUNK, error=OSError("cut")), "m", metrics=metrics)("x")
+    with pytest.raises(OSError, match="cut"):
+        list(running)
+    assert counted(metrics, "llm") == {("unknown", "m", "error"): 1}
+
+
+def test_generators_pass_on_what_is_sent_thrown_and_returned(metrics: PersonaMetricsCollector) -> None:
+    @observe_llm("m", metrics=metrics)
+    def talk(prompt: str) -> Any:
+        try:
+            heard = yield 1
+        except KeyError:
+            heard = yield "caught"
+        return heard
+
+    running = talk("x")
+    next(running)
+    assert running.throw(KeyError()) == "caught"
+    with pytest.raises(StopIteration) as end:
+        running.send("said")
+    assert end.value.value == "said"
+
+
+def test_async_generators_exhausted_abandoned_and_cancelled(metrics: PersonaMetricsCollector) -> None:
+    @observe_llm("m", metrics=metrics)
+    async def generate(prompt: str) -> AsyncIterator[Any]:
+        yield CHUNK
+        await asyncio.sleep(30 if prompt == "slow" else 0)
+        yield LAST
+
+    async def work() -> None:
+        assert [chunk async for chunk in generate("x")] == [CHUNK, LAST]
+        async for _ in generate("x"):
+            break
+        assert _CALL.get() is None
+
+        async def consume() -> None:
+            async for _ in generate("slow"):
+                started.set()
+
+        started = asyncio.Event()
+        task = asyncio.create_task(consume())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(work())
+    gc.collect()
+    assert counted(metrics, "llm") == {("unknown", "m", "success"): 1, ("unknown", "m", "cancelled"): 2}
+
+
+def test_what_only_looks_like_a_stream_is_the_same_object(metrics: PersonaMetricsCollector) -> None:
+
+    for thing in (io.StringIO("a"), iter([1]), [CHUNK], range(3)):
+        assert ObservableLLM(lambda p, thing=thing: thing, "m", metrics=metrics)("x") is thing
+
+
+def test_futures_come_back_as_they_are_and_are_counted_at_their_end(metrics: PersonaMetricsCollector) -> None:
+    async def work() -> None:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        returned = ObservableLLM(lambda p: future, "m", metrics=metrics)("x")
+        assert returned is future
+        future.set_result(CHAT)
+        assert await returned is CHAT
+        await asyncio.sleep(0)
+
+    asyncio.run(work())
+    assert counted(metrics, "llm") == {("unknown", "m", "success"): 1}
