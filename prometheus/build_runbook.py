@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fills the rule blocks of ALERT_RUNBOOK.md from the rule file and renders web/runbook.html from it.
+"""Fills the rule blocks of ALERT_RUNBOOK.md from the rules and renders web/runbook.html from it.
 
     python3 prometheus/build_runbook.py            write both files
     python3 prometheus/build_runbook.py --check    exit 1 and say which file is out of date
@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 HERE = Path(__file__).resolve().parent
-RULES = HERE / "rules" / "persona_alerts.yml"
+RULES = HERE / "rules"
 CASES = HERE / "tests"
 RUNBOOK = HERE / "ALERT_RUNBOOK.md"
 PAGE = HERE / "web" / "runbook.html"
@@ -47,8 +47,9 @@ nav ul { columns: 2; } @media (max-width: 40rem) { nav ul { columns: 1; } }
 
 
 def alerts() -> dict[str, dict[str, Any]]:
-    """Alert name -> its rule, in the order of the file."""
-    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    """Alert name -> its rule, in the order of the files."""
+    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(RULES.glob("*.yml"))]
+    groups = [group for file in files for group in file["groups"]]
     return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
@@ -76,13 +77,13 @@ def rule_block(alert: str, rule: dict[str, Any]) -> str:
 
 
 def filled(markdown: str) -> str:
-    """The runbook with every rule block as the rule file and the cases have it now."""
+    """The runbook with every rule block as the rules and the cases have it now."""
     rules = alerts()
 
     def fill(match: re.Match[str]) -> str:
         name = match["alert"]
         if name not in rules:
-            raise SystemExit(f"{RUNBOOK.name} has a rule block for {name}, which {RULES.name} does not define")
+            raise SystemExit(f"{RUNBOOK.name} has a rule block for {name}, which no file of {RULES.name}/ defines")
         return f"{match[1]}{rule_block(name, rules[name])}{match[3]}"
 
     return MARKED.sub(fill, markdown)

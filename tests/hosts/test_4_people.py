@@ -9,7 +9,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.hosts.conftest import AGENT, STRANGER
-from tests.rules.runbook_blocks import PLACEHOLDERS, blocks
+from tests.rules.runbook_blocks import PLACEHOLDERS, pasteable
 from tests.support.box import until
 from tests.support.fleet import Fleet, ask, on_all
 
@@ -55,18 +55,17 @@ def test_a_stranger_reads_nothing_of_the_store(fleet: Fleet, host: Host) -> None
 
 @pytest.fixture(scope="module")
 def diary(fleet: Fleet, hosts: dict[str, Host]) -> dict[str, list[str]]:
-    """Every bash block of the runbook, pasted in its order into a root shell of each host; what failed."""
+    """The runbook's bash blocks for such a host, pasted in their order into a root shell of each; what failed."""
     variables = " ".join(f"{key}={shlex.quote(text)}" for key, text in PLACEHOLDERS.items())
 
     def paste(host: Host) -> list[str]:
         problems = []
-        for block in blocks():
-            if block.language == "bash":
-                script = f"set -euo pipefail; export {variables}\n{block.text}"
-                done = host.run(f"cd /root && timeout 60 bash -c {shlex.quote(script)}")
-                if done.rc:
-                    said = done.stdout[-400:] + done.stderr[-800:]
-                    problems.append(f"{block.id}: exit {done.rc}\n{block.text}\n{said}")
+        for block in pasteable():
+            script = f"set -euo pipefail; export {variables}\n{block.text}"
+            done = host.run(f"cd /root && timeout 60 bash -c {shlex.quote(script)}")
+            if done.rc:
+                said = done.stdout[-400:] + done.stderr[-800:]
+                problems.append(f"{block.id}: exit {done.rc}\n{block.text}\n{said}")
         return problems
 
     return on_all(hosts, paste)

@@ -84,7 +84,9 @@ def _at(document: dict[str, Any], test: dict[str, Any], path: Path, scrape: int)
     every = 1 if PER_SCRAPE in test["name"] else scrape // WRITTEN_AT
     for series in test["input_series"]:
         series["values"] = " ".join(thinned(expand(series["values"]), every))
-    single = {**document, "rule_files": [str(rule) for rule in RULE_FILES], "tests": [test]}
+    # The rules that the file names: cases of personas need not evaluate those of the pipeline, and the other way round.
+    rules = [str((path.parent / rule).resolve()) for rule in document["rule_files"]]
+    single = {**document, "rule_files": rules, "tests": [test]}
     return Case(path, test["name"], scrape, single)
 
 

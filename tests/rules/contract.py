@@ -22,6 +22,48 @@ METRICS: dict[str, frozenset[str]] = {
         "hypertool_llm_request_duration_seconds_count": ("persona", "model"),
         "hypertool_export_spans_total": ("sink", "outcome"),
         "hypertool_export_last_success_timestamp_seconds": ("sink",),
+        # The collector's own, as Alloy and Prometheus serve them. A label that only one of them has is not listed,
+        # except component_id, which a match may name.
+        "alloy_build_info": ("version",),
+        "alloy_config_hash": ("sha256",),
+        "alloy_config_last_load_successful": (),
+        "alloy_config_load_failures_total": (),
+        "alloy_component_controller_running_components": ("health_type",),
+        "alloy_resources_process_start_time_seconds": (),
+        "alloy_resources_process_resident_memory_bytes": (),
+        "prometheus_agent_active_series": (),
+        "prometheus_build_info": ("version",),
+        "prometheus_config_last_reload_successful": (),
+        "process_start_time_seconds": (),
+        "prometheus_remote_storage_highest_timestamp_in_seconds": ("component_id",),
+        "prometheus_remote_storage_queue_highest_sent_timestamp_seconds": ("component_id", "url"),
+        "prometheus_remote_storage_samples_failed_total": ("url",),
+        "prometheus_remote_storage_samples_pending": ("url",),
+        "prometheus_remote_storage_samples_retried_total": ("url",),
+        "prometheus_remote_storage_samples_total": ("url",),
+        "prometheus_remote_storage_shard_capacity": ("url",),
+        "prometheus_remote_storage_shards": ("url",),
+        "prometheus_remote_storage_shards_desired": ("url",),
+        "prometheus_remote_storage_shards_max": ("url",),
+        "loki_source_journal_target_lines_total": (),
+        "loki_source_journal_target_parsing_errors_total": ("error",),
+        "loki_write_batch_retries_total": ("host",),
+        "loki_write_dropped_entries_total": ("host", "reason"),
+        "loki_write_request_duration_seconds_count": ("host", "status_code"),
+        "loki_write_sent_entries_total": ("host",),
+        "otelcol_exporter_queue_capacity": ("exporter", "data_type"),
+        "otelcol_exporter_queue_size": ("exporter", "data_type"),
+        "otelcol_exporter_sent_spans_total": ("exporter",),
+        **{
+            f"otelcol_{what}_{signal}_total": labels
+            for what, labels in (
+                ("exporter_enqueue_failed", ("exporter",)),
+                ("exporter_send_failed", ("exporter", "error_type")),
+                ("receiver_accepted", ("receiver", "transport")),
+                ("receiver_refused", ("receiver", "transport")),
+            )
+            for signal in ("spans", "metric_points", "log_records")
+        },
         "up": (),
         "scrape_duration_seconds": (),
         "ALERTS": ("alertname", "alertstate"),
@@ -38,7 +80,22 @@ SEVERITIES = {
     "WorkflowStageStuck": ("warning", "performance"),
     "HypertoolScrapesUnreliable": ("warning", "availability"),
     "Watchdog": ("none", "availability"),
+    "CollectorDown": ("critical", "availability"),
+    "ConfigurationRejected": ("warning", "pipeline"),
+    "CollectorVersionsDiffer": ("info", "pipeline"),
+    "SamplesRejected": ("warning", "pipeline"),
+    "CredentialRefused": ("critical", "pipeline"),
+    "LogEntriesDropped": ("warning", "pipeline"),
+    "OtlpDataLost": ("warning", "pipeline"),
+    "OtlpRefused": ("warning", "pipeline"),
+    "DeliveryRetried": ("warning", "pipeline"),
+    "DeliveryLagging": ("warning", "pipeline"),
+    "BacklogGrowing": ("warning", "pipeline"),
+    "OutageBudgetHalfUsed": ("critical", "pipeline"),
+    "JournalSilent": ("warning", "pipeline"),
 }
+# Alerts on all hosts together: they name no instance.
+OF_THE_FLEET = frozenset({"Watchdog", "CollectorVersionsDiffer"})
 ANNOTATIONS = ("summary", "description", "action", "runbook_url", "dashboard_url")
 # The slowest scrape that rules have to be right at, in seconds.
 SLOWEST_SCRAPE = 60

@@ -94,6 +94,8 @@ def _of_call(expr: pp.Call, known: Mapping[str, frozenset[str]]) -> frozenset[st
     if name in ("absent", "absent_over_time"):
         matchers = selectors(expr)[0].matchers.matchers
         return frozenset(matcher.name for matcher in matchers if matcher.op == pp.MatchOp.Equal)
+    if name == "label_replace":
+        return (kept_labels(expr.args[0], known) or frozenset()) | {expr.args[1].val}
     for argument in expr.args:
         labels = kept_labels(argument, known)
         if labels is not None:

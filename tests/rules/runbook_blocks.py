@@ -11,9 +11,14 @@ RUNBOOK = Path(__file__).resolve().parents[2] / "prometheus" / "ALERT_RUNBOOK.md
 PLACEHOLDERS = {"LANGFUSE_HOST": "http://127.0.0.1:9090"}
 # What only an installed host has: programs that need its units, and the addresses of our own services.
 HOST_ONLY = frozenset({"systemctl", "journalctl", "ss"})
+# Blocks for one collector are marked with its name after the language: ```bash alloy, ```bash agent.
+COLLECTORS = frozenset({"alloy", "agent"})
+OF_A_COLLECTOR = frozenset({
+    "alloy", "apt-mark", "df", "dpkg-query", "du", "id", "sort", "stat", "tail", "timedatectl", "uniq",
+})  # fmt: skip
 HOST_ADDRESSES = ("127.0.0.1:9464", "127.0.0.1:9465")
 EVERYWHERE = frozenset({"curl", "promtool", "amtool", "lslocks", "awk", "xargs", "cat", "env", "nproc"})
-ALLOWED = HOST_ONLY | EVERYWHERE | {"hypertool", "tta-persona"}
+ALLOWED = HOST_ONLY | EVERYWHERE | OF_A_COLLECTOR | {"hypertool", "tta-persona"}
 HEADING = re.compile(r"^(#+) (.+)$")
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>.*)$")
 
@@ -43,7 +48,8 @@ class Block:
     @property
     def needs_host(self) -> bool:
         """Whether it only works where hypertool is installed with its services."""
-        return bool(HOST_ONLY.intersection(self.commands)) or any(it in self.text for it in HOST_ADDRESSES)
+        special = bool(self.flags & COLLECTORS) or bool(HOST_ONLY.intersection(self.commands))
+        return special or any(it in self.text for it in HOST_ADDRESSES)
 
 
 def sections(path: Path = RUNBOOK) -> dict[str, list[str]]:
@@ -86,3 +92,14 @@ def blocks(path: Path = RUNBOOK) -> list[Block]:
     if opened is not None:
         raise ValueError(f"{path}: the block that starts in line {start} is never closed")
     return found
+
+
+def pasteable(collector: str = "") -> list[Block]:
+    """The bash blocks for a host: those of one collector (`alloy`, `agent`), or without a name those for any host.
+
+    The latter are written for a host with a Prometheus of its own that scrapes and alerts.
+    """
+    if collector and collector not in COLLECTORS:
+        raise ValueError(f"no collector {collector!r}; known: {', '.join(sorted(COLLECTORS))}")
+    wanted = {collector} if collector else set()
+    return [block for block in blocks() if block.language == "bash" and block.flags & COLLECTORS == wanted]

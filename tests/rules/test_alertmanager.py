@@ -11,7 +11,7 @@ import yaml
 
 from tests.rules.cases import PROMETHEUS
 from tests.rules.conftest import run
-from tests.rules.contract import SEVERITIES
+from tests.rules.contract import OF_THE_FLEET, SEVERITIES
 from tests.rules.services import alertmanager, get_json, post_alerts, receiver, until
 
 FOLDER = PROMETHEUS / "alertmanager"
@@ -103,7 +103,8 @@ def test_templates_say_what_happened_and_what_to_do(
 def alert_labels(alert: str, instance: str = "host-a", **more: str) -> dict[str, str]:
     """The labels with which an alert of ours reaches Alertmanager."""
     severity, category = SEVERITIES[alert]
-    target = {} if alert == "Watchdog" else {"job": "hypertool", "instance": instance}
+    job = "alloy" if category == "pipeline" or alert == "CollectorDown" else "hypertool"
+    target = {} if alert in OF_THE_FLEET else {"job": job, "instance": instance}
     return {"alertname": alert, "severity": severity, "category": category, "component": "hypertool", **target, **more}
 
 
@@ -124,6 +125,10 @@ def test_what_happened_mutes_its_forecast_and_a_dead_host_its_other_alerts(
         ("HypertoolMetricsNotReported", "host-c"): "active",
         ("WorkflowStageStuck", "host-c"): "suppressed",
         ("WorkflowStageStuck", "host-b"): "active",
+        ("CollectorDown", "host-d"): "active",
+        ("HypertoolMetricsNotReported", "host-d"): "suppressed",
+        ("BacklogGrowing", "host-d"): "suppressed",
+        ("BacklogGrowing", "host-c"): "active",
         ("Watchdog", ""): "active",
     }
     with receiver() as hook:
@@ -136,6 +141,10 @@ def test_what_happened_mutes_its_forecast_and_a_dead_host_its_other_alerts(
                 alert_labels("HypertoolMetricsNotReported", "host-c"),
                 alert_labels("WorkflowStageStuck", "host-c"),
                 alert_labels("WorkflowStageStuck", "host-b"),
+                alert_labels("CollectorDown", "host-d"),
+                alert_labels("HypertoolMetricsNotReported", "host-d"),
+                alert_labels("BacklogGrowing", "host-d"),
+                alert_labels("BacklogGrowing", "host-c"),
                 alert_labels("Watchdog"),
             ]
             post_alerts(url, alerts, {"summary": "s"})

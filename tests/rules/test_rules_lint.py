@@ -11,7 +11,7 @@ import promql_parser
 import pytest
 
 from tests.rules.cases import PROMETHEUS, REPO, RULE_FILES, load
-from tests.rules.contract import ANNOTATIONS, METRICS, SEVERITIES, SLOWEST_SCRAPE
+from tests.rules.contract import ANNOTATIONS, METRICS, OF_THE_FLEET, SEVERITIES, SLOWEST_SCRAPE
 from tests.rules.promql import arms, compares, grouping_labels, kept_labels, matched_labels, ranges, selectors
 from tests.rules.runbook_blocks import sections
 
@@ -19,7 +19,9 @@ RULES: list[dict[str, Any]] = [rule for path in RULE_FILES for group in load(pat
 RECORDS = {rule["record"]: promql_parser.parse(rule["expr"]) for rule in RULES if "record" in rule}
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 EXPRESSIONS = {rule.get("record") or rule["alert"]: promql_parser.parse(rule["expr"]) for rule in RULES}
-KNOWN = {**METRICS, **{name: kept_labels(expr, METRICS) or frozenset() for name, expr in RECORDS.items()}}
+KNOWN = dict(METRICS)
+for _record, _expr in RECORDS.items():  # in their order, so that one may use those before it
+    KNOWN[_record] = kept_labels(_expr, KNOWN) or frozenset()
 TEMPLATE_LABEL = re.compile(r"\$labels\.(\w+)")
 # The one pattern of all records: METRIC, WINDOW, and where the label le has two spellings, UNLESS.
 PATTERN = """
@@ -31,6 +33,17 @@ or (
 )
 or (max_over_time(METRIC[WINDOW]) - min_over_time(METRIC[WINDOW]))
 """
+# The one pattern of all losses of a collector: METRIC and LABELS.
+LOSS = """
+sum by (LABELS) (
+  (increase(METRIC[5m]) and resets(METRIC[5m]) > 0)
+  or (METRIC - last_over_time(METRIC[9h] offset 5m) >= 0)
+  or (METRIC and on (job, instance) job_instance:collector:known9h)
+)
+"""
+KNOWN_COLLECTOR = "job_instance:collector:known9h"
+LOSSES = [name for name in RECORDS if name.endswith(":rise5m")]
+COUNTS = [name for name in RECORDS if name not in {*LOSSES, KNOWN_COLLECTOR}]
 
 
 def test_the_alerts_are_those_of_the_contract() -> None:
@@ -55,7 +68,7 @@ def test_every_range_holds_four_of_the_slowest_scrapes(name: str) -> None:
         assert seconds >= 4 * SLOWEST_SCRAPE
 
 
-@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("name", COUNTS)
 def test_records_count_by_the_one_exact_pattern(name: str) -> None:
     first = selectors(RECORDS[name])[0]
     metric, window = promql_parser.VectorSelector.prettify(first), name.rsplit("increase", 1)[1]
@@ -67,8 +80,19 @@ def test_records_count_by_the_one_exact_pattern(name: str) -> None:
     assert str(first.name).removesuffix("_total") in measured
 
 
-def test_every_record_is_used_by_an_alert() -> None:
-    used = {selector.name for name in ALERTS for selector in selectors(EXPRESSIONS[name])}
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_counted_by_the_one_pattern(name: str) -> None:
+    first = selectors(RECORDS[name])[0]
+    wanted = LOSS.replace("METRIC", promql_parser.VectorSelector.prettify(first))
+    level, measured, _ = name.split(":")
+    labels = sorted(KNOWN[name], key=level.find)
+    assert RECORDS[name].prettify() == promql_parser.parse(wanted.replace("LABELS", ", ".join(labels))).prettify()
+    assert level == "_".join(labels), "a record is named after the labels it keeps"
+    assert str(first.name).removesuffix("_total") == measured
+
+
+def test_every_record_is_used() -> None:
+    used = {selector.name for expr in EXPRESSIONS.values() for selector in selectors(expr)}
     assert RECORDS.keys() <= used
 
 
@@ -101,7 +125,7 @@ def test_texts_name_only_labels_that_the_expression_keeps(name: str) -> None:
         assert set(TEMPLATE_LABEL.findall(certain)) <= kept
 
 
-@pytest.mark.parametrize("name", sorted(ALERTS.keys() - {"Watchdog", "HypertoolMetricsNotReported"}))
+@pytest.mark.parametrize("name", sorted(ALERTS.keys() - OF_THE_FLEET - {"HypertoolMetricsNotReported"}))
 def test_alerts_keep_job_and_instance(name: str) -> None:
     assert {"job", "instance"} <= (kept_labels(EXPRESSIONS[name], KNOWN) or frozenset())
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.rules.cases import WRITTEN_AT, Case, all_cases
 from tests.rules.conftest import run
+from tests.rules.contract import OF_THE_FLEET
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,22 @@ FIRING = {
     "HypertoolMetricsNotReported": Moment("fires: target down", 30),
     "HypertoolScrapesUnreliable": Moment("fires: every second scrape fails (per scrape)", 25),
     "LangfuseIntegrationFailing": Moment("fires: Langfuse dead, counter flat", 60),
+    "CollectorDown": Moment("fires: killed, while something else still scrapes the endpoint", 30),
+    "ConfigurationRejected": Moment("fires: it loads, and two components cannot be built", 20),
+    "CollectorVersionsDiffer": Moment("fires: one host stays behind for more than 2 h", 140),
+    "SamplesRejected": Moment("fires: one batch is refused, within three scrapes", 12),
+    "CredentialRefused": Moment("fires: log lines are answered with 401", 14),
+    "LogEntriesDropped": Moment("fires: lines that are too long", 12),
+    "OtlpDataLost": Moment("fires: no room in the queue for metric points and log records", 12),
+    "OtlpRefused": Moment("fires: short of memory, spans are not taken", 12),
+    "DeliveryRetried": Moment("fires: samples are sent again for half an hour", 30),
+    "DeliveryLagging": Moment("fires: the destination takes nothing", 30),
+    "BacklogGrowing": Moment("fires: the queue in memory is full", 25),
+    "OutageBudgetHalfUsed": Moment("fires: metrics wait for more than 4 h", 20),
+    "JournalSilent": Moment("fires: not one line since the start", 20),
 }
+# What fires with it on the same host, because it is a part of the same fact.
+COMPANIONS = {"OutageBudgetHalfUsed": "DeliveryLagging"}
 HEALTHY = {
     "TokenBudgetExceeded": Moment("quiet: budget used up to exactly 0", 25),
     "TokenBudgetDepletionPredicted": Moment("quiet: burst to 20 k left, then idle", 80),
@@ -43,6 +59,19 @@ HEALTHY = {
     "HypertoolMetricsNotReported": Moment("quiet: restart of the exporter, 90 s", 15),
     "HypertoolScrapesUnreliable": Moment("quiet: one scrape in ten fails (per scrape)", 25),
     "LangfuseIntegrationFailing": Moment("quiet: Langfuse healthy, batches every 5 min", 60),
+    "CollectorDown": Moment("quiet: restart of 2 min", 20),
+    "ConfigurationRejected": Moment("quiet: rejected, and rolled back within 2 min", 20),
+    "CollectorVersionsDiffer": Moment("quiet: two hosts with one version", 20),
+    "SamplesRejected": Moment("quiet: restart of the collector, counter reset", 12),
+    "CredentialRefused": Moment("quiet: an outage in which all is retried", 12),
+    "LogEntriesDropped": Moment("quiet: restart of the collector", 12),
+    "OtlpDataLost": Moment("quiet: an old loss, and much is sent", 20),
+    "OtlpRefused": Moment("quiet: restart of the collector", 12),
+    "DeliveryRetried": Moment("quiet: a trouble of 2 min", 20),
+    "DeliveryLagging": Moment("quiet: an outage of 4 min", 14),
+    "BacklogGrowing": Moment("quiet: as many senders as allowed, a queue without senders yet", 20),
+    "OutageBudgetHalfUsed": Moment("quiet: nothing waits", 20),
+    "JournalSilent": Moment("quiet: a minute after the start", 20),
 }
 # What the runbook's investigations look at besides: metric, its own labels, first value, and growth per scrape.
 STAGE = 'workflow="bug_fix",stage="investigation",persona="observability-expert"'
@@ -59,11 +88,29 @@ MORE: list[tuple[str, str, float, float]] = [
     ("hypertool_workflow_stage_duration_seconds_count", STAGE, 0, 1),
     ("hypertool_workflow_stage_duration_seconds_bucket", f'{STAGE},le="300.0"', 0, 1),
 ]
+# The same for what a collector says about itself; its losses are old ones.
+MORE_OF_ALLOY: list[tuple[str, str, float, float]] = [
+    ("alloy_build_info", 'version="v1.18.1"', 1, 0),
+    ("alloy_config_hash", 'sha256="ab"', 1, 0),
+    ("alloy_config_load_failures_total", "", 0, 0),
+    ("alloy_resources_process_resident_memory_bytes", "", 4e7, 0),
+    ("prometheus_remote_storage_samples_failed_total", "", 0, 0),
+    ("prometheus_remote_storage_samples_retried_total", "", 0, 0),
+    ("prometheus_remote_storage_samples_total", "", 0, 40),
+    ("loki_source_journal_target_parsing_errors_total", 'error="empty_labels"', 0, 3),
+    ("otelcol_exporter_enqueue_failed_metric_points_total", "", 5, 0),
+    ("otelcol_exporter_queue_capacity", 'data_type="traces"', 1e9, 0),
+    ("otelcol_exporter_queue_size", 'data_type="traces"', 0, 0),
+    ("otelcol_exporter_send_failed_spans_total", 'error_type="InvalidArgument"', 5, 0),
+    ("otelcol_receiver_accepted_spans_total", "", 0, 20),
+    ("otelcol_receiver_refused_spans_total", "", 5, 0),
+]
+MOVED = re.compile(r"_(?:timestamp|timestamp_in|process_start_time)_seconds\{")
 
 
 def host(alert: str) -> str:
-    """The host on which the case of an alert takes place."""
-    return f"host-{alert.lower()}"
+    """The host on which the case of an alert takes place; none for an alert on all of them together."""
+    return "" if alert in OF_THE_FLEET else f"host-{alert.lower()}"
 
 
 def _case(alert: str, moment: Moment) -> Case:
@@ -77,12 +124,13 @@ def _past(alert: str, moment: Moment, now: float) -> list[str]:
     begin = now - moment.minute * 60
     lines: list[str] = []
     for series in _case(alert, moment).document["tests"][0]["input_series"]:
-        name = re.sub(r",\s+", ",", series["series"]).replace("host-a", host(alert))
+        name = re.sub(r",\s+", ",", series["series"]).replace("host-a", f"host-{alert.lower()}")
         for index, value in enumerate(series["values"].split()[: moment.minute * 60 // WRITTEN_AT + 1]):
             if value in ("_", "stale"):
                 continue
             # Cases begin at the epoch; a point in time among their values moves with them.
-            moved = float(value) + begin if "_timestamp_seconds{" in name and float(value) > 0 else float(value)
+            moves = MOVED.search(name) and (float(value) > 0 or "process_start" in name)
+            moved = float(value) + begin if moves else float(value)
             lines.append(f"{name} {moved!r} {begin + index * WRITTEN_AT:.3f}")
     return lines
 
@@ -90,9 +138,10 @@ def _past(alert: str, moment: Moment, now: float) -> list[str]:
 def backfill(promtool: Path, moments: dict[str, Moment], folder: Path, now: float) -> None:
     """Write the past of all hosts into `folder`/data, ready for a Prometheus to start on."""
     lines = [line for alert, moment in moments.items() for line in _past(alert, moment, now)]
-    for metric, labels, start, step in MORE:
-        name = f'{metric}{{job="hypertool",instance="host-more"{"," if labels else ""}{labels}}}'
-        lines += [f"{name} {start + step * i} {now - 3600 + i * WRITTEN_AT:.3f}" for i in range(3600 // WRITTEN_AT)]
+    for job, series in (("hypertool", MORE), ("alloy", MORE_OF_ALLOY)):
+        for metric, labels, start, step in series:
+            name = f'{metric}{{job="{job}",instance="host-more"{"," if labels else ""}{labels}}}'
+            lines += [f"{name} {start + step * i} {now - 3600 + i * WRITTEN_AT:.3f}" for i in range(3600 // WRITTEN_AT)]
     source = folder / "past.om"
     source.write_text("\n".join([*lines, "# EOF", ""]), encoding="utf-8")
     made = run(promtool, "tsdb", "create-blocks-from", "openmetrics", source, folder / "data")

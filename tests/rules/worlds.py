@@ -52,7 +52,7 @@ def _rules(folder: Path) -> list[Path]:
     for source in RULE_FILES:
         text = re.sub(r"^( +)interval: 15s$", r"\1interval: 1s", source.read_text(encoding="utf-8"), flags=re.MULTILINE)
         copy = folder / source.name
-        copy.write_text(re.sub(r"^( +)for: \d+m$", r"\1for: 1s", text, flags=re.MULTILINE), encoding="utf-8")
+        copy.write_text(re.sub(r"^( +)for: \d+[smh]$", r"\1for: 1s", text, flags=re.MULTILINE), encoding="utf-8")
         copies.append(copy)
     return copies
 
