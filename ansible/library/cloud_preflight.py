@@ -2,18 +2,10 @@
 # Checks destination and credential of Grafana Cloud from where the collector will run, before anything is changed.
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_cloud import NoAnswer, Route, without
-from ansible.module_utils.hypertool_cloud_probe import Probe
-from ansible.module_utils.hypertool_cloud_values import (
-    problems_of_proxy,
-    problems_of_token,
-    problems_of_url,
-    problems_of_user,
-)
+from ansible.module_utils.hypertool_cloud import without
+from ansible.module_utils.hypertool_cloud_preflight import complaint, preflight, secrets_of
 
 DOCUMENTATION = r"""
 module: cloud_preflight
@@ -91,57 +83,6 @@ services:
 SERVICE = {"url": {"type": "str", "default": ""}, "user": {"type": "str", "default": ""}}
 
 
-def secrets_of(params):
-    """The parts of parameters that nobody may read: the token, and a password in an address."""
-    found = [params["token"]]
-    addresses = [params["proxy_url"], *(params[name]["url"] for name in ("metrics", "logs", "otlp") if params[name])]
-    for address in addresses:
-        try:
-            password = urlsplit(address.strip()).password
-        except ValueError:
-            password = address  # what cannot be taken apart is not shown
-        found += [password, unquote(password)] if password else []
-    return [secret for secret in found if secret]
-
-
-def route_of(params, problems):
-    """The way there; nothing if it cannot be made, with the reason in `problems`."""
-    try:
-        return Route(params["ca_file"], params["ca_content"], params["proxy_url"], params["timeout"])
-    except ValueError as error:
-        where = f"the file {params['ca_file']}" if params["ca_file"] else "the text"
-        problems.append(
-            f"grafana_cloud_ca_file: {where} cannot be used ({error}); expected certificates in PEM, beginning with "
-            "-----BEGIN CERTIFICATE-----"
-        )
-    return None
-
-
-def preflight(params):
-    """Problems, and the status of each service that was asked."""
-    services = {name: params[name] for name in ("metrics", "logs", "otlp") if params[name]}
-    problems, blank = [], set()
-    good = {}
-    of_token = problems_of_token(params["token"])
-    for name, service in services.items():
-        of_url, of_user = problems_of_url(name, service["url"]), problems_of_user(name, service["user"])
-        problems += of_url + of_user
-        if not of_url:
-            good[name] = service
-            if of_user or of_token:
-                blank.add(name)
-    of_proxy = problems_of_proxy(params["proxy_url"])
-    problems += of_token + of_proxy
-    route = None if of_proxy else route_of(params, problems)
-    if route is None or not good:
-        return problems, {}
-    probe = Probe(route, good, params["token"])
-    probe.run(without_credential=blank)
-    problems += probe.problems(without_credential=blank)
-    return problems, {name: None if isinstance(result, NoAnswer) else result.status
-                      for name, result in probe.results.items()}
-
-
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -161,10 +102,7 @@ def main():
     problems, services = preflight(module.params)
     problems = [without(problem, secrets) for problem in problems]
     if problems:
-        listed = "\n".join(f"  {number}. {problem}." for number, problem in enumerate(problems, start=1))
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        module.fail_json(msg=f"data cannot go to Grafana Cloud yet, {count}:\n{listed}", problems=problems,
-                         services=services)
+        module.fail_json(msg=complaint(problems), problems=problems, services=services)
     module.exit_json(changed=False, services=services)
 
 

@@ -90,3 +90,18 @@ def test_down_leaves_nothing(engine: dict[str, str], images: Path) -> None:
     assert len(traces()) > 5
     other.down()
     assert traces() == []
+
+
+def test_wrong_credentials_stop_the_cloud_profile_with_their_reasons(broken: Stack, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("glc_something\n", encoding="utf-8")
+    token.chmod(0o644)
+    broken.profile = "cloud"
+    broken.variables.update(
+        GRAFANA_CLOUD_TOKEN_FILE=str(token), GRAFANA_CLOUD_METRICS_URL="https://metrics.invalid/api/prom/push",
+        GRAFANA_CLOUD_METRICS_USER="not-a-number")
+    done = broken.compose("run", "--rm", "--no-deps", "cloud-check")
+    assert done.returncode == 1, done.stderr
+    for name in ("grafana_cloud_metrics_user", "grafana_cloud_logs_url", "grafana_cloud_otlp_url"):
+        assert name in done.stderr, done.stderr
+    assert "glc_something" not in done.stdout + done.stderr
