@@ -32,11 +32,12 @@ SDK_STREAMS: dict[tuple[str, str], bool] = {
 class Measure:
     """The chunks of one call: the time of the first and the last, and what they say of the usage."""
 
-    __slots__ = ("call", "reader", "transcript")
+    __slots__ = ("_read", "call", "reader", "transcript")
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.reader = StreamReader()
+        self._read = self.reader.feed
         self.transcript = Transcript() if captures() else None
 
     def feed(self, chunk: Any) -> None:
@@ -45,7 +46,7 @@ class Measure:
         call.last = now = time.perf_counter()
         if call.first is None:
             call.first = now - call.started
-        self.reader.feed(chunk)
+        self._read(chunk)
         if self.transcript is not None:
             self.transcript.feed(chunk)
 
@@ -79,11 +80,13 @@ class Measure:
 class _Tap:
     """Stands in for an SDK stream's own iterator, so that its helpers (`text_stream`, `get_final_...`) are seen too."""
 
-    __slots__ = ("_iterator", "_measure")
+    __slots__ = ("_feed", "_iterator", "_later", "_measure")
 
     def __init__(self, iterator: Any, measure: Measure) -> None:
         self._iterator = iterator
         self._measure = measure
+        self._feed = measure.feed
+        self._later = getattr(iterator, "__anext__", None)
 
     def __iter__(self) -> Any:
         return self
@@ -102,11 +105,11 @@ class _Tap:
 
     async def __anext__(self) -> Any:
         try:
-            chunk = await self._iterator.__anext__()
+            chunk = await self._later()  # type: ignore[misc]  # an async iterator is asked for it
         except BaseException as error:
             self._measure.end(error)
             raise
-        self._measure.feed(chunk)
+        self._feed(chunk)
         return chunk
 
     def __getattr__(self, name: str) -> Any:
@@ -121,8 +124,9 @@ class ObservedStream:
         self._measure = measure
         own = vars(stream).get("_iterator") if hasattr(stream, "__dict__") else None
         if own is not None:
-            stream._iterator = _Tap(own, measure)
-            self._tap: Any = stream
+            tap = stream._iterator = _Tap(own, measure)
+            # OpenAI's streams hand on what their iterator gives; others (Anthropic's) look at it first.
+            self._tap: Any = tap if type(stream).__module__.startswith("openai.") else stream
         else:
             self._tap = None
 

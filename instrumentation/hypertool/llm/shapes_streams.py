@@ -110,7 +110,11 @@ def _chat(reader: StreamReader, fields: Mapping[str, Any], provider: str | None 
 
 
 def _openai_chunk(reader: StreamReader, chunk: Any) -> None:
-    _chat(reader, chunk.__dict__, "openai")
+    fields = chunk.__dict__
+    choices = fields.get("choices")
+    if (reader._model is None or not choices or len(choices) != 1 or fields.get("usage") is not None
+            or choices[0].__dict__.get("finish_reason") is not None):
+        _chat(reader, fields, "openai")  # otherwise it says nothing, as most chunks
 
 
 def _openai_event(reader: StreamReader, event: Any) -> None:
