@@ -41,7 +41,7 @@ def test_the_collector_before_it_is_stopped(fleet: Fleet, switched: Play) -> Non
 
 
 @pytest.fixture(scope="module")
-def uninstalled(fleet: Fleet, switched: Play, play: Playing) -> Play:
+def uninstalled(fleet: Fleet, installed: Play, play: Playing) -> Play:
     return play("uninstall.yml").succeeded()
 
 
