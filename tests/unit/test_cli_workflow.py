@@ -70,6 +70,13 @@ def test_a_workflow_that_is_not_declared_says_what_is(host: Host, arguments: tup
     assert said in done.stderr
 
 
+def test_a_workflows_own_budget_is_the_one_that_is_shown(host: Host) -> None:
+    host.config.write_text("[personas.backend-engineer.workflows.package_release]\ntokens = 3000\n")
+    assert "budget 2150 of 3000 left" in host.hypertool("baseline").stdout
+    assert json.loads(host.hypertool("baseline", "--json").stdout)["budgets"]["backend-engineer"]["limit"] == 3000
+    assert "budget 1200 of 2000 left" in host.hypertool("workflow", "feature_implementation").stdout
+
+
 def test_a_baseline_whose_spans_go_nowhere_says_so_and_is_a_good_baseline(host: Host) -> None:
     done = host.hypertool("baseline", OTEL_EXPORTER_OTLP_ENDPOINT=refused_url())
     assert done.returncode == 0

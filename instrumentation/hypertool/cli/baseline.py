@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..catalogue import load_catalogue
+from ..catalogue import Catalogue, load_catalogue
 from ..errors import HypertoolError, StoreUnavailable
 from ..ports import parse_address
 from ..redaction import redact
@@ -98,6 +98,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
     report = run()
     sent = _flush(report)
     after = store.read(catalogue)
+    limits = _limits(report, after, catalogue)
     wrong = [] if _shows(report, before, after) else [
         f"{store.path} does not show this run: {heard[-1] if heard else 'its numbers did not change'}"]
     places = [] if wrong else _places(endpoint, store, report, after, sent)
@@ -105,7 +106,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
         "workflow": report.workflow, "run_id": report.run_id, "trace_id": report.trace_id,
         "decision": report.decision, "seconds": round(report.seconds, 3),
         "tokens": report.tokens, "stages": [stage._asdict() for stage in report.stages],
-        "budgets": {s.persona: after.budgets[s.persona]._asdict() for s in report.stages},
+        "budgets": {name: {**after.budgets[name]._asdict(), "limit": limit} for name, limit in limits.items()},
         "switches": [list(key) for key in _grown(before.switches, after.switches)],
         "store": str(store.path), "sent": [{**sink._asdict(), "complete": sink.complete} for sink in sent],
         "places": [place._asdict() for place in places], "notes": [store.note] if store.note else [],
@@ -114,7 +115,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
     if arguments.json:
         print_json(document)
     else:
-        _print(report, before, after, places, sent)
+        _print(report, before, after, limits, places, sent)
         for line in heard:
             complain(f"hypertool {command}", line)
     if wrong:
@@ -149,7 +150,15 @@ def _flush(report: WorkflowReport) -> list[Sent]:
     return found
 
 
-def _print(report: WorkflowReport, before: HostState, after: HostState, places: list[Place], sent: list[Sent]) -> None:
+def _limits(report: WorkflowReport, after: HostState, catalogue: Catalogue) -> dict[str, int]:
+    """The budgets that the run had, in tokens: a workflow may have its own."""
+    budgets = {stage.persona: after.budgets[stage.persona] for stage in report.stages}
+    return {name: catalogue.resolve(name).tokens_in(report.workflow) if budget.window == "run" else budget.limit
+            for name, budget in budgets.items()}
+
+
+def _print(report: WorkflowReport, before: HostState, after: HostState, limits: Mapping[str, int], places: list[Place],
+           sent: list[Sent]) -> None:
     stages = len(report.stages)
     print(f"run {report.run_id}: {stages} stages, {report.tokens} tokens, {report.seconds:.2f} s, {report.decision}\n")
     print("read back from the store (host total in brackets):" if stages else "recorded: nothing, no stage was run")
@@ -158,12 +167,12 @@ def _print(report: WorkflowReport, before: HostState, after: HostState, places: 
         call = (stage.persona, stage.model, "success")
         gate = (report.workflow, stage.stage, "pass")
         timed = (report.workflow, stage.stage, stage.persona)
-        budget = after.budgets[stage.persona]
+        left = after.budgets[stage.persona].remaining
         print(f"  {stage.stage:<19} {stage.persona:<20} {_change(before.requests, after.requests, call)} LLM call, "
               f"{_change(before.tokens, after.tokens, tokens)} tokens, "
               f"{_change(before.gates, after.gates, gate)} gate passed, "
               f"{_change(before.stages, after.stages, timed)} stage in {stage.seconds:.2f} s, "
-              f"budget {budget.remaining} of {budget.limit} left")
+              f"budget {left} of {limits[stage.persona]} left")
     for key in _grown(before.switches, after.switches):
         print(f"  switch              {key[0]} -> {key[1]} ({key[2]}) {_change(before.switches, after.switches, key)}")
     print("\nsent:")
