@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import secrets
 import tempfile
+import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.alloy.collector import Collector, cloud_environment
-from tests.alloy.load import Load
 from tests.support.alloy_program import MISSING, alloy_program
 from tests.support.cloud import CloudStandIn, cloud_stand_in
 
@@ -47,6 +51,29 @@ def ready(collector: Collector) -> float:
             time.sleep(0.005)
 
 
+@contextmanager
+def page_of_random_values() -> Iterator[str]:
+    """host:port of a page whose values do not compress: the worst case for the log."""
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            lines = [f'random{{series="{one}"}} {random.random()}\n' for one in range(SAMPLES)]
+            self.wfile.write("".join(lines).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def queue_spans(collector: Collector, count: int) -> None:
     """Fill the queue with spans of about a kilobyte."""
     now = str(time.time_ns())
@@ -72,7 +99,9 @@ def measure(collector: Collector, cloud: CloudStandIn, seconds: float) -> None:
     before = collector.metric("prometheus_remote_write_wal_samples_appended_total")
     log = collector.directory / "data" / "prometheus.remote_write.destination"
     log_before = size(log)
-    with Load(collector, None, series=SAMPLES, spans=1):
+    with page_of_random_values() as address:
+        (collector.targets / "random.yml").write_text(json.dumps([{
+            "targets": [address], "labels": {"__scrape_interval__": "1s", "__scrape_timeout__": "1s"}}]))
         time.sleep(seconds)
         appended = collector.metric("prometheus_remote_write_wal_samples_appended_total") - before
         print(f"at {appended / seconds:.0f} samples/s for {seconds:g} s: {memory(collector.pid)} MiB")

@@ -1,0 +1,85 @@
+"""The way there: through a proxy, into the Prometheus of this host, and past the end of the trace queue."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.alloy.collector import Collector, running
+from tests.alloy.journal import JournalWriter
+from tests.alloy.load import Load, slowly
+from tests.alloy.test_outage import come_back, stay_away, warm
+from tests.support.box import until
+from tests.support.cloud import CloudStandIn
+from tests.support.cloud.metrics import Metrics
+from tests.support.debian_binaries import BinariesUnavailable
+from tests.support.forward_proxy import ForwardProxy
+from tests.support.otlp_receiver import OtlpReceiver
+
+
+def test_all_three_services_are_reached_through_the_proxy_that_is_named(
+        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    with ForwardProxy() as proxy:
+        to_cloud.environment["HYPERTOOL_ALLOY_PROXY_URL"] = f"http://{proxy.address}"
+        with running(to_cloud), Load(to_cloud, journal) as load:
+            warm(load, cloud)
+        ports = {url.split("/")[2] for url in (cloud.metrics_url, cloud.logs_url, cloud.otlp_url)}
+        assert ports <= set(proxy.tunnels)
+
+
+def test_metrics_go_to_the_local_prometheus_and_traces_to_the_local_address(
+        make_collector: Callable[..., Collector], tmp_path: Path) -> None:
+    try:
+        prometheus = Metrics(tmp_path / "prometheus")
+    except BinariesUnavailable as error:
+        pytest.skip(f"no Prometheus: {error}")
+    try:
+        with OtlpReceiver() as receiver:
+            collector = make_collector("local", {
+                "HYPERTOOL_ALLOY_METRICS_URL": f"http://127.0.0.1:{prometheus._port}/api/v1/write",
+                "HYPERTOOL_ALLOY_OTLP_URL": receiver.url})
+            with running(collector):
+                for job in ("alloy", "node"):
+                    until(f"{job} to be up", 60, slowly(lambda job=job: prometheus.query(  # type: ignore[misc]
+                        f'up{{job="{job}",instance="{collector.instance}"}} == 1') or None))
+                send_span(collector)
+                (span,) = receiver.wait(1, 30)
+            assert span.resource["host.name"] == collector.instance
+    finally:
+        prometheus.close()
+
+
+@pytest.mark.timeout(600)
+def test_a_full_trace_queue_makes_senders_wait_and_keeps_what_it_took(
+        to_cloud: Collector, cloud: CloudStandIn) -> None:
+    """A queue of 100 kB is full of spans of 1 kB in a few seconds."""
+    to_cloud.environment["HYPERTOOL_ALLOY_TRACES_QUEUE"] = "100000"
+    with running(to_cloud), Load(to_cloud, None) as load:
+        warm(load, cloud)
+        cloud.fault("otlp", "503")
+        until("the queue to be full", 60, lambda: to_cloud.metric("otelcol_exporter_queue_size") > 98000 or None)
+        taken = load.handed_over("spans")
+        stay_away(5, load)
+        assert load.handed_over("spans") <= taken + 2, "senders must be made to wait"
+        cloud.fault("otlp", None)
+        more = taken + 50
+        until("senders to go on", 90, lambda: load.handed_over("spans") >= more or None)
+        account = come_back(load, cloud)
+        assert account.repeated("spans") == []
+        assert to_cloud.metric("otelcol_exporter_enqueue_failed_spans_total") == 0
+
+
+def send_span(collector: Collector) -> None:
+    now = str(time.time_ns())
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [{
+        "traceId": "1" * 32, "spanId": "2" * 16, "name": "chat", "kind": 1,
+        "startTimeUnixNano": now, "endTimeUnixNano": now}]}]}]}
+    request = urllib.request.Request(f"http://{collector.listen}:4318/v1/traces", json.dumps(body).encode(),
+                                     {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
