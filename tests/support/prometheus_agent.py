@@ -79,7 +79,9 @@ def prometheus_agent(directory: Path, release: str, target: str, instance: str, 
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [str(prometheus_binaries(release) / "prometheus"), "--enable-feature=agent", f"--config.file={file}",
-             f"--storage.agent.path={directory / 'wal'}", f"--web.listen-address={address}", "--web.enable-lifecycle"],
+             f"--storage.agent.path={directory / 'wal'}", f"--web.listen-address={address}", "--web.enable-lifecycle",
+             # What is still queued when a test ends is of no interest.
+             "--storage.remote.flush-deadline=1s"],
             stdout=output, stderr=subprocess.STDOUT)
 
     def ready() -> bool | None:
