@@ -117,12 +117,38 @@ class ObservedAwaitable:
         return getattr(self._awaitable, name)
 
 
-class ObservedGenerator(Generator[Any, Any, Any]):
-    """A generator whose call begins with its first step, and is the current one inside its steps only."""
+class _Steps:
+    """A generator's call: it begins with the first step, and is the current one inside its steps only."""
 
-    def __init__(self, generator: Generator[Any, Any, Any], call: Call) -> None:
+    def __init__(self, generator: Any, call: Call) -> None:
         self._generator = generator
         self._measure = Measure(call)
+
+    def _enter(self) -> bool:
+        """A step begins; False where the call has ended already, and nothing is measured any more."""
+        call = self._measure.call
+        if call.done:
+            return False
+        if not call.started:
+            call.start()
+        call.enter()
+        return True
+
+    def _leave(self, chunk: Any) -> Any:
+        self._measure.call.leave()
+        self._measure.feed(chunk)
+        return chunk
+
+    def _fail(self, error: BaseException) -> None:
+        self._measure.call.leave()
+        self._measure.end(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+
+class ObservedGenerator(_Steps, Generator[Any, Any, Any]):
+    """A generator, measured to its end."""
 
     def __next__(self) -> Any:
         return self._step(self._generator.__next__)
@@ -134,22 +160,14 @@ class ObservedGenerator(Generator[Any, Any, Any]):
         return self._step(self._generator.throw, *error)
 
     def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        measure = self._measure
-        call = measure.call
-        if call.done:
+        if not self._enter():
             return step(*arguments)
-        if not call.started:
-            call.start()
-        call.enter()
         try:
             chunk = step(*arguments)
         except BaseException as error:
-            call.leave()
-            measure.end(error)
+            self._fail(error)
             raise
-        call.leave()
-        measure.feed(chunk)
-        return chunk
+        return self._leave(chunk)
 
     def close(self) -> None:
         try:
@@ -160,16 +178,9 @@ class ObservedGenerator(Generator[Any, Any, Any]):
     def __del__(self) -> None:
         self.close()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._generator, name)
 
-
-class ObservedAsyncGenerator(AsyncGenerator[Any, Any]):
+class ObservedAsyncGenerator(_Steps, AsyncGenerator[Any, Any]):
     """The same for async generators."""
-
-    def __init__(self, generator: AsyncGenerator[Any, Any], call: Call) -> None:
-        self._generator = generator
-        self._measure = Measure(call)
 
     async def __anext__(self) -> Any:
         return await self._step(self._generator.__anext__)
@@ -181,22 +192,14 @@ class ObservedAsyncGenerator(AsyncGenerator[Any, Any]):
         return await self._step(self._generator.athrow, *error)
 
     async def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        measure = self._measure
-        call = measure.call
-        if call.done:
+        if not self._enter():
             return await step(*arguments)
-        if not call.started:
-            call.start()
-        call.enter()
         try:
             chunk = await step(*arguments)
         except BaseException as error:
-            call.leave()
-            measure.end(error)
+            self._fail(error)
             raise
-        call.leave()
-        measure.feed(chunk)
-        return chunk
+        return self._leave(chunk)
 
     async def aclose(self) -> None:
         try:
@@ -207,6 +210,3 @@ class ObservedAsyncGenerator(AsyncGenerator[Any, Any]):
     def __del__(self) -> None:
         # The generator itself is closed by the event loop's own hook.
         self._measure.drop()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._generator, name)
