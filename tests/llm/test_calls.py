@@ -17,6 +17,7 @@ from hypertool.llm.usage import Missing, Reading, Usage
 from tests.llm.calls import CHAT, counted, durations, stream
 
 
+@pytest.mark.predecessor("D11")
 def test_one_call_is_one_request_its_tokens_its_cost_and_its_budget(metrics: PersonaMetricsCollector) -> None:
     llm = ObservableLLM(lambda prompt: CHAT, "gpt-4o", metrics=metrics)
     assert llm("hello", persona="backend-engineer", chatmode="bug-fix") is CHAT
@@ -62,6 +63,7 @@ def test_an_exception_goes_on_as_the_same_object(
     assert counted(metrics, "miss") == {}, "a call that failed without usage is not missing"
 
 
+@pytest.mark.predecessor("D19")
 def test_a_sync_function_stays_sync_and_an_async_one_async(metrics: PersonaMetricsCollector) -> None:
     @observe_llm("m", metrics=metrics)
     def plain(prompt: str, *, temperature: float = 0.5) -> str:
@@ -141,6 +143,7 @@ def test_disabled_is_a_pass_through(metrics: PersonaMetricsCollector, monkeypatc
     assert counted(metrics, "llm") == {}
 
 
+@pytest.mark.predecessor("D19")
 def test_wrap_sync_works_with_and_without_a_running_loop_and_wrap_async_frees_the_loop(
         metrics: PersonaMetricsCollector) -> None:
     async def later(prompt: str) -> Any:

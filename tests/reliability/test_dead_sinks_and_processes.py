@@ -22,6 +22,7 @@ from tests.support.sinks import HEAD, exports, to_langfuse, to_otlp
 SINKS = ("otlp", "langfuse")
 # See test_dead_sinks.py.
 EXIT_SECONDS = 0.55
+TRIES = 12
 
 
 def start(host: Host, code: str, **environment: str) -> subprocess.Popen[str]:
@@ -124,7 +125,7 @@ print(json.dumps(ended - float(open("left").read())))
 def test_parent_and_child_of_a_fork_count_their_own_spans_once_each(tmp_path: Path, death: str) -> None:
     how, longer = DEATHS[death], []
     with how.serve(tmp_path) as url:
-        for attempt in range(4):  # see test_dead_sinks.py
+        for attempt in range(TRIES):  # see test_dead_sinks.py
             host = Host(tmp_path / str(attempt))
             done = host.python(HEAD + FORK.format(flush=""), **to_otlp(url), **to_langfuse(url))
             assert done.returncode == 0, done.stderr

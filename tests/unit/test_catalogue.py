@@ -24,6 +24,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.predecessor("D36")
 def test_the_defaults_are_those_of_the_contract() -> None:
     catalogue = load_catalogue()
     assert {p.name: p.tokens for p in catalogue.personas.values()} == BUDGETS

@@ -274,7 +274,8 @@ def _after_fork() -> None:
 def close_at_exit() -> None:
     """Register the exit, once however often it is called; after the collector's, for exits run last in first out."""
     atexit.unregister(close_all)
-    atexit.register(close_all)
+    for _ in range(2):  # an interrupt at the very first instruction of the one leaves everything to the other
+        atexit.register(close_all)
 
 
 def _close_with_multiprocessing() -> None:
