@@ -45,6 +45,9 @@ _WORDS = ("passwo?r?d", "passphrase", "pwd", r"secret(?:[_-]?access)?(?:[_-]?key
 _ASSIGNED = (rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,16}}\s{{0,8}}[=:]\s{{0,8}}(?:\\{{0,15}}[\"'])?)"
              r"(?:(?i:[a-z]{2,12}) )?"
              r"(?:(?<=\")(?:[^\"\n\\]|\\[^\"\n]){1,2000}|(?<=')(?:[^'\n\\]|\\[^'\n]){1,2000}|[^\s\"',;&\[\\]{4,2000})")
+# `--db-password hunter2` and `curl -u me:hunter2`: prompts and errors of coding agents are full of command lines.
+_OPTION = rf"(--(?:[a-z]{{1,20}}-){{0,4}}(?i:{'|'.join(_WORDS)})[ \t]{{1,4}}[\"']?)[^\s\"']{{4,2000}}"
+_USER = r"((?:\s-u|--user)[ =][\"']?[^\s:\"']{1,64}:)[^\s\"']{3,2000}"
 _SCHEME = r"((?i:bearer|basic)\s{1,8})(?:[\w.~+/=-]{16,}|(?=[A-Za-z._~+/=-]{0,64}[0-9])[\w.~+/=-]{8,})"
 _PRIVATE_KEY = r"[A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 
@@ -66,6 +69,8 @@ _PATTERNS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (("k-", "hf_", "r8_", "xai-"), _SHORT, REDACTED),
     (("earer", "EARER", "asic", "ASIC"), re.compile(_SCHEME), rf"\1{REDACTED}"),
     ((":", "="), re.compile(_ASSIGNED), rf"\1{REDACTED}"),
+    (("--",), re.compile(_OPTION), rf"\1{REDACTED}"),
+    (("-u", "--user"), re.compile(_USER), rf"\1{REDACTED}"),
     (("ookie",), re.compile(r"([Cc]ookie[\"']?\s{0,8}:\s{0,8}[\"']?)[^\n\"']{4,}"), rf"\1{REDACTED}"),
     (("://",), re.compile(r"://[^/\s@\"']{1,1000}@"), f"://{REDACTED}@"),
     (("hooks.slack.com",), re.compile(r"(hooks\.slack\.com/services/)[\w/]{8,}"), rf"\1{REDACTED}"),

@@ -74,6 +74,7 @@ def test_every_kind_has_an_example_that_is_taken_out(kind: str) -> None:
     "max_tokens=4096 prompt_tokens: 1200 total_tokens: 1500",
     "https://example.org:8443/a/b?x=1#frag and @decorator.attribute",
     "password policy: see the secrets chapter",
+    "git commit -u --no-verify --tokens 5 and ls -u a",
 ])
 def test_ordinary_text_stays_as_it_is(prose: str) -> None:
     assert redact(prose) == prose
@@ -87,7 +88,8 @@ def test_what_stands_around_a_secret_stays() -> None:
 
 @pytest.mark.parametrize("unit", [
     "a", "a-", "a.", "@", "a@", "://", "token", "token=", 'token="', "bearer ", "sk-", "eyJ", "eyJaaaa.",
-    "-----BEGIN PRIVATE KEY-----", "-----END A", "cookie:", "gh", "password\n", " \t", '\\"', "k-", "x@a-", "AKIA"])
+    "-----BEGIN PRIVATE KEY-----", "-----END A", "cookie:", "gh", "password\n", " \t", '\\"', "k-", "x@a-",
+    "AKIA", "--a-", " -u a:", "--password "])
 def test_no_text_takes_more_than_linear_time(unit: str) -> None:
     """Ten times the text: at most a hundred times the time would already be quadratic; linear is ten."""
     def seconds(size: int) -> float:
