@@ -148,14 +148,14 @@ def _application_tracer() -> Any:
     if otel is None:
         return None
     provider = otel.get_tracer_provider()
-    if isinstance(provider, (otel.ProxyTracerProvider, otel.NoOpTracerProvider)):
-        return None
     known, tracer = private.application
     if known is not provider:
-        from . import __version__
+        tracer = None
+        if not isinstance(provider, (otel.ProxyTracerProvider, otel.NoOpTracerProvider)):
+            from . import __version__
 
-        tracer = provider.get_tracer(SCOPE, __version__)
-        api.load()
+            tracer = provider.get_tracer(SCOPE, __version__)
+            api.load()
         private.application = (provider, tracer)
     return tracer
 

@@ -52,7 +52,7 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
         if tracer is None or private.off:
             return None
         langfuse = private.langfuse if to_langfuse else None
-        given = dict(attributes()) if fitted else fit_all(attributes())
+        given = attributes() if fitted else fit_all(attributes())
         if langfuse is not None:
             from .sinks.langfuse import ambient_attributes
 
