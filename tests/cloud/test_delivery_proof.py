@@ -46,7 +46,7 @@ class Bench:
         with prometheus_agent(self.directory / "agent", OLDEST_RELEASE, target or f"127.0.0.1:{self.exporter.port}",
                               instance, to, self.cloud.token) as agent:
             if not target:
-                until("the exporter to be scraped", 60, lambda: agent.health("hypertool") == "up" or None)
+                until("the exporter to be scraped", 60, lambda: agent.target("hypertool")["health"] == "up" or None)
             yield agent
 
     def arguments(self, agent: Agent, **more: Any) -> dict[str, Any]:

@@ -39,11 +39,11 @@ class Agent:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"{name}[ {{]", line))
 
-    def health(self, job: str) -> str:
-        """up, down or unknown of a job's target; empty if there is none."""
+    def target(self, job: str) -> dict[str, Any]:
+        """What it says of a job's target (health, lastScrape, lastError); nothing if there is none."""
         with urllib.request.urlopen(f"{self.url}/api/v1/targets?state=active", timeout=30) as answer:
             targets = json.load(answer)["data"]["activeTargets"]
-        return next((str(target["health"]) for target in targets if target["labels"]["job"] == job), "")
+        return next((target for target in targets if target["labels"]["job"] == job), {})
 
 
 @contextmanager
