@@ -35,7 +35,7 @@ PLAY = """
   vars_files: ["{role}/defaults/main.yml", "{role}/vars/main.yml"]
   tasks:
     - ansible.builtin.copy:
-        content: "{{{{ prometheus_written.agent | to_json }}}}"
+        content: "{{{{ prometheus_written[prometheus_mode] | to_json }}}}"
         dest: "{folder}/prometheus.yml"
         mode: "0600"
     - ansible.builtin.template:
@@ -54,7 +54,7 @@ class Written:
 
 
 def written(folder: Path, release: str, **variables: object) -> Written:
-    """What the role writes for agent mode with these variables and the Prometheus of a release."""
+    """What the role writes, for agent mode if not told otherwise, with these variables and a release's Prometheus."""
     folder.mkdir(parents=True, exist_ok=True)
     said = run(prometheus_binaries(release) / "prometheus", "--version")
     given = {

@@ -44,6 +44,19 @@ def test_hostile_values_stay_values(tmp_path: Path) -> None:
     assert "tls_config" not in endpoint, "the system's authorities"
 
 
+def test_as_a_receiver_it_scrapes_only_itself_and_alertmanager(edge_release: str, tmp_path: Path) -> None:
+    made = written(tmp_path, edge_release, prometheus_mode="server", prometheus_remote_write_receiver=True)
+    assert {job["job_name"] for job in made.config["scrape_configs"]} == {"prometheus", "alertmanager"}
+    assert made.config["rule_files"] == ["rules/*.yml"], "it alerts all the same"
+    assert "--web.enable-remote-write-receiver" in made.flags
+    folder = tmp_path / "data"
+    folder.mkdir()
+    binaries = prometheus_binaries(edge_release)
+    with prometheus(binaries, folder, yaml.safe_dump(made.config), "--web.enable-remote-write-receiver") as url:
+        refused = run("curl", "--silent", "--data", "x", "--write-out", "%{http_code}", f"{url}/api/v1/write")
+        assert refused.stdout.endswith(("400", "415")), "404 would be: no receiver"
+
+
 def test_the_log_reaches_back_longer_than_the_outage_budget(tmp_path: Path) -> None:
     made = written(
         tmp_path, "trixie", prometheus_outage_budget="6h", prometheus_remote_write_url="https://x.example/push"
