@@ -19,12 +19,13 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
 
 #: Less is not an outage but a retry, more is not kept by any destination: samples would be refused as too old.
 SHORTEST, LONGEST = 10, 7 * 86400
-#: Bytes of write-ahead log for one sample, compressed, its share of series records included (measured).
-WAL_BYTES_PER_SAMPLE = 10
+#: Bytes of write-ahead log for one sample, its share of series records included (measured with values that do not
+#: compress; counters that stand still take a quarter).
+WAL_BYTES_PER_SAMPLE = 11
 #: The log is cut in whole segments of this size.
 WAL_SEGMENT = 128 * _MIB
 #: A span with the GenAI attributes, encoded; and what a byte in the queue takes in memory (measured).
-SPAN_BYTES, MEMORY_PER_QUEUED_BYTE = 1024, 4
+SPAN_BYTES, MEMORY_PER_QUEUED_BYTE = 1024, 5
 #: The queue must hold the largest single request (20 MiB over HTTP), and must leave room for everything else.
 SMALLEST_QUEUE, LARGEST_QUEUE = 32 * _MIB, 256 * _MIB
 #: One journal entry on disk, with its fields and indexes.

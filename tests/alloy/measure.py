@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.alloy.collector import Collector, cloud_environment
+from tests.alloy.collector import Collector, budget_environment, cloud_environment
 from tests.support.alloy_program import MISSING, alloy_program
 from tests.support.cloud import CloudStandIn, cloud_stand_in
 
@@ -91,7 +91,7 @@ def queue_spans(collector: Collector, count: int) -> None:
 
 def measure(collector: Collector, cloud: CloudStandIn, seconds: float) -> None:
     """Print all figures."""
-    collector.environment["HYPERTOOL_ALLOY_SCRAPE_INTERVAL"] = "15s"
+    collector.environment |= {"HYPERTOOL_ALLOY_SCRAPE_INTERVAL": "15s", **budget_environment("8h")}
     print(f"ready after {ready(collector):.2f} s")
     time.sleep(seconds)
     print(f"idle after {seconds:g} s: {memory(collector.pid)} MiB")
