@@ -63,7 +63,7 @@ def test_nothing_listens_beyond_loopback(host: Host) -> None:
 
 def test_it_is_hardened(host: Host) -> None:
     shown = host.check_output("systemd-analyze security --no-pager alloy.service | tail -n 1")
-    score = re.search(r"([\d.]+)", shown)
+    score = re.search(r": ([\d.]+)", shown)
     assert score, shown
     print(score[1])
     assert float(score[1]) <= 3.0
