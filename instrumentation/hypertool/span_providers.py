@@ -9,7 +9,7 @@ from __future__ import annotations
 import concurrent.futures.thread  # noqa: F401 - see below
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .loading import loading
@@ -59,6 +59,7 @@ class _Private:
         self.kind: Any = None
         self.sink: SpanSink | None = None
         self.langfuse: LangfuseSink | None = None
+        self.ambient: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
         self.application: tuple[Any, Any] = (None, None)
 
     def decide(self) -> None:
@@ -95,10 +96,11 @@ class _Private:
     def open_langfuse(self, keys: Keys) -> None:
         """Send our spans to Langfuse from now on."""
         from .collector import get_persona_metrics
-        from .sinks.langfuse import NAME, LangfuseSink
+        from .sinks.langfuse import NAME, LangfuseSink, ambient_attributes
 
         if self.langfuse is None and not self.off:
             self._make_tracer()
+            self.ambient = ambient_attributes
             scores = get_persona_metrics().count_scores(NAME)
             self.langfuse = self._begin(NAME, lambda count: LangfuseSink(keys, count, scores))
 

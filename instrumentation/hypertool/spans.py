@@ -54,9 +54,7 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
         langfuse = private.langfuse if to_langfuse else None
         given = attributes() if fitted else fit_all(attributes())
         if langfuse is not None:
-            from .sinks.langfuse import ambient_attributes
-
-            given = {**ambient_attributes(given), **given}
+            given = {**private.ambient(given), **given}
         made = tracer.start_span(redact_name(name), parent, api.kinds[calls_out], given)
         return OurSpan(made, to, langfuse, current)
     except Exception as error:  # a foreign provider, sampler or environment value must not stop the caller's work
