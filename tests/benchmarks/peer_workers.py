@@ -19,9 +19,9 @@ WORKERS = Path(__file__).parent / "peers"
 
 
 class Round(NamedTuple):
-    """Microseconds of one call: the caller's wall time, and the CPU of the whole process until all was delivered."""
+    """CPU microseconds of one call: the caller's thread, and the whole process until all was delivered."""
 
-    wall: float
+    caller: float
     cpu: float
 
 
@@ -65,7 +65,7 @@ class Worker:
         assert self._process.stdin is not None
         print(calls, file=self._process.stdin, flush=True)
         found = json.loads(self._answer())
-        self.rounds.append(Round(found["call"] / found["calls"] * 1e6, found["cpu"] / found["calls"] * 1e6))
+        self.rounds.append(Round(found["caller"] / found["calls"] * 1e6, found["cpu"] / found["calls"] * 1e6))
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
@@ -77,9 +77,9 @@ class Worker:
         return min(one.cpu for one in self.rounds)
 
     @property
-    def wall(self) -> float:
+    def caller(self) -> float:
         """The same."""
-        return min(one.wall for one in self.rounds)
+        return min(one.caller for one in self.rounds)
 
     def end(self) -> None:
         """End it; nothing of it is left to be delivered."""

@@ -18,7 +18,8 @@ from tests.benchmarks.peer_workers import REPOSITORY, Receiver, Worker
 
 ROUNDS = int(os.environ.get("HYPERTOOL_BENCHMARK_ROUNDS", "40"))
 CALLS = 400  # below the queues of all of them: nothing is dropped for the sake of speed
-# An SDK span with ten attributes, made current by hand, on an idle machine with two cores (Python 3.11, OTel 1.45).
+# What an SDK span with ten attributes, made current by hand, costs its caller on an idle machine with two cores
+# (Python 3.11, OTel 1.45).
 YARDSTICK_US = 16.2
 PAGE = REPOSITORY / "docs" / "llm-calls.md"
 BEGIN, END = "<!-- cost: written by tests/benchmarks/test_llm_peers.py -->", "<!-- end of cost -->"
@@ -73,7 +74,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Worker]]
 
 def idle(run: dict[str, Worker], label: str) -> float:
     """Microseconds on an idle machine: measured, or told by the yardstick beside it."""
-    return run[label].cpu * min(1.0, YARDSTICK_US / run["otel_span"].cpu)
+    return run[label].cpu * min(1.0, YARDSTICK_US / run["otel_span"].caller)
 
 
 def chunk(run: dict[str, Worker]) -> float:
