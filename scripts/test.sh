@@ -55,7 +55,28 @@ if [ "${1:-}" = "--benchmarks" ]; then
   shift
   exec python -m pytest tests/benchmarks -m benchmark -s "$@"
 fi
-if [ $# -eq 0 ]; then
-  set -- tests
-fi
-exec python -m pytest -m "not benchmark" --durations=15 "$@"
+
+# Everything. Tests on hosts wait more than they compute, so they run beside the others; those that compare this whole
+# machine before and after have it to themselves, last.
+on_hosts=(tests/hosts tests/alloy_hosts tests/compose)
+alone=(tests/setup tests/sandbox)
+
+run() {
+  say "pytest $*"
+  exec python -m pytest -m "not benchmark" --durations=15 "$@"
+}
+
+if [ $# -gt 0 ]; then run "$@"; fi
+
+log=$(mktemp)
+beside=""
+trap 'rm -f "$log"; [ -z "$beside" ] || kill "$beside" 2>/dev/null || true' EXIT
+failed=0
+(run "${on_hosts[@]}") >"$log" 2>&1 &
+beside=$!
+(run tests "${on_hosts[@]/#/--ignore=}" "${alone[@]/#/--ignore=}") || failed=1
+wait "$beside" || failed=1
+beside=""
+cat "$log"
+(run "${alone[@]}") || failed=1
+exit "$failed"
