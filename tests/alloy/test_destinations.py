@@ -1,4 +1,4 @@
-"""The way there: through a proxy, into the Prometheus of this host, and past the end of the trace queue."""
+"""The way there: through a proxy, into the Prometheus of this host, and past the end of what memory holds."""
 
 from __future__ import annotations
 
@@ -72,6 +72,30 @@ def test_a_full_trace_queue_makes_senders_wait_and_keeps_what_it_took(
         account = come_back(load, cloud)
         assert account.repeated("spans") == []
         assert to_cloud.metric("otelcol_exporter_enqueue_failed_spans_total") == 0
+
+
+@pytest.mark.timeout(600)
+def test_lines_beyond_what_memory_holds_wait_in_the_journal(
+        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    """30 MB of lines in an outage, of which the writer holds 11 MiB."""
+    count, filler = 3000, "x" * 10_000
+    with running(to_cloud):
+        cloud.fault("logs", "503")
+        for number in range(count):
+            journal.write(f"{filler} {number}")
+        read = [-1.0]
+
+        def reading_has_stopped() -> bool | None:
+            read.append(to_cloud.metric("loki_source_journal_target_lines_total"))
+            return (read[-1] == read[-2] > 0) or None
+
+        until("the reader to be made to wait", 60, slowly(reading_has_stopped))
+        assert read[-1] < count / 2, "memory took it all: this test needs more lines"
+        cloud.fault("logs", None)
+        until("every line", 120, slowly(lambda: len(cloud.lines(unit="load.service")) == count or None))
+        lines = cloud.lines(unit="load.service")
+    assert {int(line.text.split()[1]) for line in lines} == set(range(count))
+    assert [line for line in lines if line.count != 1] == []
 
 
 def send_span(collector: Collector) -> None:
