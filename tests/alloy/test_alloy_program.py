@@ -1,4 +1,4 @@
-"""Which Alloy the tests take: the one that is named, else the one on the PATH, else none; never a wrong one silently."""
+"""Which Alloy the tests take: the one that is named, else the one on the PATH, else none; no wrong one silently."""
 
 from __future__ import annotations
 
