@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PICO_PER_NANO = 1000
 _MODELS_REMEMBERED = 1024
 _MODELS_NAMED = 64
+_ALWAYS, _FOREVER = float("-inf"), float("inf")
 
 
 class _State:
@@ -50,7 +51,7 @@ def cost_of(model: str | None, usage: Usage | Missing, service_tier: str | None 
         if price is None:
             _say(model, f"no price is known for the model {model!r:.100}: its calls have no cost")
             return None
-    if price.valid_from != float("-inf") or price.valid_until != float("inf"):
+    if price.valid_from != _ALWAYS or price.valid_until != _FOREVER:
         now = time.time() if at is None else at
         if not price.valid_from <= now < price.valid_until:
             _say(f"{model}|date", f"the price of {model!r:.100} is not valid any more, or not yet")

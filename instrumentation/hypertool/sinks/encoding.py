@@ -244,10 +244,15 @@ def _of_sdk(span: Any) -> bytes:
     return encode_span(SpanRecord(
         context.trace_id, context.span_id, context.trace_state.to_header(), parent.span_id if parent else None,
         bool(parent and parent.is_remote), span.name, span.kind.value + 1, span.start_time or 0, span.end_time or 0,
-        span.attributes or {},
-        [Event(event.name, event.timestamp or 0, event.attributes or {}, event.dropped_attributes)
+        _plain(span.attributes),
+        [Event(event.name, event.timestamp or 0, _plain(event.attributes), event.dropped_attributes)
          for event in span.events],
         [Link(link.context.trace_id, link.context.span_id, link.context.is_remote, link.attributes or {},
               link.dropped_attributes) for link in span.links],
         status.status_code.value, status.description or "",
         (span.dropped_attributes, span.dropped_events, span.dropped_links)))
+
+
+def _plain(attributes: Any) -> Mapping[str, Any]:
+    """The dict in the SDK's mapping, which asks for each value anew, at half a microsecond each."""
+    return attributes.copy() if attributes else {}
