@@ -67,7 +67,7 @@ HEALTHY = {
     "LogEntriesDropped": Moment("quiet: restart of the collector", 12),
     "OtlpDataLost": Moment("quiet: an old loss, and much is sent", 20),
     "OtlpRefused": Moment("quiet: restart of the collector", 12),
-    "DeliveryRetried": Moment("quiet: a trouble of 2 min", 20),
+    "DeliveryRetried": Moment("quiet: a trouble of 2 min", 15),
     "DeliveryLagging": Moment("quiet: an outage of 4 min", 14),
     "BacklogGrowing": Moment("quiet: as many senders as allowed, a queue without senders yet", 20),
     "OutageBudgetHalfUsed": Moment("quiet: nothing waits", 20),
@@ -98,12 +98,20 @@ MORE_OF_ALLOY: list[tuple[str, str, float, float]] = [
     ("prometheus_remote_storage_samples_retried_total", "", 0, 0),
     ("prometheus_remote_storage_samples_total", "", 0, 40),
     ("loki_source_journal_target_parsing_errors_total", 'error="empty_labels"', 0, 3),
-    ("otelcol_exporter_enqueue_failed_metric_points_total", "", 5, 0),
     ("otelcol_exporter_queue_capacity", 'data_type="traces"', 1e9, 0),
     ("otelcol_exporter_queue_size", 'data_type="traces"', 0, 0),
-    ("otelcol_exporter_send_failed_spans_total", 'error_type="InvalidArgument"', 5, 0),
     ("otelcol_receiver_accepted_spans_total", "", 0, 20),
-    ("otelcol_receiver_refused_spans_total", "", 5, 0),
+    ("loki_write_dropped_entries_total", 'reason="line_too_long"', 5, 0),
+    ("loki_write_request_duration_seconds_count", 'status_code="401"', 5, 0),
+    *(
+        (f"otelcol_{what}_{signal}_total", labels, 5, 0)
+        for what, labels in (
+            ("exporter_enqueue_failed", ""),
+            ("exporter_send_failed", 'error_type="InvalidArgument"'),
+            ("receiver_refused", ""),
+        )
+        for signal in ("spans", "metric_points", "log_records")
+    ),
 ]
 MOVED = re.compile(r"_(?:timestamp|timestamp_in|process_start_time)_seconds\{")
 
