@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 
 ANSWER_SECONDS = 30
+STEADY_SECONDS = 1.5
 # A sample on its way is no backlog; one that waits longer than a few send deadlines (5 s) is.
 LAG_SECONDS = 30
 # Remote write retries every 5 s at the latest; loki.write pauses up to 10 s (alloy/destination_*.alloy) after an
@@ -83,12 +84,18 @@ class Alloy:
         )
 
     def trouble(self, seconds, known=()):
-        """Wait for every component to be healthy; the complaint if some are not by then, else None."""
-        deadline = time.monotonic() + seconds
+        """Wait for every component to be healthy, and to stay so; the complaint if some are not by then, else None.
+
+        Some say that they are before they try to listen, and have exited a moment later.
+        """
+        deadline, healthy_since = time.monotonic() + seconds, None
         while True:
-            complaint = self.complaint(known)
-            if not complaint or time.monotonic() > deadline:
-                return complaint or None
+            complaint, now = self.complaint(known), time.monotonic()
+            healthy_since = None if complaint else healthy_since or now
+            if healthy_since and now - healthy_since >= STEADY_SECONDS:
+                return None
+            if complaint and now > deadline:
+                return complaint
             time.sleep(0.3)
 
     def figures(self):

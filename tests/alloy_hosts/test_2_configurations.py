@@ -62,8 +62,9 @@ BAD = {
     ),
     "a port that is taken, no end of a block": (
         Bad(
-            'otelcol.receiver.otlp "mine" {\n\tgrpc {\n\t\tendpoint = "127.0.0.1:4317"\n\t}\n\n\toutput { }\n}\n',
-            ("otelcol.receiver.otlp", "address already in use"),
+            'otelcol.receiver.otlp "mine" {\n\tgrpc {\n\t\tendpoint = "127.0.0.1:4317"\n\t}\n\n'
+            "\toutput {\n\t\tmetrics = [otelcol.exporter.prometheus.otlp.input]\n\t}\n}\n",
+            ("component otelcol.receiver.otlp.mine is exited", "address already in use"),
         ),
         Bad('prometheus.scrape "mine" {\n', ("user_mine.alloy",)),
     ),
