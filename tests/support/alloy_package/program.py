@@ -3,8 +3,8 @@
 
 It proves nothing about pipelines: it collects nothing and sends nothing. What it refuses, and in which way, follows the
 real one: syntax, unknown components and duplicates at `validate` and at a reload; a secret that is not there only at a
-reload (400); two receivers on one port only by a component that has exited after a reload that was taken (200). A directory given as a link without a
-slash at its end holds no configuration, as for the real one.
+reload (400); two receivers on one port only by a component that has exited after a reload that was taken (200). A
+directory given as a link without a slash at its end holds no configuration, as for the real one.
 """
 
 import http.server
@@ -101,7 +101,7 @@ def build(blocks):
             for expression in re.findall(r"endpoint\s*=\s*(.*)", body):
                 address = evaluate(expression)
                 if address in taken:
-                    health[name] = ("exited", f"component shut down: listen tcp {address}: bind: address already in use")
+                    health[name] = ("exited", f"shut down: listen tcp {address}: bind: address already in use")
                 taken[address] = name
     return health
 
