@@ -60,10 +60,10 @@ options:
     type: str
     default: ""
   token_file:
-    description: File on the host from which the collector reads its token. Where it exists, its content is what is
-      tried when something does not arrive.
-    type: path
-    default: /etc/alloy/secrets/grafana_cloud_token
+    description: File on the host from which the collector reads its token; empty, where the roles put it. What it holds
+      is tried when something does not arrive, or O(token) where there is no such file.
+    type: str
+    default: ""
   read_token:
     description: Token with metrics:read, logs:read and traces:read. Used for this proof only. Empty, O(token) is tried.
     type: str
@@ -116,6 +116,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+msg:
+  description: What arrived and when, or what did not and where it stopped.
+  returned: always
+  type: str
 run:
   description: The run id, which the sample has as its value, and line and span have in their text.
   returned: always
@@ -146,7 +150,7 @@ def main():
             "otlp": {"type": "dict", "options": service},
             "traces": {"type": "dict", "options": service},
             "token": {"type": "str", "default": "", "no_log": True},
-            "token_file": {"type": "path", "default": "/etc/alloy/secrets/grafana_cloud_token", "no_log": False},
+            "token_file": {"type": "str", "default": "", "no_log": False},
             "read_token": {"type": "str", "default": "", "no_log": True},
             "ca_file": {"type": "str", "default": ""},
             "proxy_url": {"type": "str", "default": ""},
@@ -184,7 +188,8 @@ def main():
         module.warn(without(
             f"{signal}: sent without a refusal, but arrival was not read back: {reason}. Give grafana_cloud_read_token "
             f"with the scope {SCOPES[signal]} to have it read back", secrets))
-    module.exit_json(**result)
+    said = (f"{signal} {found['proof']} after {found['seconds']} s" for signal, found in proof.done.items())
+    module.exit_json(msg=", ".join(said), **result)
 
 
 if __name__ == "__main__":

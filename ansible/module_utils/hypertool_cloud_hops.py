@@ -164,12 +164,13 @@ def not_scraped(collector, canary):
     return ""
 
 
-def diagnose(intake, probe, sender, unseen=None):
+def diagnose(intake, probe, sender, unseen=None, secrets=()):
     """The hop and the evidence, from the first place where something is wrong.
 
     `intake` says why nothing came into the collector (or nothing), `probe` is what the destination says to the
     collector's credential, `sender` what the collector's counters say. `unseen` is hop and evidence where the collector
     counts nothing that came in: it also takes in nothing while a destination that is away holds up what came before.
+    `secrets` are not in the evidence, whoever repeats them.
     """
     if intake:
         return "scrape", intake
@@ -177,9 +178,9 @@ def diagnose(intake, probe, sender, unseen=None):
         return "network", f"the destination gives no answer: {probe}; {sender}"
     if probe.status in (401, 403) and not probe.html:
         return "credential", (f"the destination refuses the credential of the collector ({probe.status}: "
-                              f"{probe.excerpt([])}); {sender}")
+                              f"{probe.excerpt(secrets)}); {sender}")
     if not accepted(probe) or probe.status == 429:
-        return "remote", f"the destination answers {probe.status} ({probe.excerpt([])}); {sender}"
+        return "remote", f"the destination answers {probe.status} ({probe.excerpt(secrets)}); {sender}"
     if not sender.exists:
         return "queue", "the collector has no sender for it: nothing in its configuration leads to a destination"
     if sender.failed > 0:

@@ -11,6 +11,8 @@ from ansible.module_utils.hypertool_cloud_hops import INTAKE, Collector, Samples
 from ansible.module_utils.hypertool_cloud_probe import Probe
 
 POLL_SECONDS = 1.0
+TOKEN_FILES = {"alloy": "/etc/alloy/secrets/grafana_cloud_token",
+               "prometheus": "/etc/hypertool/prometheus/secrets/remote_write_password"}
 PORTS = {"alloy": 12345, "prometheus": 9090}
 SCOPES = {"metrics": "metrics:read", "logs": "logs:read", "traces": "traces:read"}
 #: Which of the addresses a signal is sent to.
@@ -145,7 +147,8 @@ class Proof:
         service = SERVICE[signal]
         probe = Probe(self.route, {service: self.services[service]}, self.collectors_token())
         answer = probe.ask(service, self.services[service]["user"])
-        hop, evidence = diagnose(intake, answer, sender, self.unseen.get(signal) or self.not_counted(signal, now))
+        unseen = self.unseen.get(signal) or self.not_counted(signal, now)
+        hop, evidence = diagnose(intake, answer, sender, unseen, probe.secrets)
         return {"hop": hop, "evidence": without(evidence, probe.secrets)}
 
     def lost_on_the_way_in(self, signal):
@@ -179,7 +182,7 @@ class Proof:
 
     def collectors_token(self):
         """What the collector sends with: its file, as it is now, else the token of the play."""
-        path = self.params["token_file"]
+        path = self.params["token_file"] or TOKEN_FILES[self.params["collector"]]
         if path and os.access(path, os.R_OK):
             with open(path, encoding="utf-8", errors="replace") as handle:
                 return handle.read().strip()

@@ -46,7 +46,7 @@ class Bench:
         with prometheus_agent(self.directory / "agent", OLDEST_RELEASE, target or f"127.0.0.1:{self.exporter.port}",
                               instance, to, self.cloud.token) as agent:
             if not target:
-                until("the exporter to be scraped", 60, lambda: agent.target("hypertool")["health"] == "up" or None)
+                until("the exporter to be scraped", 60, lambda: agent.target("hypertool").get("health") == "up" or None)
             yield agent
 
     def arguments(self, agent: Agent, **more: Any) -> dict[str, Any]:
@@ -86,6 +86,7 @@ def test_the_sample_is_read_back_with_its_run_id_and_host(bench: Bench) -> None:
         answer = run_module("delivery_proof", bench.arguments(agent))
         assert answer.get("signals", {}).get("metrics", {}).get("proof") == "arrived", answer
         assert answer["changed"] is False
+        assert answer["msg"].startswith("metrics arrived after ")
         rows = bench.cloud.query(f'last_over_time({GAUGE}{{instance="{INSTANCE}"}}[5m])')
         assert rows[0]["value"][1] == answer["run"]
         assert not list(bench.exporter.host.state.glob("*delivery-proof*")), "nothing is left behind"
@@ -353,3 +354,16 @@ def test_ansible_shows_no_token_at_its_most_talkative(bench: Bench, tmp_path: Pa
     assert "no canary can be put into the state directory /nonexistent" in said
     assert cloud.token not in said
     assert cloud.read_token not in said
+
+
+def test_a_destination_that_repeats_the_credential_is_not_quoted(bench: Bench) -> None:
+    def repeats(request: Request) -> Answer:
+        if request.method == "GET":
+            return Answer(503)
+        return Answer(401, f"{'x' * 140} {request.headers['authorization']} {bench.cloud.token}".encode())
+
+    to = other_destination(bench, repeats)
+    with bench.collector(**to) as agent:
+        hop, evidence = bench.stops(agent, metrics=to)
+    assert hop == "credential", evidence
+    assert bench.cloud.token[:6] not in evidence
