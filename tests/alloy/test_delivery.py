@@ -59,6 +59,17 @@ def test_metrics_of_the_host_and_of_the_collector_arrive_under_their_jobs(
             assert one(cloud, f'up{{job="{job}"}} == 1')["instance"] == to_cloud.instance
 
 
+def test_in_a_container_the_metrics_are_those_of_the_host_that_is_mounted(
+        to_cloud: Collector, cloud: CloudStandIn, tmp_path: Path) -> None:
+    root = tmp_path / "host"
+    for name in ("proc", "sys"):
+        (root / name).mkdir(parents=True)
+    (root / "proc/loadavg").write_text("42.5 0.00 0.00 1/100 1234\n")
+    to_cloud.environment["HYPERTOOL_ALLOY_HOST_ROOT"] = str(root)
+    with running(to_cloud):
+        one(cloud, 'node_load1{job="node"} == 42.5')
+
+
 def test_an_application_that_drops_a_file_is_scraped_without_a_reload(
         to_cloud: Collector, cloud: CloudStandIn, run: str) -> None:
     """Here the application is the collector itself: a real page of metrics on a known port."""
