@@ -76,3 +76,25 @@ def test_a_restart_in_an_outage_loses_what_was_not_yet_sent_and_nothing_after_it
     print(account.summary())
     for signal, times in load.times.items():
         assert all(away - 7 < times[number] < restarted for number in account.missing(signal)), signal
+
+
+@pytest.mark.timeout(600)
+def test_an_internal_error_loses_spans_only_and_counts_them(
+        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    """OTLP allows a retry of 429, 502, 503 and 504 alone; remote write and Loki's push take any 5xx for passing."""
+    with running(to_cloud), Load(to_cloud, journal) as load:
+        warm(load, cloud)
+        broken = time.time()
+        cloud.fault("all", "500")
+        stay_away(10, load)
+        cloud.fault("all", None)
+        mended = time.time()
+        stay_away(5, load)
+        load.finish()
+        account = settle(load, cloud, mended)
+        until("what is retried to arrive", 60, slowly(lambda: not any(
+            load.account(cloud).missing(signal) for signal in ("samples", "pushed", "lines")) or None))
+        counted = to_cloud.metric("otelcol_exporter_send_failed_spans_total")
+    missing = account.missing("spans")
+    assert 0 < len(missing) == counted
+    assert all(broken - 7 < load.times["spans"][number] < mended for number in missing)
