@@ -20,7 +20,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
 #: Less is not an outage but a retry, more is not kept by any destination: samples would be refused as too old.
 SHORTEST, LONGEST = 10, 7 * 86400
 #: Bytes of write-ahead log for one sample, its share of series records included (measured with values that do not
-#: compress; counters that stand still take a quarter).
+#: compress).
 WAL_BYTES_PER_SAMPLE = 11
 #: The log is cut in whole segments of this size.
 WAL_SEGMENT = 128 * _MIB
