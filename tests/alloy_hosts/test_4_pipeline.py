@@ -1,0 +1,91 @@
+"""With a real Alloy: every signal arrives by its run id, and what a rotation and a reboot in an outage cost."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+
+import pytest
+
+from tests.alloy_hosts.conftest import REAL, RELEASES, Playing, main_pids
+from tests.support.alloy_program import MISSING
+from tests.support.box import until
+from tests.support.cloud import CloudStandIn
+from tests.support.fleet import Fleet, Play, on_all
+
+pytestmark = [pytest.mark.host, pytest.mark.skipif(not REAL, reason=MISSING)]
+
+
+@pytest.fixture(scope="module")
+def proven(installed: Play, play: Playing) -> Play:
+    """A full play now, which ends by sending a sample, a span and a line from each host."""
+    return play("site.yml", "-v").succeeded()
+
+
+def samples(cloud: CloudStandIn, name: str, seconds: int = 600) -> list[float]:
+    """When each scrape of the exporter arrived in the last seconds."""
+    now = time.time()
+    rows = cloud.query(
+        f'timestamp(up{{job="hypertool",instance="{name}"}})', start=str(now - seconds), end=str(now), step="5"
+    )
+    return sorted({float(value) for row in rows for _, value in row["values"]})
+
+
+def test_a_sample_a_span_and_a_line_of_each_host_arrive_by_run_id(cloud: CloudStandIn, proven: Play) -> None:
+    for name in RELEASES:
+        rows = cloud.query(f'hypertool_delivery_proof_timestamp_seconds{{instance="{name}"}}')
+        assert len(rows) == 1
+        run = re.sub(r"0+$", "", rows[0]["value"][1])
+        assert time.time() - float(run) < 600
+        lines = [line for line in cloud.lines(instance=name) if run in line.text]
+        assert [line.count for line in lines] == [1], lines
+    hosts = {span.resource.get("host.name") for span in cloud.spans()}
+    assert set(RELEASES) <= hosts
+
+
+def test_host_collector_and_application_are_scraped(cloud: CloudStandIn, proven: Play) -> None:
+    for name in RELEASES:
+        for job in ("hypertool", "node", "alloy"):
+            up = f'up{{job="{job}",instance="{name}"}} == 1'
+            until(f"{job} of {name}", 60, lambda up=up: cloud.query(up) or None)
+
+
+def test_a_token_is_rotated_in_mid_stream_without_a_refusal(
+    fleet: Fleet, cloud: CloudStandIn, proven: Play, play: Playing
+) -> None:
+    pids, refused = main_pids(fleet), cloud.requests("metrics")[401]
+    cloud.tokens.add("glc_stand_in_rotated_0123456789abcd")
+    play("site.yml", "--tags", "alloy", grafana_cloud_token="glc_stand_in_rotated_0123456789abcd").succeeded()
+    cloud.tokens.discard(cloud.token)
+    try:
+        began = time.time()
+        for name in RELEASES:
+            until(f"samples of {name}", 60, lambda name=name: max(samples(cloud, name), default=0) > began + 15 or None)
+        assert cloud.requests("metrics")[401] == refused
+        assert main_pids(fleet) == pids
+    finally:
+        cloud.tokens.add(cloud.token)
+
+
+def test_a_reboot_in_an_outage_loses_the_time_of_the_outage_before_it_and_no_more(
+    fleet: Fleet, cloud: CloudStandIn, proven: Play
+) -> None:
+    """What was collected and not sent before a start is not sent after it; from the start on nothing is missing."""
+    name = RELEASES[0]
+    cloud.fault("all", "503")
+    try:
+        down = time.time()
+        until("a backlog", 60, lambda: time.time() > down + 20 or None)
+        fleet.box.run("restart", name)
+        started = float(fleet.hosts[name].check_output("date +%s.%N"))
+        until("some more of the outage", 60, lambda: time.time() > started + 20 or None)
+    finally:
+        cloud.fault("all", None)
+    until(f"samples of {name}", 120, lambda: [t for t in samples(cloud, name) if t > started + 40] or None)
+    seen = samples(cloud, name)
+    gaps = [(a, b) for a, b in itertools.pairwise(seen) if b - a > 12 and b > down - 30]
+    print(f"outage began {down:.0f}, up again {started:.0f}, gaps {gaps}")
+    assert len(gaps) <= 1, gaps
+    assert all(a <= down + 10 and b <= started + 30 for a, b in gaps), gaps
+    on_all(fleet.hosts, lambda host: host.check_output("systemctl is-active alloy"))
