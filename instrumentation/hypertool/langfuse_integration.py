@@ -131,11 +131,11 @@ class LangfuseIntegration:
             found: Usage | Missing | None = usage if usage is None or isinstance(usage, Usage) else read_usage(usage)
             cost = cost_of(model, found) if isinstance(found, Usage) else None
             record = CallRecord(trace.persona, trace.chatmode, model, "success", 0.0, found, cost, None)
-            last = attributes.at_end(record, True, 0.0)
+            last = attributes.at_end(record)
             if content.captures():
                 last["gen_ai.input.messages"] = content.input_messages(prompt)
                 last["gen_ai.output.messages"] = content.output_messages(completion)
-            span.end(last, fitted=True)
+            span.end(last, fitted=True, langfuse=lambda: attributes.for_langfuse(record, 0.0))
         return made
 
     def end_trace(self, trace: TraceContext, status: str = "success", output: Any = None) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
 
+    from .sinks.langfuse import Beside
+
 # Not the module's own generator: a program that seeds that one would give every run the same ids.
 _random = random.Random()
 os.register_at_fork(after_in_child=_random.seed)
@@ -51,6 +53,7 @@ class RecordedSpan(trace.Span):
     _context: SpanContext | None = None
     _lost_attributes = _lost_events = _lost_links = 0
     _encoded: bytes | None = None
+    _beside: Beside | None = None
 
     def __init__(self, tracer: OwnTracer, name: str, kind: int, trace_id: int, parent_id: int | None,
                  parent_remote: bool, state: TraceState | None, flags: int, attributes: dict[str, Any]) -> None:
@@ -132,18 +135,21 @@ class RecordedSpan(trace.Span):
         if self.ended is None:
             self.ended = end_time or time.time_ns()
 
-    def finish(self, attributes: Mapping[str, Any], at: int | None) -> None:
+    def finish(self, attributes: Mapping[str, Any], at: int | None, beside: Beside | None) -> None:
         """Our own end, with attributes that fit: they are set even where somebody else has ended it."""
         self._put(attributes)
+        self._beside = beside
         self.end(at)
 
     def encoded(self) -> bytes:
         """It as one field of ScopeSpans; made by the first sink that asks, in that sink's thread."""
         found = self._encoded
         if found is None:
+            own = self.attributes
+            attributes = self._beside.attributes(own) if self._beside is not None else own
             found = self._encoded = encode_span(SpanRecord(
                 self.trace_id, self.span_id, self.state.to_header() if self.state else "", self.parent_id,
-                self.parent_remote, self.name, self.kind, self.started, self.ended or time.time_ns(), self.attributes,
+                self.parent_remote, self.name, self.kind, self.started, self.ended or time.time_ns(), attributes,
                 self.events, self.links, self.code.value, self.message,
                 (self._lost_attributes, self._lost_events, self._lost_links)))
         return found

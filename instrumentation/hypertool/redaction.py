@@ -91,9 +91,10 @@ _hook: Hook | None = None
 def set_redaction(hook: Hook | None) -> None:
     """Let `hook` see every text after the built-in patterns; what it returns goes out in its place. None ends that.
 
-    It gets at most a few times the size limit of the value, in the thread of the call that is traced, so it should be
-    quick. Where it raises, or returns no string, the value is replaced by "[redaction failed]", and that is logged
-    once. It is set by a function, not by the environment: a variable that names code would run it in every process.
+    It gets at most a few times the size limit of the value, in the thread of the call that is traced, or of the sink
+    that writes a name, so it should be quick. Where it raises, or returns no string, the value is replaced by
+    "[redaction failed]", and that is logged once. It is set by a function, not by the environment: a variable that
+    names code would run it in every process.
     """
     global _hook
     if hook is not None and not callable(hook):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import concurrent.futures.thread  # noqa: F401 - see below
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .loading import loading
@@ -17,7 +17,7 @@ from .logs import log, once
 
 if TYPE_CHECKING:
     from .sinks.base import SpanSink
-    from .sinks.langfuse import Keys, LangfuseSink
+    from .sinks.langfuse import Beside, Keys, LangfuseSink
 
 # Both register what happens around a fork, and OpenTelemetry would load them late, maybe in the middle of a fork of
 # another thread: Python then runs the second half of a hook whose first half it never ran.
@@ -59,7 +59,7 @@ class _Private:
         self.kind: Any = None
         self.sink: SpanSink | None = None
         self.langfuse: LangfuseSink | None = None
-        self.ambient: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+        self.beside: type[Beside]
         self.application: tuple[Any, Any] = (None, None)
 
     def decide(self) -> None:
@@ -96,11 +96,11 @@ class _Private:
     def open_langfuse(self, keys: Keys) -> None:
         """Send our spans to Langfuse from now on."""
         from .collector import get_persona_metrics
-        from .sinks.langfuse import NAME, LangfuseSink, ambient_attributes
+        from .sinks.langfuse import NAME, Beside, LangfuseSink
 
         if self.langfuse is None and not self.off:
             self._make_tracer()
-            self.ambient = ambient_attributes
+            self.beside = Beside
             scores = get_persona_metrics().count_scores(NAME)
             self.langfuse = self._begin(NAME, lambda count: LangfuseSink(keys, count, scores))
 

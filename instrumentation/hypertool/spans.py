@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .logs import once
 from .redaction import redact, redact_name
+from .sinks.encoding import Told
 from .span_providers import api, private, tracer_and_sink
 from .span_providers import langfuse_sink as langfuse_sink
 from .span_providers import open_langfuse as open_langfuse
@@ -20,7 +21,7 @@ from .span_values import error_attributes, fit_all
 
 if TYPE_CHECKING:
     from .sinks.base import SpanSink
-    from .sinks.langfuse import LangfuseSink
+    from .sinks.langfuse import Beside, LangfuseSink
 
 
 def disabled() -> bool:
@@ -53,10 +54,9 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
             return None
         langfuse = private.langfuse if to_langfuse else None
         given = attributes() if fitted else fit_all(attributes())
-        if langfuse is not None:
-            given = {**private.ambient(given), **given}
+        beside = private.beside(given) if langfuse is not None else None
         made = tracer.start_span(redact_name(name), parent, api.kinds[calls_out], given)
-        return OurSpan(made, to, langfuse, current)
+        return OurSpan(made, to, langfuse, beside, current)
     except Exception as error:  # a foreign provider, sampler or environment value must not stop the caller's work
         once.warn("span-start", f"spans cannot be made: {type(error).__name__}: {redact(str(error), 200)}")
         return None
@@ -65,14 +65,15 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
 class OurSpan:
     """A span that is current from its start until `end`, and goes to our sinks then (none: its provider sends it)."""
 
-    __slots__ = ("_attached", "_langfuse", "_own", "_sink", "_span", "_token")
+    __slots__ = ("_attached", "_beside", "_langfuse", "_own", "_sink", "_span", "_token")
 
-    def __init__(self, span: Any, sink: SpanSink | None, langfuse: LangfuseSink | None = None,
-                 current: bool = True) -> None:
+    def __init__(self, span: Any, sink: SpanSink | None, langfuse: LangfuseSink | None, beside: Beside | None,
+                 current: bool) -> None:
         self._span = span
         self._own = type(span) is private.kind
         self._sink = sink
         self._langfuse = langfuse
+        self._beside = beside
         self._attached: Any = None
         self._token: Any = None
         if current:
@@ -100,14 +101,9 @@ class OurSpan:
         return carrier
 
     @property
-    def to_langfuse(self) -> bool:
-        """Whether Langfuse gets it."""
-        return self._langfuse is not None
-
-    @property
     def sampled(self) -> bool:
         """Whether it goes anywhere."""
-        return self._own or bool(self._span.get_span_context().trace_flags.sampled)
+        return self._own or self._span.get_span_context().trace_flags & 1 == 1
 
     def ids(self) -> tuple[str, str]:
         """Trace id and span id, as they are written."""
@@ -135,13 +131,16 @@ class OurSpan:
         self._guard(lambda: self._span.add_event(name, fit_all(attributes)))
 
     def end(self, attributes: Mapping[str, Any], error: BaseException | None = None, at: int | None = None,
-            fitted: bool = False) -> None:
+            fitted: bool = False, langfuse: Callable[[], Mapping[str, Any]] | None = None) -> None:
         """Set the last attributes, record `error` (type; message and stack redacted), and hand the span over.
 
-        `at` is the end in nanoseconds since the epoch, where it was before now.
+        `at` is the end in nanoseconds since the epoch, where it was before now. `langfuse` makes what Langfuse gets
+        more than that, in its sink's thread: values that fit.
         """
         if self._token is not None:
             self._guard(self.suspend)
+        if self._beside is not None:
+            self._beside.last = langfuse
         try:
             self._finish(attributes if fitted else fit_all(attributes), error, at)
         except Exception as broken:
@@ -151,17 +150,18 @@ class OurSpan:
         span = self._span
         if error is not None:
             self._record(error)
+        beside = self._beside
         if self._own:
-            span.finish(attributes, at)
+            span.finish(attributes, at, beside)
         else:
             span.set_attributes(attributes)
             span.end(at)
-            if not span.get_span_context().trace_flags.sampled:
+            if not self.sampled:
                 return
         if self._sink is not None:
             self._sink.submit(span)
-        if self._langfuse is not None:
-            self._langfuse.submit(span)
+        if self._langfuse is not None and beside is not None:
+            self._langfuse.submit(span if self._own else Told(span, beside.attributes))
 
     def _record(self, error: BaseException) -> None:
         found = error_attributes(error)

@@ -47,8 +47,8 @@ def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str
     return attributes
 
 
-def at_end(record: CallRecord, langfuse: bool, started: float) -> dict[str, Any]:
-    """What the record says; `started` is the wall time of the start, in seconds since the epoch."""
+def at_end(record: CallRecord) -> dict[str, Any]:
+    """What the record says."""
     attributes: dict[str, Any] = {"hypertool.outcome": record.outcome}
     reading = record.reading
     if reading is not None:
@@ -69,16 +69,25 @@ def at_end(record: CallRecord, langfuse: bool, started: float) -> dict[str, Any]
         attributes["hypertool.cost_usd"] = record.nano_usd / 1e9
     if record.first_chunk is not None:
         attributes["gen_ai.response.time_to_first_chunk"] = record.first_chunk
-    if langfuse:
-        attributes["langfuse.observation.type"] = "generation"
-        if isinstance(usage, Usage):
-            attributes["langfuse.observation.usage_details"] = _details(usage)
-        if record.nano_usd is not None:  # any cost at all turns the server's own price table off
-            attributes["langfuse.observation.cost_details"] = f'{{"total": {record.nano_usd / 1e9!r}}}'
-        if record.first_chunk is not None:
-            moment = datetime.fromtimestamp(started + record.first_chunk, timezone.utc)
-            attributes["langfuse.observation.completion_start_time"] = moment.isoformat()
     return attributes
+
+
+def for_langfuse(record: CallRecord, started: float) -> dict[str, Any]:
+    """What it says to Langfuse; `started` is the wall time of the start, in seconds since the epoch."""
+    attributes: dict[str, Any] = {"langfuse.observation.type": "generation"}
+    if isinstance(record.usage, Usage):
+        attributes["langfuse.observation.usage_details"] = _details(record.usage)
+    if record.nano_usd is not None:  # any cost at all turns the server's own price table off
+        attributes["langfuse.observation.cost_details"] = f'{{"total": {record.nano_usd / 1e9!r}}}'
+    if record.first_chunk is not None:
+        moment = datetime.fromtimestamp(started + record.first_chunk, timezone.utc)
+        attributes["langfuse.observation.completion_start_time"] = moment.isoformat()
+    return attributes
+
+
+def agent_for_langfuse() -> dict[str, Any]:
+    """What Langfuse is told of a call that turned out to be around others."""
+    return {"langfuse.observation.type": "agent"}
 
 
 def _details(usage: Usage) -> str:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import spans
@@ -238,12 +239,12 @@ class Call:
             for share in self._debit(record, exemplar):
                 self._tell(share)
         if span is not None:
-            last = attributes.at_end(record, span.to_langfuse, self._wall)
+            last = attributes.at_end(record)
             if caller.setting.provider is None and record.reading is not None and record.reading.provider:
                 last["gen_ai.provider.name"] = record.reading.provider
             if self._output is not None:
                 last["gen_ai.output.messages"] = self._output
-            span.end(last, error, ended, fitted=True)
+            span.end(last, error, ended, True, partial(attributes.for_langfuse, record, self._wall))
 
     def _debit(self, record: CallRecord, exemplar: Exemplar | None) -> tuple[int, ...]:
         """Count it and settle what was reserved; returns the shares of the budget that are reached by it."""
@@ -275,8 +276,6 @@ class Call:
         if self._span is not None:
             self._span.rename(f"invoke_agent {self.persona}")
             last = {"gen_ai.operation.name": "invoke_agent"}
-            if self._span.to_langfuse:
-                last["langfuse.observation.type"] = "agent"
             if self._output is not None:
                 last["gen_ai.output.messages"] = self._output
-            self._span.end(last, error, ended, fitted=True)
+            self._span.end(last, error, ended, True, attributes.agent_for_langfuse)

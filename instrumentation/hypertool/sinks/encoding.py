@@ -7,7 +7,7 @@ What protobuf refuses, and the exporter drops (a lone surrogate, an integer of m
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 _KEYS_REMEMBERED = 1024
@@ -17,11 +17,14 @@ _PARENT = struct.Struct(">BBQ")
 _TIMES = struct.Struct("<BQBQ")
 _FIXED64 = struct.Struct("<BQ")
 _DOUBLE = struct.Struct("<Bd")
+_FLOAT = struct.Struct("<BBBd")
 _LOW = (1 << 64) - 1
 # SpanFlags: whether the parent is remote is known, and it is.
 _KNOWS_REMOTE, _IS_REMOTE = 0x100, 0x200
 _BOOLS = (b"\x12\x02\x10\x00", b"\x12\x02\x10\x01")
 _heads: dict[str, bytes] = {}
+_PAIR_LIMIT = 128
+_pairs: dict[tuple[str, str], bytes] = {}
 
 
 class Event(NamedTuple):
@@ -64,6 +67,13 @@ class SpanRecord(NamedTuple):
     code: int
     message: str
     dropped: tuple[int, int, int] = (0, 0, 0)
+
+
+class Told(NamedTuple):
+    """A span that an application's SDK made, and what makes of its attributes those that it is encoded with."""
+
+    span: Any
+    attributes: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def encode_span(span: SpanRecord) -> bytes:
@@ -145,31 +155,50 @@ def _flags(remote: bool) -> bytes:
 
 
 def _attributes(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
-    lengths, parts = _LENGTHS, []
+    lengths, pairs = _LENGTHS, _pairs
+    parts: list[bytes] = []
     # A copy: whoever still holds the span may write to it from another thread.
-    for key, value in list(attributes.items()):
-        head = _heads.get(key) or _head(key)
+    for pair in list(attributes.items()):
+        key, value = pair
         kind = type(value)
         if kind is str:
-            try:
-                data = value.encode()
-            except UnicodeEncodeError:
-                data = value.encode("utf-8", "replace")
-            size = len(data)
-            inner = lengths[size] if size < 1024 else _varint(size)
-            outer = size + 1 + len(inner)
-            body = b"%b\x12%b\x0a%b%b" % (head, lengths[outer] if outer < 1024 else _varint(outer), inner, data)
+            known = pairs.get(pair)
+            if known is None:
+                known = _pair(pair)
+            parts += tag, known
+            continue
+        head = _heads.get(key) or _head(key)
+        if kind is int and 0 <= value < 1024:
+            number = lengths[value]
+            body = b"%b\x12%b\x18%b" % (head, lengths[1 + len(number)], number)
+        elif kind is float:
+            body = head + _FLOAT.pack(0x12, 9, 0x21, value)
         elif kind is bool:
             body = head + _BOOLS[value]
         else:
             body = head + _sized(b"\x12", _value(value))
         size = len(body)
-        parts.append(b"%b%b%b" % (tag, lengths[size] if size < 1024 else _varint(size), body))
+        parts += tag, lengths[size] if size < 1024 else _varint(size), body
     return b"".join(parts)
+
+
+def _pair(pair: tuple[str, str]) -> bytes:
+    """A key and its text, with their length; remembered where it is short, for most come again with every span."""
+    key, value = pair
+    body = (_heads.get(key) or _head(key)) + _sized(b"\x12", _text(b"\x0a", value))
+    size = len(body)
+    made = (_LENGTHS[size] if size < 1024 else _varint(size)) + body
+    if size <= _PAIR_LIMIT:
+        if len(_pairs) >= _KEYS_REMEMBERED:
+            _pairs.clear()
+        _pairs[pair] = made
+    return made
 
 
 def _value(value: Any) -> bytes:
     """The content of an AnyValue."""
+    if type(value) is tuple or type(value) is list:  # before the tests that take longer
+        return _sized(b"\x2a", b"".join([_sized(b"\x0a", _value(item)) for item in value]))
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, str):
@@ -183,7 +212,7 @@ def _value(value: Any) -> bytes:
     if isinstance(value, bytes):
         return _sized(b"\x3a", value)
     if isinstance(value, Sequence):
-        return _sized(b"\x2a", b"".join(_sized(b"\x0a", _value(item)) for item in value))
+        return _sized(b"\x2a", b"".join([_sized(b"\x0a", _value(item)) for item in value]))
     if isinstance(value, Mapping):
         return _sized(b"\x32", b"".join(
             _sized(b"\x0a", _head(str(key)) + _sized(b"\x12", _value(item))) for key, item in value.items()))
@@ -221,35 +250,42 @@ def _varint(number: int) -> bytes:
 
 
 def encode(batch: Sequence[Any]) -> bytes:
-    """A request of ended spans: our own, and those that an application's SDK provider made."""
+    """A request of ended spans: our own, and those (`Told`) that an application's SDK provider made."""
     own: dict[Any, list[Any]] = {}
     theirs: dict[Any, dict[Any, list[Any]]] = {}
-    for span in batch:
-        tracer = getattr(span, "tracer", None)
-        if tracer is not None:
-            own.setdefault(tracer, []).append(span)
-        else:
-            theirs.setdefault(span.resource, {}).setdefault(span.instrumentation_scope, []).append(span)
+    # By identity first: to hash a resource the SDK writes all of it as JSON.
+    known: dict[tuple[int, int], list[Any]] = {}
+    for item in batch:
+        if type(item) is not Told:
+            own.setdefault(item.tracer, []).append(item)
+            continue
+        resource, scope = item.span.resource, item.span.instrumentation_scope
+        of_scope = known.get((id(resource), id(scope)))
+        if of_scope is None:
+            of_scope = known[id(resource), id(scope)] = theirs.setdefault(resource, {}).setdefault(scope, [])
+        of_scope.append(_of_sdk(*item))
     parts = [tracer.encode(spans) for tracer, spans in own.items()]
     for resource, scopes in theirs.items():
         inner = [encode_scope_spans(
             encode_scope(scope.name, scope.version, scope.attributes) if scope else b"\x0a\x00",
-            map(_of_sdk, spans), scope.schema_url if scope else None) for scope, spans in scopes.items()]
+            spans, scope.schema_url if scope else None) for scope, spans in scopes.items()]
         parts.append(encode_resource_spans(encode_resource(resource.attributes), inner, resource.schema_url))
     return b"".join(parts)
 
 
-def _of_sdk(span: Any) -> bytes:
+def _of_sdk(span: Any, attributes: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> bytes:
+    # `_value_` of an enum is its value without the price of a property.
     context, parent, status = span.get_span_context(), span.parent, span.status
+    state = context.trace_state
     return encode_span(SpanRecord(
-        context.trace_id, context.span_id, context.trace_state.to_header(), parent.span_id if parent else None,
-        bool(parent and parent.is_remote), span.name, span.kind.value + 1, span.start_time or 0, span.end_time or 0,
-        _plain(span.attributes),
+        context.trace_id, context.span_id, state.to_header() if state else "", parent.span_id if parent else None,
+        bool(parent and parent.is_remote), span.name, span.kind._value_ + 1, span.start_time or 0, span.end_time or 0,
+        attributes(_plain(span.attributes)),
         [Event(event.name, event.timestamp or 0, _plain(event.attributes), event.dropped_attributes)
          for event in span.events],
         [Link(link.context.trace_id, link.context.span_id, link.context.is_remote, link.attributes or {},
               link.dropped_attributes) for link in span.links],
-        status.status_code.value, status.description or "",
+        status.status_code._value_, status.description or "",
         (span.dropped_attributes, span.dropped_events, span.dropped_links)))
 
 

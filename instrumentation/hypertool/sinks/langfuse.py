@@ -10,11 +10,11 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..ambient import current_chatmode, current_persona, current_run
+from ..ambient import _RUN, current_chatmode, current_persona
 from ..redaction import redact, redact_name
 from .base import Count, Outcome, Verdict
 from .encoding import encode
@@ -50,30 +50,45 @@ def from_environment(public: str | None = None, secret: str | None = None, host:
     return Keys(public, secret, (base or DEFAULT_HOST).rstrip("/")) if public and secret else None
 
 
-def ambient_attributes(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What Langfuse wants on every span: the persona as user, the run as session, chatmode and workflow as tags.
+class Beside:
+    """What Langfuse wants beside a span's own attributes: known in the caller's thread, written out in the sink's.
 
-    The workflow's own span has no user: a run has several personas.
+    On every span the persona as user, the run as session, chatmode and workflow as tags; the workflow's own span has
+    no user: a run has several personas. `last` makes what is known of it at its end.
     """
-    run: Run | None = current_run()
-    persona = given.get("stage.persona") or given.get("gen_ai.agent.name")
-    chatmode = given.get("stage.chatmode") or given.get("hypertool.chatmode")
-    if "hypertool.workspace" not in given:
-        persona, chatmode = persona or current_persona(), chatmode or current_chatmode()
-    attributes: dict[str, Any] = {}
-    if persona:
-        attributes["langfuse.user.id"] = persona
-    tags = [chatmode] if chatmode else []
-    if run is not None:
-        attributes["langfuse.session.id"] = run.id
-        if run.workflow:
-            attributes["langfuse.trace.name"] = redact_name(f"workflow.{run.workflow}")
-            tags.append(run.workflow)
-        if not tags or (tags == [run.workflow] and run.default_chatmode):
-            tags = [one for one in (run.default_chatmode, run.workflow) if one]
-    if tags:
-        attributes["langfuse.trace.tags"] = [redact_name(tag) for tag in tags]
-    return attributes
+
+    __slots__ = ("chatmode", "last", "persona", "run")
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.run: Run | None = _RUN.get()
+        persona = given.get("gen_ai.agent.name") or given.get("stage.persona")
+        chatmode = given.get("hypertool.chatmode") or given.get("stage.chatmode")
+        if not (persona and chatmode) and "hypertool.workspace" not in given:
+            persona, chatmode = persona or current_persona(), chatmode or current_chatmode()
+        self.persona = persona
+        self.chatmode = chatmode
+        self.last: Callable[[], Mapping[str, Any]] | None = None
+
+    def attributes(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The span's own attributes and Langfuse's."""
+        found: dict[str, Any] = {}
+        if self.persona:
+            found["langfuse.user.id"] = self.persona
+        tags = [self.chatmode] if self.chatmode else []
+        run = self.run
+        if run is not None:
+            found["langfuse.session.id"] = run.id
+            if run.workflow:
+                found["langfuse.trace.name"] = redact_name(f"workflow.{run.workflow}")
+                tags.append(run.workflow)
+            if not tags or (tags == [run.workflow] and run.default_chatmode):
+                tags = [one for one in (run.default_chatmode, run.workflow) if one]
+        if tags:
+            found["langfuse.trace.tags"] = [redact_name(tag) for tag in tags]
+        found.update(own)
+        if self.last is not None:
+            found.update(self.last())
+        return found
 
 
 class _LangfuseHttp(HttpSink):
