@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.rules.cases import CASE_FILES, PROMETHEUS, RULE_FILES, Case, all_cases
-from tests.rules.conftest import Outcome, run
+from tests.rules.cases import CASE_FILES, PROMETHEUS, RULE_FILES, Case
+from tests.rules.conftest import Outcome, cases_of, run
 from tests.rules.services import get_json, prometheus, until
+from tests.support.debian_binaries import NEWEST_RELEASE, OLDEST_RELEASE
 
 
 def test_the_configuration_is_valid_in_every_version(any_prometheus: Path) -> None:
@@ -50,8 +51,11 @@ def test_the_rules_pass_every_lint_in_every_version(any_prometheus: Path) -> Non
 
 
 @pytest.mark.predecessor("D1", "D2")
-@pytest.mark.parametrize("case", all_cases(), ids=lambda case: case.id)
-def test_case(case: Case, case_results: dict[str, Future[Outcome]]) -> None:
+@pytest.mark.parametrize(
+    ("edge_release", "case"),
+    [(release, case) for release in (OLDEST_RELEASE, NEWEST_RELEASE) for case in cases_of(release)],
+    indirect=["edge_release"], ids=lambda value: value.id if isinstance(value, Case) else value)
+def test_case(edge_release: str, case: Case, case_results: dict[str, Future[Outcome]]) -> None:
     outcome = case_results[case.id].result()
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
