@@ -27,10 +27,14 @@ class Counter:
 class Exemplar(NamedTuple):
     """The trace that one observation of a bucket belongs to; value and time in seconds."""
 
-    trace_id: str
-    span_id: str
+    trace_id: int
+    span_id: int
     value: float
     time: float
+
+    def written(self) -> tuple[str, str, float, float]:
+        """As a snapshot has it: most are replaced before one is taken."""
+        return f"{self.trace_id:032x}", f"{self.span_id:016x}", self.value, self.time
 
 
 class Histogram:

@@ -200,7 +200,7 @@ class Recorder:
         span = trace.get_current_span().get_span_context()
         if not span.is_valid or not span.trace_flags.sampled:
             return None
-        return Exemplar(f"{span.trace_id:032x}", f"{span.span_id:016x}", value, self.clock.time())
+        return Exemplar(span.trace_id, span.span_id, value, self.clock.time())
 
     def reset_budget(self, persona: str, reset: int | None = None) -> None:
         """Every window of that persona starts full again; `reset` is the host-wide number of the reset."""
@@ -240,7 +240,8 @@ class Recorder:
             return {
                 "t": self.clock.time(),
                 "c": [[*key, counters[key].value] for key in list(counters)],
-                "h": [[*key, histograms[key].buckets[:], histograms[key].sum, histograms[key].exemplars.copy()]
+                "h": [[*key, histograms[key].buckets[:], histograms[key].sum,
+                       {bucket: one.written() for bucket, one in histograms[key].exemplars.copy().items()}]
                       for key in list(histograms)],
                 "m": [[*key, self.latest[key]] for key in list(self.latest)],
                 "s": [list(stage) for stage in list(self.open_stages.values())],

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .cells import Exemplar
 from .logs import once
 from .redaction import redact, redact_name
 from .sinks.encoding import Told
@@ -109,6 +111,13 @@ class OurSpan:
         """Trace id and span id, as they are written."""
         own = self._span if self._own else self._span.get_span_context()
         return f"{own.trace_id:032x}", f"{own.span_id:016x}"
+
+    def exemplar(self, seconds: float) -> Exemplar | None:
+        """It as the example of a duration; None where it goes nowhere."""
+        own = self._span if self._own else self._span.get_span_context()
+        if not self._own and not own.trace_flags & 1:
+            return None
+        return Exemplar(own.trace_id, own.span_id, seconds, time.time())
 
     def as_parent(self) -> Any:
         """The context in which it is the current span."""

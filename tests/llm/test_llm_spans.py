@@ -187,10 +187,15 @@ def test_an_applications_provider_makes_the_span_and_langfuse_still_gets_it(host
         provider.add_span_processor(SimpleSpanProcessor(memory))
         trace.set_tracer_provider(provider)
         with provider.get_tracer("app").start_as_current_span("theirs"):
-            llm("x")
+            llm("x", persona="obs")
         assert sorted(s.name for s in memory.get_finished_spans()) == ["chat gpt-4o", "theirs"]
+        assert not [key for s in memory.get_finished_spans() for key in s.attributes if key.startswith("langfuse.")]
     """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **langfuse.environment)
     assert [span.name for span in langfuse.wait(1)] == ["chat gpt-4o"], "nothing foreign reaches Langfuse"
+    (call,) = langfuse.generations()
+    assert (call.user, call.tags, call.model) == ("observability-expert", ["default"], "gpt-4o-2024-08-06")
+    assert call.usage == {"input": 60, "input_cached_tokens": 40, "output": 15, "output_reasoning_tokens": 5}
+    assert call.cost["total"] > 0
     assert receiver.spans == [], "the application's own pipeline sends it"
 
 

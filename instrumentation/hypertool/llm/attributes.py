@@ -15,6 +15,7 @@ from .record import CallRecord
 from .usage import Usage
 
 _PARAMETERS = {"temperature": float, "top_p": float, "max_tokens": int, "stream": bool}
+_NONE: Mapping[str, Any] = {}
 
 
 def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str | None, prompt: Any,
@@ -49,8 +50,9 @@ def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str
 
 def at_end(record: CallRecord) -> dict[str, Any]:
     """What the record says."""
-    attributes: dict[str, Any] = {"hypertool.outcome": record.outcome}
-    reading = record.reading
+    usage, reading = record.usage, record.reading
+    attributes: dict[str, Any] = {"hypertool.outcome": record.outcome,
+                                  **(usage.gen_ai() if isinstance(usage, Usage) else _NONE)}
     if reading is not None:
         if reading.model:
             attributes["gen_ai.response.model"] = redact_name(reading.model)
@@ -58,9 +60,7 @@ def at_end(record: CallRecord) -> dict[str, Any]:
             attributes["gen_ai.response.id"] = redact_id(reading.id)
         if reading.finish_reasons:
             attributes["gen_ai.response.finish_reasons"] = list(map(redact_name, reading.finish_reasons))
-    usage = record.usage
     if isinstance(usage, Usage):
-        attributes.update(usage.gen_ai())
         if usage.estimated:
             attributes["hypertool.usage.estimated"] = True
     elif usage is not None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import spans
 from ..ambient import _RUN, current_chatmode, current_persona
-from ..cells import Exemplar
 from ..collector import PersonaMetricsCollector, get_persona_metrics
 from ..errors import TokenBudgetExceeded
 from ..logs import log, once
@@ -23,6 +22,7 @@ from .usage import Reading, Usage
 
 if TYPE_CHECKING:
     from ..catalogue import Persona
+    from ..cells import Exemplar
     from ..runs import Run
 
 OTHER_PROVIDER = "_OTHER"
@@ -232,10 +232,8 @@ class Call:
         if caller.setting.counts:
             exemplar = None
             if record.seconds is not None:
-                if span is not None and span.sampled:
-                    exemplar = Exemplar(*span.ids(), record.seconds, time.time())
-                elif span is None:
-                    exemplar = caller.meter.collector.recorder.exemplar(record.seconds)
+                exemplar = (span.exemplar(record.seconds) if span is not None
+                            else caller.meter.collector.recorder.exemplar(record.seconds))
             for share in self._debit(record, exemplar):
                 self._tell(share)
         if span is not None:

@@ -80,7 +80,8 @@ class Usage(_Fields):
         Cache writes go by `cache_creation`, not by the draft's `cache_write`: a Langfuse server that maps these keys
         itself subtracts the former from the input and would count the latter twice.
         """
-        keys = {"gen_ai.usage.input_tokens": self.input_tokens, "gen_ai.usage.output_tokens": self.output_tokens}
+        keys = {"gen_ai.usage.input_tokens": self[0] + self[1] + self[2],
+                "gen_ai.usage.output_tokens": self[3] + self[4]}
         if self[1]:
             keys["gen_ai.usage.cache_read.input_tokens"] = self[1]
         if self[2]:
