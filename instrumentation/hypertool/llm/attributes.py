@@ -59,7 +59,7 @@ def at_end(record: CallRecord) -> dict[str, Any]:
         if reading.id:
             attributes["gen_ai.response.id"] = redact_id(reading.id)
         if reading.finish_reasons:
-            attributes["gen_ai.response.finish_reasons"] = list(map(redact_name, reading.finish_reasons))
+            attributes["gen_ai.response.finish_reasons"] = tuple(map(redact_name, reading.finish_reasons))
     if isinstance(usage, Usage):
         if usage.estimated:
             attributes["hypertool.usage.estimated"] = True

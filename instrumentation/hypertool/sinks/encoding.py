@@ -6,6 +6,7 @@ What protobuf refuses, and the exporter drops (a lone surrogate, an integer of m
 
 from __future__ import annotations
 
+import collections
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,7 +25,9 @@ _KNOWS_REMOTE, _IS_REMOTE = 0x100, 0x200
 _BOOLS = (b"\x12\x02\x10\x00", b"\x12\x02\x10\x01")
 _heads: dict[str, bytes] = {}
 _PAIR_LIMIT = 128
-_pairs: dict[tuple[str, str], bytes] = {}
+_TEXTS = {str}
+# By the tag of the field that the attributes are.
+_pairs: dict[bytes, dict[tuple[str, str | tuple[str, ...]], bytes]] = collections.defaultdict(dict)
 
 
 class Event(NamedTuple):
@@ -155,17 +158,14 @@ def _flags(remote: bool) -> bytes:
 
 
 def _attributes(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
-    lengths, pairs = _LENGTHS, _pairs
+    lengths, pairs = _LENGTHS, _pairs[tag]
     parts: list[bytes] = []
     # A copy: whoever still holds the span may write to it from another thread.
     for pair in list(attributes.items()):
         key, value = pair
         kind = type(value)
-        if kind is str:
-            known = pairs.get(pair)
-            if known is None:
-                known = _pair(pair)
-            parts += tag, known
+        if kind is str or (kind is tuple and set(map(type, value)) == _TEXTS):  # an equal number may have another type
+            parts.append(pairs.get(pair) or _pair(tag, pair))
             continue
         head = _heads.get(key) or _head(key)
         if kind is int and 0 <= value < 1024:
@@ -182,16 +182,15 @@ def _attributes(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
     return b"".join(parts)
 
 
-def _pair(pair: tuple[str, str]) -> bytes:
-    """A key and its text, with their length; remembered where it is short, for most come again with every span."""
+def _pair(tag: bytes, pair: tuple[str, str | tuple[str, ...]]) -> bytes:
+    """A key and its text or texts; remembered where it is short, for most come again with every span."""
     key, value = pair
-    body = (_heads.get(key) or _head(key)) + _sized(b"\x12", _text(b"\x0a", value))
-    size = len(body)
-    made = (_LENGTHS[size] if size < 1024 else _varint(size)) + body
-    if size <= _PAIR_LIMIT:
-        if len(_pairs) >= _KEYS_REMEMBERED:
-            _pairs.clear()
-        _pairs[pair] = made
+    made = _sized(tag, (_heads.get(key) or _head(key)) + _sized(b"\x12", _value(value)))
+    if len(made) <= _PAIR_LIMIT:
+        pairs = _pairs[tag]
+        if len(pairs) >= _KEYS_REMEMBERED:
+            pairs.clear()
+        pairs[pair] = made
     return made
 
 

@@ -84,7 +84,7 @@ class Beside:
             if not tags or (tags == [run.workflow] and run.default_chatmode):
                 tags = [one for one in (run.default_chatmode, run.workflow) if one]
         if tags:
-            found["langfuse.trace.tags"] = [redact_name(tag) for tag in tags]
+            found["langfuse.trace.tags"] = tuple(map(redact_name, tags))
         found.update(own)
         if self.last is not None:
             found.update(self.last())
