@@ -66,6 +66,8 @@ def inventory(engine: Engine, hosts: dict[str, str]) -> str:
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(private_key()),
             "ansible_ssh_common_args": shlex.join(ssh_options(engine, container)),
+            # Ansible tells connections apart by host name, and two sets of hosts may have the same names.
+            "ansible_control_path": f"%(directory)s/{container}",
             "ansible_python_interpreter": "/usr/bin/python3",
         }
         for name, container in hosts.items()
