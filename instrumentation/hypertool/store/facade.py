@@ -14,7 +14,7 @@ from ..recorder import window_start
 from . import directory as places
 from .archive import Archive
 from .directory import StateDirectory, locked
-from .registers import LOCK_SECONDS, AdmittedLabels, Resets, Thresholds
+from .registers import RESERVE_SECONDS, AdmittedLabels, Resets, Thresholds
 from .totals import Limit, Totals, Window
 from .view import Merge, View, require_readable
 from .writer import SnapshotWriter
@@ -103,7 +103,7 @@ class Store:
         with contextlib.ExitStack() as held:
             try:
                 self.directory.ensure()
-                held.enter_context(locked(self.path / "reservations.lock", seconds=LOCK_SECONDS))
+                held.enter_context(locked(self.path / "reservations.lock", seconds=RESERVE_SECONDS))
             except (OSError, StoreUnavailable) as error:
                 reason = self.directory.unavailable(error) if isinstance(error, OSError) else error
                 once.warn("reservations", f"calls of several processes may overspend a budget together: {reason}")

@@ -12,6 +12,8 @@ from .directory import StateDirectory, create, locked, read_file, stamp, write_a
 
 KEY_BYTES = 32
 LOCK_SECONDS = 0.25
+# Who has a budget that blocks would rather wait than overspend; an LLM call takes seconds itself.
+RESERVE_SECONDS = 2.0
 
 
 class Resets:
