@@ -153,7 +153,8 @@ def _config(host: Host, window: str, on_exceed: str = "block", tokens: int = 100
 
 def _start(host: Host, code: str, name: str = "program") -> subprocess.Popen[str]:
     program = host.home / f"{name}.py"
-    program.write_text(HEAD + code)
+    if not program.exists() or program.read_text() != HEAD + code:  # another process may be reading it just now
+        program.write_text(HEAD + code)
     return host.background([sys.executable, "-u", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE)
 
