@@ -56,9 +56,9 @@ if [ "${1:-}" = "--benchmarks" ]; then
   exec python -m pytest tests/benchmarks -m benchmark -s "$@"
 fi
 
-# Everything. Tests on hosts wait more than they compute, so they run beside the others; those that compare this whole
-# machine before and after have it to themselves, last.
-on_hosts=(tests/hosts tests/alloy_hosts tests/compose)
+# Everything. Tests on hosts and of outages wait more than they compute, so they run beside the others; those that compare
+# this whole machine before and after have it to themselves, last.
+beside=("tests/hosts tests/compose" "tests/alloy_hosts tests/agent tests/cloud")
 alone=(tests/setup tests/sandbox)
 
 run() {
@@ -68,15 +68,22 @@ run() {
 
 if [ $# -gt 0 ]; then run "$@"; fi
 
-log=$(mktemp)
-beside=""
-trap 'rm -f "$log"; [ -z "$beside" ] || kill "$beside" 2>/dev/null || true' EXIT
+logs=$(mktemp -d)
+running=()
+trap 'kill "${running[@]}" 2>/dev/null || true; rm -rf "$logs"' EXIT
 failed=0
-(run "${on_hosts[@]}") >"$log" 2>&1 &
-beside=$!
-(run tests "${on_hosts[@]/#/--ignore=}" "${alone[@]/#/--ignore=}") || failed=1
-wait "$beside" || failed=1
-beside=""
-cat "$log"
+ignored=()
+for number in "${!beside[@]}"; do
+  read -ra folders <<<"${beside[number]}"
+  ignored+=("${folders[@]/#/--ignore=}")
+  (run "${folders[@]}") >"$logs/$number" 2>&1 &
+  running+=($!)
+done
+(run tests "${ignored[@]}" "${alone[@]/#/--ignore=}") || failed=1
+for number in "${!running[@]}"; do
+  wait "${running[number]}" || failed=1
+  cat "$logs/$number"
+done
+running=()
 (run "${alone[@]}") || failed=1
 exit "$failed"
