@@ -133,7 +133,10 @@ def main():
                 )
             )
     trouble = None
-    if not stopping:
+    if stopping:
+        # One that had to be killed (what it still wanted to send took too long) would stay listed as failed for ever.
+        module.run_command(["systemctl", "reset-failed", name])
+    else:
         trouble = wait_for_unit(
             module, name, lambda: complaint_of(module.params["ready_url"]), module.params["timeout"]
         )

@@ -42,7 +42,7 @@ def test_a_killed_container_comes_back_and_nothing_is_lost(stack: Stack, host: H
 
     until(f"{service} to come back", 90, back)
     until("the work done before the kill", 60, lambda: (value(host, TOKENS) or 0) >= before + 2300 or None)
-    assert value(host, 'count(up{job!="node"} == 1)') == 3
+    until("every target to be up again", 60, lambda: value(host, 'count(up == 1)') == 3 or None)
 
 
 def test_a_full_store_says_so(broken: Stack, tmp_path: Path) -> None:
