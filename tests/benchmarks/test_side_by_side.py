@@ -115,7 +115,7 @@ def composed(box: Box) -> list[Row]:
         # The demo runs workflows by itself, which the native installation does not.
         stack.compose("stop", "demo")
         pids = [str(stack.inspect(name)["State"]["Pid"]) for name in SERVICES]
-        engine = subprocess.run(["pgrep", "-f", "dockerd|containerd"], capture_output=True, text=True).stdout.split()
+        engine = subprocess.run(["pgrep", "^(dockerd|containerd)"], capture_output=True, text=True).stdout.split()
         rows = [at_rest("Compose: the same 4 in containers", float(answer), lambda: usage(pids))]
         rows.append(at_rest("Compose: dockerd, containerd and their shims", None, lambda: usage(engine)))
         return rows
@@ -131,7 +131,9 @@ def usage(pids: list[str]) -> dict[str, int]:
 
 
 def test_native_and_compose_side_by_side(box: Box) -> None:
-    rows = native(box) + composed(box)
+    rows = native(box)
+    print("\n", *rows, sep="\n")
+    rows += composed(box)
     head = ["| | ready after | anonymous memory | resident memory | processor at rest |", "|---|---:|---:|---:|---:|"]
     print("\n\n" + "\n".join([*head, *map(str, rows)]))
     assert all(row.anonymous > 0 for row in rows)
