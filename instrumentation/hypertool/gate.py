@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import spans
 from .ambient import use_run
 from .collector import get_persona_metrics
+from .core import disabled
 from .runs import Session
 from .workspace import workspace_name
 
@@ -55,7 +56,7 @@ def run_gate(workflow: str, stage: str, persona: str, command: Sequence[str]) ->
     # Before there is any thread that could take a signal: they all come to sigwaitinfo, in this thread, in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {*FORWARDED, signal.SIGCHLD})
     environment = dict(os.environ)
-    if spans.disabled():
+    if disabled():
         return run_command(command, environment).code
     metrics = get_persona_metrics()
     run = metrics.open_run(workflow)

@@ -5,7 +5,6 @@ Where no span is wanted none is made, and OpenTelemetry is not even imported.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -24,11 +23,6 @@ from .span_values import error_attributes, fit_all
 if TYPE_CHECKING:
     from .sinks.base import SpanSink
     from .sinks.langfuse import Beside, LangfuseSink
-
-
-def disabled() -> bool:
-    """Whether `HYPERTOOL_DISABLED=1` makes everything a pass-through."""
-    return os.environ.get("HYPERTOOL_DISABLED") == "1"
 
 
 def remote_parent(carrier: Mapping[str, str]) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import spans
 from .ambient import reset_run, set_run
 from .collector import get_persona_metrics
+from .core import disabled
 from .logs import once
 from .stage_streams import follow
 from .workspace import workspace_name
@@ -147,7 +148,7 @@ class WorkflowTracer:
             raise ValueError(f"the run of {self.workflow_name!r} is in progress; use a WorkflowTracer for each run")
         self._entered, self._async = True, False
         self._started = time.perf_counter()
-        if spans.disabled():
+        if disabled():
             return self
         collector = self._collector = get_persona_metrics()
         run = self.run = collector.open_run(self.workflow_name, self.metadata.get("chatmode"))
