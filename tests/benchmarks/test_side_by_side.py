@@ -22,7 +22,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.support.box import Box, make_box, obstacle, until
-from tests.support.compose import Stack, compose_folder
+from tests.support.compose import Stack, compose_environment
 from tests.support.fleet import Fleet
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.host]
@@ -92,11 +92,7 @@ def native(box: Box) -> list[Row]:
 
 
 def composed(box: Box) -> list[Row]:
-    box.run("engine", "up")
-    client = box.run("engine", "command").stdout.split()
-    environment = {**os.environ, "DOCKER_CONFIG": str(compose_folder(DIRECTORY))}
-    if "--host" in client:
-        environment["DOCKER_HOST"] = client[client.index("--host") + 1]
+    environment = compose_environment(box)
     tree = DIRECTORY / "tree"
     shutil.rmtree(tree, ignore_errors=True)
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", "compose.override.yaml"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import testinfra
 from testinfra.host import Host
 
 from tests.support.box import make_box, obstacle
-from tests.support.compose import Stack, compose_folder
+from tests.support.compose import Stack, compose_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = Path("/var/lib/hypertool-sandbox-compose")
@@ -25,13 +24,8 @@ def engine() -> Iterator[dict[str, str]]:
     if obstacle():
         pytest.skip(obstacle())
     box = make_box(DIRECTORY)
-    box.run("engine", "up")
-    client = box.run("engine", "command").stdout.split()
-    environment = {**os.environ, "DOCKER_CONFIG": str(compose_folder(DIRECTORY))}
-    if "--host" in client:
-        environment["DOCKER_HOST"] = client[client.index("--host") + 1]
     try:
-        yield environment
+        yield compose_environment(box)
     finally:
         box.run("down", "--all")
         shutil.rmtree(DIRECTORY, ignore_errors=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.box import Box
 from tests.support.debian_binaries import unpacked
 
 PLUGIN = "usr/libexec/docker/cli-plugins/docker-compose"
@@ -23,6 +25,16 @@ def compose_folder(directory: Path) -> Path:
     if not link.exists():
         link.symlink_to(unpacked("trixie", ("docker-compose",)) / PLUGIN)
     return folder
+
+
+def compose_environment(box: Box) -> dict[str, str]:
+    """The environment in which `docker compose` works on the engine of these hosts, which is started if need be."""
+    box.run("engine", "up")
+    client = box.run("engine", "command").stdout.split()
+    environment = {**os.environ, "DOCKER_CONFIG": str(compose_folder(box.directory))}
+    if "--host" in client:
+        environment["DOCKER_HOST"] = client[client.index("--host") + 1]
+    return environment
 
 
 @dataclass

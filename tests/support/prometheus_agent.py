@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.box import free_port, until
+from tests.support.box import free_port
 from tests.support.debian_binaries import prometheus_binaries
+from tests.support.service import service
 
 SCRAPE_SECONDS = 2
 
@@ -75,30 +75,10 @@ def prometheus_agent(directory: Path, release: str, target: str, instance: str, 
         },
         token_file, file)
     file.write_text(json.dumps(agent.config), encoding="utf-8")
-    log = directory / "agent.log"
-    with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            [str(prometheus_binaries(release) / "prometheus"), "--enable-feature=agent", f"--config.file={file}",
-             f"--storage.agent.path={directory / 'wal'}", f"--web.listen-address={address}", "--web.enable-lifecycle",
-             # What is still queued when a test ends is of no interest.
-             "--storage.remote.flush-deadline=1s"],
-            stdout=output, stderr=subprocess.STDOUT)
-
-    def ready() -> bool | None:
-        assert process.poll() is None, f"the agent ended with {process.returncode}:\n{log.read_text()[-2000:]}"
-        try:
-            with urllib.request.urlopen(f"{agent.url}/-/ready", timeout=2):
-                return True
-        except OSError:
-            return None
-
-    try:
-        until(f"the agent to be ready ({log})", 60, ready)
+    command = [
+        str(prometheus_binaries(release) / "prometheus"), "--enable-feature=agent", f"--config.file={file}",
+        f"--storage.agent.path={directory / 'wal'}", f"--web.listen-address={address}", "--web.enable-lifecycle",
+        # What is still queued when a test ends is of no interest.
+        "--storage.remote.flush-deadline=1s"]
+    with service(command, agent.url, directory / "agent.log"):
         yield agent
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
