@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,9 @@ from testinfra.host import Host
 
 from tests.support.alloy_package import DOUBLE, PackageRepository, build_package, package_repository
 from tests.support.alloy_program import alloy_program
-from tests.support.box import make_box, obstacle
+from tests.support.box import obstacle
 from tests.support.cloud import CloudStandIn, cloud_stand_in
-from tests.support.fleet import Fleet, Play, on_all
+from tests.support.fleet import Fleet, Play, fresh_fleet, on_all
 
 RELEASES = ("bookworm", "trixie")
 DIRECTORY = Path("/var/lib/hypertool-sandbox-alloy")
@@ -37,19 +35,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def fleet() -> Iterator[Fleet]:
     if obstacle():
         pytest.skip(obstacle())
-    box = make_box(DIRECTORY)
-    box.run("down", "--all")
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
-    DIRECTORY.mkdir(mode=0o700)
-    made = Fleet(box, DIRECTORY, RELEASES)
-    try:
-        made.up()
-        on_all(made.hosts, lambda host: host.check_output(f"useradd --create-home --shell /bin/bash {STRANGER}"))
+    with fresh_fleet(DIRECTORY, RELEASES, prepare=prepare) as made:
         yield made
-    finally:
-        if not os.environ.get("HYPERTOOL_KEEP_HOSTS"):
-            box.run("down", "--all")
-            shutil.rmtree(DIRECTORY)
+
+
+def prepare(host: Host) -> None:
+    host.check_output(f"useradd --create-home --shell /bin/bash {STRANGER}")
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +9,8 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from tests.support.box import make_box, obstacle
-from tests.support.fleet import Fleet, Play, on_all
+from tests.support.box import obstacle
+from tests.support.fleet import Fleet, Play, fresh_fleet
 
 RELEASES = ("bookworm", "trixie")
 #: A user who runs agents, one who may not, and a secret that may be read in one place only.
@@ -47,23 +45,12 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
         pytest.skip("this changes the host; it runs only on fresh ones, without --hosts")
     if obstacle():
         pytest.skip(f"{obstacle()}; or name an installed host with --hosts")
-    box = make_box(DIRECTORY)
-    box.run("down", "--all")
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
-    DIRECTORY.mkdir(mode=0o700)
-    made = Fleet(box, DIRECTORY, RELEASES, VARIABLES)
-    try:
-        made.up()
-        # The users are there before us, and the runbook's commands need curl.
-        on_all(made.hosts, prepare)
+    with fresh_fleet(DIRECTORY, RELEASES, VARIABLES, prepare) as made:
         yield made
-    finally:
-        if not os.environ.get("HYPERTOOL_KEEP_HOSTS"):
-            box.run("down", "--all")
-            shutil.rmtree(DIRECTORY)
 
 
 def prepare(host: Host) -> None:
+    # The users are there before us, and the runbook's commands need curl.
     for user in (AGENT, STRANGER):
         host.check_output(f"useradd --create-home --shell /bin/bash {user}")
     host.check_output("apt-get update -q")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.box import make_box, obstacle
-from tests.support.fleet import Fleet
+from tests.support.box import obstacle
+from tests.support.fleet import Fleet, fresh_fleet
 
 DIRECTORY = Path("/var/lib/hypertool-sandbox-roles")
 
@@ -18,14 +17,5 @@ DIRECTORY = Path("/var/lib/hypertool-sandbox-roles")
 def fleet() -> Iterator[Fleet]:
     if obstacle():
         pytest.skip(obstacle())
-    box = make_box(DIRECTORY)
-    box.run("down", "--all")
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
-    DIRECTORY.mkdir(mode=0o700)
-    made = Fleet(box, DIRECTORY, ("bookworm",))
-    try:
-        made.up()
+    with fresh_fleet(DIRECTORY, ("bookworm",)) as made:
         yield made
-    finally:
-        box.run("down", "--all")
-        shutil.rmtree(DIRECTORY)

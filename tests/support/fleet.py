@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ import testinfra
 from testinfra.host import Host
 
 from tests.dashboards.panels import http_fetch
-from tests.support.box import Box, free_port
+from tests.support.box import Box, free_port, make_box
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
@@ -184,6 +185,26 @@ class Fleet:
             return shown
 
         return on_all(self.hosts, take)
+
+
+@contextmanager
+def fresh_fleet(directory: Path, releases: tuple[str, ...], variables: dict[str, Any] | None = None,
+                prepare: Callable[[Host], object] | None = None) -> Iterator[Fleet]:
+    """Hosts that have nothing of ours, prepared and removed again; `HYPERTOOL_KEEP_HOSTS=1` leaves them for a look."""
+    box = make_box(directory)
+    box.run("down", "--all")
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700)
+    made = Fleet(box, directory, releases, variables or {})
+    try:
+        made.up()
+        if prepare is not None:
+            on_all(made.hosts, prepare)
+        yield made
+    finally:
+        if not os.environ.get("HYPERTOOL_KEEP_HOSTS"):
+            box.run("down", "--all")
+            shutil.rmtree(directory)
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
