@@ -111,13 +111,22 @@ def composed(box: Box) -> list[Row]:
         # The demo runs workflows by itself, which the native installation does not.
         stack.compose("stop", "demo")
         pids = [str(stack.inspect(name)["State"]["Pid"]) for name in SERVICES]
-        engine = subprocess.run(["pgrep", "^(dockerd|containerd)"], capture_output=True, text=True).stdout.split()
+        engine = [*_of_name("dockerd"), *_of_name("containerd"), *map(_parent, pids)]
         rows = [at_rest("Compose: the same 4 in containers", float(answer), lambda: usage(pids))]
         rows.append(at_rest("Compose: dockerd, containerd and their shims", None, lambda: usage(engine)))
         return rows
     finally:
         stack.down()
         subprocess.run([*script, "--remove"], env=environment, check=False, stdout=subprocess.DEVNULL)
+
+
+def _of_name(name: str) -> list[str]:
+    return subprocess.run(["pgrep", "-x", name], capture_output=True, text=True, check=False).stdout.split()
+
+
+def _parent(pid: str) -> str:
+    """A container's shim; those of health checks come and go."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
 
 
 def usage(pids: list[str]) -> dict[str, int]:

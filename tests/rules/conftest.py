@@ -66,20 +66,37 @@ def run(*command: str | Path, timeout: float = 120) -> Outcome:
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
+class CaseResults:
+    """The results of promtool, a release's all at once when its first is asked for, as many as there are processors."""
+
+    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
+        self._folder = folder
+        self._pool = pool
+        self._of: dict[str, dict[str, Future[Outcome]]] = {}
+
+    def of(self, release: str, case: Case) -> Outcome:
+        """promtool's verdict on a case; skips where this release's programs cannot be had."""
+        if release not in self._of:
+            promtool, folder = _bin(prometheus_binaries, release) / "promtool", self._folder / release
+            folder.mkdir()
+
+            def check(number: int, one: Case) -> Outcome:
+                file = folder / f"{number}.yml"
+                file.write_text(one.as_file(), encoding="utf-8")
+                return run(promtool, "test", "rules", file)
+
+            self._of[release] = {
+                one.id: self._pool.submit(check, number, one) for number, one in enumerate(cases_of(release))}
+        return self._of[release][case.id].result()
+
+
+# Not parametrized by release: pytest would end and begin it anew between two tests of different releases.
 @pytest.fixture(scope="session")
-def case_results(edge_release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Outcome]]]:
-    """Every case of one release, run by as many promtools as there are processors."""
-    promtool = prometheus_binaries(edge_release) / "promtool"
-    folder = tmp_path_factory.mktemp(f"cases-{edge_release}")
-
-    def check(number: int, case: Case) -> Outcome:
-        file = folder / f"{number}.yml"
-        file.write_text(case.as_file(), encoding="utf-8")
-        return run(promtool, "test", "rules", file)
-
+def case_results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaseResults]:
+    """Every case of the oldest and the newest release."""
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
-        yield {case.id: pool.submit(check, number, case) for number, case in enumerate(cases_of(edge_release))}
+        yield CaseResults(tmp_path_factory.mktemp("cases"), pool)
     finally:
         pool.shutdown(cancel_futures=True)
 

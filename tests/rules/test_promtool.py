@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import urllib.request
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.rules.cases import CASE_FILES, PROMETHEUS, RULE_FILES, Case
-from tests.rules.conftest import Outcome, cases_of, run
+from tests.rules.conftest import CaseResults, cases_of, run
 from tests.rules.services import get_json, prometheus, until
 from tests.support.debian_binaries import NEWEST_RELEASE, OLDEST_RELEASE
 
@@ -52,11 +51,11 @@ def test_the_rules_pass_every_lint_in_every_version(any_prometheus: Path) -> Non
 
 @pytest.mark.predecessor("D1", "D2")
 @pytest.mark.parametrize(
-    ("edge_release", "case"),
+    ("release", "case"),
     [(release, case) for release in (OLDEST_RELEASE, NEWEST_RELEASE) for case in cases_of(release)],
-    indirect=["edge_release"], ids=lambda value: value.id if isinstance(value, Case) else value)
-def test_case(edge_release: str, case: Case, case_results: dict[str, Future[Outcome]]) -> None:
-    outcome = case_results[case.id].result()
+    ids=lambda value: value.id if isinstance(value, Case) else value)
+def test_case(release: str, case: Case, case_results: CaseResults) -> None:
+    outcome = case_results.of(release, case)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
