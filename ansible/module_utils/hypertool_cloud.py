@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 import time
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 USER_AGENT = "hypertool"
 # From <openssl/x509_vfy.h>; Python hands the numbers on.
@@ -132,9 +132,6 @@ class Route:
     def _tunnel(self, sock, host, port):
         name = f"{self.proxy.hostname}:{self.proxy.port or 80}"
         lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}", f"User-Agent: {USER_AGENT}"]
-        if self.proxy.username is not None:
-            credential = basic(unquote(self.proxy.username), unquote(self.proxy.password or ""))
-            lines.append(f"Proxy-Authorization: {credential}")
         try:
             sock.sendall("\r\n".join([*lines, "", ""]).encode())
             response = http.client.HTTPResponse(sock, method="CONNECT")

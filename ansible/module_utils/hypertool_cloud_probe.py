@@ -4,7 +4,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.hypertool_cloud import NoAnswer, basic
-from ansible.module_utils.hypertool_cloud_values import SERVICES, variable
+from ansible.module_utils.hypertool_cloud_values import PROXY_WITHOUT_CREDENTIAL, SERVICES, variable
 
 SCOPES = {"metrics": "metrics:write", "logs": "logs:write", "otlp": "traces:write"}
 _JSON = {"Content-Type": "application/json"}
@@ -177,5 +177,5 @@ PROXY_ADVICE = {
     "connect_timeout": "expected a connection: check host, port and firewalls",
     "read_timeout": "expected an answer to CONNECT: check that it is an HTTP proxy",
     "closed": "expected an answer to CONNECT: check that it is an HTTP proxy, without TLS",
-    "auth": "expected it to let this host through: write http://USER:PASSWORD@HOST:PORT, with the right credential",
+    "auth": "expected it to let this host through without one: " + PROXY_WITHOUT_CREDENTIAL,
 }

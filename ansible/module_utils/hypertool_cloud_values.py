@@ -104,10 +104,17 @@ def problems_of_token(token):
     return []
 
 
+PROXY_WITHOUT_CREDENTIAL = ("let the proxy admit this host by its address, or name a proxy on this host that adds the "
+                            "credential")
+
+
 def problems_of_proxy(url):
-    """Sentences about the proxy's address; a credential in it is not repeated."""
+    """Sentences about the proxy's address; a credential in it is refused, and not repeated.
+
+    The collectors take it from their environment or configuration, where it would be readable beside the token's file.
+    """
     name = "grafana_cloud_proxy_url"
-    expected = "expected http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT"
+    expected = "expected http://HOST:PORT"
     if not url:
         return []
     dirt = dirt_in(url)
@@ -122,6 +129,9 @@ def problems_of_proxy(url):
         return [f"{name} begins with {url.partition('://')[0] + '://' if '://' in url else 'no scheme'}; {expected}"]
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         return [f"{name} has something after host and port; {expected}"]
+    if "@" in parts.netloc:
+        return [f"{name} has a credential in it; {expected}: a collector would keep it where others read it, so "
+                f"{PROXY_WITHOUT_CREDENTIAL}"]
     return []
 
 

@@ -51,6 +51,8 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
         langfuse = private.langfuse if to_langfuse else None
         given = attributes() if fitted else fit_all(attributes())
         beside = private.beside(given) if langfuse is not None else None
+        if parent is None:  # provider and sampler would each look it up
+            parent = api.context.get_current()
         made = tracer.start_span(redact_name(name), parent, api.kinds[calls_out], given)
         return OurSpan(made, to, langfuse, beside, current)
     except Exception as error:  # a foreign provider, sampler or environment value must not stop the caller's work

@@ -212,6 +212,8 @@ def _by_record(fields: Fields, provider: str | None) -> Reading:
     if isinstance(record, Usage):  # whoever made the response worked it out, or had it estimated
         return Reading(record, text(fields.get("model")), text(fields.get("id")), (), provider)
     inner = view(record)
+    if "prompt_tokens" in inner and "choices" in fields:  # as most
+        return chat(fields, provider)
     kind = fields.get("type")
     if kind == "message" or "stop_reason" in fields:
         return anthropic(fields, provider or ("anthropic" if kind == "message" else None))
