@@ -131,7 +131,7 @@ class LangfuseIntegration:
             found: Usage | Missing | None = usage if usage is None or isinstance(usage, Usage) else read_usage(usage)
             cost = cost_of(model, found) if isinstance(found, Usage) else None
             record = CallRecord(trace.persona, trace.chatmode, model, "success", 0.0, found, cost, None)
-            last = attributes.at_end(record)
+            last = attributes.at_end(record, None)
             if content.captures():
                 last["gen_ai.input.messages"] = content.input_messages(prompt)
                 last["gen_ai.output.messages"] = content.output_messages(completion)

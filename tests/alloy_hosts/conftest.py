@@ -40,6 +40,9 @@ def fleet() -> Iterator[Fleet]:
 
 
 def prepare(host: Host) -> None:
+    # The runbook's commands need curl.
+    host.check_output("apt-get update -q")
+    host.check_output("apt-get install -qy --no-install-recommends curl")
     host.check_output(f"useradd --create-home --shell /bin/bash {STRANGER}")
 
 

@@ -10,8 +10,10 @@ import pytest
 from testinfra.host import Host
 
 from tests.alloy_hosts.conftest import STRANGER, VERSION, Playing, generation, main_pids
+from tests.rules.runbook_blocks import pasteable
 from tests.support.cloud import CloudStandIn
 from tests.support.fleet import Fleet, Play, ask, differences
+from tests.support.pasting import pasted
 
 pytestmark = pytest.mark.host
 
@@ -102,6 +104,11 @@ def leaks(host: Host, secret: str) -> list[str]:
         if secret in host.run(f"python3 -c 'import urllib.request as r; print(r.urlopen(\"{url}\").read())'").stdout:
             found.append(url)
     return found
+
+
+def test_every_command_of_the_runbook_for_alloy_works_when_pasted(host: Host) -> None:
+    problems = pasted(host, pasteable("alloy"))
+    assert not problems, "\n\n".join(problems)
 
 
 def test_the_token_is_in_one_file_that_only_its_service_reads(cloud: CloudStandIn, host: Host) -> None:

@@ -39,6 +39,7 @@ CONTENDERS = {
     ("hypertool", "ours", "as_dict", True): "**ours**, metrics, budget, span, Langfuse; dict",
     ("hypertool", "ours", "as_object", True): "**ours**, the same; an SDK's object",
     ("hypertool", "ours", "in_application", True): "**ours**, the same, in an application's provider",
+    ("hypertool", "ours", "application_discards", True): "**ours**, the same, and its exporter discards",
     ("hypertool", "ours", "bare_chunks", False): "bare async SDK stream, a chunk",
     ("hypertool", "ours", "chunks", False): "**ours**, async SDK stream, a chunk",
 }

@@ -9,9 +9,10 @@ import pytest
 from testinfra.host import Host
 
 from tests.hosts.conftest import AGENT, STRANGER
-from tests.rules.runbook_blocks import PLACEHOLDERS, pasteable
+from tests.rules.runbook_blocks import pasteable
 from tests.support.box import until
 from tests.support.fleet import Fleet, ask, on_all
+from tests.support.pasting import pasted
 
 pytestmark = pytest.mark.host
 
@@ -56,19 +57,7 @@ def test_a_stranger_reads_nothing_of_the_store(fleet: Fleet, host: Host) -> None
 @pytest.fixture(scope="module")
 def diary(fleet: Fleet, hosts: dict[str, Host]) -> dict[str, list[str]]:
     """The runbook's bash blocks for such a host, pasted in their order into a root shell of each; what failed."""
-    variables = " ".join(f"{key}={shlex.quote(text)}" for key, text in PLACEHOLDERS.items())
-
-    def paste(host: Host) -> list[str]:
-        problems = []
-        for block in pasteable():
-            script = f"set -euo pipefail; export {variables}\n{block.text}"
-            done = host.run(f"cd /root && timeout 60 bash -c {shlex.quote(script)}")
-            if done.rc:
-                said = done.stdout[-400:] + done.stderr[-800:]
-                problems.append(f"{block.id}: exit {done.rc}\n{block.text}\n{said}")
-        return problems
-
-    return on_all(hosts, paste)
+    return on_all(hosts, lambda host: pasted(host, pasteable()))
 
 
 def test_every_command_of_the_runbook_works_when_pasted(diary: dict[str, list[str]], name: str) -> None:

@@ -15,17 +15,18 @@ from .record import CallRecord
 from .usage import Usage
 
 _PARAMETERS = {"temperature": float, "top_p": float, "max_tokens": int, "stream": bool}
-_NONE: Mapping[str, Any] = {}
+OTHER_PROVIDER = "_OTHER"
 
 
-def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str | None, prompt: Any,
+def at_start(model: str, provider: str | None, persona: str, chatmode: str, run_id: str | None, prompt: Any,
              arguments: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """What is known before the call; samplers decide by it."""
     attributes: dict[str, Any] = {
-        "gen_ai.operation.name": "chat", "gen_ai.provider.name": redact_name(provider),
-        "gen_ai.request.model": redact_name(model), "gen_ai.agent.name": persona,
+        "gen_ai.operation.name": "chat", "gen_ai.request.model": redact_name(model), "gen_ai.agent.name": persona,
         "hypertool.chatmode": redact_name(chatmode),
     }
+    if provider is not None:
+        attributes["gen_ai.provider.name"] = redact_name(provider)
     if run_id is not None:
         attributes["gen_ai.conversation.id"] = run_id
     for name, kind in _PARAMETERS.items() if arguments else ():
@@ -48,11 +49,17 @@ def at_start(model: str, provider: str, persona: str, chatmode: str, run_id: str
     return attributes
 
 
-def at_end(record: CallRecord) -> dict[str, Any]:
-    """What the record says."""
+def at_end(record: CallRecord, provider: str | None) -> dict[str, Any]:
+    """What the record says; each attribute costs a microsecond in an SDK span, so an outcome that is no news is none.
+
+    `provider` is the one that was named at the start; without it, the response's.
+    """
     usage, reading = record.usage, record.reading
-    attributes: dict[str, Any] = {"hypertool.outcome": record.outcome,
-                                  **(usage.gen_ai() if isinstance(usage, Usage) else _NONE)}
+    attributes: dict[str, Any] = usage.gen_ai() if isinstance(usage, Usage) else {}
+    if record.outcome != "success":
+        attributes["hypertool.outcome"] = record.outcome
+    if provider is None:
+        attributes["gen_ai.provider.name"] = (reading.provider if reading is not None else None) or OTHER_PROVIDER
     if reading is not None:
         if reading.model:
             attributes["gen_ai.response.model"] = redact_name(reading.model)

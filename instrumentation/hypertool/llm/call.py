@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..cells import Exemplar
     from ..runs import Run
 
-OTHER_PROVIDER = "_OTHER"
 _CANCELLED = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)
 _NONE: Mapping[str, Any] = {}
 _CALL: ContextVar[Call | None] = ContextVar("hypertool_llm_call", default=None)
@@ -141,7 +140,7 @@ class Call:
     def _first_attributes(self) -> dict[str, Any]:
         setting, run = self._caller.setting, self._run
         return attributes.at_start(
-            setting.model, setting.provider or OTHER_PROVIDER, self.persona, self.chatmode,
+            setting.model, setting.provider, self.persona, self.chatmode,
             run.id if run is not None else None, self._prompt, self._arguments, self._metadata)
 
     def enter(self) -> None:
@@ -237,9 +236,7 @@ class Call:
             for share in self._debit(record, exemplar):
                 self._tell(share)
         if span is not None:
-            last = attributes.at_end(record)
-            if caller.setting.provider is None and record.reading is not None and record.reading.provider:
-                last["gen_ai.provider.name"] = record.reading.provider
+            last = attributes.at_end(record, caller.setting.provider)
             if self._output is not None:
                 last["gen_ai.output.messages"] = self._output
             span.end(last, error, ended, True, partial(attributes.for_langfuse, record, self._wall))
@@ -274,6 +271,8 @@ class Call:
         if self._span is not None:
             self._span.rename(f"invoke_agent {self.persona}")
             last = {"gen_ai.operation.name": "invoke_agent"}
+            if self._caller.setting.provider is None:
+                last["gen_ai.provider.name"] = attributes.OTHER_PROVIDER
             if self._output is not None:
                 last["gen_ai.output.messages"] = self._output
             self._span.end(last, error, ended, True, attributes.agent_for_langfuse)

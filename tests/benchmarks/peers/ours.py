@@ -29,10 +29,19 @@ def as_object(url: str) -> Contender:
 
 def in_application(url: str) -> Contender:
     """Spans by the application's provider, whose own exporter sends them as well."""
+    return _in_application(url, url)
+
+
+def application_discards(url: str) -> Contender:
+    """The same where the application's exporter costs nothing: what is ours of it."""
+    return _in_application(url, "")
+
+
+def _in_application(url: str, exported_to: str) -> Contender:
     from opentelemetry import trace
     from otel import provider
 
-    own = provider(url)
+    own = provider(exported_to)
     trace.set_tracer_provider(own)
     made = _with_sinks(url, RESPONSE)
 
@@ -124,4 +133,4 @@ def _stream(observed: bool) -> Contender:
 
 
 CONTENDERS = {found.__name__: found for found in (
-    disabled, no_sink, as_dict, as_object, in_application, chunks, bare_chunks)}
+    disabled, no_sink, as_dict, as_object, in_application, application_discards, chunks, bare_chunks)}

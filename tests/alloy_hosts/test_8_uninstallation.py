@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from tests.alloy_hosts.conftest import Playing
+from tests.rules.runbook_blocks import pasteable
 from tests.support.box import until
 from tests.support.cloud import CloudStandIn
 from tests.support.fleet import Fleet, Play, differences, on_all
+from tests.support.pasting import pasted
 
 pytestmark = pytest.mark.host
 
@@ -38,6 +40,11 @@ def test_collector_prometheus_delivers_metrics_by_run_id_and_says_that_it_is_all
 def test_the_collector_before_it_is_stopped(fleet: Fleet, switched: Play) -> None:
     states = on_all(fleet.hosts, lambda host: host.run("systemctl is-active alloy; systemctl is-enabled alloy").stdout)
     assert set(states.values()) == {"inactive\ndisabled\n"}
+
+
+def test_every_command_of_the_runbook_for_that_collector_works_when_pasted(fleet: Fleet, switched: Play) -> None:
+    found = on_all(fleet.hosts, lambda host: pasted(host, pasteable("agent")))
+    assert found == {name: [] for name in fleet.hosts}, "\n\n".join(line for lines in found.values() for line in lines)
 
 
 @pytest.fixture(scope="module")
