@@ -2,6 +2,7 @@
 # Makes a systemd unit enabled, running what is on disk, and ready; says what its journal says if not.
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
 
@@ -96,6 +97,16 @@ def plan(module, state):
     return actions
 
 
+def end_the_rest(module, name, timeout):
+    """Wait for processes that outlive their stopped unit, then kill them: some units of Debian say SendSIGKILL=no."""
+    deadline = time.monotonic() + timeout
+    while unit_properties(module, name, "TasksCurrent").get("TasksCurrent", "") not in ("", "0", "[not set]"):
+        if time.monotonic() > deadline:
+            module.run_command(["systemctl", "kill", "--signal=SIGKILL", name])
+            return
+        time.sleep(0.5)
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -134,6 +145,8 @@ def main():
             )
     trouble = None
     if stopping:
+        if "stop" in actions:
+            end_the_rest(module, name, module.params["timeout"])
         # One that had to be killed (what it still wanted to send took too long) would stay listed as failed for ever.
         module.run_command(["systemctl", "reset-failed", name])
     else:

@@ -139,6 +139,14 @@ def host(fleet: Fleet, installed: Play, name: str) -> Host:
     return fleet.hosts[name]
 
 
+def last_proof(cloud: CloudStandIn, name: str) -> str:
+    """The run id of a host's newest proof of delivery: its gauge is taken away, and stale, soon after."""
+    gauge = f'hypertool_delivery_proof_timestamp_seconds{{instance="{name}"}}'
+    rows = cloud.query(f"max(max_over_time({gauge}[15m]))")
+    assert len(rows) == 1, f"no sample of {name} arrived"
+    return f"{float(rows[0]['value'][1]):.3f}"
+
+
 def main_pids(fleet: Fleet) -> dict[str, str]:
     return on_all(fleet.hosts, lambda host: str(host.check_output("systemctl show alloy -P MainPID")))
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import re
 import time
 
 import pytest
 
-from tests.alloy_hosts.conftest import REAL, RELEASES, Playing, main_pids
+from tests.alloy_hosts.conftest import REAL, RELEASES, Playing, last_proof, main_pids
 from tests.support.alloy_program import MISSING
 from tests.support.box import until
 from tests.support.cloud import CloudStandIn
@@ -34,9 +33,7 @@ def samples(cloud: CloudStandIn, name: str, seconds: int = 600) -> list[float]:
 
 def test_a_sample_a_span_and_a_line_of_each_host_arrive_by_run_id(cloud: CloudStandIn, proven: Play) -> None:
     for name in RELEASES:
-        rows = cloud.query(f'hypertool_delivery_proof_timestamp_seconds{{instance="{name}"}}')
-        assert len(rows) == 1
-        run = re.sub(r"0+$", "", rows[0]["value"][1])
+        run = last_proof(cloud, name)
         assert time.time() - float(run) < 600
         lines = [line for line in cloud.lines(instance=name) if run in line.text]
         assert [line.count for line in lines] == [1], lines

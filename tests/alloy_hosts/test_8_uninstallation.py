@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.alloy_hosts.conftest import Playing
+from tests.alloy_hosts.conftest import Playing, last_proof
 from tests.rules.runbook_blocks import pasteable
 from tests.support.box import until
 from tests.support.cloud import CloudStandIn
@@ -29,9 +30,8 @@ def test_collector_prometheus_delivers_metrics_by_run_id_and_says_that_it_is_all
 ) -> None:
     assert "metrics only" in " ".join(switched.output.split())
     for name in fleet.hosts:
-        rows = cloud.query(f'hypertool_delivery_proof_timestamp_seconds{{instance="{name}"}}')
-        assert len(rows) == 1
-        assert time.time() - float(rows[0]["value"][1]) < 600, "the run id of an older play"
+        run = last_proof(cloud, name)
+        assert time.time() - float(run) < 600, "the run id of an older play"
         for job in ("hypertool", "node", "prometheus"):
             up = f'up{{job="{job}",instance="{name}"}} == 1'
             until(f"{job} of {name}", 60, lambda up=up: cloud.query(up) or None)
@@ -48,8 +48,13 @@ def test_every_command_of_the_runbook_for_that_collector_works_when_pasted(fleet
 
 
 @pytest.fixture(scope="module")
-def uninstalled(fleet: Fleet, installed: Play, play: Playing) -> Play:
-    return play("uninstall.yml").succeeded()
+def uninstalled(fleet: Fleet, cloud: CloudStandIn, switched: Play, play: Playing) -> Iterator[Play]:
+    """While the destination is silent: a collector would like to wait for it, and nothing of it may be left running."""
+    cloud.fault("all", "black_hole")
+    try:
+        yield play("uninstall.yml").succeeded()
+    finally:
+        cloud.fault("all", None)
 
 
 def test_uninstalling_leaves_only_data_and_says_so(
