@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -32,13 +32,19 @@ def copied(fleet: Fleet, name: str, source: Path, target: str) -> None:
     subprocess.run(command, check=True, timeout=120)
 
 
+def package_index() -> dict[str, str]:
+    """The hosts get packages from where this machine gets them: pip's settings, of its files and the environment."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    settings = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE)
+    return {"PIP_" + name.upper().replace("-", "_"): value for name, value in settings}
+
+
 @pytest.fixture(scope="module")
 def environment(fleet: Fleet, cloud: CloudStandIn, packages: Mapping[str, Path]) -> str:
     """The name of a file on each host that sets what a person would export."""
     values = {**cloud.environment(), "GRAFANA_CLOUD_TOKEN": cloud.token,
               "GRAFANA_CLOUD_READ_TOKEN": cloud.read_token, "GRAFANA_CLOUD_CA_FILE": "/root/cloud-ca.pem"}
-    # The hosts get packages from where this machine gets them.
-    values |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    values |= package_index()
     certificates = values.get("PIP_CERT")
     if certificates:
         values["PIP_CERT"] = "/root/index-ca.pem"
@@ -63,6 +69,9 @@ def script(fleet: Fleet, environment: str, *arguments: str) -> dict[str, str]:
 
     def run(host: Host) -> str:
         done = host.run(command)
+        if "reach its Python package index?" in done.stdout:
+            pytest.skip("the hosts do not reach this machine's Python package index: set PIP_INDEX_URL (and PIP_CERT) to "
+                        f"one that they reach; they said {done.stdout[-1500:]}")
         assert done.rc == 0, done.stdout[-6000:]
         return str(done.stdout)
 
