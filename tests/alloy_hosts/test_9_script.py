@@ -70,8 +70,8 @@ def script(fleet: Fleet, environment: str, *arguments: str) -> dict[str, str]:
     def run(host: Host) -> str:
         done = host.run(command)
         if "reach its Python package index?" in done.stdout:
-            pytest.skip("the hosts do not reach this machine's Python package index: set PIP_INDEX_URL (and PIP_CERT) to "
-                        f"one that they reach; they said {done.stdout[-1500:]}")
+            pytest.skip("the hosts do not reach this machine's Python package index: name another with "
+                        f"PIP_INDEX_URL (and PIP_CERT); they said {done.stdout[-1500:]}")
         assert done.rc == 0, done.stdout[-6000:]
         return str(done.stdout)
 
