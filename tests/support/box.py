@@ -59,14 +59,19 @@ class Box:
 
 
 def until(what: str, seconds: float, check: Callable[[], T | None]) -> T:
-    """Wait for a condition; the message of the failure says for which."""
+    """Wait for a condition; the message of the failure says for which.
+
+    A check that takes long (an SSH session, a container's CLI) is asked the less often: others need the processors.
+    """
     deadline = time.monotonic() + seconds
     while True:
+        began = time.monotonic()
         result = check()
         if result is not None:
             return result
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}, in vain"
-        time.sleep(0.05)
+        now = time.monotonic()
+        assert now < deadline, f"waited {seconds} s for {what}, in vain"
+        time.sleep(min(max(0.05, 2 * (now - began)), 2.0))
 
 
 def obstacle() -> str:
