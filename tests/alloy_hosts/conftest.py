@@ -147,8 +147,8 @@ def last_proof(cloud: CloudStandIn, name: str) -> str:
     return f"{float(rows[0]['value'][1]):.3f}"
 
 
-def main_pids(fleet: Fleet) -> dict[str, str]:
-    return on_all(fleet.hosts, lambda host: str(host.check_output("systemctl show alloy -P MainPID")))
+def main_pids(fleet: Fleet, unit: str = "alloy") -> dict[str, str]:
+    return on_all(fleet.hosts, lambda host: str(host.check_output(f"systemctl show {unit} -P MainPID")))
 
 
 def generation(host: Host) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 from testinfra.host import Host
@@ -21,20 +22,7 @@ pytestmark = [pytest.mark.host, pytest.mark.benchmark, pytest.mark.skipif(not RE
 
 PHASE_SECONDS = 60.0
 SAMPLES = 1000
-# Run on the host: seconds from `systemctl start` until it is ready.
-READY = """
-import subprocess, time, urllib.request
-subprocess.run(["systemctl", "stop", "alloy"], check=True)
-began = time.monotonic()
-subprocess.run(["systemctl", "start", "--no-block", "alloy"], check=True)
-while True:
-    try:
-        urllib.request.urlopen("http://127.0.0.1:12345/-/ready", timeout=2).read()
-        break
-    except OSError:
-        time.sleep(0.01)
-print(time.monotonic() - began)
-"""
+PROBE = Path(__file__).resolve().parents[1] / "benchmarks" / "stack_probe.py"
 # Run on the host: values that do not compress, the worst case for the log.
 PAGE = f"""
 import http.server, random
@@ -71,7 +59,10 @@ def go_on() -> None:
 
 
 def test_figures(host: Host, name: str) -> None:
-    print(f"\n{name}: ready {float(host.check_output('python3 -c %s', READY)):.2f} s after systemctl start")
+    host.check_output("systemctl stop alloy")
+    ready = host.check_output("systemctl start --no-block alloy && python3 -c %s ready http://127.0.0.1:12345/-/ready",
+                              PROBE.read_text(encoding="utf-8"))
+    print(f"\n{name}: ready {float(ready):.2f} s after systemctl start")
     print(f"at once: {memory(host)}")
     go_on()
     print(f"idle after {PHASE_SECONDS:.0f} s: {memory(host)}")

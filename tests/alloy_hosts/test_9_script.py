@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from tests.alloy_hosts.conftest import REAL, RELEASES, VERSION
+from tests.alloy_hosts.conftest import REAL, RELEASES, VERSION, main_pids
 from tests.support.alloy_program import MISSING
 from tests.support.box import until
 from tests.support.cloud import CloudStandIn
@@ -107,17 +107,13 @@ def test_a_second_run_changes_and_restarts_nothing(
     fleet: Fleet, environment: str, scripted: tuple[str, list[str]]
 ) -> None:
     collector, arguments = scripted
-
-    def pid(host: Host) -> str:
-        return str(host.check_output(f"systemctl show {collector} -P MainPID"))
-
-    before = on_all(fleet.hosts, pid)
+    before = main_pids(fleet, collector)
     for name, said in script(fleet, environment, *arguments).items():
         log = re.search(r"\] Log: (\S+)", said)
         assert log, said
         recap = fleet.hosts[name].check_output(f"sed -n '/PLAY RECAP/,/---/p' {log[1]}")
         assert " changed=0 " in recap, recap
-    assert on_all(fleet.hosts, pid) == before
+    assert main_pids(fleet, collector) == before
 
 
 def test_neither_screen_nor_logs_nor_arguments_have_the_token(
