@@ -84,7 +84,7 @@ class Collector:
         assert self._process is not None, "the collector is not running"
         return self._process.pid
 
-    def start(self, wait: bool = True) -> None:
+    def start(self) -> None:
         """Start it, and wait until it says it is ready."""
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -93,8 +93,7 @@ class Collector:
                 [str(self.program), "run", f"--server.http.listen-addr=127.0.0.1:{port}", *FLAGS,
                  f"--storage.path={self.directory / 'data'}", str(self.configuration)],
                 env=self.environment, stdout=output, stderr=subprocess.STDOUT, cwd=self.directory)
-        if wait:
-            until("Alloy to be ready", 60, self._ready)
+        until("Alloy to be ready", 60, self._ready, self.said)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it, by default the way systemd does: 20 s for a good end, then the hard one."""

@@ -58,8 +58,8 @@ class Box:
         return Path(self.environment["HYPERTOOL_SANDBOX_DIR"])
 
 
-def until(what: str, seconds: float, check: Callable[[], T | None]) -> T:
-    """Wait for a condition; the message of the failure says for which.
+def until(what: str, seconds: float, check: Callable[[], T | None], seen: Callable[[], str] | None = None) -> T:
+    """Wait for a condition; the message of the failure says for which, and `seen` what there is instead of it.
 
     A check that takes long (an SSH session, a container's CLI) is asked the less often: others need the processors.
     """
@@ -70,7 +70,8 @@ def until(what: str, seconds: float, check: Callable[[], T | None]) -> T:
         if result is not None:
             return result
         now = time.monotonic()
-        assert now < deadline, f"waited {seconds} s for {what}, in vain"
+        if now >= deadline:
+            raise AssertionError(f"waited {seconds:g} s for {what}, in vain" + (f":\n{seen()}" if seen else ""))
         time.sleep(min(max(0.05, 2 * (now - began)), 2.0))
 
 
