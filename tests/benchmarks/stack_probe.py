@@ -18,9 +18,9 @@ def ready(urls: "list[str]", limit: float = 120.0) -> float:
                 with urllib.request.urlopen(url, timeout=2) as answer:
                     answer.read()
                 break
-            except OSError:
+            except OSError as error:
                 if time.monotonic() > began + limit:
-                    raise
+                    raise TimeoutError(f"waited {limit:g} s for {url} to answer, in vain: {error}") from error
                 time.sleep(0.02)
     return time.monotonic() - began
 

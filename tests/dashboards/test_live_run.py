@@ -15,6 +15,7 @@ import pytest
 from tests.dashboards.panels import Fetch, baseline_deviations, http_fetch, run, variable_values
 from tests.dashboards.prometheus import binaries, free_port, prometheus
 from tests.dashboards.queries import DASHBOARDS, View, all_queries
+from tests.support.box import until
 
 ROOT = DASHBOARDS.parents[1]
 CONFIG = """\
@@ -25,13 +26,15 @@ scrape_configs:
 """
 
 
-def until_nothing(complaints: Callable[[], list[str]], seconds: float) -> None:
+def until_nothing(what: str, complaints: Callable[[], list[str]]) -> None:
     """Wait until there is nothing to complain about; else fail with the last complaints."""
-    deadline = time.monotonic() + seconds
-    while last := complaints():
-        if time.monotonic() > deadline:
-            pytest.fail(f"still so after {seconds:g} s:\n" + "\n".join(last))
-        time.sleep(0.2)
+    last: list[str] = []
+
+    def in_order() -> bool | None:
+        last[:] = complaints()
+        return not last or None
+
+    until(what, 30, in_order, lambda: "\n".join(last))
 
 
 def call(code: str) -> list[str]:
@@ -71,13 +74,13 @@ def test_one_baseline_run_shows_in_every_panel(release: str, tmp_path: Path) -> 
     log = tmp_path / "exporter.log"
     with exporter(environment, log), prometheus(binaries(release), directory, config) as url:
         fetch = http_fetch(url)
-        until_nothing(lambda: unscraped(fetch, f"{target}, {log.read_text(encoding='utf-8')}"), 30)
+        until_nothing("the first scrape", lambda: unscraped(fetch, f"{target}, {log.read_text(encoding='utf-8')}"))
         baseline = call("from hypertool.workflows import run_baseline; run_baseline()")
         ran = subprocess.run(baseline, env=environment, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr
 
         # The column of a graph that contains the run is complete, and so drawn, a minute later.
-        until_nothing(lambda: baseline_deviations(View(time.time() + 60, 900), fetch), 30)
+        until_nothing("the run in every panel", lambda: baseline_deviations(View(time.time() + 60, 900), fetch))
         now = View(time.time() + 1, 900)
         offered = {
             query.name: variable_values(query, now, fetch) for query in all_queries() if query.kind == "variable"

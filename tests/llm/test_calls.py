@@ -163,6 +163,7 @@ def test_wrap_sync_works_with_and_without_a_running_loop_and_wrap_async_frees_th
         task = asyncio.create_task(ObservableLLM(slow, "m", metrics=metrics).wrap_async("x"))
         while not task.done():
             ticks += 1
+            assert ticks < 2000, "waited 10 s and more for the call in a thread, in vain"
             await asyncio.sleep(0.005)
         assert await task is CHAT
         assert ticks > 5

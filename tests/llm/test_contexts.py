@@ -200,8 +200,11 @@ def test_the_parent_of_every_call_is_the_stage_that_made_it(where: str, host: Ho
 
 def test_a_cancelled_call_is_an_error_and_its_stage_too(host: Host, receiver: OtlpReceiver) -> None:
     done = host.python(HEAD + """
+begun = asyncio.Event()
+
 @observe_llm("gpt-4o")
 async def slow(prompt):
+    begun.set()
     await asyncio.sleep(60)
 
 async def work():
@@ -210,9 +213,7 @@ async def work():
             async with workflow.stage_context("s", "backend"):
                 await slow("x")
         task = asyncio.create_task(staged())
-        while not asyncio.all_tasks() - {asyncio.current_task()} or task.get_coro().cr_await is None:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await begun.wait()
         task.cancel()
         try:
             await task

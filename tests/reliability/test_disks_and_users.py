@@ -25,10 +25,10 @@ from hypertool import PersonaMetricsCollector, WorkflowTracer, get_persona_metri
 metrics = get_persona_metrics()
 def spend(tokens):
     metrics.record_token_usage("backend", "default", "simulated", tokens)
-def wait(condition):
+def wait(what, condition):
     deadline = time.monotonic() + 15
     while not condition():
-        assert time.monotonic() < deadline, "waited 15 s"
+        assert time.monotonic() < deadline, f"waited 15 s for {what}, in vain"
         time.sleep(0.02)
 """
 
@@ -72,7 +72,7 @@ def test_a_full_disk_never_reaches_user_code_and_the_numbers_arrive_when_there_i
         assert not metrics.flush()
         filler.close()
         os.remove(filler.name)
-        wait(lambda: not metrics.recorder.dirty)
+        wait("everything to be published", lambda: not metrics.recorder.dirty)
     """)
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
@@ -118,7 +118,7 @@ def test_a_state_directory_that_cannot_be_written_never_reaches_user_code(host: 
         assert not metrics.flush()
         spend(4)
         os.remove({str(host.state)!r})
-        wait(metrics.flush)
+        wait("the store to take what is there", metrics.flush)
     """)
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr

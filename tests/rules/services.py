@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.rules.cases import PROMETHEUS
+from tests.support import box
 from tests.support import service as support
 from tests.support.box import free_port
 from tests.support.service import service
@@ -47,13 +47,7 @@ def query(prometheus: str, expression: str, at: float | None = None) -> list[dic
 
 def until(what: str, condition: Callable[[], T | None], seconds: float = 60) -> T:
     """Wait until `condition` returns something true; fails with what was waited for."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        result = condition()
-        if result:
-            return result
-        time.sleep(0.2)
-    raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+    return box.until(what, seconds, lambda: condition() or None)
 
 
 def post_alerts(alertmanager: str, alerts: list[dict[str, str]], annotations: dict[str, str]) -> None:

@@ -6,10 +6,10 @@ import fcntl
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from tests.setup.script import PARTS, Run
+from tests.support.box import until
 
 OPEN = 'set -m; open_log "$FOLDER" >/dev/null; trap interrupted INT TERM\n'
 
@@ -66,18 +66,13 @@ def test_an_interruption_ends_what_was_started_and_says_how_to_go_on(tmp_path: P
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 20
     child = tmp_path / "child"
-    while not (child.exists() and child.read_text().strip()):
-        assert time.monotonic() < deadline, "the step did not start within 20 s"
-        time.sleep(0.05)
+    number = until("the step to start", 20, lambda: (child.exists() and child.read_text().strip()) or None)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Run the same command again" in errors
-    while Path(f"/proc/{child.read_text().strip()}").exists():
-        assert time.monotonic() < deadline, "the step's child still runs 20 s later"
-        time.sleep(0.05)
+    until("the step's child to end", 20, lambda: not Path(f"/proc/{number}").exists() or None)
 
 
 def test_a_second_run_at_the_same_time_is_refused(shell: Run, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from hypertool.store import Store
 from hypertool.store.directory import StateDirectory
 from hypertool.store.facade import HostState
+from tests.support.box import until
 
 ROOT = Path(__file__).resolve().parents[2]
 _OURS = ("HYPERTOOL_", "OTEL_", "LANGFUSE_", "XDG_", "TRACEPARENT", "TRACESTATE", "NOTIFY_SOCKET")
@@ -103,10 +103,4 @@ class Host:
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
     """The first true value of `condition`. AssertionError that says what was waited for."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
+    return until(what, seconds, lambda: condition() or None)

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from hypertool.labels import MAX_OTHERS
 from hypertool.store import Store
 from hypertool.store.archive import abandoned
 from hypertool.store.directory import StateDirectory, create, locked
+from tests.support.box import until
 from tests.support.store_writers import Process, store, total
 
 NOT_SNAPSHOTS = {
@@ -161,10 +161,7 @@ def test_a_lock_on_a_removed_file_holds_nobody_off(tmp_path: Path) -> None:
         assert held is not None
         waiting = threading.Thread(target=lambda: _hold_until(path, order))
         waiting.start()
-        deadline = time.monotonic() + 5
-        while not _waits_for_lock(path):
-            assert time.monotonic() < deadline, "waited 5 s for the other thread to wait for the lock"
-            time.sleep(0.01)
+        until("the other thread to wait for the lock", 5, lambda: _waits_for_lock(path) or None)
         path.unlink()
     waiting.join(5)
     assert order == ["held the file that is there"]

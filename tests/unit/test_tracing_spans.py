@@ -151,8 +151,12 @@ def test_a_cancelled_stage_is_an_error(host: Host, receiver: OtlpReceiver) -> No
     run(host, """
         async def main():
             async with WorkflowTracer("w") as w:
-                task = asyncio.ensure_future(w.trace_stage("s", "backend", asyncio.sleep, 60))
-                await asyncio.sleep(0.01)
+                begun = asyncio.Event()
+                async def work():
+                    begun.set()
+                    await asyncio.sleep(60)
+                task = asyncio.ensure_future(w.trace_stage("s", "backend", work))
+                await begun.wait()
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         asyncio.run(main())

@@ -6,13 +6,13 @@ import http.client
 import json
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.support.box import until
 from tests.support.debian_binaries import prometheus_binaries
 
 from .front import Answer, Request
@@ -48,7 +48,7 @@ class Metrics:
                 ],
                 stdout=output, stderr=subprocess.STDOUT)
         try:
-            self._wait_until_ready()
+            until("Prometheus to be ready", 60, self._ready, self._said)
         except BaseException:
             self.close()
             raise
@@ -94,16 +94,14 @@ class Metrics:
             self._process.kill()
             self._process.wait()
 
-    def _wait_until_ready(self, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
-            if self._process.poll() is not None:
-                said = self._log.read_text()[-2000:]
-                raise RuntimeError(f"Prometheus ended with {self._process.returncode}:\n{said}")
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/-/ready", timeout=2):
-                    return
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"Prometheus is not ready after {seconds:g} s ({self._log})") from None
-                time.sleep(0.05)
+    def _ready(self) -> bool | None:
+        if self._process.poll() is not None:
+            raise RuntimeError(f"Prometheus ended with {self._process.returncode}:\n{self._said()}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/-/ready", timeout=2):
+                return True
+        except OSError:
+            return None
+
+    def _said(self) -> str:
+        return self._log.read_text()[-2000:]
