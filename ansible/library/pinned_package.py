@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import traceback
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool_alloy import restart_refusal
-from ansible.module_utils.hypertool_host import HostError, Record, unit_properties
-from ansible.module_utils.hypertool_packages import package_manager
+from ansible.module_utils.hypertool_host import HostError, unit_properties
+from ansible.module_utils.hypertool_packages import bring_about
 
 DOCUMENTATION = r"""
 module: pinned_package
@@ -166,13 +165,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        record = Record(module.params["record"])
-        act = present if module.params["state"] == "present" else released
-        result = act(module, package_manager(module), record)
-    except HostError as error:
-        module.fail_json(msg=str(error), exception=traceback.format_exc())
-    module.exit_json(**result)
+    bring_about(module, {"present": present, "released": released})
 
 
 if __name__ == "__main__":

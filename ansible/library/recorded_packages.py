@@ -2,12 +2,10 @@
 # Installs packages and writes down, before it does, which ones are new to the host; takes exactly those back.
 from __future__ import annotations
 
-import traceback
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_host import HostError, Record, group_exists, unit_properties, user_exists
-from ansible.module_utils.hypertool_packages import package_manager
+from ansible.module_utils.hypertool_host import group_exists, unit_properties, user_exists
+from ansible.module_utils.hypertool_packages import bring_about
 
 DOCUMENTATION = r"""
 module: recorded_packages
@@ -150,13 +148,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        record = Record(module.params["record"])
-        act = present if module.params["state"] == "present" else absent
-        result = act(module, package_manager(module), record)
-    except HostError as error:
-        module.fail_json(msg=str(error), exception=traceback.format_exc())
-    module.exit_json(**result)
+    bring_about(module, {"present": present, "absent": absent})
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from __future__ import annotations
 import os
 import re
 import time
+import traceback
 
-from ansible.module_utils.hypertool_host import HostError
+from ansible.module_utils.hypertool_host import HostError, Record
 
 LISTS_FRESH_SECONDS = 3600
 LISTS = "/var/lib/apt/lists"
@@ -227,3 +228,12 @@ def package_manager(module):
     raise HostError(
         "neither apt-get nor dnf is on this host; supported are Debian, Ubuntu, the RHEL 9 family and Fedora"
     )
+
+
+def bring_about(module, states):
+    """End the module with the result of its state's function, which is given the package manager and the record."""
+    try:
+        result = states[module.params["state"]](module, package_manager(module), Record(module.params["record"]))
+    except HostError as error:
+        module.fail_json(msg=str(error), exception=traceback.format_exc())
+    module.exit_json(**result)
