@@ -15,26 +15,13 @@ from prometheus_client import CollectorRegistry
 from hypertool import PersonaMetricsCollector, TokenBudgetExceeded
 from hypertool.ambient import use_run
 from hypertool.catalogue import Catalogue, Persona
-from hypertool.cells import Clock
 from hypertool.store.facade import BudgetState, budgets
 from hypertool.store.totals import Totals
 from tests.support.hypertool_host import Host, wait_until
 from tests.support.store_writers import Process, store
+from tests.unit.collectors import BACKEND, START, Hands
 
-BACKEND = "backend-engineer"
 HOUR = 3600.0
-START = 1_700_000_000.0 - 1_700_000_000 % 86400  # midnight
-
-
-class Hands:
-    """A clock that only tests move."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    @property
-    def clock(self) -> Clock:
-        return Clock(time=lambda: self.now, monotonic=lambda: self.now)
 
 
 def _catalogue(window: str = "run", on_exceed: str = "warn", tokens: int = 2000, loaded_at: float = 1.0) -> Catalogue:
