@@ -64,25 +64,18 @@ def context(persona: str | None = None, chatmode: str | None = None) -> Iterator
             _PERSONA.reset(persona_token)
 
 
-def current_persona() -> str | None:
-    """The persona named by `context`, else the current stage's, else the current run's active one, else None."""
-    named = _PERSONA.get()
-    if named is not None:
-        return named
+def current_place() -> tuple[str | None, str | None]:
+    """Persona and chatmode: each as `context` names it, else the current stage's, else the current run's active one,
+    else None.
+    """
+    persona, chatmode = _PERSONA.get(), _CHATMODE.get()
     stage = _STAGE.get()
     if stage is not None:
-        return stage.persona
+        return persona if persona is not None else stage.persona, chatmode if chatmode is not None else stage.chatmode
     run = _RUN.get()
-    return run.persona if run is not None and run.persona != "none" else None
-
-
-def current_chatmode() -> str | None:
-    """The chatmode named by `context`, else the current stage's, else the current run's active one, else None."""
-    named = _CHATMODE.get()
-    if named is not None:
-        return named
-    stage = _STAGE.get()
-    if stage is not None:
-        return stage.chatmode
-    run = _RUN.get()
-    return run.chatmode if run is not None else None
+    if run is not None:
+        if persona is None and run.persona != "none":
+            persona = run.persona
+        if chatmode is None:
+            chatmode = run.chatmode
+    return persona, chatmode

@@ -144,32 +144,31 @@ class _Private:
 private = _Private()
 
 
-def _application_tracer() -> Any:
-    """A tracer of the application's own provider, or None where it has none."""
-    otel = sys.modules.get("opentelemetry.trace")
-    if otel is None:
-        return None
-    provider = otel.get_tracer_provider()
-    known, tracer = private.application
-    if known is not provider:
-        tracer = None
-        if not isinstance(provider, (otel.ProxyTracerProvider, otel.NoOpTracerProvider)):
-            from . import __version__
-
-            tracer = provider.get_tracer(SCOPE, __version__)
-            api.load()
-        private.application = (provider, tracer)
-    return tracer
-
-
 def tracer_and_sink() -> tuple[Any, SpanSink | None]:
     """Who makes a span now, and the OTLP sink that gets it; (None, None) where none is. Looked at on each span."""
     if not private.decided:
         private.decide()
-    found = _application_tracer()
-    if found is not None:
-        return found, None
+    otel = sys.modules.get("opentelemetry.trace")
+    if otel is not None:
+        provider = otel.get_tracer_provider()
+        known, tracer = private.application
+        if known is not provider:
+            tracer = _application_tracer(otel, provider)
+        if tracer is not None:
+            return tracer, None
     return private.tracer, private.sink
+
+
+def _application_tracer(otel: Any, provider: Any) -> Any:
+    """A tracer of the application's own provider, or None where it has none; remembered."""
+    tracer = None
+    if not isinstance(provider, (otel.ProxyTracerProvider, otel.NoOpTracerProvider)):
+        from . import __version__
+
+        tracer = provider.get_tracer(SCOPE, __version__)
+        api.load()
+    private.application = (provider, tracer)
+    return tracer
 
 
 def sink() -> SpanSink | None:

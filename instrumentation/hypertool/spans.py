@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from .cells import Exemplar
 from .logs import once
 from .redaction import redact, redact_name
-from .sinks.encoding import Told
 from .span_providers import api, private, tracer_and_sink
 from .span_providers import langfuse_sink as langfuse_sink
 from .span_providers import open_langfuse as open_langfuse
@@ -51,10 +50,11 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
         langfuse = private.langfuse if to_langfuse else None
         given = attributes() if fitted else fit_all(attributes())
         beside = private.beside(given) if langfuse is not None else None
-        if parent is None:  # provider and sampler would each look it up
-            parent = api.context.get_current()
+        place = None
+        if parent is None:  # provider, sampler and `activate` would each look it up
+            place = parent = api.context.get_current()
         made = tracer.start_span(redact_name(name), parent, api.kinds[calls_out], given)
-        return OurSpan(made, to, langfuse, beside, current)
+        return OurSpan(made, to, langfuse, beside, place, current)
     except Exception as error:  # a foreign provider, sampler or environment value must not stop the caller's work
         once.warn("span-start", f"spans cannot be made: {type(error).__name__}: {redact(str(error), 200)}")
         return None
@@ -63,12 +63,17 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
 class OurSpan:
     """A span that is current from its start until `end`, and goes to our sinks then (none: its provider sends it)."""
 
-    __slots__ = ("_attached", "_beside", "_langfuse", "_own", "_sink", "_span", "_token")
+    __slots__ = ("_attached", "_beside", "_identity", "_langfuse", "_own", "_place", "_sink", "_span", "_token",
+                 "sampled")
 
     def __init__(self, span: Any, sink: SpanSink | None, langfuse: LangfuseSink | None, beside: Beside | None,
-                 current: bool) -> None:
+                 place: Any, current: bool) -> None:
         self._span = span
-        self._own = type(span) is private.kind
+        self._place = place
+        own = self._own = type(span) is private.kind
+        # Asked for once: what has its trace id and span id, and whether it goes anywhere (ours of that kind do).
+        identity = self._identity = span if own else span.get_span_context()
+        self.sampled = own or identity.trace_flags & 1 == 1
         self._sink = sink
         self._langfuse = langfuse
         self._beside = beside
@@ -78,15 +83,16 @@ class OurSpan:
             self.activate()
 
     def activate(self) -> None:
-        """Make it the current span."""
-        self._attached = api.trace.set_span_in_context(self._span)
+        """Make it the current span: the first time right where it began, later wherever that is."""
+        place, self._place = self._place, None
+        self._attached = api.trace.set_span_in_context(self._span, place)
         self._token = api.context.attach(self._attached)
 
-    def suspend(self) -> None:
-        """Make the span before it the current one again."""
+    def suspend(self, here: bool = False) -> None:
+        """Make the span before it the current one again; `here` says that this is surely where it was activated."""
         token, self._token = self._token, None
         # Elsewhere (a generator fixture that is ended by another task) there is nothing to take back.
-        if token is not None and (api.context.get_current() is self._attached
+        if token is not None and (here or api.context.get_current() is self._attached
                                   or api.trace.get_current_span() is self._span):
             api.context.detach(token)
 
@@ -98,21 +104,16 @@ class OurSpan:
         TraceContextTextMapPropagator().inject(carrier, api.trace.set_span_in_context(self._span))
         return carrier
 
-    @property
-    def sampled(self) -> bool:
-        """Whether it goes anywhere."""
-        return self._own or self._span.get_span_context().trace_flags & 1 == 1
-
     def ids(self) -> tuple[str, str]:
         """Trace id and span id, as they are written."""
-        own = self._span if self._own else self._span.get_span_context()
+        own = self._identity
         return f"{own.trace_id:032x}", f"{own.span_id:016x}"
 
     def exemplar(self, seconds: float) -> Exemplar | None:
         """It as the example of a duration; None where it goes nowhere."""
-        own = self._span if self._own else self._span.get_span_context()
-        if not self._own and not own.trace_flags & 1:
+        if not self.sampled:
             return None
+        own = self._identity
         return Exemplar(own.trace_id, own.span_id, seconds, time.time())
 
     def as_parent(self) -> Any:
@@ -144,29 +145,28 @@ class OurSpan:
         """
         if self._token is not None:
             self._guard(self.suspend)
-        if self._beside is not None:
-            self._beside.last = langfuse
+        span, beside = self._span, self._beside
+        if beside is not None:
+            beside.last = langfuse
         try:
-            self._finish(attributes if fitted else fit_all(attributes), error, at)
+            if error is not None:
+                self._record(error)
+            last = attributes if fitted else fit_all(attributes)
+            if self._own:
+                span.finish(last, at, beside)
+            else:
+                span.set_attributes(last)
+                span.end(at)
+                if not self.sampled:
+                    return
+                if beside is not None:
+                    beside.span = span
+            if self._sink is not None:
+                self._sink.submit(span)
+            if beside is not None and self._langfuse is not None:
+                self._langfuse.submit(span if self._own else beside)
         except Exception as broken:
             _say(broken)
-
-    def _finish(self, attributes: Mapping[str, Any], error: BaseException | None, at: int | None) -> None:
-        span = self._span
-        if error is not None:
-            self._record(error)
-        beside = self._beside
-        if self._own:
-            span.finish(attributes, at, beside)
-        else:
-            span.set_attributes(attributes)
-            span.end(at)
-            if not self.sampled:
-                return
-        if self._sink is not None:
-            self._sink.submit(span)
-        if self._langfuse is not None and beside is not None:
-            self._langfuse.submit(span if self._own else Told(span, beside.attributes))
 
     def _record(self, error: BaseException) -> None:
         found = error_attributes(error)

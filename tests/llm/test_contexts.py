@@ -10,7 +10,7 @@ import pytest
 
 import hypertool
 from hypertool import PersonaMetricsCollector, WorkflowTracer, observe_llm
-from hypertool.ambient import current_chatmode, current_persona
+from hypertool.ambient import current_place
 from hypertool.llm.call import _CALL
 from tests.llm.calls import CHAT, CHUNK, LAST, counted
 from tests.support.hypertool_host import Host
@@ -75,7 +75,7 @@ def test_personas_of_concurrent_calls_never_mix_whatever_runs_them() -> None:
                 next(running)
                 await anext(later)
                 await asyncio.sleep(0.001 * turn)
-                assert (current_persona(), current_chatmode()) == (persona, "bug-fix")
+                assert current_place() == (persona, "bug-fix")
             await asyncio.gather(ask("x"), asyncio.to_thread(in_thread, "x"), ask("x"))
             assert list(running) == []
             assert [chunk async for chunk in later] == []
@@ -101,7 +101,7 @@ def test_an_abandoned_generator_leaves_nothing_in_its_callers_context(metrics: P
         while True:
             yield CHUNK
 
-    before = (_CALL.get(), current_persona(), current_chatmode())
+    before = (_CALL.get(), *current_place())
     with hypertool.context(persona="backend-engineer"):
         running = steps("x")
         next(running)
@@ -121,7 +121,7 @@ def test_an_abandoned_generator_leaves_nothing_in_its_callers_context(metrics: P
 
     asyncio.run(work())
     gc.collect()
-    assert (_CALL.get(), current_persona(), current_chatmode()) == before
+    assert (_CALL.get(), *current_place()) == before
     assert sum(counted(metrics, "llm").values()) == 3
     assert {key[2] for key in counted(metrics, "llm")} == {"cancelled"}
 

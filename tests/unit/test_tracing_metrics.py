@@ -9,7 +9,7 @@ from tests.support.hypertool_host import Host
 HEAD = """
 import asyncio, json, sys
 from hypertool import WorkflowTracer, QualityGateFailed, context, get_persona_metrics
-from hypertool.ambient import current_persona, current_chatmode
+from hypertool.ambient import current_place
 """
 
 
@@ -302,7 +302,7 @@ def test_persona_chatmode_and_run_reach_tasks_to_thread_and_our_executor_but_not
         import threading
         from concurrent.futures import ThreadPoolExecutor
         from hypertool import WorkflowExecutor
-        who = lambda *_: [current_persona(), current_chatmode()]
+        who = lambda *_: list(current_place())
         async def main():
             async with WorkflowTracer("w", {"chatmode": "bug-fix"}) as w:
                 async with w.stage_context("s", "backend"):

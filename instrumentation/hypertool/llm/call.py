@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import spans
-from ..ambient import _RUN, current_chatmode, current_persona
+from ..ambient import _RUN, current_place
 from ..collector import PersonaMetricsCollector, get_persona_metrics
 from ..errors import TokenBudgetExceeded
 from ..logs import log, once
@@ -60,20 +60,22 @@ class Caller:
     def call(self, persona: str | None, chatmode: str | None, prompt: Any, arguments: Mapping[str, Any],
              trace: Any = None, metadata: Mapping[str, Any] | None = None) -> Call:
         """A call that has not begun. Raises ValueError for an unknown persona, TypeError for no string."""
-        setting, collector = self.setting, self.meter.collector
+        setting, meter = self.setting, self.meter
+        collector = meter.collector
         run = _RUN.get()
         session = collector.recorder.implicit.session if run is None else None
+        active, mode = current_place()
         if chatmode is None:
-            chatmode = current_chatmode() or setting.chatmode
+            chatmode = mode or setting.chatmode
             if chatmode is None or (chatmode == "default" and session is not None):
                 chatmode = session.chatmode if session is not None else "default"
         elif not isinstance(chatmode, str):
             raise TypeError(f"chatmode must be a string, not {chatmode!r:.60}")
-        name = persona if persona is not None else current_persona() or setting.persona
+        name = persona if persona is not None else active or setting.persona
         if name is None or (name == UNKNOWN and persona is None):
             name = session.persona if session is not None else UNKNOWN
         known = None if name == UNKNOWN else collector.catalogue.resolve(name)
-        return Call(self, known, chatmode, run, prompt, arguments, trace, metadata)
+        return Call(self, meter, known, chatmode, run, prompt, arguments, trace, metadata)
 
 
 class Call:
@@ -89,9 +91,10 @@ class Call:
     first: float | None = None
     done = covered = touched = False
 
-    def __init__(self, caller: Caller, known: Persona | None, chatmode: str, run: Run | None, prompt: Any,
-                 arguments: Mapping[str, Any], trace: Any, metadata: Mapping[str, Any] | None) -> None:
+    def __init__(self, caller: Caller, meter: Meter, known: Persona | None, chatmode: str, run: Run | None,
+                 prompt: Any, arguments: Mapping[str, Any], trace: Any, metadata: Mapping[str, Any] | None) -> None:
         self._caller = caller
+        self._meter = meter
         self._known = known
         self.persona = known.name if known is not None else UNKNOWN
         self.chatmode = chatmode
@@ -114,7 +117,7 @@ class Call:
         setting = self._caller.setting
         known = self._known
         if known is not None and setting.counts and known.on_exceed == "block":
-            meter = self._caller.meter
+            meter = self._meter
             parent = self._active_parent()
             if parent is not None:
                 parent.give_back(None)  # what the enclosing call would use is used by this one
@@ -151,21 +154,23 @@ class Call:
 
     def leave(self) -> None:
         """The context is its caller's again."""
-        if self._span is not None:
-            self._span.suspend()
         token, self._token = self._token, None
+        here = token is not None
         if token is not None:
             try:
                 _CALL.reset(token)
             except ValueError:  # closed by another task, or by the garbage collector
+                here = False
                 if _CALL.get() is self:
                     _CALL.set(None)
+        if self._span is not None:
+            self._span.suspend(here)
 
     def give_back(self, used: int | None) -> None:
         """End the reservation, if there is one."""
         reservation, self._reservation = self._reservation, None
         if reservation is not None:
-            collector = self._caller.meter.collector
+            collector = self._meter.collector
             with collector.recorder.lock:
                 reservation.release(used)
             if reservation.shared:
@@ -185,7 +190,10 @@ class Call:
                                  reading, self.first)
             if output is not None and self._span is not None and content.captures():
                 self._output = content.output_messages(output)
-            self._settle(record, error)
+            if self._parent is None and not (self.pending or self.covered or self.touched):
+                self.count(record, error, None)  # as most calls: nested in none, and around none
+            else:
+                self._settle(record, error)
         except Exception as broken:  # a defect of ours, or of what we write to, is not the caller's
             once.warn("llm-finish", f"an LLM call could not be recorded: {type(broken).__name__}: {broken}")
             self.give_back(None)
@@ -197,9 +205,6 @@ class Call:
         return parent
 
     def _settle(self, record: CallRecord, error: BaseException | None) -> None:
-        if self._parent is None and not (self.pending or self.covered or self.touched):
-            self.count(record, error, None)  # as most calls: nested in none, and around none
-            return
         parent = self._active_parent()
         usage = record.counted
         if self.covered or (usage is None and (self.touched or self.pending)):
@@ -232,7 +237,7 @@ class Call:
             exemplar = None
             if record.seconds is not None:
                 exemplar = (span.exemplar(record.seconds) if span is not None
-                            else caller.meter.collector.recorder.exemplar(record.seconds))
+                            else self._meter.collector.recorder.exemplar(record.seconds))
             for share in self._debit(record, exemplar):
                 self._tell(share)
         if span is not None:
@@ -243,7 +248,7 @@ class Call:
 
     def _debit(self, record: CallRecord, exemplar: Exemplar | None) -> tuple[int, ...]:
         """Count it and settle what was reserved; returns the shares of the budget that are reached by it."""
-        meter, known = self._caller.meter, self._known
+        meter, known = self._meter, self._known
         reservation, self._reservation = self._reservation, None
         if reservation is None:
             reached = meter.write(record, self._run, exemplar)

@@ -24,7 +24,8 @@ class CallRecord(NamedTuple):
     """What one call was; everything that is said of it anywhere is said from here.
 
     `usage` is None where a call that did not succeed reported none, which is not missing. `nano_usd` is None where
-    no price is known. `seconds` is None for a blocked call, which was never made.
+    no price is known. `total` is the tokens of `usage`, 0 where it is not known. `seconds` is
+    None for a blocked call, which was never made.
     """
 
     persona: str
@@ -36,6 +37,7 @@ class CallRecord(NamedTuple):
     nano_usd: int | None
     reading: Reading | None
     first_chunk: float | None = None
+    total: int = 0
 
     @property
     def counted(self) -> Usage | None:
@@ -47,15 +49,17 @@ def make_record(persona: str, chatmode: str, model: str, outcome: str, seconds: 
                 reading: Reading | None, first_chunk: float | None = None) -> CallRecord:
     """The record of a call that has ended; `reading` is None where there is no response to read."""
     usage: Usage | Missing | None = reading.usage if reading is not None else None
-    if isinstance(usage, Usage):
-        if usage.total > MAX_TOKENS:
-            usage = INVALID
+    nano, total = None, 0
+    if reading is not None and isinstance(usage, Usage):
+        total = usage.total
+        if total <= MAX_TOKENS:
+            nano = cost_of(reading.model or model, usage, reading.service_tier)
+        else:
+            usage, total = INVALID, 0
     elif outcome == "error" or (outcome == "cancelled" and reading is None):
         usage = None  # a call that failed without usage is not missing
-    nano = None
-    if reading is not None and isinstance(usage, Usage):
-        nano = cost_of(reading.model or model, usage, reading.service_tier)
-    return tuple.__new__(CallRecord, (persona, chatmode, model, outcome, seconds, usage, nano, reading, first_chunk))
+    return tuple.__new__(CallRecord, (
+        persona, chatmode, model, outcome, seconds, usage, nano, reading, first_chunk, total))
 
 
 class _Cells(NamedTuple):
@@ -88,10 +92,9 @@ class Meter:
                 recorder.counter(LLM_REQUESTS.key, record.persona, cells.model, record.outcome).value += 1
             usage = record.usage
             if isinstance(usage, Usage):
-                total = usage.total
-                cells.tokens.value += total
+                cells.tokens.value += record.total
                 if cells.known is not None:
-                    reached = self._spend(recorder, run, cells.known, total)
+                    reached = self._spend(recorder, run, cells.known, record.total)
                 if record.nano_usd is not None:
                     recorder.counter(LLM_COST.key, record.persona, cells.model).value += record.nano_usd
             elif usage is not None:
@@ -110,7 +113,7 @@ class Meter:
         if persona.window != "run":
             recorder.spend(mine, persona, tokens)
             return ()
-        account = recorder.account(mine, persona)
+        account = mine.accounts.get(persona.name) or recorder.account(mine, persona)
         limit = account.limit
         after = account.used + tokens
         if after <= limit or account.exceeded:

@@ -5,6 +5,7 @@ Plain dicts, and objects of classes that nobody knows, are told by their keys.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,7 @@ TABLE: dict[tuple[str, str], tuple[shapes.Shape, str | None]] = {
     ("langchain_core", "ChatResult"): (shapes.generations, None),
 }
 _LIMIT = 1024
+_by_keys = functools.partial(shapes.by_keys, provider=None)
 _readers: dict[type, Reader] = {}
 
 
@@ -77,6 +79,8 @@ def base_named(kind: type, table: Any) -> Any:
 def _choose(kind: type) -> Reader:
     if issubclass(kind, (str, bytes, bytearray, int, float, type(None))):
         return lambda response: Reading(NO_USAGE)  # text has no usage, and says so
+    if kind is dict:
+        return _by_keys
     entry = base_named(kind, TABLE)
     if entry is None:
         provider = {"openai": "openai", "anthropic": "anthropic", "mistralai": "mistral_ai"}.get(

@@ -124,7 +124,7 @@ def chat(record: Record) -> Usage | Missing:
         write = get("cache_creation_input_tokens")
     if "connector_tokens" in record:  # Mistral's agents: results of built-in tools, read as input
         given += count(get("connector_tokens"))
-    return _settle(given, made, count(cached), count(write), reasoning, total, hour)
+    return _settle(given, made, count(cached), 0 if write is None else count(write), reasoning, total, hour)
 
 
 def responses(record: Record) -> Usage | Missing:

@@ -34,6 +34,8 @@ KNOWN = frozenset(_NAMES.split())
 
 def view(value: Any) -> Mapping[str, Any]:
     """The fields of `value`; empty where it has none. Must not be written to."""
+    if type(value) is dict:  # as most
+        return value
     known = _views.get(type(value))
     return known(value) if known is not None else learn(type(value))(value)
 

@@ -29,11 +29,12 @@ def _plain(call: Call, result: Any) -> Any:
 
 
 def _dict(call: Call, result: Any) -> Any:
-    for key in _BEDROCK:
-        part = result.get(key)
-        if part is not None and base_named(type(part), SDK_STREAMS):
-            result[key] = ObservedStream(part, Measure(call))
-            return result
+    if "stream" in result or "body" in result:
+        for key in _BEDROCK:
+            part = result.get(key)
+            if part is not None and base_named(type(part), SDK_STREAMS):
+                result[key] = ObservedStream(part, Measure(call))
+                return result
     return _plain(call, result)
 
 

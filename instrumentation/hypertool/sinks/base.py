@@ -70,7 +70,8 @@ class SpanSink(ABC):
         self._breaker = self._new_breaker()
         self._state = StateLog()
         # Re-entrant: a signal handler, or a generator that the garbage collector closes, may end a span in the middle.
-        self._condition = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
         self._queue: deque[Any] = deque()
         self._in_flight: list[Any] = []
         self._thread: threading.Thread | None = None
@@ -94,12 +95,14 @@ class SpanSink(ABC):
 
     def submit(self, span: Any) -> None:
         """Queue one ended span; drops it (counted) when the queue is full, the circuit open or the sink closed."""
-        with self._condition:
+        with self._lock:  # the condition's, at half the price of entering that
             self.submitted += 1
-            refused = self._closing or self._breaker.is_open or len(self._queue) >= QUEUE_LIMIT
-            if not refused and self._start_locked():
-                self._queue.append(span)
-                if len(self._queue) in (1, BATCH_LIMIT):
+            queue = self._queue
+            waiting = len(queue)
+            if not (self._closing or waiting >= QUEUE_LIMIT or self._breaker.is_open) \
+                    and (self._thread is not None or self._start_locked()):
+                queue.append(span)
+                if waiting in (0, BATCH_LIMIT - 1):
                     self._condition.notify_all()
                 return
         self._count("dropped", 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 _KEYS_REMEMBERED = 1024
@@ -72,11 +72,17 @@ class SpanRecord(NamedTuple):
     dropped: tuple[int, int, int] = (0, 0, 0)
 
 
-class Told(NamedTuple):
+class Told:
     """A span that an application's SDK made, and what makes of its attributes those that it is encoded with."""
 
-    span: Any
-    attributes: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    __slots__ = ("span",)
+
+    def __init__(self, span: Any = None) -> None:
+        self.span = span
+
+    def attributes(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of the span; whoever says more of it overrides this."""
+        return own
 
 
 def encode_span(span: SpanRecord) -> bytes:
@@ -255,14 +261,14 @@ def encode(batch: Sequence[Any]) -> bytes:
     # By identity first: to hash a resource the SDK writes all of it as JSON.
     known: dict[tuple[int, int], list[Any]] = {}
     for item in batch:
-        if type(item) is not Told:
+        if not isinstance(item, Told):
             own.setdefault(item.tracer, []).append(item)
             continue
         resource, scope = item.span.resource, item.span.instrumentation_scope
         of_scope = known.get((id(resource), id(scope)))
         if of_scope is None:
             of_scope = known[id(resource), id(scope)] = theirs.setdefault(resource, {}).setdefault(scope, [])
-        of_scope.append(_of_sdk(*item))
+        of_scope.append(_of_sdk(item))
     parts = [tracer.encode(spans) for tracer, spans in own.items()]
     for resource, scopes in theirs.items():
         inner = [encode_scope_spans(
@@ -272,14 +278,15 @@ def encode(batch: Sequence[Any]) -> bytes:
     return b"".join(parts)
 
 
-def _of_sdk(span: Any, attributes: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> bytes:
+def _of_sdk(told: Told) -> bytes:
+    span = told.span
     # `_value_` of an enum is its value without the price of a property.
     context, parent, status = span.get_span_context(), span.parent, span.status
     state = context.trace_state
     return encode_span(SpanRecord(
         context.trace_id, context.span_id, state.to_header() if state else "", parent.span_id if parent else None,
         bool(parent and parent.is_remote), span.name, span.kind._value_ + 1, span.start_time or 0, span.end_time or 0,
-        attributes(_plain(span.attributes)),
+        told.attributes(_plain(span.attributes)),
         [Event(event.name, event.timestamp or 0, _plain(event.attributes), event.dropped_attributes)
          for event in span.events],
         [Link(link.context.trace_id, link.context.span_id, link.context.is_remote, link.attributes or {},

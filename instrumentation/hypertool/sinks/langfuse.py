@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..ambient import _RUN, current_chatmode, current_persona
+from ..ambient import _RUN, current_place
 from ..redaction import redact, redact_name
 from .base import Count, Outcome, Verdict
-from .encoding import encode
+from .encoding import Told, encode
 from .http_sink import HttpSink
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def from_environment(public: str | None = None, secret: str | None = None, host:
     return Keys(public, secret, (base or DEFAULT_HOST).rstrip("/")) if public and secret else None
 
 
-class Beside:
+class Beside(Told):
     """What Langfuse wants beside a span's own attributes: known in the caller's thread, written out in the sink's.
 
     On every span the persona as user, the run as session, chatmode and workflow as tags; the workflow's own span has
@@ -64,7 +64,8 @@ class Beside:
         persona = given.get("gen_ai.agent.name") or given.get("stage.persona")
         chatmode = given.get("hypertool.chatmode") or given.get("stage.chatmode")
         if not (persona and chatmode) and "hypertool.workspace" not in given:
-            persona, chatmode = persona or current_persona(), chatmode or current_chatmode()
+            here = current_place()
+            persona, chatmode = persona or here[0], chatmode or here[1]
         self.persona = persona
         self.chatmode = chatmode
         self.last: Callable[[], Mapping[str, Any]] | None = None
