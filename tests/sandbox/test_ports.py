@@ -122,8 +122,9 @@ def _content(box: Box, path: str) -> str | None:
 
 
 def test_a_closed_port_of_the_host_is_a_reset_not_an_empty_answer(forwarded: dict[int, int]) -> None:
-    connection = socket.create_connection(("127.0.0.1", forwarded[7999]), timeout=10)
-    with connection, pytest.raises(ConnectionResetError):
+    # The reset may be there before `connect` has looked.
+    address = ("127.0.0.1", forwarded[7999])
+    with pytest.raises(ConnectionResetError), socket.create_connection(address, timeout=10) as connection:
         connection.recv(1)
 
 
