@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from state import (
     LABEL,
     alive,
     delete_tree,
+    docker_dir,
     identity,
     load,
     locked,
@@ -141,7 +143,7 @@ def _start_own() -> Engine:
     save(traces.record_path(), record)
     with undo_on_error(lambda: traces.take_back(record)), Step("Starting a Docker Engine of our own (dockerd)"):
         problem = ""
-        for driver in (None, "vfs"):
+        for driver in _storage_drivers():
             process = _launch(driver, made["bridge"])
             record.update(pid=process.pid, identity=identity(process.pid) or "")
             save(traces.record_path(), record)
@@ -151,16 +153,29 @@ def _start_own() -> Engine:
             say(f"dockerd does not run with {driver or 'the default'} storage: {problem}")
         if problem:
             raise SandboxError(f"dockerd does not start: {problem}\nits log ends with:\n{_log_tail()}")
+        network.remember(made["subnet"])
     found = find()
     if found is None:
         raise SandboxError(f"dockerd runs but does not answer; see {_log_path()}")
     return found
 
 
+def _storage_drivers() -> Iterator[str | None]:
+    """What to start dockerd with, one after the other until it runs; None leaves the choice to it."""
+    # A set that has none of it would run with vfs, but without its images and hosts.
+    has = [path.name for path in (docker_dir() / "image").glob("*")]
+    yield None
+    if network.forget():
+        say("Trying without what it kept of its networks, which may be damaged")
+        yield None
+    if not has or "vfs" in has:
+        yield "vfs"
+
+
 def _launch(driver: str | None, bridge: str) -> subprocess.Popen[bytes]:
     options: dict[str, Any] = {
         "hosts": [_socket()],
-        "data-root": str(state_dir() / "docker"),
+        "data-root": str(docker_dir()),
         "exec-root": str(run_dir() / "exec"),
         "pidfile": str(run_dir() / "docker.pid"),
         "bridge": bridge,
@@ -174,6 +189,7 @@ def _launch(driver: str | None, bridge: str) -> subprocess.Popen[bytes]:
     }
     if driver:
         options["storage-driver"] = driver
+    traces.stop_containerd()
     # Ours is not running (the caller knows); a pid file that says otherwise is from one that was killed.
     (run_dir() / "docker.pid").unlink(missing_ok=True)
     # A file of our own, because /etc/docker/daemon.json belongs to the engine of this machine.

@@ -6,17 +6,22 @@ Our engine runs with --iptables=false, and what its hosts need is added here, ma
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import json
+import os
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from progress import SandboxError, say
-from state import tag
+from state import delete_tree, docker_dir, load, save, tag
 
 CANDIDATES = ["10.213.0.1/24", "10.217.0.1/24", "10.223.0.1/24", "192.168.213.1/24", "172.29.213.1/24"]
+CANDIDATES += ["10.229.0.1/24", "192.168.217.1/24", "172.29.217.1/24"]
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -31,17 +36,70 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-def _free_subnet() -> str:
-    taken = [
-        ipaddress.ip_network(route["dst"], strict=False)
-        for route in json.loads(_run(["ip", "-json", "-4", "route"]))
-        if route["dst"] != "default"
-    ]
-    for candidate in CANDIDATES:
+def _networks_dir() -> Path:
+    return docker_dir() / "network"
+
+
+def _memory() -> Path:
+    """It lies among what Docker keeps of its networks, because it describes that, and goes when that goes."""
+    return _networks_dir() / "hypertool-sandbox.json"
+
+
+def remembered() -> str:
+    """The subnet that Docker kept for its bridge; empty when that is unknown, or not one of ours."""
+    subnet = load(_memory()).get("subnet")
+    return subnet if isinstance(subnet, str) and subnet in CANDIDATES else ""
+
+
+def remember(subnet: str) -> None:
+    save(_memory(), {"subnet": subnet})
+
+
+def forget() -> bool:
+    """Make a stopped Docker forget its networks, never its images and containers; tell whether there were any.
+
+    dockerd puts the address it knows from its last run on the bridge, whatever the bridge has by now. Without this
+    folder it takes the bridge as it is.
+    """
+    known = _networks_dir().exists()
+    # First, so that what a half-done deletion leaves is not taken for whole.
+    _memory().unlink(missing_ok=True)
+    delete_tree(_networks_dir())
+    return known
+
+
+def choose(preferred: Sequence[str], taken: Mapping[str, str]) -> str:
+    """The first subnet that overlaps none of `taken` (destination to device): preferred ones, then the candidates."""
+    for candidate in [*(subnet for subnet in preferred if subnet in CANDIDATES), *CANDIDATES]:
         network = ipaddress.ip_interface(candidate).network
-        if not any(network.overlaps(other) for other in taken):
+        if not any(network.overlaps(ipaddress.ip_network(other, strict=False)) for other in taken):
             return candidate
-    raise SandboxError(f"none of the subnets {', '.join(CANDIDATES)} is free on this machine")
+    routes = ", ".join(f"{destination} ({device})" for destination, device in taken.items())
+    raise SandboxError(
+        f"none of the subnets {', '.join(CANDIDATES)} is free on this machine: it has routes to {routes}; "
+        "remove one that is in the way (`ip route`), or another set of hosts, and run this again"
+    )
+
+
+def _taken(bridge: str) -> dict[str, str]:
+    """Where this machine's routes lead, without those of our own bridge."""
+    routes = json.loads(_run(["ip", "-json", "-4", "route"]))
+    return {
+        route["dst"]: route.get("dev", route.get("type", "several devices"))
+        for route in routes
+        if route["dst"] != "default" and route.get("dev") != bridge
+    }
+
+
+@contextmanager
+def _one_set_at_a_time() -> Iterator[None]:
+    """Two sets that start at once may not find the same subnet free; a lock on a directory leaves no file behind."""
+    directory = os.open("/run", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def _rules(bridge: str, subnet: str) -> list[tuple[str, list[str]]]:
@@ -59,26 +117,52 @@ def _present(table: str, rule: list[str]) -> bool:
     return subprocess.run(["iptables", "-w", "-t", table, "-C", *rule], capture_output=True).returncode == 0
 
 
+def _delete_rules(rules: list[tuple[str, list[str]]]) -> None:
+    for table, rule in rules:
+        while _present(table, rule):
+            _run(["iptables", "-w", "-t", table, "-D", *rule])
+
+
+def _addresses(bridge: str) -> list[str]:
+    return [
+        f"{address['local']}/{address['prefixlen']}"
+        for link in json.loads(_run(["ip", "-json", "-4", "address"]))
+        if link["ifname"] == bridge
+        for address in link["addr_info"]
+    ]
+
+
+def _settle(bridge: str) -> str:
+    """Give the bridge the subnet it had, or another one where that is not free any more, and no second one."""
+    last, has, taken = remembered(), _addresses(bridge), _taken(bridge)
+    subnet = choose([last, *has], taken)
+    if last and subnet != last:
+        say(f"The hosts' subnet {last} is taken by now; they get {subnet}")
+    if not Path(f"/sys/class/net/{bridge}").exists():
+        _run(["ip", "link", "add", bridge, "type", "bridge"])
+    for address in has:
+        if address != subnet:
+            _run(["ip", "address", "delete", address, "dev", bridge])
+    if subnet not in has:
+        _run(["ip", "address", "add", subnet, "dev", bridge])
+    _run(["ip", "link", "set", bridge, "up"])
+    return subnet
+
+
 def raise_bridge() -> dict[str, Any]:
-    """Make (or complete) the bridge; returns what has to be taken back."""
+    """Make (or complete) the bridge for a dockerd that is about to start; returns what has to be taken back."""
     for tool in ("ip", "iptables"):
         if not shutil.which(tool):
             raise SandboxError(f"`{tool}` is missing; install it (packages iproute2 and iptables)")
     bridge = bridge_name()
-    links = json.loads(_run(["ip", "-json", "-4", "address"]))
-    found = [
-        f"{address['local']}/{address['prefixlen']}"
-        for link in links
-        if link["ifname"] == bridge
-        for address in link["addr_info"]
-    ]
-    subnet = found[0] if found else _free_subnet()
-    if not Path(f"/sys/class/net/{bridge}").exists():
-        _run(["ip", "link", "add", bridge, "type", "bridge"])
-    if not found:
-        _run(["ip", "address", "add", subnet, "dev", bridge])
-    _run(["ip", "link", "set", bridge, "up"])
-    for table, rule in _rules(bridge, subnet):
+    with _one_set_at_a_time():
+        subnet = _settle(bridge)
+    if remembered() != subnet:
+        forget()
+    rules = _rules(bridge, subnet)
+    # A dockerd that was killed leaves those of the subnet before.
+    _delete_rules([rule for other in CANDIDATES for rule in _rules(bridge, other) if rule not in rules])
+    for table, rule in rules:
         if not _present(table, rule):
             _run(["iptables", "-w", "-t", table, "-I", *rule])
     forwarding = FORWARDING.read_text(encoding="utf-8").strip()
@@ -90,9 +174,7 @@ def raise_bridge() -> dict[str, Any]:
 def remove_bridge(made: dict[str, Any]) -> None:
     """Take back what raise_bridge made; harmless when some of it is gone already."""
     bridge, subnet = made["bridge"], made["subnet"]
-    for table, rule in _rules(bridge, subnet):
-        while _present(table, rule):
-            _run(["iptables", "-w", "-t", table, "-D", *rule])
+    _delete_rules(_rules(bridge, subnet))
     if Path(f"/sys/class/net/{bridge}").exists():
         _run(["ip", "link", "delete", bridge])
     if made["forwarding_was"] == "0":

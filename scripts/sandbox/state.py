@@ -27,6 +27,11 @@ def state_dir() -> Path:
     return Path(os.environ.get("HYPERTOOL_SANDBOX_DIR") or DEFAULT_DIR).resolve()
 
 
+def docker_dir() -> Path:
+    """What our own engine keeps from one run to the next: images, containers, networks."""
+    return state_dir() / "docker"
+
+
 def tag() -> str:
     """Tells the sets of hosts of different state directories apart in names of the machine."""
     path = str(state_dir())
@@ -84,7 +89,7 @@ def load(path: Path) -> dict[str, Any]:
     """The recorded facts, or nothing when there is no (or no whole) record."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 

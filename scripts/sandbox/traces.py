@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,24 @@ def take_back(record: dict[str, Any]) -> None:
     record_path().unlink(missing_ok=True)
 
 
+def stop_containerd() -> None:
+    """Make way for a dockerd that is about to start, which would wait in vain for the containerd of one that crashed.
+
+    The shims stay: by them dockerd finds the containers that still run, and ends them.
+    """
+    for pid, started, command in _orphans():
+        if Path(command).name == "containerd":
+            stop_process(pid, started, command, seconds=5)
+    # A process that has ended but was not waited for yet counts as running for dockerd.
+    (run_dir() / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
+
+
 def _stop_orphans() -> None:
+    for pid, started, command in _orphans():
+        stop_process(pid, started, command, seconds=5)
+
+
+def _orphans() -> Iterator[tuple[int, str, str]]:
     """containerd and the shims of a dockerd that was killed; the path of their socket says they are ours."""
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal():
@@ -59,7 +77,7 @@ def _stop_orphans() -> None:
         except (FileNotFoundError, ProcessLookupError):
             continue
         if started and f"{run_dir()}/exec/" in command:
-            stop_process(pid, started, command.split("\0")[0], seconds=5)
+            yield pid, started, command.split("\0")[0]
 
 
 def _remove_cgroups() -> None:

@@ -40,3 +40,13 @@ def host(box: Box) -> str:
     """A running bookworm host that the tests of this folder share."""
     box.run("up", "shared", "--release", "bookworm")
     return "shared"
+
+
+@pytest.fixture
+def alone(scratch: Path, request: pytest.FixtureRequest) -> Iterator[Box]:
+    """A set of hosts with an engine of its own, for one test."""
+    made = make_box(scratch / f"alone-{request.node.name}"[:60], HYPERTOOL_SANDBOX_ENGINE="own")
+    try:
+        yield made
+    finally:
+        made.run("down", "--all")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.sandbox.engine import kill_engine
 from tests.support.box import Box, free_port, make_box, until
 
 pytestmark = pytest.mark.host
@@ -48,16 +47,6 @@ def _ours(tag: str) -> list[str]:
     return found
 
 
-@pytest.fixture
-def alone(scratch: Path, request: pytest.FixtureRequest) -> Iterator[Box]:
-    """A set of hosts with an engine of its own, for one test."""
-    made = make_box(scratch / f"alone-{request.node.name}"[:60], HYPERTOOL_SANDBOX_ENGINE="own")
-    try:
-        yield made
-    finally:
-        made.run("down", "--all")
-
-
 def test_down_takes_every_trace_away_and_twice_is_fine(alone: Box) -> None:
     tag = alone.directory.name
     before = machine(tag)
@@ -86,20 +75,9 @@ def test_an_engine_that_was_killed_leaves_nothing_either(alone: Box) -> None:
     tag = alone.directory.name
     before = machine(tag)
     alone.run("up", "orphan")
-    pids = [process for process in Path("/proc").iterdir() if process.name.isdecimal() and _is_dockerd(process, tag)]
-    assert len(pids) == 1
-    os.kill(int(pids[0].name), signal.SIGKILL)
-    until("dockerd to be gone", 10, lambda: None if _is_dockerd(pids[0], tag) else True)
+    kill_engine(alone)
     alone.run("down", "--all")
     assert machine(tag) == before
-
-
-def _is_dockerd(process: Path, tag: str) -> bool:
-    try:
-        command = (process / "cmdline").read_bytes().decode(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return command.startswith("dockerd\0") and tag in command
 
 
 def test_the_engine_of_the_machine_and_what_is_not_ours_stay(box: Box, host: str, scratch: Path) -> None:
