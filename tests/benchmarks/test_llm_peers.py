@@ -3,13 +3,15 @@
     scripts/test.sh --benchmarks tests/benchmarks/test_llm_peers.py
 
 The table is printed, and written into docs/llm-calls.md where HYPERTOOL_WRITE_COST=1. A figure is the best of all
-rounds; "idle" is that on an idle machine, told by the SDK's span in the same run, whose figure there is known.
+rounds; "idle" is what it is on an idle machine, told by the SDK's span, whose figure there is known: the median over
+the rounds of the ratio of the two, because a machine is not equally fast in all of them.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import statistics
 from collections.abc import Iterator
 
 import pytest
@@ -43,9 +45,10 @@ CONTENDERS = {
     ("hypertool", "ours", "bare_chunks", False): "bare async SDK stream, a chunk",
     ("hypertool", "ours", "chunks", False): "**ours**, async SDK stream, a chunk",
 }
-# Idle microseconds at most.
+# Idle microseconds at most. Live are our sinks; what an application's own exporter costs it besides is not ours (for
+# OpenTelemetry's, encoding alone is 50), so that it discards in the row that has the target.
 TARGETS = {"disabled": 1.0, "no_sink": 10.0, "as_dict": 30.0, "as_dict live": 60.0, "as_object": 30.0,
-           "as_object live": 60.0, "in_application": 40.0, "in_application live": 70.0}
+           "as_object live": 60.0, "in_application": 40.0, "application_discards live": 70.0}
 CHUNK_TARGET = 0.6
 # Who writes usage to a span or a generation does as much, and less of it: ours must be faster.
 AS_MUCH = ("util_genai", "langfuse")
@@ -74,8 +77,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Worker]]
 
 
 def idle(run: dict[str, Worker], label: str) -> float:
-    """Microseconds on an idle machine: measured, or told by the yardstick beside it."""
-    return run[label].cpu * min(1.0, YARDSTICK_US / run["otel_span"].caller)
+    """Microseconds on an idle machine: measured, or told by the yardstick in the same rounds where that is slow."""
+    rounds = zip(run[label].rounds, run["otel_span"].rounds, strict=True)
+    return statistics.median(ours.cpu * min(1.0, YARDSTICK_US / theirs.caller) for ours, theirs in rounds)
 
 
 def chunk(run: dict[str, Worker]) -> float:

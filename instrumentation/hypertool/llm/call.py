@@ -60,10 +60,9 @@ class Caller:
     def call(self, persona: str | None, chatmode: str | None, prompt: Any, arguments: Mapping[str, Any],
              trace: Any = None, metadata: Mapping[str, Any] | None = None) -> Call:
         """A call that has not begun. Raises ValueError for an unknown persona, TypeError for no string."""
-        setting, meter = self.setting, self.meter
-        collector = meter.collector
+        setting, meter = self.setting, self._meter or self.meter
         run = _RUN.get()
-        session = collector.recorder.implicit.session if run is None else None
+        session = meter.recorder.implicit.session if run is None else None
         active, mode = current_place()
         if chatmode is None:
             chatmode = mode or setting.chatmode
@@ -74,7 +73,7 @@ class Caller:
         name = persona if persona is not None else active or setting.persona
         if name is None or (name == UNKNOWN and persona is None):
             name = session.persona if session is not None else UNKNOWN
-        known = None if name == UNKNOWN else collector.catalogue.resolve(name)
+        known = None if name == UNKNOWN else meter.catalogue.resolve(name)
         return Call(self, meter, known, chatmode, run, prompt, arguments, trace, metadata)
 
 
@@ -237,7 +236,7 @@ class Call:
             exemplar = None
             if record.seconds is not None:
                 exemplar = (span.exemplar(record.seconds) if span is not None
-                            else self._meter.collector.recorder.exemplar(record.seconds))
+                            else self._meter.recorder.exemplar(record.seconds))
             for share in self._debit(record, exemplar):
                 self._tell(share)
         if span is not None:
@@ -253,7 +252,7 @@ class Call:
         if reservation is None:
             reached = meter.write(record, self._run, exemplar)
         else:
-            with meter.collector.recorder.lock:  # no other call sees the tokens twice, or not at all
+            with meter.recorder.lock:  # no other call sees the tokens twice, or not at all
                 reached = meter.write(record, self._run, exemplar)
                 reservation.release(record.usage.total if isinstance(record.usage, Usage) else None)
             if reservation.shared:

@@ -62,12 +62,19 @@ def make_record(persona: str, chatmode: str, model: str, outcome: str, seconds: 
         persona, chatmode, model, outcome, seconds, usage, nano, reading, first_chunk, total))
 
 
-class _Cells(NamedTuple):
-    known: Persona | None
-    tokens: Counter
-    success: Counter
-    seconds: Histogram
-    model: str
+class _Cells:
+    """Where the numbers of one persona, chatmode and model go; `cost` from the first call on that has a price."""
+
+    __slots__ = ("cost", "known", "model", "seconds", "success", "tokens")
+
+    def __init__(self, known: Persona | None, tokens: Counter, success: Counter, seconds: Histogram, model: str
+                 ) -> None:
+        self.known = known
+        self.tokens = tokens
+        self.success = success
+        self.seconds = seconds
+        self.model = model
+        self.cost: Counter | None = None
 
 
 class Meter:
@@ -75,12 +82,14 @@ class Meter:
 
     def __init__(self, collector: PersonaMetricsCollector) -> None:
         self.collector = collector
+        self.recorder = collector.recorder
+        self.catalogue = collector.catalogue
         self._epoch: object = None
         self._cells: dict[tuple[str, str, str], _Cells] = {}
 
     def write(self, record: CallRecord, run: Run | None, exemplar: Exemplar | None) -> tuple[int, ...]:
         """Count the call and debit its tokens; returns the shares (per cent) of a run's budget that it reached."""
-        recorder = self.collector.recorder
+        recorder = self.recorder
         cells = self._of(record, recorder)
         reached: tuple[int, ...] = ()
         with recorder.lock:
@@ -96,7 +105,9 @@ class Meter:
                 if cells.known is not None:
                     reached = self._spend(recorder, run, cells.known, record.total)
                 if record.nano_usd is not None:
-                    recorder.counter(LLM_COST.key, record.persona, cells.model).value += record.nano_usd
+                    if cells.cost is None:
+                        cells.cost = recorder.counter(LLM_COST.key, record.persona, cells.model)
+                    cells.cost.value += record.nano_usd
             elif usage is not None:
                 recorder.counter(LLM_USAGE_MISSING.key, record.persona, cells.model, usage.reason).value += 1
         if not recorder.dirty:
@@ -105,11 +116,10 @@ class Meter:
 
     def blocked(self, persona: str, model: str) -> None:
         """Count a call that was refused before it was made."""
-        recorder = self.collector.recorder
-        recorder.add(1, LLM_REQUESTS.key, persona, self.collector.label("model", model), "blocked")
+        self.recorder.add(1, LLM_REQUESTS.key, persona, self.collector.label("model", model), "blocked")
 
     def _spend(self, recorder: Recorder, run: Run | None, persona: Persona, tokens: int) -> tuple[int, ...]:
-        mine = recorder.run_of(run)
+        mine = recorder.run_of(run) if run is not None else recorder.implicit
         if persona.window != "run":
             recorder.spend(mine, persona, tokens)
             return ()
@@ -130,7 +140,7 @@ class Meter:
         if found is None:
             mode = self.collector.label("chatmode", record.chatmode)
             model = self.collector.label("model", record.model)
-            known = None if record.persona == UNKNOWN else self.collector.catalogue.resolve(record.persona)
+            known = None if record.persona == UNKNOWN else self.catalogue.resolve(record.persona)
             found = _Cells(known, recorder.counter(TOKENS.key, record.persona, mode, model),
                            recorder.counter(LLM_REQUESTS.key, record.persona, model, "success"),
                            recorder.histogram(LLM_DURATION.key, record.persona, model), model)
