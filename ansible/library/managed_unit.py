@@ -17,6 +17,8 @@ description:
   - Restarts a unit only when one of O(files) is newer than its start, so that an interrupted run is finished by the
     next one, whatever was reported as changed then.
   - Waits until the unit is ready. Whether it stays so is what M(stack_health) watches, for all units at once.
+  - One that is to be stopped has no process and is not listed as failed afterwards, also where its own stop gave up or
+    somebody else's had.
 options:
   name:
     description: The unit.
@@ -25,7 +27,7 @@ options:
   state:
     description:
       - C(started) enables it too; C(stopped) only stops it, C(disabled) also keeps it from starting at boot. The last
-        two do nothing for one that is not installed.
+        two do nothing for one that is not installed and left nothing running.
     choices: [started, stopped, disabled]
     default: started
     type: str
@@ -38,7 +40,7 @@ options:
     description: Answers 200 when the unit is ready.
     type: str
   timeout:
-    description: Seconds to become ready.
+    description: Seconds to become ready; or, for processes that outlive a stop, to end before they are killed.
     type: int
     default: 60
 author: [Hypertool]
@@ -54,12 +56,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 actions:
-  description: What was (in check mode - would be) done, out of daemon-reload, enable, start, restart, stop, disable.
+  description:
+    - What was (in check mode - would be) done, out of daemon-reload, enable, start, restart, stop, kill (the processes
+      that a unit that does not run any more left behind), reset-failed, disable.
   returned: always
   type: list
 """
 
-PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts")
+PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "TasksCurrent")
+# Seconds for the kernel to take processes away that got SIGKILL; one that waits for a dead disk stays longer.
+KILLED_WITHIN = 10
 
 
 def complaint_of(url):
@@ -75,10 +81,19 @@ def complaint_of(url):
         return f"{url}: {error}"
 
 
+def has_processes(state):
+    return state.get("TasksCurrent", "") not in ("", "0", "[not set]")
+
+
 def plan_to_stop(state, disable):
     actions = ["daemon-reload"] if state.get("NeedDaemonReload") == "yes" else []
-    if state.get("LoadState") == "loaded" and state.get("ActiveState") not in ("inactive", "failed"):
+    # What runs decides, not whether the unit's file is still there: an interrupted uninstallation may have removed it.
+    if state.get("ActiveState") not in ("inactive", "failed"):
         actions.append("stop")
+    elif has_processes(state):
+        actions.append("kill")
+    elif state.get("ActiveState") == "failed":
+        actions.append("reset-failed")
     if disable and state.get("UnitFileState") == "enabled":
         actions.append("disable")
     return actions
@@ -97,14 +112,29 @@ def plan(module, state):
     return actions
 
 
+def wait_for_the_end(module, name, timeout):
+    """Whether no process of the unit was left within so many seconds."""
+    deadline = time.monotonic() + timeout
+    while has_processes(unit_properties(module, name, "TasksCurrent")):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def end_the_rest(module, name, timeout):
     """Wait for processes that outlive their stopped unit, then kill them: some units of Debian say SendSIGKILL=no."""
-    deadline = time.monotonic() + timeout
-    while unit_properties(module, name, "TasksCurrent").get("TasksCurrent", "") not in ("", "0", "[not set]"):
-        if time.monotonic() > deadline:
-            module.run_command(["systemctl", "kill", "--signal=SIGKILL", name])
-            return
-        time.sleep(0.5)
+    if wait_for_the_end(module, name, timeout):
+        return
+    module.run_command(["systemctl", "kill", "--signal=SIGKILL", name])
+    if not wait_for_the_end(module, name, KILLED_WITHIN):
+        module.fail_json(
+            msg=(
+                f"Processes of {name} are still there {KILLED_WITHIN} s after SIGKILL; expected none. "
+                f"`systemctl status {name}` lists them; once they are gone, run this again.\n"
+                f"Its last lines:\n{journal_tail(module, name)}"
+            )
+        )
 
 
 def main():
@@ -124,37 +154,28 @@ def main():
     result = {"changed": bool(actions), "actions": actions}
     if module.check_mode:
         module.exit_json(**result)
-    commands = {
-        "daemon-reload": ["systemctl", "daemon-reload"],
-        "enable": ["systemctl", "enable", name],
-        "start": ["systemctl", "start", name],
-        "restart": ["systemctl", "restart", name],
-        "stop": ["systemctl", "stop", name],
-        "disable": ["systemctl", "disable", name],
-    }
     for action in actions:
         if action in ("start", "restart"):
             module.run_command(["systemctl", "reset-failed", name])
-        rc, out, err = module.run_command(commands[action])
-        if rc != 0:
+        rc, out, err = module.run_command(["systemctl", action] + ([name] if action != "daemon-reload" else []))
+        # What was to be killed may have ended by itself, and its unit with it; whether anything is left is asked below.
+        if rc != 0 and action != "kill":
             module.fail_json(
                 msg=(
                     f"systemctl {action} {name} failed: {(out + err).strip()}\n"
                     f"Its last lines:\n{journal_tail(module, name)}"
                 )
             )
-    trouble = None
-    if stopping:
-        if "stop" in actions:
+        if action in ("stop", "kill"):
             end_the_rest(module, name, module.params["timeout"])
-        # One that had to be killed (what it still wanted to send took too long) would stay listed as failed for ever.
-        module.run_command(["systemctl", "reset-failed", name])
-    else:
+            # One that had to be killed (what it still wanted to send took too long) would stay listed as failed.
+            module.run_command(["systemctl", "reset-failed", name])
+    if not stopping:
         trouble = wait_for_unit(
             module, name, lambda: complaint_of(module.params["ready_url"]), module.params["timeout"]
         )
-    if trouble:
-        module.fail_json(msg=f"{name} is not ready: {trouble}.\nIts last lines:\n{journal_tail(module, name)}")
+        if trouble:
+            module.fail_json(msg=f"{name} is not ready: {trouble}.\nIts last lines:\n{journal_tail(module, name)}")
     module.exit_json(**result)
 
 

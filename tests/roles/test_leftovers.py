@@ -1,0 +1,143 @@
+"""A unit that is stopped has no process left, whatever its own stop, or somebody's before, left running."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from tests.support.box import until
+from tests.support.fleet import Fleet
+
+pytestmark = pytest.mark.host
+
+NAME, UNIT, USER = "bookworm", "leftover.service", "leftover"
+FILE = f"/etc/systemd/system/{UNIT}"
+# As Debian's prometheus.service: who does not heed SIGTERM in time goes on as a process of a failed unit. A user
+# namespace, as our drop-ins have, because in a container userdel sees a service's processes only then.
+STUBBORN = f"""\
+[Service]
+Type=notify
+NotifyAccess=all
+User={USER}
+PrivateUsers=yes
+ExecStart=/bin/sh -c 'trap "" TERM; systemd-notify --ready; exec sleep infinity'
+SendSIGKILL=no
+TimeoutStopSec=1
+"""
+# Its main process fails, and systemd leaves the others alone; nobody has told them to end.
+ABANDONED = f"""\
+[Service]
+User={USER}
+PrivateUsers=yes
+ExecStart=/bin/sh -c 'sleep infinity & exit 1'
+KillMode=process
+"""
+
+
+@pytest.fixture
+def host(fleet: Fleet) -> Iterator[Host]:
+    found = fleet.hosts[NAME]
+    found.check_output(f"useradd --system {USER}")
+    yield found
+    found.run(f"systemctl kill --signal=SIGKILL {UNIT}; systemctl reset-failed {UNIT}")
+    found.check_output(f"rm -f {FILE}; systemctl daemon-reload; userdel --force {USER} || ! id {USER}")
+
+
+def start(host: Host, unit: str) -> None:
+    host.check_output(f"printf %%s %s > {FILE}; systemctl daemon-reload; systemctl start {UNIT}", unit)
+
+
+def properties(host: Host) -> dict[str, str]:
+    shown = host.check_output(f"systemctl show {UNIT} -p LoadState -p ActiveState")
+    return dict(line.split("=") for line in shown.splitlines())
+
+
+def processes(host: Host) -> str:
+    return str(host.run(f"pgrep --uid {USER}").stdout)
+
+
+@pytest.fixture
+def stopped(fleet: Fleet) -> Callable[..., dict[str, Any]]:
+    """`stopped(check=False, timeout=...)`: what `managed_unit` answers when the unit is to be stopped."""
+
+    def ask(check: bool = False, timeout: int = 2) -> dict[str, Any]:
+        given = json.dumps({"name": UNIT, "state": "stopped", "timeout": timeout})
+        command = [str(Path(sys.executable).with_name("ansible")), NAME, "-i", str(fleet.inventory),
+                   "-m", "managed_unit", "-a", given, *(["--check"] if check else [])]
+        done = subprocess.run(command, cwd=fleet.tree / "ansible", env=fleet.environment(), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout.partition("=>")[2])
+        return {key: answer[key] for key in ("changed", "actions")}
+
+    return ask
+
+
+#: What somebody did before, what becomes of the unit by it, and what is left to do.
+CASES = {
+    "it runs": ("true", "loaded", "active", "stop"),
+    "its stop gave up": (f"systemctl stop {UNIT}", "loaded", "failed", "kill"),
+    "and the failure was forgotten": (
+        f"systemctl stop {UNIT}; systemctl reset-failed {UNIT}", "loaded", "inactive", "kill"),
+    "and its package was removed": (
+        f"systemctl stop {UNIT}; rm {FILE}; systemctl daemon-reload", "not-found", "failed", "kill"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "load", "active", "action"), CASES.values(), ids=CASES.keys())
+def test_a_stopped_unit_has_no_process_that_keeps_its_user(
+    host: Host, stopped: Callable[..., dict[str, Any]], before: str, load: str, active: str, action: str
+) -> None:
+    start(host, STUBBORN)
+    host.check_output(before)
+    found, running = {"LoadState": load, "ActiveState": active}, processes(host)
+    assert properties(host) == found
+    assert running
+    assert "used by process" in host.run(f"userdel {USER}").stderr
+
+    expected = {"changed": True, "actions": [action]}
+    assert stopped(check=True) == expected
+    assert (properties(host), processes(host)) == (found, running), "check mode changes nothing"
+    assert stopped() == expected
+    assert (properties(host)["ActiveState"], processes(host)) == ("inactive", "")
+    assert stopped() == {"changed": False, "actions": []}
+    host.check_output(f"userdel {USER}")
+
+
+def test_a_unit_whose_file_is_gone_is_stopped_all_the_same(host: Host, stopped: Callable[..., dict[str, Any]]) -> None:
+    start(host, f"[Service]\nUser={USER}\nExecStart=/bin/sleep infinity\n")
+    host.check_output(f"rm {FILE}; systemctl daemon-reload")
+    assert properties(host) == {"LoadState": "not-found", "ActiveState": "active"}
+    assert stopped() == {"changed": True, "actions": ["stop"]}
+    assert processes(host) == ""
+
+
+def test_processes_that_nobody_told_to_end_are_told_and_not_waited_for_in_vain(
+    host: Host, stopped: Callable[..., dict[str, Any]]
+) -> None:
+    start(host, ABANDONED)
+    until("the main process to fail", 10, lambda: properties(host)["ActiveState"] == "failed" or None)
+    assert processes(host)
+    # Longer than the command is given.
+    assert stopped(timeout=600) == {"changed": True, "actions": ["kill"]}
+    assert processes(host) == ""
+
+
+def test_a_failure_that_left_nothing_running_is_forgotten_and_told(
+    host: Host, stopped: Callable[..., dict[str, Any]]
+) -> None:
+    start(host, "[Service]\nExecStart=/bin/false\n")
+    until("the unit to fail", 10, lambda: properties(host)["ActiveState"] == "failed" or None)
+    expected = {"changed": True, "actions": ["reset-failed"]}
+    assert stopped(check=True) == expected
+    assert properties(host)["ActiveState"] == "failed"
+    assert stopped() == expected
+    assert properties(host)["ActiveState"] == "inactive"
+    assert stopped() == {"changed": False, "actions": []}
