@@ -135,7 +135,7 @@ class LangfuseIntegration:
             if content.captures():
                 last["gen_ai.input.messages"] = content.input_messages(prompt)
                 last["gen_ai.output.messages"] = content.output_messages(completion)
-            span.end(last, fitted=True, langfuse=lambda: attributes.for_langfuse(record, 0.0))
+            span.end(last, fitted=True, langfuse=lambda: attributes.for_langfuse(found, cost))
         return made
 
     def end_trace(self, trace: TraceContext, status: str = "success", output: Any = None) -> None:

@@ -102,6 +102,7 @@ def set_redaction(hook: Hook | None) -> None:
         raise TypeError(f"a redaction hook is a function of one string, not {type(hook).__name__} ({hook!r:.60})")
     _hook = hook
     redact_name.cache_clear()
+    redact_names.cache_clear()
 
 
 def redact(text: str, limit: int = MESSAGE_LIMIT) -> str:
@@ -125,6 +126,12 @@ def redact_tail(text: str, limit: int = STACK_LIMIT) -> str:
 def redact_name(text: str) -> str:
     """The same for names that come again and again: of workflows, stages, models, keys."""
     return redact(text, NAME_LIMIT)
+
+
+@functools.lru_cache(maxsize=256)
+def redact_names(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Several of them that come together, again and again."""
+    return tuple(map(redact_name, texts))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -13,6 +13,8 @@ import pytest
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 
+LIMIT = 300  # seconds for one file
+
 
 def _run(python: Path, file: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Pytest in the SDKs' environment, with this repository's package and nothing of its test configuration."""
@@ -20,10 +22,15 @@ def _run(python: Path, file: str, *arguments: str | Path) -> subprocess.Complete
                    if not name.upper().endswith("_PROXY") and not name.startswith(("HYPERTOOL_", "AWS_", "PYTEST_"))}
     environment |= {"PYTHONPATH": f"{REPOSITORY / 'instrumentation'}:{HERE / 'sdk'}", "NO_PROXY": "127.0.0.1",
                     "PYTHONDONTWRITEBYTECODE": "1", "AWS_EC2_METADATA_DISABLED": "true"}
-    return subprocess.run(
-        [python, "-m", "pytest", HERE / "sdk" / file, "-q", "--tb=short", "-p", "no:cacheprovider", "-c", os.devnull,
-         "--rootdir", HERE / "sdk", "--confcutdir", HERE / "sdk", *arguments],
-        env=environment, capture_output=True, text=True, timeout=300)
+    try:
+        return subprocess.run(
+            [python, "-m", "pytest", HERE / "sdk" / file, "-q", "--tb=short", "-p", "no:cacheprovider",
+             "-c", os.devnull, "-o", f"faulthandler_timeout={LIMIT - 60}", "--rootdir", HERE / "sdk",
+             "--confcutdir", HERE / "sdk", *arguments],
+            env=environment, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired as late:
+        said = b"".join(part for part in (late.stdout, late.stderr) if isinstance(part, bytes)).decode(errors="replace")
+        pytest.fail(f"{file} did not end within {LIMIT} s; where its threads stood a minute before:\n{said[-6000:]}")
 
 
 @pytest.mark.timeout(1200)

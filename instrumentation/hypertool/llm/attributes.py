@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from ..redaction import redact_id, redact_name
+from ..redaction import redact_id, redact_name, redact_names
 from ..span_values import fit_all
 from . import content
 from .call_metadata import as_attributes
 from .fingerprint import fingerprint
 from .record import CallRecord
-from .usage import Usage
+from .usage import Missing, Usage
 
 _PARAMETERS = {"temperature": float, "top_p": float, "max_tokens": int, "stream": bool}
 OTHER_PROVIDER = "_OTHER"
@@ -66,7 +66,7 @@ def at_end(record: CallRecord, provider: str | None) -> dict[str, Any]:
         if reading.id:
             attributes["gen_ai.response.id"] = redact_id(reading.id)
         if reading.finish_reasons:
-            attributes["gen_ai.response.finish_reasons"] = tuple(map(redact_name, reading.finish_reasons))
+            attributes["gen_ai.response.finish_reasons"] = redact_names(reading.finish_reasons)
     if isinstance(usage, Usage):
         if usage.estimated:
             attributes["hypertool.usage.estimated"] = True
@@ -79,15 +79,19 @@ def at_end(record: CallRecord, provider: str | None) -> dict[str, Any]:
     return attributes
 
 
-def for_langfuse(record: CallRecord, started: float) -> dict[str, Any]:
-    """What it says to Langfuse; `started` is the wall time of the start, in seconds since the epoch."""
+def for_langfuse(usage: Usage | Missing | None, nano_usd: int | None, first_chunk: float | None = None
+                 ) -> dict[str, Any]:
+    """What a call says to Langfuse; `first_chunk` came then, in seconds since the epoch.
+
+    It waits for its sink, and is therefore given what it needs, and not the whole record.
+    """
     attributes: dict[str, Any] = {"langfuse.observation.type": "generation"}
-    if isinstance(record.usage, Usage):
-        attributes["langfuse.observation.usage_details"] = _details(record.usage)
-    if record.nano_usd is not None:  # any cost at all turns the server's own price table off
-        attributes["langfuse.observation.cost_details"] = f'{{"total": {record.nano_usd / 1e9!r}}}'
-    if record.first_chunk is not None:
-        moment = datetime.fromtimestamp(started + record.first_chunk, timezone.utc)
+    if isinstance(usage, Usage):
+        attributes["langfuse.observation.usage_details"] = _details(usage)
+    if nano_usd is not None:  # any cost at all turns the server's own price table off
+        attributes["langfuse.observation.cost_details"] = f'{{"total": {nano_usd / 1e9!r}}}'
+    if first_chunk is not None:
+        moment = datetime.fromtimestamp(first_chunk, timezone.utc)
         attributes["langfuse.observation.completion_start_time"] = moment.isoformat()
     return attributes
 

@@ -86,7 +86,7 @@ class Call:
     _context: Any = None
     _output: str | None = None
     _token: Token[Call | None] | None = None
-    _wall = started = last = 0.0
+    started = last = 0.0
     first: float | None = None
     done = covered = touched = False
 
@@ -132,7 +132,6 @@ class Call:
         if self._trace is not None:
             in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
             context = in_trace() if callable(in_trace) else context
-        self._wall = time.time()
         self._span = spans.start(self._caller.span_name, self._first_attributes, context, calls_out=True,
                                  to_langfuse=setting.langfuse, current=False, fitted=True)
         self._context = self._trace = None
@@ -243,7 +242,10 @@ class Call:
             last = attributes.at_end(record, caller.setting.provider)
             if self._output is not None:
                 last["gen_ai.output.messages"] = self._output
-            span.end(last, error, ended, True, partial(attributes.for_langfuse, record, self._wall))
+            first = record.first_chunk
+            if first is not None:
+                first += time.time() - (time.perf_counter() - self.started)
+            span.end(last, error, ended, True, partial(attributes.for_langfuse, record.usage, record.nano_usd, first))
 
     def _debit(self, record: CallRecord, exemplar: Exemplar | None) -> tuple[int, ...]:
         """Count it and settle what was reserved; returns the shares of the budget that are reached by it."""

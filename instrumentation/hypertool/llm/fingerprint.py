@@ -24,6 +24,11 @@ _DEPTH = 12
 
 
 @functools.cache
+def _keyed() -> blake2b:
+    """A hash that has the key already: a copy of it costs less than to key another one."""
+    return blake2b(digest_size=8, key=_key())
+
+
 def _key() -> bytes:
     store = shared().store
     if store is not None:
@@ -47,7 +52,9 @@ def fingerprint(prompt: Any) -> str | None:
                 data = marshal.dumps(prompt, 0)  # the format without references: equal values are equal bytes
             except ValueError:  # a message class of some SDK
                 data = marshal.dumps(_plain(prompt, _DEPTH), 0)
-        return blake2b(data, digest_size=8, key=_key()).hexdigest()
+        found = _keyed().copy()
+        found.update(data)
+        return found.hexdigest()
     except Exception as error:  # a foreign object may raise anything when it is looked at
         once.warn("fingerprint", f"a prompt of type {type(prompt).__name__} has no fingerprint: {type(error).__name__}")
         return None

@@ -90,7 +90,9 @@ class Meter:
     def write(self, record: CallRecord, run: Run | None, exemplar: Exemplar | None) -> tuple[int, ...]:
         """Count the call and debit its tokens; returns the shares (per cent) of a run's budget that it reached."""
         recorder = self.recorder
-        cells = self._of(record, recorder)
+        cells = self._cells.get((record.persona, record.chatmode, record.model))
+        if cells is None or self._epoch is not recorder.epoch:
+            cells = self._learn(record, recorder)
         reached: tuple[int, ...] = ()
         with recorder.lock:
             if record.seconds is not None:
@@ -132,19 +134,16 @@ class Meter:
             recorder.spend(mine, persona, tokens)
         return account.reached() if after * 5 >= limit * 4 and account.told < 100 else ()
 
-    def _of(self, record: CallRecord, recorder: Recorder) -> _Cells:
+    def _learn(self, record: CallRecord, recorder: Recorder) -> _Cells:
         if self._epoch is not recorder.epoch:  # a fork: those cells are the parent's
             self._epoch, self._cells = recorder.epoch, {}
-        key = record.persona, record.chatmode, record.model
-        found = self._cells.get(key)
-        if found is None:
-            mode = self.collector.label("chatmode", record.chatmode)
-            model = self.collector.label("model", record.model)
-            known = None if record.persona == UNKNOWN else self.catalogue.resolve(record.persona)
-            found = _Cells(known, recorder.counter(TOKENS.key, record.persona, mode, model),
-                           recorder.counter(LLM_REQUESTS.key, record.persona, model, "success"),
-                           recorder.histogram(LLM_DURATION.key, record.persona, model), model)
-            if OTHER not in (mode, model):  # what overflows is not remembered: it has no bound
-                self._cells[key] = found
+        mode = self.collector.label("chatmode", record.chatmode)
+        model = self.collector.label("model", record.model)
+        known = None if record.persona == UNKNOWN else self.catalogue.resolve(record.persona)
+        found = _Cells(known, recorder.counter(TOKENS.key, record.persona, mode, model),
+                       recorder.counter(LLM_REQUESTS.key, record.persona, model, "success"),
+                       recorder.histogram(LLM_DURATION.key, record.persona, model), model)
+        if OTHER not in (mode, model):  # what overflows is not remembered: it has no bound
+            self._cells[record.persona, record.chatmode, record.model] = found
         return found
 

@@ -63,6 +63,8 @@ def _partition(fresh: int, cached: int, write: int, output: int, reasoning: int,
 def _both(record: Record, first: str, second: str, total: int) -> tuple[int, int]:
     """Input and output count. One that is absent is what the total has left; without a total it is not known."""
     given, made = record.get(first), record.get(second)
+    if type(given) is int and type(made) is int and 0 <= given <= MAX_TOKENS and 0 <= made <= MAX_TOKENS:
+        return given, made  # as nearly always
     if given is not None and made is not None:
         return count(given), count(made)
     if given is None and made is None:
@@ -101,8 +103,8 @@ def chat(record: Record) -> Usage | Missing:
     get = record.get
     total = count(get("total_tokens"))
     given, made = _both(record, "prompt_tokens", "completion_tokens", total)
-    reasoning = hour = 0
-    cached = write = None
+    hour = 0
+    cached = write = reasoning = None
     details = get("prompt_tokens_details")
     if details is not None:
         inner = view(details)
@@ -116,7 +118,7 @@ def chat(record: Record) -> Usage | Missing:
             hour = 0 if ages is None else count(view(ages).get("ephemeral_1h_input_tokens"))
     details = get("completion_tokens_details")
     if details is not None:
-        reasoning = count(view(details).get("reasoning_tokens"))
+        reasoning = view(details).get("reasoning_tokens")
     if cached is None:  # DeepSeek, LiteLLM of old, vLLM
         cached = (get("prompt_cache_hit_tokens") or get("cache_read_input_tokens") or get("num_cached_tokens")
                   or get("cached_tokens"))
@@ -124,7 +126,12 @@ def chat(record: Record) -> Usage | Missing:
         write = get("cache_creation_input_tokens")
     if "connector_tokens" in record:  # Mistral's agents: results of built-in tools, read as input
         given += count(get("connector_tokens"))
-    return _settle(given, made, count(cached), 0 if write is None else count(write), reasoning, total, hour)
+    # Absent ones need no look, and a total that agrees settles nothing.
+    cached, write = 0 if cached is None else count(cached), 0 if write is None else count(write)
+    reasoning = 0 if reasoning is None else count(reasoning)
+    if total == given + made:
+        return _partition(given - cached - write, cached, write, made - reasoning, reasoning, hour)
+    return _settle(given, made, cached, write, reasoning, total, hour)
 
 
 def responses(record: Record) -> Usage | Missing:
