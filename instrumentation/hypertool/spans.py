@@ -33,12 +33,14 @@ def remote_parent(carrier: Mapping[str, str]) -> Any:
     return TraceContextTextMapPropagator().extract(dict(carrier))
 
 
-def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = None, *, calls_out: bool = False,
-          to_langfuse: bool = True, current: bool = True, fitted: bool = False) -> OurSpan | None:
+def start(name: str, attributes: Callable[..., Mapping[str, Any]], parent: Any = None, *, calls_out: bool = False,
+          to_langfuse: bool = True, current: bool = True, fitted: bool = False, of: tuple[Any, ...] = ()
+          ) -> OurSpan | None:
     """Begin a span under `parent` (else the current one) and make it current; None where no span is wanted.
 
-    `attributes` is called only where a span is made; `calls_out` says that it waits for somebody else (kind CLIENT),
-    `fitted` that the values are bounded and carry nobody's words. Without `current` it becomes that by `activate`.
+    `attributes` is called, with `of`, only where a span is made; `calls_out` says that it waits for somebody else
+    (kind CLIENT), `fitted` that the values are bounded and carry nobody's words. Without `current` it becomes that by
+    `activate`.
     Never raises: what goes wrong in a provider is logged once, and the work goes on without a span.
     """
     if private.tracer is None and private.decided and "opentelemetry.trace" not in sys.modules:
@@ -48,7 +50,7 @@ def start(name: str, attributes: Callable[[], Mapping[str, Any]], parent: Any = 
         if tracer is None or private.off:
             return None
         langfuse = private.langfuse if to_langfuse else None
-        given = attributes() if fitted else fit_all(attributes())
+        given = attributes(*of) if fitted else fit_all(attributes(*of))
         beside = private.beside(given) if langfuse is not None else None
         place = None
         if parent is None:  # provider, sampler and `activate` would each look it up

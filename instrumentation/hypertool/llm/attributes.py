@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..redaction import redact_id, redact_name, redact_names
 from ..span_values import fit_all
@@ -14,11 +14,14 @@ from .fingerprint import fingerprint
 from .record import CallRecord
 from .usage import Missing, Usage
 
+if TYPE_CHECKING:
+    from ..runs import Run
+
 _PARAMETERS = {"temperature": float, "top_p": float, "max_tokens": int, "stream": bool}
 OTHER_PROVIDER = "_OTHER"
 
 
-def at_start(model: str, provider: str | None, persona: str, chatmode: str, run_id: str | None, prompt: Any,
+def at_start(model: str, provider: str | None, persona: str, chatmode: str, run: Run | None, prompt: Any,
              arguments: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """What is known before the call; samplers decide by it."""
     attributes: dict[str, Any] = {
@@ -27,8 +30,8 @@ def at_start(model: str, provider: str | None, persona: str, chatmode: str, run_
     }
     if provider is not None:
         attributes["gen_ai.provider.name"] = redact_name(provider)
-    if run_id is not None:
-        attributes["gen_ai.conversation.id"] = run_id
+    if run is not None:
+        attributes["gen_ai.conversation.id"] = run.id
     for name, kind in _PARAMETERS.items() if arguments else ():
         value = arguments.get(name)
         if isinstance(value, int) and not -(2**63) <= value < 2**63:  # OTLP integers have 64 bits

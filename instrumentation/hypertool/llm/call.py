@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from functools import partial
+from time import perf_counter, time, time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import spans
@@ -132,17 +132,13 @@ class Call:
         if self._trace is not None:
             in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
             context = in_trace() if callable(in_trace) else context
-        self._span = spans.start(self._caller.span_name, self._first_attributes, context, calls_out=True,
-                                 to_langfuse=setting.langfuse, current=False, fitted=True)
+        of = (setting.model, setting.provider, self.persona, self.chatmode, self._run, self._prompt, self._arguments,
+              self._metadata)
+        self._span = spans.start(self._caller.span_name, attributes.at_start, context, calls_out=True,
+                                 to_langfuse=setting.langfuse, current=False, fitted=True, of=of)
         self._context = self._trace = None
         self._arguments = _NONE
-        self.started = time.perf_counter()
-
-    def _first_attributes(self) -> dict[str, Any]:
-        setting, run = self._caller.setting, self._run
-        return attributes.at_start(
-            setting.model, setting.provider, self.persona, self.chatmode,
-            run.id if run is not None else None, self._prompt, self._arguments, self._metadata)
+        self.started = perf_counter()
 
     def enter(self) -> None:
         """What runs from now on in this context works for this call."""
@@ -180,7 +176,7 @@ class Call:
         if self.done:
             return
         self.done = True
-        seconds = (self.last or time.perf_counter()) - self.started
+        seconds = (self.last or perf_counter()) - self.started
         if outcome is None:
             outcome = "success" if error is None else "cancelled" if isinstance(error, _CANCELLED) else "error"
         try:
@@ -219,7 +215,7 @@ class Call:
         if parent is not None and usage is None and record.outcome == "success":
             # Whether this is the call, or a part of one, is known when the enclosing one ends.
             self.give_back(None)
-            parent.pending.append((self, record, time.time_ns()))
+            parent.pending.append((self, record, time_ns()))
             return
         if parent is not None:
             parent.covered = parent.covered or usage is not None
@@ -244,7 +240,7 @@ class Call:
                 last["gen_ai.output.messages"] = self._output
             first = record.first_chunk
             if first is not None:
-                first += time.time() - (time.perf_counter() - self.started)
+                first += time() - (perf_counter() - self.started)
             span.end(last, error, ended, True, partial(attributes.for_langfuse, record.usage, record.nano_usd, first))
 
     def _debit(self, record: CallRecord, exemplar: Exemplar | None) -> tuple[int, ...]:

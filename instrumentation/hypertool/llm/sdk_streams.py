@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import time
+from time import perf_counter
 from types import TracebackType
 from typing import Any
 
@@ -32,35 +32,41 @@ SDK_STREAMS: dict[tuple[str, str], bool] = {
 class Measure:
     """The chunks of one call: the time of the first and the last, and what they say of the usage."""
 
-    __slots__ = ("_read", "call", "reader", "transcript")
+    __slots__ = ("_read", "_unusual", "call", "reader", "transcript")
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.reader = StreamReader()
         self._read = self.reader.feed
         self.transcript = Transcript() if captures() else None
+        self._unusual = True
 
     def feed(self, chunk: Any) -> None:
         """One more chunk."""
         call = self.call
-        call.last = now = time.perf_counter()
-        if call.first is None:
-            call.first = now - call.started
+        call.last = now = perf_counter()
         self._read(chunk)
+        if self._unusual:  # the first one, or each where the words are recorded
+            self._look(now, chunk)
+
+    def _look(self, now: float, chunk: Any) -> None:
+        if self.call.first is None:
+            self.call.first = now - self.call.started
         if self.transcript is not None:
             self.transcript.feed(chunk)
+        self._unusual = self.transcript is not None
 
     def end(self, error: BaseException | None = None) -> None:
         """It ended by itself (None), or with an error; StopIteration is an end."""
         if self.call.done:
             return
         if error is None or isinstance(error, (StopIteration, StopAsyncIteration)):
-            self.call.last = time.perf_counter()
+            self.call.last = perf_counter()
             self._finish(True)
         elif isinstance(error, _CANCELLED):
             self.drop(error)
         else:
-            self.call.last = time.perf_counter()
+            self.call.last = perf_counter()
             self._finish(False, error)
 
     def drop(self, error: BaseException | None = None) -> None:
