@@ -7,11 +7,13 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 class _Handler(BaseHTTPRequestHandler):
+    timeout = 30  # for a connection on which nobody asks anything
+
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         server: Any = self.server
@@ -31,7 +33,8 @@ class Provider:
     """`url` answers every POST with the body set last."""
 
     def __init__(self) -> None:
-        self._server = HTTPServer(("127.0.0.1", 0), _Handler)
+        # A thread for each connection: one that a client opened and left must not hold up the next.
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
