@@ -60,7 +60,7 @@ fi
 
 # Everything. Tests on hosts and of outages wait more than they compute, so they run beside the others; those that compare
 # this whole machine before and after have it to themselves, last.
-beside=("tests/hosts tests/compose" tests/alloy_hosts "tests/roles tests/agent tests/cloud")
+beside=(tests/hosts tests/compose tests/alloy_hosts "tests/roles tests/agent tests/cloud")
 alone=(tests/setup tests/sandbox)
 
 run() {
