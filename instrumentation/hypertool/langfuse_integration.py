@@ -130,7 +130,8 @@ class LangfuseIntegration:
         if span is not None:
             found: Usage | Missing | None = usage if usage is None or isinstance(usage, Usage) else read_usage(usage)
             cost = cost_of(model, found) if isinstance(found, Usage) else None
-            record = CallRecord(trace.persona, trace.chatmode, model, "success", 0.0, found, cost, None)
+            total = found.total if isinstance(found, Usage) else 0
+            record = CallRecord(trace.persona, trace.chatmode, model, "success", 0.0, found, cost, None, total=total)
             last = attributes.at_end(record, None)
             if content.captures():
                 last["gen_ai.input.messages"] = content.input_messages(prompt)

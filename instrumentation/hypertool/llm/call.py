@@ -252,7 +252,7 @@ class Call:
         else:
             with meter.recorder.lock:  # no other call sees the tokens twice, or not at all
                 reached = meter.write(record, self._run, exemplar)
-                reservation.release(record.usage.total if isinstance(record.usage, Usage) else None)
+                reservation.release(record.total if isinstance(record.usage, Usage) else None)
             if reservation.shared:
                 meter.collector.publish_soon()
         if known is not None and known.window != "run" and isinstance(record.usage, Usage):

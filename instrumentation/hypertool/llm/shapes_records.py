@@ -126,12 +126,7 @@ def chat(record: Record) -> Usage | Missing:
         write = get("cache_creation_input_tokens")
     if "connector_tokens" in record:  # Mistral's agents: results of built-in tools, read as input
         given += count(get("connector_tokens"))
-    # Absent ones need no look, and a total that agrees settles nothing.
-    cached, write = 0 if cached is None else count(cached), 0 if write is None else count(write)
-    reasoning = 0 if reasoning is None else count(reasoning)
-    if total == given + made:
-        return _partition(given - cached - write, cached, write, made - reasoning, reasoning, hour)
-    return _settle(given, made, cached, write, reasoning, total, hour)
+    return _settle(given, made, count(cached), 0 if write is None else count(write), count(reasoning), total, hour)
 
 
 def responses(record: Record) -> Usage | Missing:
