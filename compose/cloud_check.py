@@ -22,8 +22,14 @@ def given(service: str) -> dict[str, str]:
 
 def main() -> int:
     services = {name: given(name) for name in ("metrics", "logs", "otlp")}
-    params = {**services, "token": TOKEN.read_text(encoding="utf-8").rstrip("\n"), "ca_file": "", "ca_content": "",
-              "proxy_url": os.environ.get("GRAFANA_CLOUD_PROXY_URL", ""), "timeout": 10.0}
+    params = {
+        **services,
+        "token": TOKEN.read_text(encoding="utf-8").rstrip("\n"),
+        "ca_file": "",
+        "ca_content": "",
+        "proxy_url": os.environ.get("GRAFANA_CLOUD_PROXY_URL", ""),
+        "timeout": 10.0,
+    }
     problems, _ = preflight(params)
     if problems:
         print(complaint([without(problem, secrets_of(params)) for problem in problems]), file=sys.stderr)

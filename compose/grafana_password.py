@@ -13,8 +13,11 @@ def main() -> int:
     path = Path(sys.argv[1])
     given = os.environ.get("GRAFANA_ADMIN_PASSWORD", "")
     if given and (len(given) < SHORTEST or "\n" in given):
-        print(f"error: GRAFANA_ADMIN_PASSWORD has {len(given)} characters; expected one line of at least {SHORTEST}. "
-              "Leave it unset to have one made.", file=sys.stderr)
+        print(
+            f"error: GRAFANA_ADMIN_PASSWORD has {len(given)} characters; expected one line of at least {SHORTEST}. "
+            "Leave it unset to have one made.",
+            file=sys.stderr,
+        )
         return 1
     if path.exists() and not given:
         return 0

@@ -43,14 +43,19 @@ def main() -> int:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        print(f"error: {path} is there already, and a running Langfuse needs it. Remove it (and the volumes: "
-              "docker compose --profile langfuse down --volumes) to start afresh.", file=sys.stderr)
+        print(
+            f"error: {path} is there already, and a running Langfuse needs it. Remove it (and the volumes: "
+            "docker compose --profile langfuse down --volumes) to start afresh.",
+            file=sys.stderr,
+        )
         return 1
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.writelines(f"{name}={value}\n" for name, value in lines().items())
-    print(f"The secrets are in {path}. For agents (LANGFUSE_INIT_PROJECT_PUBLIC_KEY and ..._SECRET_KEY in it):\n"
-          "  LANGFUSE_BASE_URL=http://localhost:3001 LANGFUSE_PUBLIC_KEY=... LANGFUSE_SECRET_KEY=...\n"
-          "Its page is http://localhost:3001; LANGFUSE_INIT_USER_EMAIL and ..._PASSWORD in it log in there.")
+    print(
+        f"The secrets are in {path}. For agents (LANGFUSE_INIT_PROJECT_PUBLIC_KEY and ..._SECRET_KEY in it):\n"
+        "  LANGFUSE_BASE_URL=http://localhost:3001 LANGFUSE_PUBLIC_KEY=... LANGFUSE_SECRET_KEY=...\n"
+        "Its page is http://localhost:3001; LANGFUSE_INIT_USER_EMAIL and ..._PASSWORD in it log in there."
+    )
     return 0
 
 

@@ -40,7 +40,8 @@ def seconds(duration: Any) -> float:
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise AnsibleFilterError(
-            f"observability_outage_budget is {duration!r}; expected a duration such as 8h, 1h30m or 300s")
+            f"observability_outage_budget is {duration!r}; expected a duration such as 8h, 1h30m or 300s"
+        )
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
@@ -62,10 +63,14 @@ def outage_settings(
     budget = seconds(duration)
     if not SHORTEST <= budget <= LONGEST:
         raise AnsibleFilterError(
-            f"observability_outage_budget is {duration!r} ({budget:g} s); "
-            f"expected {SHORTEST} s to {LONGEST // 86400} d")
-    for name, value in (("series", series), ("scrape_seconds", scrape_seconds),
-                        ("spans_per_second", spans_per_second), ("lines_per_second", lines_per_second)):
+            f"observability_outage_budget is {duration!r} ({budget:g} s); expected {SHORTEST} s to {LONGEST // 86400} d"
+        )
+    for name, value in (
+        ("series", series),
+        ("scrape_seconds", scrape_seconds),
+        ("spans_per_second", spans_per_second),
+        ("lines_per_second", lines_per_second),
+    ):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
             raise AnsibleFilterError(f"outage_settings: {name} is {value!r}; expected a number above 0")
 
@@ -107,12 +112,16 @@ def outage_settings(
 def _warnings(duration: Any, budget: float, rate: float, costs: dict[str, int], queue_is_short: bool) -> list[str]:
     found = []
     if queue_is_short:
-        found.append(f"the largest trace queue lasts {costs['traces_seconds'] / 3600:.1f} h at this rate, not "
-                     f"{duration}: after that senders have to wait and may drop spans themselves")
+        found.append(
+            f"the largest trace queue lasts {costs['traces_seconds'] / 3600:.1f} h at this rate, not "
+            f"{duration}: after that senders have to wait and may drop spans themselves"
+        )
     if rate > costs["certain_samples_per_second"]:
-        found.append(f"{rate:.0f} samples/s for {duration} do not fit one segment of the write-ahead log "
-                     f"({costs['certain_samples_per_second']} samples/s do): a cut of the log while the backlog is "
-                     "being sent can take unsent samples with it")
+        found.append(
+            f"{rate:.0f} samples/s for {duration} do not fit one segment of the write-ahead log "
+            f"({costs['certain_samples_per_second']} samples/s do): a cut of the log while the backlog is "
+            "being sent can take unsent samples with it"
+        )
     if budget > 86400:
         found.append("the destination may refuse samples older than a day: ask its limits before relying on more")
     return found

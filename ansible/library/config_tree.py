@@ -100,6 +100,7 @@ reloaded:
   type: bool
 """
 
+
 def difference(before, after, changed):
     return [
         {"before_header": name, "after_header": name, "before": before.get(name, ""), "after": after.get(name, "")}

@@ -175,19 +175,27 @@ def main():
     try:
         failures = proof.run()
     except Refused as refusal:
-        module.fail_json(msg=without(
-            f"grafana_cloud_read_token: {refusal}; expected a token of this stack with the scopes "
-            f"{', '.join(SCOPES.values())}: correct it, or leave it out (then arrival is not read back)",
-            secrets), **result)
+        module.fail_json(
+            msg=without(
+                f"grafana_cloud_read_token: {refusal}; expected a token of this stack with the scopes "
+                f"{', '.join(SCOPES.values())}: correct it, or leave it out (then arrival is not read back)",
+                secrets,
+            ),
+            **result,
+        )
     if failures:
         lines = [f"  {signal}: stops at {found['hop']}: {found['evidence']}" for signal, found in failures.items()]
         proven = ", ".join(proof.done) or "none"
         said = f"after {module.params['timeout']} s not everything has arrived (proven: {proven}):\n"
         module.fail_json(msg=said + without("\n".join(lines), secrets), failures=failures, **result)
     for signal, reason in proof.unreadable.items():
-        module.warn(without(
-            f"{signal}: sent without a refusal, but arrival was not read back: {reason}. Give grafana_cloud_read_token "
-            f"with the scope {SCOPES[signal]} to have it read back", secrets))
+        module.warn(
+            without(
+                f"{signal}: sent without a refusal, but arrival was not read back: {reason}. "
+                f"Give grafana_cloud_read_token with the scope {SCOPES[signal]} to have it read back",
+                secrets,
+            )
+        )
     said = (f"{signal} {found['proof']} after {found['seconds']} s" for signal, found in proof.done.items())
     module.exit_json(msg=", ".join(said), **result)
 

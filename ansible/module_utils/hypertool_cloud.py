@@ -96,11 +96,15 @@ class Route:
                 response = connection.getresponse()
                 read = response.read(ANSWER_BYTES)
             except TIMED_OUT as error:
-                raise NoAnswer("destination", "read_timeout", f"{host}:{port} took the request and said nothing for "
-                               f"{self.timeout:g} s") from error
+                raise NoAnswer(
+                    "destination",
+                    "read_timeout",
+                    f"{host}:{port} took the request and said nothing for {self.timeout:g} s",
+                ) from error
             except (OSError, http.client.HTTPException) as error:
-                raise NoAnswer("destination", "closed", f"{host}:{port} ended the connection without an answer "
-                               f"({said(error)})") from error
+                raise NoAnswer(
+                    "destination", "closed", f"{host}:{port} ended the connection without an answer ({said(error)})"
+                ) from error
             return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, read)
         finally:
             connection.close()
@@ -143,8 +147,11 @@ class Route:
         if response.status == 407:
             raise NoAnswer("proxy", "auth", f"the proxy {name} wants a credential (407)")
         if response.status != 200:
-            raise NoAnswer("proxy", "status", f"the proxy {name} does not connect to {host}:{port}: it says "
-                           f"{response.status} {response.reason}")
+            raise NoAnswer(
+                "proxy",
+                "status",
+                f"the proxy {name} does not connect to {host}:{port}: it says {response.status} {response.reason}",
+            )
 
     def _secure(self, sock, host):
         try:
@@ -154,15 +161,19 @@ class Route:
             raise certificate_failure(host, error) from error
         except TIMED_OUT as error:
             sock.close()
-            raise NoAnswer("destination", "read_timeout", f"{host} took the connection and then said nothing for "
-                           f"{self.timeout:g} s, not even a TLS greeting") from error
+            raise NoAnswer(
+                "destination",
+                "read_timeout",
+                f"{host} took the connection and then said nothing for {self.timeout:g} s, not even a TLS greeting",
+            ) from error
         except OSError as error:
             sock.close()
             if isinstance(error, ssl.SSLError):
                 strange = f"{host} does not speak TLS as expected ({said(error)})"
                 raise NoAnswer("destination", "tls", strange) from error
-            raise NoAnswer("destination", "closed", f"{host} ended the connection during the TLS greeting "
-                           f"({said(error)})") from error
+            raise NoAnswer(
+                "destination", "closed", f"{host} ended the connection during the TLS greeting ({said(error)})"
+            ) from error
 
 
 def certificate_failure(host, error):
@@ -171,13 +182,20 @@ def certificate_failure(host, error):
         return NoAnswer("destination", "tls_host", f"the certificate shown for {host} is for another name")
     clock = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     if error.verify_code == EXPIRED:
-        return NoAnswer("destination", "tls_expired", f"the certificate of {host} has expired (by the clock of this "
-                        f"host, {clock})")
+        return NoAnswer(
+            "destination", "tls_expired", f"the certificate of {host} has expired (by the clock of this host, {clock})"
+        )
     if error.verify_code == NOT_YET_VALID:
-        return NoAnswer("destination", "tls_early", f"the certificate of {host} is not valid yet (by the clock of this "
-                        f"host, {clock})")
-    return NoAnswer("destination", "tls_ca", f"the certificate of {host} is signed by nobody this host trusts "
-                    f"({error.verify_message})")
+        return NoAnswer(
+            "destination",
+            "tls_early",
+            f"the certificate of {host} is not valid yet (by the clock of this host, {clock})",
+        )
+    return NoAnswer(
+        "destination",
+        "tls_ca",
+        f"the certificate of {host} is signed by nobody this host trusts ({error.verify_message})",
+    )
 
 
 def said(error):

@@ -52,20 +52,33 @@ class Canary:
         """The answer of the collector's OTLP receiver; raises NoAnswer."""
         began = int(float(self.run) * 1000) * 10**6
         span = {
-            "traceId": self.trace_id, "spanId": self.trace_id[:16], "name": "delivery proof", "kind": 1,
-            "startTimeUnixNano": str(began), "endTimeUnixNano": str(began + 10**6),
+            "traceId": self.trace_id,
+            "spanId": self.trace_id[:16],
+            "name": "delivery proof",
+            "kind": 1,
+            "startTimeUnixNano": str(began),
+            "endTimeUnixNano": str(began + 10**6),
             "attributes": [{"key": "hypertool.delivery_proof", "value": {"stringValue": self.run}}],
         }
         resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "hypertool-delivery-proof"}}]}
         body = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
         return Route(timeout=LOOP_SECONDS).send(
-            "POST", f"{receiver}/v1/traces", {"Content-Type": "application/json"}, json.dumps(body).encode())
+            "POST", f"{receiver}/v1/traces", {"Content-Type": "application/json"}, json.dumps(body).encode()
+        )
 
     def write_line(self, module, unit):
         """Nothing, or why the journal has no line of the named unit. Needs systemd."""
         # With a description of its own: systemd's "Started ..." would repeat the command, and so the run id.
-        command = ["systemd-run", f"--unit={unit}", "--description=Hypertool delivery proof", "--collect", "--quiet",
-                   "--wait", "/bin/echo", self.line]
+        command = [
+            "systemd-run",
+            f"--unit={unit}",
+            "--description=Hypertool delivery proof",
+            "--collect",
+            "--quiet",
+            "--wait",
+            "/bin/echo",
+            self.line,
+        ]
         try:
             status, out, err = module.run_command(command, handle_exceptions=False)
         except OSError as error:
@@ -101,8 +114,12 @@ class Reader:
         """Whether the line is there."""
         base = self.services["logs"]["url"][: -len("/push")]
         began = int(float(canary.run))
-        words = {"query": f'{{unit="{unit}"}} |= {json.dumps(canary.line)}', "limit": "5",
-                 "start": f"{began - 60}000000000", "end": f"{began + 3600}000000000"}
+        words = {
+            "query": f'{{unit="{unit}"}} |= {json.dumps(canary.line)}',
+            "limit": "5",
+            "start": f"{began - 60}000000000",
+            "end": f"{began + 3600}000000000",
+        }
         answer = self._get("logs", f"{base}/query_range?{urlencode(words)}")
         return any(stream["values"] for stream in answer["data"]["result"])
 
@@ -122,10 +139,16 @@ class Reader:
         if answer.status == missing:
             return {}
         if answer.status != 200:
-            raise NoAnswer("destination", "status", f"{service} answers {answer.status} to a query "
-                           f"({answer.excerpt([self.token])})")
+            raise NoAnswer(
+                "destination",
+                "status",
+                f"{service} answers {answer.status} to a query ({answer.excerpt([self.token])})",
+            )
         try:
             return json.loads(answer.text)
         except ValueError as error:
-            raise NoAnswer("destination", "status", f"{service} answers a query with something that is not JSON "
-                           f"({answer.excerpt([self.token])})") from error
+            raise NoAnswer(
+                "destination",
+                "status",
+                f"{service} answers a query with something that is not JSON ({answer.excerpt([self.token])})",
+            ) from error

@@ -15,13 +15,24 @@ _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _REMOTE = "prometheus_remote_storage_"
 #: Counters by signal: handed on for good, given up, to be tried again, left out before sending; and what waits.
 COUNTERS = {
-    "metrics": {"sent": f"{_REMOTE}samples_total", "failed": f"{_REMOTE}samples_failed_total",
-                "retried": f"{_REMOTE}samples_retried_total", "dropped": f"{_REMOTE}samples_dropped_total",
-                "pending": f"{_REMOTE}samples_pending"},
-    "logs": {"sent": "loki_write_sent_entries_total", "failed": "loki_write_dropped_entries_total",
-             "retried": "loki_write_batch_retries_total"},
-    "traces": {"sent": "otelcol_exporter_sent_spans_total", "failed": "otelcol_exporter_send_failed_spans_total",
-               "dropped": "otelcol_exporter_enqueue_failed_spans_total", "pending": "otelcol_exporter_queue_size"},
+    "metrics": {
+        "sent": f"{_REMOTE}samples_total",
+        "failed": f"{_REMOTE}samples_failed_total",
+        "retried": f"{_REMOTE}samples_retried_total",
+        "dropped": f"{_REMOTE}samples_dropped_total",
+        "pending": f"{_REMOTE}samples_pending",
+    },
+    "logs": {
+        "sent": "loki_write_sent_entries_total",
+        "failed": "loki_write_dropped_entries_total",
+        "retried": "loki_write_batch_retries_total",
+    },
+    "traces": {
+        "sent": "otelcol_exporter_sent_spans_total",
+        "failed": "otelcol_exporter_send_failed_spans_total",
+        "dropped": "otelcol_exporter_enqueue_failed_spans_total",
+        "pending": "otelcol_exporter_queue_size",
+    },
 }
 INTAKE = {"logs": "loki_source_journal_target_lines_total", "traces": "otelcol_receiver_accepted_spans_total"}
 HIGHEST_SENT = f"{_REMOTE}queue_highest_sent_timestamp_seconds"
@@ -72,8 +83,13 @@ class Sender:
         self._signal = signal
 
     def __str__(self):
-        counts = {"tried" if self._signal == "metrics" else "sent": self.sent, "given up": self.failed,
-                  "tried again": self.retried, "left out": self.dropped, "waiting": self.pending}
+        counts = {
+            "tried" if self._signal == "metrics" else "sent": self.sent,
+            "given up": self.failed,
+            "tried again": self.retried,
+            "left out": self.dropped,
+            "waiting": self.pending,
+        }
         said = "the collector since then: " + ", ".join(f"{name} {count:.0f}" for name, count in counts.items())
         if self._signal != "metrics":
             return said
@@ -155,12 +171,14 @@ def not_scraped(collector, canary):
     """Nothing if the collector has scraped the exporter since the canary was there, else the reason."""
     target = collector.target()
     if target is None:
-        return "the collector has no target with job=\"hypertool\": its list of targets lacks the exporter"
+        return 'the collector has no target with job="hypertool": its list of targets lacks the exporter'
     if target.health != "up":
-        return f"the collector's target with job=\"hypertool\" is {target.health}: {target.error or 'not scraped yet'}"
+        return f'the collector\'s target with job="hypertool" is {target.health}: {target.error or "not scraped yet"}'
     if target.scraped < float(canary.run):
-        return ("the collector has not scraped the exporter since the sample was there: its scrape interval is longer "
-                "than the timeout of this proof, or it is overloaded")
+        return (
+            "the collector has not scraped the exporter since the sample was there: its scrape interval is longer "
+            "than the timeout of this proof, or it is overloaded"
+        )
     return ""
 
 
@@ -177,18 +195,24 @@ def diagnose(intake, probe, sender, unseen=None, secrets=()):
     if isinstance(probe, NoAnswer):
         return "network", f"the destination gives no answer: {probe}; {sender}"
     if probe.status in (401, 403) and not probe.html:
-        return "credential", (f"the destination refuses the credential of the collector ({probe.status}: "
-                              f"{probe.excerpt(secrets)}); {sender}")
+        return "credential", (
+            f"the destination refuses the credential of the collector ({probe.status}: "
+            f"{probe.excerpt(secrets)}); {sender}"
+        )
     if not accepted(probe) or probe.status == 429:
         return "remote", f"the destination answers {probe.status} ({probe.excerpt(secrets)}); {sender}"
     if not sender.exists:
         return "queue", "the collector has no sender for it: nothing in its configuration leads to a destination"
     if sender.failed > 0:
-        return "remote", ("the destination accepts the credential but refuses for good what is sent (its log says the "
-                          f"reason: too old, out of order, a limit); {sender}")
+        return "remote", (
+            "the destination accepts the credential but refuses for good what is sent (its log says the "
+            f"reason: too old, out of order, a limit); {sender}"
+        )
     if sender.retried > 0 and not sender.handed_on:
-        return "network", ("the destination answers this host, but the collector does not get through: look at proxy, "
-                           f"CA file and address in its configuration; {sender}")
+        return "network", (
+            "the destination answers this host, but the collector does not get through: look at proxy, "
+            f"CA file and address in its configuration; {sender}"
+        )
     if unseen:
         return unseen
     if sender.dropped > 0 or not sender.handed_on:

@@ -60,8 +60,9 @@ def preflight(params):
     probe = Probe(route, good, params["token"])
     probe.run(without_credential=blank)
     problems += probe.problems(without_credential=blank)
-    return problems, {name: None if isinstance(result, NoAnswer) else result.status
-                      for name, result in probe.results.items()}
+    return problems, {
+        name: None if isinstance(result, NoAnswer) else result.status for name, result in probe.results.items()
+    }
 
 
 def complaint(problems):

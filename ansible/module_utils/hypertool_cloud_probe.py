@@ -11,8 +11,15 @@ _JSON = {"Content-Type": "application/json"}
 # What stores nothing. Mimir takes an empty write; Loki refuses an empty push (422), but only after the credential; an
 # OTLP receiver takes an empty export. b"\0" is snappy's form of nothing.
 REQUESTS = {
-    "metrics": ("", {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy",
-                     "X-Prometheus-Remote-Write-Version": "0.1.0"}, b"\0"),
+    "metrics": (
+        "",
+        {
+            "Content-Type": "application/x-protobuf",
+            "Content-Encoding": "snappy",
+            "X-Prometheus-Remote-Write-Version": "0.1.0",
+        },
+        b"\0",
+    ),
     "logs": ("", _JSON, b'{"streams": []}'),
     "otlp": ("/v1/traces", _JSON, b'{"resourceSpans": []}'),
 }
@@ -49,8 +56,10 @@ class Probe:
     def run(self, without_credential=()):
         """Ask all services at once. Those in `without_credential` are asked only whether they can be reached."""
         with ThreadPoolExecutor(max_workers=len(self.services)) as pool:
-            asked = {name: pool.submit(self.ask, name, None if name in without_credential else service["user"])
-                     for name, service in self.services.items()}
+            asked = {
+                name: pool.submit(self.ask, name, None if name in without_credential else service["user"])
+                for name, service in self.services.items()
+            }
             self.results = {name: answer.result() for name, answer in asked.items()}
 
     def problems(self, without_credential=()):
@@ -88,21 +97,31 @@ class Probe:
         quoted = f" ({words})" if words else ""
         if answer.html or 300 <= answer.status < 400:
             towards = f" and points to {answer.headers['location'][:100]}" if "location" in answer.headers else ""
-            return (f"{name}: {says} with a page for people{towards}; expected what a service says: something in "
-                    "between answers (a captive portal, a filtering proxy), or this is the address of a web page: log "
-                    f"on to the network, set grafana_cloud_proxy_url, or take an address like {SERVICES[service][1]}")
+            return (
+                f"{name}: {says} with a page for people{towards}; expected what a service says: something in "
+                "between answers (a captive portal, a filtering proxy), or this is the address of a web page: log "
+                f"on to the network, set grafana_cloud_proxy_url, or take an address like {SERVICES[service][1]}"
+            )
         if answer.status == 403 or names_scope(answer):
-            return (f"grafana_cloud_token: {says}{quoted}: the token is known but may not do this; expected an access "
-                    f"policy with the scope {SCOPES[service]} whose allowed networks include this host: add the scope "
-                    "in Grafana Cloud under Access Policies (the token stays the same)")
+            return (
+                f"grafana_cloud_token: {says}{quoted}: the token is known but may not do this; expected an access "
+                f"policy with the scope {SCOPES[service]} whose allowed networks include this host: add the scope "
+                "in Grafana Cloud under Access Policies (the token stays the same)"
+            )
         if answer.status in (404, 405):
-            return (f"{name}: {says}{quoted}: nothing takes data at this path; expected an address like "
-                    f"{SERVICES[service][1]}")
+            return (
+                f"{name}: {says}{quoted}: nothing takes data at this path; expected an address like "
+                f"{SERVICES[service][1]}"
+            )
         if answer.status >= 500:
-            return (f"{name}: {says}{quoted}; expected an answer to the credential: the destination is down at this "
-                    "moment, so it could not be checked: look at its status page and run the play again")
-        return (f"{name}: {says}{quoted}, which is no answer of this service; expected an address like "
-                f"{SERVICES[service][1]}")
+            return (
+                f"{name}: {says}{quoted}; expected an answer to the credential: the destination is down at this "
+                "moment, so it could not be checked: look at its status page and run the play again"
+            )
+        return (
+            f"{name}: {says}{quoted}, which is no answer of this service; expected an address like "
+            f"{SERVICES[service][1]}"
+        )
 
     # 401
 
@@ -134,15 +153,21 @@ class Probe:
             if settings["user"] != user:
                 answer = self.ask(service, settings["user"])
                 if not isinstance(answer, NoAnswer) and accepted(answer):
-                    return (f"{name} is {user}, which {service} refuses (401), while it accepts {settings['user']}, "
-                            f"the value of {variable(other, 'user')}; {expected}: they are swapped or mixed up")
+                    return (
+                        f"{name} is {user}, which {service} refuses (401), while it accepts {settings['user']}, "
+                        f"the value of {variable(other, 'user')}; {expected}: they are swapped or mixed up"
+                    )
         twin = next((other for other in works if self.services[other]["user"] == user), None)
         if twin:
-            return (f"{name} is {user}, which is the id for {twin} (there the token is accepted), and {service} "
-                    f"refuses it (401); {expected}: each service has an id of its own")
+            return (
+                f"{name} is {user}, which is the id for {twin} (there the token is accepted), and {service} "
+                f"refuses it (401); {expected}: each service has an id of its own"
+            )
         if works:
-            return (f"{name} is {user}, which {service} refuses (401), while the same token is accepted for "
-                    f"{' and '.join(works)}; {expected}")
+            return (
+                f"{name} is {user}, which {service} refuses (401), while the same token is accepted for "
+                f"{' and '.join(works)}; {expected}"
+            )
         return ""
 
 
@@ -153,18 +178,18 @@ def names_scope(answer):
 
 ADVICE = {
     "dns": "expected a name that the resolver of this host knows: check the spelling, /etc/resolv.conf and the "
-           "network, or set grafana_cloud_proxy_url where only a proxy knows outside names",
+    "network, or set grafana_cloud_proxy_url where only a proxy knows outside names",
     "refused": "expected a service there: check host and port, and whether a firewall refuses for it",
     "unreachable": "expected a route there: check the network of this host, or set grafana_cloud_proxy_url",
     "connect_timeout": "expected a connection: a firewall drops the packets, or the address is wrong; allow outgoing "
-                       "HTTPS, or set grafana_cloud_proxy_url",
+    "HTTPS, or set grafana_cloud_proxy_url",
     "read_timeout": "expected an answer: something in between swallows it, or the destination is overloaded; try "
-                    "again, then look at firewalls and proxies",
+    "again, then look at firewalls and proxies",
     "closed": "expected an answer: something in between cuts the connection; look at firewalls and proxies",
     "tls_ca": "expected a certificate of a known authority: where a proxy opens TLS, or the destination is your own, "
-              "set grafana_cloud_ca_file to the PEM file of that authority; else install the package ca-certificates",
+    "set grafana_cloud_ca_file to the PEM file of that authority; else install the package ca-certificates",
     "tls_host": "expected the name in the address: write the address with the name that the certificate is for; if it "
-                "is right, something in between answers in its place",
+    "is right, something in between answers in its place",
     "tls_expired": "expected a valid one: set the clock of this host, or have the certificate renewed",
     "tls_early": "expected a valid one: set the clock of this host",
     "tls": "expected HTTPS: check the port, and whether something in between answers in its place",

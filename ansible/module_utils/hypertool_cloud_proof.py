@@ -11,8 +11,10 @@ from ansible.module_utils.hypertool_cloud_hops import INTAKE, Collector, Samples
 from ansible.module_utils.hypertool_cloud_probe import Probe
 
 POLL_SECONDS = 1.0
-TOKEN_FILES = {"alloy": "/etc/alloy/secrets/grafana_cloud_token",
-               "prometheus": "/etc/hypertool/prometheus/secrets/remote_write_password"}
+TOKEN_FILES = {
+    "alloy": "/etc/alloy/secrets/grafana_cloud_token",
+    "prometheus": "/etc/hypertool/prometheus/secrets/remote_write_password",
+}
 PORTS = {"alloy": 12345, "prometheus": 9090}
 SCOPES = {"metrics": "metrics:read", "logs": "logs:read", "traces": "traces:read"}
 #: Which of the addresses a signal is sent to.
@@ -67,8 +69,10 @@ class Proof:
         try:
             self.canary.put_sample(self.params["state_dir"])
         except OSError as error:
-            self.intake["metrics"] = (f"no canary can be put into the state directory {self.params['state_dir']} "
-                                      f"({error.strerror}): is hypertool installed?")
+            self.intake["metrics"] = (
+                f"no canary can be put into the state directory {self.params['state_dir']} "
+                f"({error.strerror}): is hypertool installed?"
+            )
         if "logs" in self.signals:
             self.intake["logs"] = self.canary.write_line(self.module, self.params["unit"])
         if "traces" in self.signals:
@@ -135,9 +139,13 @@ class Proof:
     def diagnosis(self, signal):
         """Hop and evidence of what did not arrive."""
         if signal == "metrics" and self.misnamed:
-            return {"hop": "scrape", "evidence": (
-                f"the sample arrived with the label instance={self.misnamed!r} instead of {self.canary.instance!r}: "
-                "the collector's configuration names the host differently")}
+            return {
+                "hop": "scrape",
+                "evidence": (
+                    f"the sample arrived with instance={self.misnamed!r} instead of {self.canary.instance!r}: "
+                    "the collector's configuration names the host differently"
+                ),
+            }
         try:
             now = self.collector.samples()
             intake = self.intake.get(signal) or self.lost_on_the_way_in(signal)
@@ -165,8 +173,10 @@ class Proof:
             return None
         if signal == "traces":
             return "scrape", "the OTLP receiver answered, but counts no span that it accepted"
-        return "scrape", ("the journal has the line, but the collector read nothing: it may not read the journal, or "
-                          f"{self.params['unit']} is not among its units")
+        return "scrape", (
+            "the journal has the line, but the collector read nothing: it may not read the journal, or "
+            f"{self.params['unit']} is not among its units"
+        )
 
     def not_served(self):
         """Why the exporter does not serve the gauge; nothing if it does."""
@@ -177,8 +187,10 @@ class Proof:
             return f"hypertool's exporter does not answer: {failure}"
         if answer.status == 200 and Samples(answer.text).sum(GAUGE) == float(self.canary.run):
             return ""
-        return (f"hypertool's exporter at {address} (status {answer.status}) does not serve {GAUGE} with this run: it "
-                f"is older than this play, or serves another state directory than {self.params['state_dir']}")
+        return (
+            f"hypertool's exporter at {address} (status {answer.status}) does not serve {GAUGE} with this run: it "
+            f"is older than this play, or serves another state directory than {self.params['state_dir']}"
+        )
 
     def collectors_token(self):
         """What the collector sends with: its file, as it is now, else the token of the play."""

@@ -43,8 +43,10 @@ def problems_of_url(service, url):
     except ValueError as error:
         return [f"{name} is no address ({error}); {expected}"]
     if credential:
-        return [f"{name} has a credential in it; {expected}: move id and token to {variable(service, 'user')} and "
-                "grafana_cloud_token, since an address ends up in logs"]
+        return [
+            f"{name} has a credential in it; {expected}: move id and token to {variable(service, 'user')} and "
+            "grafana_cloud_token, since an address ends up in logs"
+        ]
     if "://" not in url or not host:
         return [f"{name} is {url!r}, which has no scheme or no host; {expected}: write it with https:// in front"]
     if shown != "https":
@@ -67,8 +69,10 @@ def problems_of_path(service, url, parts, ending, expected):
         if path.endswith("/") or (parts.hostname.endswith(".grafana.net") and path != "/otlp"):
             return [f"{name} has the path {path!r} instead of /otlp; {expected}"]
     elif not path.endswith(ending) or (service == "metrics" and path == ending):
-        return [f"{name} has the path {path!r}, which does not end in "
-                f"{'/api/prom/push' if service == 'metrics' else ending}; {expected}: add what is missing"]
+        return [
+            f"{name} has the path {path!r}, which does not end in "
+            f"{'/api/prom/push' if service == 'metrics' else ending}; {expected}: add what is missing"
+        ]
     return []
 
 
@@ -104,8 +108,9 @@ def problems_of_token(token):
     return []
 
 
-PROXY_WITHOUT_CREDENTIAL = ("let the proxy admit this host by its address, or name a proxy on this host that adds the "
-                            "credential")
+PROXY_WITHOUT_CREDENTIAL = (
+    "let the proxy admit this host by its address, or name a proxy on this host that adds the credential"
+)
 
 
 def problems_of_proxy(url):
@@ -130,8 +135,10 @@ def problems_of_proxy(url):
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         return [f"{name} has something after host and port; {expected}"]
     if "@" in parts.netloc:
-        return [f"{name} has a credential in it; {expected}: a collector would keep it where others read it, so "
-                f"{PROXY_WITHOUT_CREDENTIAL}"]
+        return [
+            f"{name} has a credential in it; {expected}: a collector would keep it where others read it, so "
+            f"{PROXY_WITHOUT_CREDENTIAL}"
+        ]
     return []
 
 

@@ -113,9 +113,7 @@ def changed_since_start(module, unit, paths):
     """Whether one of the paths is newer than the unit's start; a rename counts as a change, a missing path does not."""
     newest = max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
     since_boot = (
-        int(
-            unit_properties(module, unit, "ActiveEnterTimestampMonotonic").get("ActiveEnterTimestampMonotonic") or 0
-        )
+        int(unit_properties(module, unit, "ActiveEnterTimestampMonotonic").get("ActiveEnterTimestampMonotonic") or 0)
         / 1e6
     )
     return newest > time.time() - (time.monotonic() - since_boot)

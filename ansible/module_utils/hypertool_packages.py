@@ -49,9 +49,7 @@ class Apt(_Manager):
     EXACTLY = ("--allow-downgrades", "--allow-change-held-packages")
 
     def _states(self):
-        _, out, _ = self.module.run_command(
-            ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n"]
-        )
+        _, out, _ = self.module.run_command(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n"])
         return {name: state.strip() for state, name in (line.split("\t") for line in out.splitlines())}
 
     def missing(self, names):

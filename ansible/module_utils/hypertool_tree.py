@@ -123,9 +123,7 @@ class Tree:
         """Ask the unit to read its files again; None if it did, else what it answered."""
         deadline = time.monotonic() + RELOAD_SECONDS
         while True:
-            response, info = fetch_url(
-                self.module, self.params["reload_url"], method="POST", timeout=RELOAD_SECONDS
-            )
+            response, info = fetch_url(self.module, self.params["reload_url"], method="POST", timeout=RELOAD_SECONDS)
             if info["status"] == 200:
                 return None
             if info["status"] > 0 or time.monotonic() > deadline:

@@ -33,15 +33,20 @@ class SmallChatModel(BaseChatModel):
     def _llm_type(self) -> str:
         return "small"
 
-    def _generate(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None,
-                  **kwargs: Any) -> ChatResult:
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
         answer = self._ask(messages)
-        message = AIMessage(answer.choices[0].message.content, usage_metadata=_usage(answer.usage),
-                            response_metadata={"model_name": answer.model})
+        message = AIMessage(
+            answer.choices[0].message.content,
+            usage_metadata=_usage(answer.usage),
+            response_metadata={"model_name": answer.model},
+        )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
-    def _stream(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None,
-                **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
         for chunk in self._ask(messages, stream=True, stream_options={"include_usage": True}):
             text = chunk.choices[0].delta.content or "" if chunk.choices else ""
             usage = _usage(chunk.usage) if chunk.usage else None
@@ -49,14 +54,18 @@ class SmallChatModel(BaseChatModel):
 
     def _ask(self, messages: list[BaseMessage], **more: Any) -> Any:
         return self.client.chat.completions.create(
-            model=MODEL, messages=[{"role": "user", "content": str(message.content)} for message in messages], **more)
+            model=MODEL, messages=[{"role": "user", "content": str(message.content)} for message in messages], **more
+        )
 
 
 def _usage(usage: Any) -> UsageMetadata:
     return UsageMetadata(
-        input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens, total_tokens=usage.total_tokens,
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        total_tokens=usage.total_tokens,
         input_token_details=InputTokenDetails(cache_read=usage.prompt_tokens_details.cached_tokens),
-        output_token_details=OutputTokenDetails(reasoning=usage.completion_tokens_details.reasoning_tokens))
+        output_token_details=OutputTokenDetails(reasoning=usage.completion_tokens_details.reasoning_tokens),
+    )
 
 
 model = SmallChatModel(client=openai.OpenAI(api_key="none", base_url=f"{stand_in.start()}/v1"))

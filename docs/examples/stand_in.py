@@ -15,11 +15,20 @@ from typing import Any
 
 WORDS = ("These ", "words ", "come ", "from ", "the ", "stand-in.")
 # OpenAI counts what was cached as a part of the prompt, and reasoning as a part of the completion.
-OPENAI_USAGE = {"prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150,
-                "prompt_tokens_details": {"cached_tokens": 40}, "completion_tokens_details": {"reasoning_tokens": 10}}
+OPENAI_USAGE = {
+    "prompt_tokens": 120,
+    "completion_tokens": 30,
+    "total_tokens": 150,
+    "prompt_tokens_details": {"cached_tokens": 40},
+    "completion_tokens_details": {"reasoning_tokens": 10},
+}
 # Anthropic counts it beside the input.
-ANTHROPIC_USAGE = {"input_tokens": 70, "cache_read_input_tokens": 40, "cache_creation_input_tokens": 10,
-                   "output_tokens": 30}
+ANTHROPIC_USAGE = {
+    "input_tokens": 70,
+    "cache_read_input_tokens": 40,
+    "cache_creation_input_tokens": 10,
+    "output_tokens": 30,
+}
 
 
 def start() -> str:
@@ -32,8 +41,9 @@ def start() -> str:
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        events, whole = (_openai, _openai_whole) if self.path.endswith("/chat/completions") else (
-            _anthropic, _anthropic_whole)
+        events, whole = (
+            (_openai, _openai_whole) if self.path.endswith("/chat/completions") else (_anthropic, _anthropic_whole)
+        )
         if asked.get("stream"):
             body = "".join(events(asked)).encode()
             kind = "text/event-stream"
@@ -51,8 +61,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _openai_whole(asked: dict[str, Any]) -> dict[str, Any]:
     message = {"role": "assistant", "content": "".join(WORDS)}
-    return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": asked["model"],
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": OPENAI_USAGE}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": asked["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": OPENAI_USAGE,
+    }
 
 
 def _openai(asked: dict[str, Any]) -> Iterable[str]:
@@ -68,20 +84,38 @@ def _openai(asked: dict[str, Any]) -> Iterable[str]:
 
 
 def _anthropic_whole(asked: dict[str, Any]) -> dict[str, Any]:
-    return {"id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"],
-            "content": [{"type": "text", "text": "".join(WORDS)}], "stop_reason": "end_turn", "stop_sequence": None,
-            "usage": ANTHROPIC_USAGE}
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": asked["model"],
+        "content": [{"type": "text", "text": "".join(WORDS)}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": ANTHROPIC_USAGE,
+    }
 
 
 def _anthropic(asked: dict[str, Any]) -> Iterable[str]:
-    begun = {**_anthropic_whole(asked), "content": [], "stop_reason": None,
-             "usage": {**ANTHROPIC_USAGE, "output_tokens": 1}}
-    deltas = [{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
-              for word in WORDS]
-    for event in ({"type": "message_start", "message": begun},
-                  {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}, *deltas,
-                  {"type": "content_block_stop", "index": 0},
-                  {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-                   "usage": {"output_tokens": ANTHROPIC_USAGE["output_tokens"]}},
-                  {"type": "message_stop"}):
+    begun = {
+        **_anthropic_whole(asked),
+        "content": [],
+        "stop_reason": None,
+        "usage": {**ANTHROPIC_USAGE, "output_tokens": 1},
+    }
+    deltas = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}} for word in WORDS
+    ]
+    for event in (
+        {"type": "message_start", "message": begun},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *deltas,
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": ANTHROPIC_USAGE["output_tokens"]},
+        },
+        {"type": "message_stop"},
+    ):
         yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"

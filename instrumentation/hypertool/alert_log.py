@@ -93,9 +93,11 @@ class AlertLog:
         try:
             self._file.append(line)
         except OSError as error:
-            self._state.change("failing", ERROR,
-                               f"{self._file.path} cannot be written: {error.strerror}; Alertmanager is told to try "
-                               "again (said once)")
+            self._state.change(
+                "failing",
+                ERROR,
+                f"{self._file.path} cannot be written: {error.strerror}; Alertmanager is told to try again (said once)",
+            )
             return 503, f"cannot write: {error.strerror}"
         self._state.change("ok", WARNING, f"{self._file.path} is written again")
         return 200, "ok"
@@ -161,8 +163,10 @@ def _listen(address: Address, handler: type[BaseHTTPRequestHandler]) -> Threadin
     except OSError as error:
         if error.errno == 98:
             who = holder(address.port) or "a process of another user"
-            raise PortTaken(f"cannot listen on {address}: it is in use by {who}; stop that process, or choose another "
-                            f"address with {VARIABLE}") from None
+            raise PortTaken(
+                f"cannot listen on {address}: it is in use by {who}; stop that process, or choose another "
+                f"address with {VARIABLE}"
+            ) from None
         raise ConfigError(f"{VARIABLE}={address}: cannot listen there: {error.strerror}") from None
 
 
@@ -176,10 +180,12 @@ def run_alert_log() -> int:
     alert_log = AlertLog(address, AlertFile(directory.path / FILE_NAME))
     alert_log.start()
     if not alert_log.address.loopback:
-        log.warning("listening on %s: every machine that reaches it can write here",
-                                               alert_log.address)
-    print(f"writing notifications from http://{alert_log.address}/ to {directory.path / FILE_NAME}",
-          file=sys.stderr, flush=True)
+        log.warning("listening on %s: every machine that reaches it can write here", alert_log.address)
+    print(
+        f"writing notifications from http://{alert_log.address}/ to {directory.path / FILE_NAME}",
+        file=sys.stderr,
+        flush=True,
+    )
     notify("READY=1")
     wait_for_stop()
     notify("STOPPING=1")

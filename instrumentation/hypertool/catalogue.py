@@ -79,8 +79,10 @@ class Catalogue:
 
         close = difflib.get_close_matches(name, self._by_any_name, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
-        raise ValueError(f"unknown persona {name!r:.120}{hint} Known personas: {known}. Others are declared in "
-                         f"[personas.<name>] of {HOST_FILE} or the user's own file")
+        raise ValueError(
+            f"unknown persona {name!r:.120}{hint} Known personas: {known}. Others are declared in "
+            f"[personas.<name>] of {HOST_FILE} or the user's own file"
+        )
 
 
 def user_file() -> Path:
@@ -127,7 +129,7 @@ def _merge(personas: dict[str, Persona], path: Path, source: str) -> None:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; HYPERTOOL_CONFIG must name a persona file that exists") from None
     except UnicodeDecodeError as error:
-        line = error.object[:error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}:{line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
@@ -139,12 +141,16 @@ def _merge(personas: dict[str, Persona], path: Path, source: str) -> None:
         reason = str(error).replace(found[0], "") if found else str(error)
         raise ConfigError(f"{path}:{line}: not valid TOML: {reason}") from None
     for unexpected in sorted(document.keys() - {"personas"}):
-        raise ConfigError(f"{path}:{_line(text, unexpected)}: unknown top-level key {unexpected!r}; "
-                          f"expected [personas.<name>] tables only")
+        raise ConfigError(
+            f"{path}:{_line(text, unexpected)}: unknown top-level key {unexpected!r}; "
+            f"expected [personas.<name>] tables only"
+        )
     tables = document.get("personas", {})
     if not isinstance(tables, dict):
-        raise ConfigError(f"{path}:{_line(text, 'personas')}: `personas` must be tables like "
-                          f"[personas.backend-engineer], not {tables!r:.60}")
+        raise ConfigError(
+            f"{path}:{_line(text, 'personas')}: `personas` must be tables like "
+            f"[personas.backend-engineer], not {tables!r:.60}"
+        )
     for name, table in tables.items():
         personas[name] = _persona(personas.get(name), name, table, _Place(path, text, name), source)
 
@@ -166,8 +172,11 @@ class _Place(NamedTuple):
 
 def _persona(known: Persona | None, name: str, table: Any, place: _Place, source: str) -> Persona:
     if name in RESERVED or not _NAME.fullmatch(name):
-        raise place.error(None, "the name must be lower-case letters, digits, '-', '_' or '.', up to 100 "
-                                f"characters, and none of {', '.join(sorted(RESERVED))}")
+        raise place.error(
+            None,
+            "the name must be lower-case letters, digits, '-', '_' or '.', up to 100 "
+            f"characters, and none of {', '.join(sorted(RESERVED))}",
+        )
     if not isinstance(table, dict):
         raise place.error(None, f"must be a table with `tokens = ...`, not {table!r:.60}")
     for key in sorted(table.keys() - _KEYS):
@@ -189,12 +198,21 @@ def _persona(known: Persona | None, name: str, table: Any, place: _Place, source
         raise place.error("aliases", f"aliases = {aliases!r:.80}, expected a list of lower-case names")
     workflows = {**dict(persona.workflows), **_workflows(table.get("workflows", {}), place)}
     if workflows and window != "run":
-        raise place.error("window" if "window" in table else None,
-                          f"the budget for the workflow {next(iter(workflows))!r} is one of each run, and cannot go "
-                          f"with window = {window!r}, expected \"run\"")
+        raise place.error(
+            "window" if "window" in table else None,
+            f"the budget for the workflow {next(iter(workflows))!r} is one of each run, and cannot go "
+            f'with window = {window!r}, expected "run"',
+        )
     where = f"{place.path}:{_line(place.text, name, 'aliases' if 'aliases' in table else None)}"
-    return persona._replace(tokens=tokens, window=window, on_exceed=on_exceed, aliases=tuple(aliases), source=source,
-                            where=where, workflows=tuple(workflows.items()))
+    return persona._replace(
+        tokens=tokens,
+        window=window,
+        on_exceed=on_exceed,
+        aliases=tuple(aliases),
+        source=source,
+        where=where,
+        workflows=tuple(workflows.items()),
+    )
 
 
 def _is_budget(tokens: Any) -> bool:
@@ -204,8 +222,10 @@ def _is_budget(tokens: Any) -> bool:
 def _workflows(tables: Any, place: _Place) -> dict[str, int]:
     """`[personas.<name>.workflows.<workflow>]` with `tokens`."""
     if not isinstance(tables, dict):
-        raise place.error("workflows", f"workflows = {tables!r:.60}, expected tables like "
-                                       f"[personas.{place.persona}.workflows.bug_fix]")
+        raise place.error(
+            "workflows",
+            f"workflows = {tables!r:.60}, expected tables like [personas.{place.persona}.workflows.bug_fix]",
+        )
     for workflow, table in tables.items():
         inner = place._replace(workflow=workflow)
         if not isinstance(table, dict):
@@ -213,8 +233,9 @@ def _workflows(tables: Any, place: _Place) -> dict[str, int]:
         for key in sorted(table.keys() - {"tokens"}):
             raise inner.error(key, f"unknown key {key!r}; expected tokens")
         if not _is_budget(table.get("tokens")):
-            raise inner.error("tokens", f"tokens = {table.get('tokens')!r:.60}, expected a whole number from 1 to "
-                                        f"{MAX_BUDGET}")
+            raise inner.error(
+                "tokens", f"tokens = {table.get('tokens')!r:.60}, expected a whole number from 1 to {MAX_BUDGET}"
+            )
     return {workflow: table["tokens"] for workflow, table in tables.items()}
 
 
@@ -226,8 +247,10 @@ def _check_names(personas: dict[str, Persona]) -> None:
             if alias in RESERVED or (other is not None and other is not persona):
                 taken = "reserved" if other is None else f"taken by [personas.{other.name}]"
                 where = max(persona, other or persona, key=_precedence).where
-                raise ConfigError(f"{where}: [personas.{persona.name}]: the alias {alias!r} is {taken}; "
-                                  f"every name may mean one persona only")
+                raise ConfigError(
+                    f"{where}: [personas.{persona.name}]: the alias {alias!r} is {taken}; "
+                    f"every name may mean one persona only"
+                )
             owner[alias] = persona
 
 
@@ -241,14 +264,16 @@ def _line(text: str, name: str, key: str | None = None, owner: str | None = None
 
     `name` is a persona, or a workflow of the persona `owner`.
     """
+
     def quoted(word: str) -> str:
         return rf"[\"']?{re.escape(word)}[\"']?"
 
     within = r"personas\s*\.\s*" + (rf"{quoted(owner)}\s*\.\s*workflows\s*\.\s*" if owner else "")
     tables = [rf"\s*\[\s*({within})?{quoted(name)}\s*{end}" for end in (r"\]", r"\.")] + [rf"\s*{quoted(name)}\s*[.=]"]
     lines = text.splitlines()
-    line = next((number for table in tables for number, written in enumerate(lines, start=1)
-                 if re.match(table, written)), 1)
+    line = next(
+        (number for table in tables for number, written in enumerate(lines, start=1) if re.match(table, written)), 1
+    )
     if key is None:
         return line
     entry = re.compile(rf"\s*{quoted(key)}\s*[.=]")

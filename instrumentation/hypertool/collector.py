@@ -42,8 +42,13 @@ class PersonaMetricsCollector:
     counted; nothing else is raised, whatever the disk does.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None, *, catalogue: Catalogue | None = None,
-                 clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        *,
+        catalogue: Catalogue | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._core = cores.shared() if registry is None else cores.isolated(registry, catalogue, clock)
 
     @property
@@ -187,7 +192,8 @@ class PersonaMetricsCollector:
             remaining = self.get_remaining_budget(known.name)
             if remaining <= 0:
                 raise TokenBudgetExceeded(
-                    known.name, known.tokens_in(self.recorder.run_of(_RUN.get()).workflow), remaining)
+                    known.name, known.tokens_in(self.recorder.run_of(_RUN.get()).workflow), remaining
+                )
 
     def reset_budget(self, persona: str) -> None:
         """The persona's budget is full again, in every run of this process; on the whole host for hour and day."""
@@ -197,8 +203,9 @@ class PersonaMetricsCollector:
 
     # Stages and gates
 
-    def record_workflow_stage(self, workflow: str, stage: str, persona: str, duration_seconds: float,
-                              quality_gate_passed: bool) -> None:
+    def record_workflow_stage(
+        self, workflow: str, stage: str, persona: str, duration_seconds: float, quality_gate_passed: bool
+    ) -> None:
         """Record a finished stage (seconds; labels workflow, stage, persona) and its gate (result pass or fail)."""
         seconds = duration(duration_seconds)
         if quality_gate_passed.__class__ is not bool:
@@ -212,8 +219,9 @@ class PersonaMetricsCollector:
             recorder.dirty = True
         self.publish_soon()
 
-    def track_stage(self, workflow: str, stage: str, persona: str, auto_quality_gate: bool = True, *,
-                    chatmode: str | None = None) -> StageTracker:
+    def track_stage(
+        self, workflow: str, stage: str, persona: str, auto_quality_gate: bool = True, *, chatmode: str | None = None
+    ) -> StageTracker:
         """Time a stage, with `with` or `async with`; yields a handle with `set_quality_gate(passed, reason=None)`.
 
         With `auto_quality_gate=False` no gate is recorded unless it is set.
@@ -234,9 +242,14 @@ class PersonaMetricsCollector:
             raise TypeError(f"workflow and stage must be strings, not {workflow!r:.60} and {stage!r:.60}")
         guard = self._core.guard
         flow, step = guard.resolve("workflow", workflow), guard.resolve("stage", stage)
-        found = StageCells(flow, step, who, recorder.histogram(STAGE_DURATION.key, flow, step, who),
-                           recorder.counter(QUALITY_GATE.key, flow, step, "pass"),
-                           recorder.counter(QUALITY_GATE.key, flow, step, "fail"))
+        found = StageCells(
+            flow,
+            step,
+            who,
+            recorder.histogram(STAGE_DURATION.key, flow, step, who),
+            recorder.counter(QUALITY_GATE.key, flow, step, "pass"),
+            recorder.counter(QUALITY_GATE.key, flow, step, "fail"),
+        )
         if OTHER not in (flow, step):
             recorder.stage_cells[workflow, stage, persona] = found
         return found

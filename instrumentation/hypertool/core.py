@@ -66,8 +66,11 @@ class Core:
             self._elsewhere = self.publisher.elsewhere()
             self._elsewhere_at = time.monotonic()
         recorder = self.recorder
-        return (persona.name, window_start(persona.window, recorder.clock.time()),
-                recorder.resets_seen.get(persona.name, 0))
+        return (
+            persona.name,
+            window_start(persona.window, recorder.clock.time()),
+            recorder.resets_seen.get(persona.name, 0),
+        )
 
     def reserved_elsewhere(self, persona: str) -> int:
         """What the calls in flight of other processes may still use of an hour or day budget."""

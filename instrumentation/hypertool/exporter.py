@@ -143,8 +143,9 @@ def _application(metrics: WSGIApplication) -> WSGIApplication:
     return application
 
 
-def _answer(start_response: StartResponse, status: str, body: bytes,
-            kind: str = "text/plain; charset=utf-8") -> Iterable[bytes]:
+def _answer(
+    start_response: StartResponse, status: str, body: bytes, kind: str = "text/plain; charset=utf-8"
+) -> Iterable[bytes]:
     start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
     return [body]
 

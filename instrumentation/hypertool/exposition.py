@@ -71,8 +71,10 @@ def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: fl
     yield _gauge(BUDGET_REMAINING, {(p,): s.remaining for p, s in states.items()})
     yield _gauge(BUDGET_LIMIT, {(p,): s.limit for p, s in states.items()})
     yield _gauge(OLDEST_START, _oldest_starts(totals))
-    yield _gauge(EXPORT_LAST_SUCCESS, {key[1:]: at / 1e6 for key, at in totals.latest.items()
-                                       if key[0] == EXPORT_LAST_SUCCESS.key and len(key) == 2})
+    yield _gauge(
+        EXPORT_LAST_SUCCESS,
+        {key[1:]: at / 1e6 for key, at in totals.latest.items() if key[0] == EXPORT_LAST_SUCCESS.key and len(key) == 2},
+    )
     yield _gauge(BUILD_INFO, {(__version__, platform.python_version()): 1})
     yield _gauge(STORE_UNREADABLE, {(): merge.unreadable})
     yield _gauge(STORE_WRITERS, {(): merge.writers})
@@ -103,7 +105,8 @@ def _known_counters(personas: Iterable[str]) -> Iterator[tuple[str, ...]]:
 def _known_histograms() -> dict[tuple[str, ...], list[int]]:
     return {
         (STAGE_DURATION.key, workflow.name, stage.name, stage.persona): [0] * (len(STAGE_DURATION.buckets) + 2)
-        for workflow in WORKFLOWS.values() for stage in workflow.stages
+        for workflow in WORKFLOWS.values()
+        for stage in workflow.stages
     }
 
 
@@ -114,8 +117,7 @@ def _gauge(instrument: Instrument, values: dict[tuple[str, ...], float]) -> Metr
     return family
 
 
-def _histogram(instrument: Instrument, found: Iterable[tuple[tuple[str, ...], list[int]]],
-               totals: Totals) -> Metric:
+def _histogram(instrument: Instrument, found: Iterable[tuple[tuple[str, ...], list[int]]], totals: Totals) -> Metric:
     family = HistogramMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
     bounds = [*map(floatToGoString, instrument.buckets), "+Inf"]
     for key, cells in found:
@@ -135,7 +137,8 @@ def _histogram(instrument: Instrument, found: Iterable[tuple[tuple[str, ...], li
 
 def _oldest_starts(totals: Totals) -> dict[tuple[str, ...], float]:
     oldest: dict[tuple[str, ...], float] = {
-        (workflow.name, stage.name): 0.0 for workflow in WORKFLOWS.values() for stage in workflow.stages}
+        (workflow.name, stage.name): 0.0 for workflow in WORKFLOWS.values() for stage in workflow.stages
+    }
     for key in totals.histograms:
         if key[0] == STAGE_DURATION.key:
             oldest.setdefault((key[1], key[2]), 0.0)
@@ -163,5 +166,4 @@ class RegistryBridge(Collector):
         for core in self.cores:
             totals.add(from_data(core.recorder.snapshot(core.catalogue.personas, core.catalogue.loaded_at)))
         core = self.cores[-1]
-        return families(Merge(totals, len(self.cores), 0, time.time()), core.catalogue, {},
-                        core.recorder.clock.time())
+        return families(Merge(totals, len(self.cores), 0, time.time()), core.catalogue, {}, core.recorder.clock.time())

@@ -65,12 +65,21 @@ def run_gate(workflow: str, stage: str, persona: str, command: Sequence[str]) ->
         with _without_switching(run, metrics.catalogue.resolve(persona).name, tracker.chatmode):
             tracker.__enter__()
             metrics.flush()  # a gate that hangs, or is killed, is in the store from its start
-        parent = spans.remote_parent({"traceparent": environment.get("TRACEPARENT", ""),
-                                      "tracestate": environment.get("TRACESTATE", "")})
-        span = spans.start(f"stage.{stage}", lambda: {
-            "workflow.name": workflow, "stage.name": stage, "stage.persona": metrics.catalogue.resolve(persona).name,
-            "hypertool.workspace": workspace_name(), "hypertool.run_id": run.id,
-            "process.executable.name": os.path.basename(command[0])}, parent)
+        parent = spans.remote_parent(
+            {"traceparent": environment.get("TRACEPARENT", ""), "tracestate": environment.get("TRACESTATE", "")}
+        )
+        span = spans.start(
+            f"stage.{stage}",
+            lambda: {
+                "workflow.name": workflow,
+                "stage.name": stage,
+                "stage.persona": metrics.catalogue.resolve(persona).name,
+                "hypertool.workspace": workspace_name(),
+                "hypertool.run_id": run.id,
+                "process.executable.name": os.path.basename(command[0]),
+            },
+            parent,
+        )
         if span is not None:
             environment.update({key.upper(): value for key, value in span.traceparent().items()})
         ended = run_command(command, environment)
@@ -78,8 +87,14 @@ def run_gate(workflow: str, stage: str, persona: str, command: Sequence[str]) ->
         tracker.__exit__(None, None, None)
         if span is not None:
             span.event("quality_gate", {"passed": ended.passed, "reason": _reason(ended)})
-            span.end({"stage.duration_seconds": tracker.duration_seconds, "stage.quality_gate_passed": ended.passed,
-                      "stage.quality_gate_reason": _reason(ended), "process.exit.code": ended.code})
+            span.end(
+                {
+                    "stage.duration_seconds": tracker.duration_seconds,
+                    "stage.quality_gate_passed": ended.passed,
+                    "stage.quality_gate_reason": _reason(ended),
+                    "process.exit.code": ended.code,
+                }
+            )
             sink = spans.sink()
             if sink is not None:
                 # A command of a moment: what sending needs is still being imported, which no exit bound is about.

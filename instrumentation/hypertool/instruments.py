@@ -27,80 +27,175 @@ class Instrument(NamedTuple):
 
 
 SWITCHES = Instrument(
-    "sw", "hypertool_persona_switches_total", "counter",
+    "sw",
+    "hypertool_persona_switches_total",
+    "counter",
     "Switches from one persona to another; the first of a run comes from persona none",
-    ("from_persona", "to_persona", "chatmode"))
+    ("from_persona", "to_persona", "chatmode"),
+)
 PERSONA_DURATION = Instrument(
-    "pd", "hypertool_persona_duration_seconds", "histogram",
+    "pd",
+    "hypertool_persona_duration_seconds",
+    "histogram",
     "Time spent in a persona, with the chatmode of the session that ended",
-    ("persona", "chatmode"), PERSONA_BUCKETS)
+    ("persona", "chatmode"),
+    PERSONA_BUCKETS,
+)
 TOKENS = Instrument(
-    "tok", "hypertool_persona_tokens_used_total", "counter",
+    "tok",
+    "hypertool_persona_tokens_used_total",
+    "counter",
     "Input plus output tokens as the provider reports them",
-    ("persona", "chatmode", "model"))
+    ("persona", "chatmode", "model"),
+)
 BUDGET_REMAINING = Instrument(
-    "rem", "hypertool_persona_token_budget_remaining", "gauge",
-    "Tokens left in the current budget window; negative when overspent", ("persona",))
+    "rem",
+    "hypertool_persona_token_budget_remaining",
+    "gauge",
+    "Tokens left in the current budget window; negative when overspent",
+    ("persona",),
+)
 STAGE_DURATION = Instrument(
-    "st", "hypertool_workflow_stage_duration_seconds", "histogram",
-    "Duration of finished workflow stages", ("workflow", "stage", "persona"), DURATION_BUCKETS)
+    "st",
+    "hypertool_workflow_stage_duration_seconds",
+    "histogram",
+    "Duration of finished workflow stages",
+    ("workflow", "stage", "persona"),
+    DURATION_BUCKETS,
+)
 QUALITY_GATE = Instrument(
-    "qg", "hypertool_workflow_quality_gate_total", "counter",
-    "Quality gates by result: pass or fail", ("workflow", "stage", "result"))
+    "qg",
+    "hypertool_workflow_quality_gate_total",
+    "counter",
+    "Quality gates by result: pass or fail",
+    ("workflow", "stage", "result"),
+)
 
 BUILD_INFO = Instrument(
-    "build", "hypertool_build_info", "gauge", "Version of the exporter that serves these metrics; always 1",
-    ("version", "python_version"))
+    "build",
+    "hypertool_build_info",
+    "gauge",
+    "Version of the exporter that serves these metrics; always 1",
+    ("version", "python_version"),
+)
 BUDGET_LIMIT = Instrument(
-    "lim", "hypertool_persona_token_budget_limit", "gauge", "Tokens per budget window", ("persona",))
+    "lim", "hypertool_persona_token_budget_limit", "gauge", "Tokens per budget window", ("persona",)
+)
 BUDGET_EXCEEDED = Instrument(
-    "exc", "hypertool_persona_token_budget_exceeded_total", "counter",
-    "Budget windows that were overspent, each counted once", ("persona",))
+    "exc",
+    "hypertool_persona_token_budget_exceeded_total",
+    "counter",
+    "Budget windows that were overspent, each counted once",
+    ("persona",),
+)
 OLDEST_START = Instrument(
-    "old", "hypertool_workflow_stage_oldest_start_timestamp_seconds", "gauge",
+    "old",
+    "hypertool_workflow_stage_oldest_start_timestamp_seconds",
+    "gauge",
     "Start of the oldest stage in progress, seconds since the epoch; 0 when nothing is in progress",
-    ("workflow", "stage"))
+    ("workflow", "stage"),
+)
 LLM_REQUESTS = Instrument(
-    "llm", "hypertool_llm_requests_total", "counter",
-    "LLM calls by outcome: success, error, cancelled or blocked", ("persona", "model", "outcome"))
+    "llm",
+    "hypertool_llm_requests_total",
+    "counter",
+    "LLM calls by outcome: success, error, cancelled or blocked",
+    ("persona", "model", "outcome"),
+)
 LLM_DURATION = Instrument(
-    "lld", "hypertool_llm_request_duration_seconds", "histogram",
-    "Duration of LLM calls", ("persona", "model"), REQUEST_BUCKETS)
+    "lld",
+    "hypertool_llm_request_duration_seconds",
+    "histogram",
+    "Duration of LLM calls",
+    ("persona", "model"),
+    REQUEST_BUCKETS,
+)
 LLM_COST = Instrument(
-    "usd", "hypertool_llm_cost_usd_total", "counter",
-    "Cost of LLM calls whose model has a known price", ("persona", "model"), (), 10**9)
+    "usd",
+    "hypertool_llm_cost_usd_total",
+    "counter",
+    "Cost of LLM calls whose model has a known price",
+    ("persona", "model"),
+    (),
+    10**9,
+)
 LLM_USAGE_MISSING = Instrument(
-    "miss", "hypertool_llm_usage_missing_total", "counter",
-    "LLM calls whose usage is unknown, by reason", ("persona", "model", "reason"))
+    "miss",
+    "hypertool_llm_usage_missing_total",
+    "counter",
+    "LLM calls whose usage is unknown, by reason",
+    ("persona", "model", "reason"),
+)
 EXPORT_SPANS = Instrument(
-    "exp", "hypertool_export_spans_total", "counter",
-    "Spans handed to a configured sink, by outcome: success, failure or dropped", ("sink", "outcome"))
+    "exp",
+    "hypertool_export_spans_total",
+    "counter",
+    "Spans handed to a configured sink, by outcome: success, failure or dropped",
+    ("sink", "outcome"),
+)
 EXPORT_LAST_SUCCESS = Instrument(
-    "ok", "hypertool_export_last_success_timestamp_seconds", "gauge",
-    "Last successful export of a configured sink, seconds since the epoch; 0 until the first", ("sink",))
+    "ok",
+    "hypertool_export_last_success_timestamp_seconds",
+    "gauge",
+    "Last successful export of a configured sink, seconds since the epoch; 0 until the first",
+    ("sink",),
+)
 EXPORT_SCORES = Instrument(
-    "sco", "hypertool_export_scores_total", "counter",
+    "sco",
+    "hypertool_export_scores_total",
+    "counter",
     "Verdicts of quality gates handed to a configured sink as scores, by outcome: success, failure or dropped",
-    ("sink", "outcome"))
+    ("sink", "outcome"),
+)
 LABEL_OVERFLOW = Instrument(
-    "of", "hypertool_label_overflow_total", "counter",
-    "Recordings whose label value was beyond the limit and became other", ("label",))
+    "of",
+    "hypertool_label_overflow_total",
+    "counter",
+    "Recordings whose label value was beyond the limit and became other",
+    ("label",),
+)
 STORE_UNREADABLE = Instrument(
-    "unr", "hypertool_store_unreadable_files", "gauge", "Files of the store that cannot be read or understood", ())
+    "unr", "hypertool_store_unreadable_files", "gauge", "Files of the store that cannot be read or understood", ()
+)
 STORE_WRITERS = Instrument(
-    "wri", "hypertool_store_writers", "gauge", "Processes with a snapshot that is not folded into the archive", ())
+    "wri", "hypertool_store_writers", "gauge", "Processes with a snapshot that is not folded into the archive", ()
+)
 DELIVERY_PROOF = Instrument(
-    "dpr", "hypertool_delivery_proof_timestamp_seconds", "gauge",
+    "dpr",
+    "hypertool_delivery_proof_timestamp_seconds",
+    "gauge",
     "Start of the delivery proof that looks for this sample at the destination, seconds since the epoch; absent when "
-    "there is none", ())
+    "there is none",
+    (),
+)
 STORE_FOLDED = Instrument(
-    "fol", "hypertool_store_folded_processes_total", "counter", "Finished processes folded into the archive", ())
+    "fol", "hypertool_store_folded_processes_total", "counter", "Finished processes folded into the archive", ()
+)
 
-COUNTERS = (SWITCHES, TOKENS, QUALITY_GATE, BUDGET_EXCEEDED, LLM_REQUESTS, LLM_COST, LLM_USAGE_MISSING,
-            EXPORT_SPANS, EXPORT_SCORES, LABEL_OVERFLOW, STORE_FOLDED)
+COUNTERS = (
+    SWITCHES,
+    TOKENS,
+    QUALITY_GATE,
+    BUDGET_EXCEEDED,
+    LLM_REQUESTS,
+    LLM_COST,
+    LLM_USAGE_MISSING,
+    EXPORT_SPANS,
+    EXPORT_SCORES,
+    LABEL_OVERFLOW,
+    STORE_FOLDED,
+)
 HISTOGRAMS = (PERSONA_DURATION, STAGE_DURATION, LLM_DURATION)
-GAUGES = (BUDGET_REMAINING, BUDGET_LIMIT, OLDEST_START, EXPORT_LAST_SUCCESS, BUILD_INFO, STORE_UNREADABLE,
-          STORE_WRITERS, DELIVERY_PROOF)
+GAUGES = (
+    BUDGET_REMAINING,
+    BUDGET_LIMIT,
+    OLDEST_START,
+    EXPORT_LAST_SUCCESS,
+    BUILD_INFO,
+    STORE_UNREADABLE,
+    STORE_WRITERS,
+    DELIVERY_PROOF,
+)
 ALL = COUNTERS + HISTOGRAMS + GAUGES
 BY_KEY: dict[str, Instrument] = {instrument.key: instrument for instrument in ALL}
 

@@ -63,8 +63,9 @@ class SpanContext:
     def __enter__(self) -> SpanContext:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.end(error)
 
 
@@ -97,34 +98,49 @@ class LangfuseIntegration:
                 _said.add("langfuse-off")
                 log.info("Langfuse is off: LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY are not both set")
         elif self._sink is not None and self._sink.keys != keys:
-            once.warn("langfuse-keys", f"this process sends to Langfuse as {self._sink.keys.public} already; other "
-                                       "keys are not used")
+            once.warn(
+                "langfuse-keys",
+                f"this process sends to Langfuse as {self._sink.keys.public} already; other keys are not used",
+            )
 
-    def start_trace(self, name: str, persona: str = UNKNOWN, chatmode: str = "default",
-                    metadata: Mapping[str, Any] | None = None) -> TraceContext:
+    def start_trace(
+        self, name: str, persona: str = UNKNOWN, chatmode: str = "default", metadata: Mapping[str, Any] | None = None
+    ) -> TraceContext:
         """A trace of its own; the persona is its user, the chatmode a tag."""
         who = UNKNOWN if persona == UNKNOWN else get_persona_metrics().catalogue.resolve(persona).name
-        return TraceContext(name, self._start(name, who, chatmode, metadata, {"langfuse.trace.name": name}, None),
-                            who, chatmode)
+        return TraceContext(
+            name, self._start(name, who, chatmode, metadata, {"langfuse.trace.name": name}, None), who, chatmode
+        )
 
     def start_span(self, trace: TraceContext, name: str, metadata: Mapping[str, Any] | None = None) -> SpanContext:
         """A span in the trace."""
-        return SpanContext(name, self._start(name, trace.persona, trace.chatmode, metadata,
-                                             {"langfuse.trace.name": trace.name}, trace))
+        return SpanContext(
+            name, self._start(name, trace.persona, trace.chatmode, metadata, {"langfuse.trace.name": trace.name}, trace)
+        )
 
     def end_span(self, span: SpanContext) -> None:
         """The same as `span.end()`."""
         span.end()
 
-    def create_generation(self, trace: TraceContext, name: str, model: str, prompt: Any = None, completion: Any = None,
-                          usage: Mapping[str, Any] | Usage | None = None,
-                          metadata: Mapping[str, Any] | None = None) -> GenerationContext:
+    def create_generation(
+        self,
+        trace: TraceContext,
+        name: str,
+        model: str,
+        prompt: Any = None,
+        completion: Any = None,
+        usage: Mapping[str, Any] | Usage | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> GenerationContext:
         """A generation in the trace. `usage` is a provider's usage record, as a mapping; contents only by choice.
 
         `metadata["langfuse_prompt"]` links it to a prompt of Langfuse's: its object, or a mapping of name and version.
         """
-        about: dict[str, Any] = {"langfuse.trace.name": trace.name, "gen_ai.operation.name": "chat",
-                                 "gen_ai.request.model": model}
+        about: dict[str, Any] = {
+            "langfuse.trace.name": trace.name,
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": model,
+        }
         span = self._start(name, trace.persona, trace.chatmode, metadata, about, trace)
         made = GenerationContext(name, span)
         if span is not None:
@@ -152,8 +168,15 @@ class LangfuseIntegration:
         """Send what is queued; waits at most `timeout` seconds and says whether all of it was resolved."""
         return self._sink.flush(timeout) if self._sink is not None else True
 
-    def _start(self, name: str, persona: str, chatmode: str, metadata: Mapping[str, Any] | None,
-               more: dict[str, Any], parent: SpanContext | None) -> spans.OurSpan | None:
+    def _start(
+        self,
+        name: str,
+        persona: str,
+        chatmode: str,
+        metadata: Mapping[str, Any] | None,
+        more: dict[str, Any],
+        parent: SpanContext | None,
+    ) -> spans.OurSpan | None:
         if not self.enabled:
             return None
         about = {"gen_ai.agent.name": persona, "hypertool.chatmode": chatmode, **more}

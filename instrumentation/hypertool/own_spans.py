@@ -55,8 +55,18 @@ class RecordedSpan(trace.Span):
     _encoded: bytes | None = None
     _beside: Beside | None = None
 
-    def __init__(self, tracer: OwnTracer, name: str, kind: int, trace_id: int, parent_id: int | None,
-                 parent_remote: bool, state: TraceState | None, flags: int, attributes: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        tracer: OwnTracer,
+        name: str,
+        kind: int,
+        trace_id: int,
+        parent_id: int | None,
+        parent_remote: bool,
+        state: TraceState | None,
+        flags: int,
+        attributes: dict[str, Any],
+    ) -> None:
         self.tracer = tracer
         self.name = name
         self.kind = kind
@@ -79,7 +89,8 @@ class RecordedSpan(trace.Span):
         context = self._context
         if context is None:
             context = self._context = SpanContext(
-                self.trace_id, self.span_id, False, TraceFlags(self.flags), self.state)
+                self.trace_id, self.span_id, False, TraceFlags(self.flags), self.state
+            )
         return context
 
     def is_recording(self) -> bool:
@@ -125,8 +136,13 @@ class RecordedSpan(trace.Span):
         if self.ended is None and self.code is not StatusCode.OK and status.status_code is not StatusCode.UNSET:
             self.code, self.message = status.status_code, status.description or ""
 
-    def record_exception(self, exception: BaseException, attributes: Mapping[str, Any] | None = None,
-                         timestamp: int | None = None, escaped: bool = False) -> None:
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
         """An `exception` event, message and stack redacted."""
         self.add_event("exception", {**error_attributes(exception), **(attributes or {})}, timestamp)
 
@@ -147,18 +163,35 @@ class RecordedSpan(trace.Span):
         if found is None:
             own = self.attributes
             attributes = self._beside.attributes(own) if self._beside is not None else own
-            found = self._encoded = encode_span(SpanRecord(
-                self.trace_id, self.span_id, self.state.to_header() if self.state else "", self.parent_id,
-                self.parent_remote, self.name, self.kind, self.started, self.ended or time.time_ns(), attributes,
-                self.events, self.links, self.code.value, self.message,
-                (self._lost_attributes, self._lost_events, self._lost_links)))
+            found = self._encoded = encode_span(
+                SpanRecord(
+                    self.trace_id,
+                    self.span_id,
+                    self.state.to_header() if self.state else "",
+                    self.parent_id,
+                    self.parent_remote,
+                    self.name,
+                    self.kind,
+                    self.started,
+                    self.ended or time.time_ns(),
+                    attributes,
+                    self.events,
+                    self.links,
+                    self.code.value,
+                    self.message,
+                    (self._lost_attributes, self._lost_events, self._lost_links),
+                )
+            )
         return found
 
     def _put(self, attributes: Mapping[str, Any]) -> None:
         """Set values that fit, within the limits of the environment: the oldest attribute makes room for a new one."""
         mine, tracer = self.attributes, self.tracer
-        if not tracer.bounded and mine.keys().isdisjoint(attributes) \
-                and len(mine) + len(attributes) <= tracer.attribute_count:
+        if (
+            not tracer.bounded
+            and mine.keys().isdisjoint(attributes)
+            and len(mine) + len(attributes) <= tracer.attribute_count
+        ):
             mine.update(attributes)
             return
         for key, value in attributes.items():
@@ -192,14 +225,20 @@ class OwnTracer:
         self.link_attributes = _limit(limits.max_link_attributes)
         self._length = limits.max_attribute_length
 
-    def start_span(self, name: str, context: Context | None = None, kind: SpanKind = SpanKind.INTERNAL,
-                   attributes: dict[str, Any] | None = None) -> trace.Span:
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: dict[str, Any] | None = None,
+    ) -> trace.Span:
         """A span under the current one of `context`; what is not sampled is a span that records nothing."""
         given = attributes or {}
         parent = trace.get_current_span(context)
         if type(parent) is RecordedSpan and (self._inherits or self._always):
-            return RecordedSpan(self, name, _number(kind), parent.trace_id, parent.span_id, False, parent.state,
-                                parent.flags, given)
+            return RecordedSpan(
+                self, name, _number(kind), parent.trace_id, parent.span_id, False, parent.state, parent.flags, given
+            )
         above = parent.get_span_context()
         if above is not None and above.is_valid:
             trace_id, parent_id, remote = above.trace_id, above.span_id, above.is_remote
@@ -208,10 +247,20 @@ class OwnTracer:
             trace_id, parent_id, remote, flags = _random.getrandbits(128) or 1, None, False, _RANDOM_ID
         result = self._sampler.should_sample(context, trace_id, name, kind, given, ())
         if result.decision is Decision.RECORD_AND_SAMPLE:
-            return RecordedSpan(self, name, _number(kind), trace_id, parent_id, remote, result.trace_state,
-                                flags | TraceFlags.SAMPLED, dict(result.attributes or {}))
-        return NonRecordingSpan(SpanContext(
-            trace_id, _random.getrandbits(64) or 1, False, TraceFlags(flags), result.trace_state))
+            return RecordedSpan(
+                self,
+                name,
+                _number(kind),
+                trace_id,
+                parent_id,
+                remote,
+                result.trace_state,
+                flags | TraceFlags.SAMPLED,
+                dict(result.attributes or {}),
+            )
+        return NonRecordingSpan(
+            SpanContext(trace_id, _random.getrandbits(64) or 1, False, TraceFlags(flags), result.trace_state)
+        )
 
     def bound(self, attributes: Mapping[str, Any] | None, most: float) -> tuple[dict[str, Any], int]:
         """Attributes of an event or link, redacted and the newest `most` of them, and how many were lost."""
@@ -219,7 +268,7 @@ class OwnTracer:
         lost = len(fitting) - most
         if lost <= 0:
             return fitting, 0
-        return dict(list(fitting.items())[int(lost):]), int(lost)
+        return dict(list(fitting.items())[int(lost) :]), int(lost)
 
     def encode(self, spans: list[RecordedSpan]) -> bytes:
         """An ExportTraceServiceRequest of spans that it made."""

@@ -47,8 +47,10 @@ def parse_address(text: str, variable: str) -> Address:
         if not colon or not 0 <= number <= 65535:
             raise ValueError(text)
     except ValueError:
-        raise ConfigError(f"{variable}={text!r:.80}: expected ADDRESS:PORT such as 127.0.0.1:9464 or [::1]:9464, "
-                          f"with a port from 0 to 65535") from None
+        raise ConfigError(
+            f"{variable}={text!r:.80}: expected ADDRESS:PORT such as 127.0.0.1:9464 or [::1]:9464, "
+            f"with a port from 0 to 65535"
+        ) from None
     return Address(host, number)
 
 
@@ -66,8 +68,10 @@ def bind(listener: socket.socket, address: Any) -> Any:
 def taken(address: Address) -> PortTaken:
     """The error for an address that is in use, with its holder where it can be known."""
     who = holder(address.port) or f"a process of another user (as root, `ss -ltnp 'sport = :{address.port}'` names it)"
-    return PortTaken(f"cannot listen on {address}: it is in use by {who}; stop that process, or choose another "
-                     f"address with HYPERTOOL_LISTEN")
+    return PortTaken(
+        f"cannot listen on {address}: it is in use by {who}; stop that process, or choose another "
+        f"address with HYPERTOOL_LISTEN"
+    )
 
 
 def holder(port: int) -> str | None:

@@ -95,8 +95,11 @@ class Publisher:
             if not self._failed:
                 self._failed = True
                 reason = self.store.directory.unavailable(error) if isinstance(error, OSError) else error
-                log.error("metrics are not published for now (nothing is lost while this process lives): %s", reason,
-                          exc_info=None if isinstance(error, (OSError, StoreUnavailable)) else error)
+                log.error(
+                    "metrics are not published for now (nothing is lost while this process lives): %s",
+                    reason,
+                    exc_info=None if isinstance(error, (OSError, StoreUnavailable)) else error,
+                )
             self.notify()  # the thread tries again
             return False
         if self._failed:
@@ -157,8 +160,9 @@ class Publisher:
             else:
                 # Somebody may reset a budget that this process has used, and sinks do not tell of each span: look
                 # once a second while there is one.
-                timeout = EVERY_SECONDS if recorder.runs or recorder.ended or recorder.windows \
-                    or recorder.submitted else None
+                timeout = (
+                    EVERY_SECONDS if recorder.runs or recorder.ended or recorder.windows or recorder.submitted else None
+                )
 
     def _apply_resets(self) -> None:
         numbers = self.store.resets.read()

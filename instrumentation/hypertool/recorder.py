@@ -82,8 +82,7 @@ class Recorder:
             self.on_dirty()
 
     def has_new_spans(self) -> bool:
-        """Whether a sink was given spans since the last snapshot; asked for, because telling it would cost each span.
-        """
+        """Whether a sink got spans since the last snapshot; polled, because a notification would cost every span."""
         return sum(submitted() for submitted in self.submitted.values()) != self._published_spans
 
     def counter(self, *key: str) -> Counter:
@@ -129,8 +128,11 @@ class Recorder:
         """Debit a budget; counts the first overspending of the window."""
         with self.lock:
             if persona.window != "run":
-                window = (persona.name, window_start(persona.window, self.clock.time()),
-                          self.resets_seen.get(persona.name, 0))
+                window = (
+                    persona.name,
+                    window_start(persona.window, self.clock.time()),
+                    self.resets_seen.get(persona.name, 0),
+                )
                 first = self._debit_window(window, persona.tokens, tokens) and self._own_ledger
             else:
                 account = self.account(run, persona)
@@ -232,26 +234,40 @@ class Recorder:
                         active[name] = min(active.get(name, left), left)
             counters, histograms = self.counters, self.histograms
             # What became of the spans before how many there are: none is resolved before it was submitted.
-            resolved = {sink: sum(counter.value for key, counter in list(counters.items())
-                                  if key[:2] == (EXPORT_SPANS.key, sink)) for sink in self.submitted}
+            resolved = {
+                sink: sum(
+                    counter.value for key, counter in list(counters.items()) if key[:2] == (EXPORT_SPANS.key, sink)
+                )
+                for sink in self.submitted
+            }
             submitted = {sink: count() for sink, count in self.submitted.items()}
             self._published_spans = sum(submitted.values())
             used = {key[1] for key in list(counters) if key[0] == TOKENS.key}
             return {
                 "t": self.clock.time(),
                 "c": [[*key, counters[key].value] for key in list(counters)],
-                "h": [[*key, histograms[key].buckets[:], histograms[key].sum,
-                       {bucket: one.written() for bucket, one in histograms[key].exemplars.copy().items()}]
-                      for key in list(histograms)],
+                "h": [
+                    [
+                        *key,
+                        histograms[key].buckets[:],
+                        histograms[key].sum,
+                        {bucket: one.written() for bucket, one in histograms[key].exemplars.copy().items()},
+                    ]
+                    for key in list(histograms)
+                ],
                 "m": [[*key, self.latest[key]] for key in list(self.latest)],
                 "s": [list(stage) for stage in list(self.open_stages.values())],
-                "p": [[sink, submitted[sink] - resolved[sink]] for sink in submitted
-                      if submitted[sink] > resolved[sink]],
+                "p": [
+                    [sink, submitted[sink] - resolved[sink]] for sink in submitted if submitted[sink] > resolved[sink]
+                ],
                 "a": [[name, left, self.resets_seen.get(name, 0)] for name, left in active.items()],
                 "e": [[name, *self.ended[name], self.resets_seen.get(name, 0)] for name in list(self.ended)],
                 "w": [[*window, self.windows[window]] for window in list(self.windows)],
                 "r": [[key[1], tokens] for key, tokens in list(self.reserved.items()) if not key[0]],
                 # A default travels once it is used: it may take the place of a configuration that is gone.
-                "l": [[p.name, p.tokens, p.window, loaded_at] for p in personas.values()
-                      if p.source != "package" or p.name in used],
+                "l": [
+                    [p.name, p.tokens, p.window, loaded_at]
+                    for p in personas.values()
+                    if p.source != "package" or p.name in used
+                ],
             }

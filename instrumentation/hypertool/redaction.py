@@ -39,12 +39,22 @@ _PREFIXES = (
 # Prefixes that end ordinary words too (disk-, half_): at the start of a word only. JSON within JSON writes a line
 # end before it as two characters, of which the second is no letter of a word.
 _SHORT_PREFIXES = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))(?:[sprk]k-[\w-]{8,}|hf_\w{16,}|r8_\w{16,}|xai-[\w-]{16,})"
-_WORDS = ("passwo?r?d", "passphrase", "pwd", r"secret(?:[_-]?access)?(?:[_-]?key)?", "token",
-          r"(?:api|access|account|private)[_-]?key", "authorization", "credentials?")
+_WORDS = (
+    "passwo?r?d",
+    "passphrase",
+    "pwd",
+    r"secret(?:[_-]?access)?(?:[_-]?key)?",
+    "token",
+    r"(?:api|access|account|private)[_-]?key",
+    "authorization",
+    "credentials?",
+)
 # A word for a secret, `=` or `:`, and the value: in quotes (those of JSON within JSON too), or one word.
-_ASSIGNED = (rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,16}}\s{{0,8}}[=:]\s{{0,8}}(?:\\{{0,15}}[\"'])?)"
-             r"(?:(?i:[a-z]{2,12}) )?"
-             r"(?:(?<=\")(?:[^\"\n\\]|\\[^\"\n]){1,2000}|(?<=')(?:[^'\n\\]|\\[^'\n]){1,2000}|[^\s\"',;&\[\\]{4,2000})")
+_ASSIGNED = (
+    rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,16}}\s{{0,8}}[=:]\s{{0,8}}(?:\\{{0,15}}[\"'])?)"
+    r"(?:(?i:[a-z]{2,12}) )?"
+    r"(?:(?<=\")(?:[^\"\n\\]|\\[^\"\n]){1,2000}|(?<=')(?:[^'\n\\]|\\[^'\n]){1,2000}|[^\s\"',;&\[\\]{4,2000})"
+)
 # `--db-password hunter2` and `curl -u me:hunter2`: prompts and errors of coding agents are full of command lines.
 _OPTION = rf"(--(?:[a-z]{{1,20}}-){{0,4}}(?i:{'|'.join(_WORDS)})[ \t]{{1,4}}[\"']?)[^\s\"']{{4,2000}}"
 _USER = r"((?:\s-u|--user)[ =][\"']?[^\s:\"']{1,64}:)[^\s\"']{3,2000}"
@@ -56,8 +66,34 @@ _ISSUED = re.compile("|".join(f"(?:{prefix}){rest}" for prefix, rest in _PREFIXE
 _SHORT = re.compile(_SHORT_PREFIXES, re.A)
 # The first two characters of all of them, and of what is encoded in base64.
 _BEGINNINGS = (
-    "sk", "pk", "rk", "AK", "AS", "gh", "gi", "gl", "xo", "xa", "AI", "ya", "GO", "hv", "SG", "gs", "pp", "nv", "ls",
-    "do", "dc", "sh", "py", "np", "hf", "r8", "ey")
+    "sk",
+    "pk",
+    "rk",
+    "AK",
+    "AS",
+    "gh",
+    "gi",
+    "gl",
+    "xo",
+    "xa",
+    "AI",
+    "ya",
+    "GO",
+    "hv",
+    "SG",
+    "gs",
+    "pp",
+    "nv",
+    "ls",
+    "do",
+    "dc",
+    "sh",
+    "py",
+    "np",
+    "hf",
+    "r8",
+    "ey",
+)
 _PLAIN_ID = re.compile(rf"(?!{'|'.join(_BEGINNINGS)})[A-Za-z0-9_-]{{1,{NAME_LIMIT}}}\Z").match
 
 # What a text must contain for the pattern to be looked for, the pattern, and what takes its place. They are shapes of
@@ -117,9 +153,9 @@ def redact(text: str, limit: int = MESSAGE_LIMIT) -> str:
 def redact_tail(text: str, limit: int = STACK_LIMIT) -> str:
     """The same for a text of lines whose end says most: a stack."""
     if len(text) > _WORK * limit:
-        text = text[-_WORK * limit:].partition("\n")[2]
+        text = text[-_WORK * limit :].partition("\n")[2]
     text = _cleaned(text)
-    return text if len(text) <= limit else "..." + text[len(text) - limit + 3:]
+    return text if len(text) <= limit else "..." + text[len(text) - limit + 3 :]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -179,7 +215,9 @@ def _say(problem: str) -> None:
 
     _state.inside = True
     try:
-        once.warn("redaction-hook", f"the redaction hook fails ({problem}); such values are replaced by {FAILED!r} "
-                                    "(said once)")
+        once.warn(
+            "redaction-hook",
+            f"the redaction hook fails ({problem}); such values are replaced by {FAILED!r} (said once)",
+        )
     finally:
         _state.inside = False

@@ -62,8 +62,9 @@ class Run:
 
     __slots__ = ("accounts", "default_chatmode", "id", "owner", "session", "started", "workflow")
 
-    def __init__(self, owner: object | None, workflow: str | None, default_chatmode: str | None,
-                 started: float) -> None:
+    def __init__(
+        self, owner: object | None, workflow: str | None, default_chatmode: str | None, started: float
+    ) -> None:
         self.id = os.urandom(16).hex()
         self.owner = owner
         self.workflow = workflow

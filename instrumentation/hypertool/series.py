@@ -59,13 +59,24 @@ def budget(catalogue: Catalogue) -> list[SeriesBudget]:
     personas = len(catalogue.personas)
     stages = sum(len(workflow.stages) for workflow in WORKFLOWS.values())
     start = {
-        "hypertool_workflow_stage_duration_seconds": stages, "hypertool_workflow_quality_gate_total": 2 * stages,
-        OLDEST_START.name: stages, BUDGET_REMAINING.name: personas, "hypertool_persona_token_budget_limit": personas,
-        "hypertool_persona_token_budget_exceeded_total": personas, "hypertool_label_overflow_total": len(LABELS),
-        "hypertool_build_info": 1, "hypertool_store_unreadable_files": 1, "hypertool_store_writers": 1,
+        "hypertool_workflow_stage_duration_seconds": stages,
+        "hypertool_workflow_quality_gate_total": 2 * stages,
+        OLDEST_START.name: stages,
+        BUDGET_REMAINING.name: personas,
+        "hypertool_persona_token_budget_limit": personas,
+        "hypertool_persona_token_budget_exceeded_total": personas,
+        "hypertool_label_overflow_total": len(LABELS),
+        "hypertool_build_info": 1,
+        "hypertool_store_unreadable_files": 1,
+        "hypertool_store_writers": 1,
         "hypertool_store_folded_processes_total": 1,
     }
-    found = [SeriesBudget(i.name, start.get(i.name, 0) * series_per_child(i),
-                          prod(values_at_most(label, personas) for label in i.labels) * series_per_child(i))
-             for i in ALL]
+    found = [
+        SeriesBudget(
+            i.name,
+            start.get(i.name, 0) * series_per_child(i),
+            prod(values_at_most(label, personas) for label in i.labels) * series_per_child(i),
+        )
+        for i in ALL
+    ]
     return sorted(found, key=lambda metric: -metric.at_most)

@@ -38,8 +38,10 @@ def _serve() -> Exporter | None:
     try:
         from .exporter import Exporter, listen_address
     except ImportError as error:
-        once.warn("serve_metrics", f"metrics are recorded, but not served from this process: {error}; "
-                                   f"install prometheus-client")
+        once.warn(
+            "serve_metrics",
+            f"metrics are recorded, but not served from this process: {error}; install prometheus-client",
+        )
         return None
     try:
         address = listen_address()

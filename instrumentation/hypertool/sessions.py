@@ -127,14 +127,18 @@ class Sessions:
             self._file.replace(aside)
         except OSError as error:
             raise self._unusable("written", error) from None
-        self.note = f"the session file {self._file} could not be understood; it is kept as {aside.name}, " \
-                    "and no persona is active now"
+        self.note = (
+            f"the session file {self._file} could not be understood; it is kept as {aside.name}, "
+            "and no persona is active now"
+        )
 
     def _unusable(self, what: str, error: OSError) -> HypertoolError:
-        help_ = "free some space there" if full(error) else \
-            "make it a directory of yours, or set XDG_STATE_HOME or HYPERTOOL_STATE_DIR to one"
-        return HypertoolError(
-            f"the sessions in {self._directory} cannot be {what}: {error.strerror or error}; {help_}")
+        help_ = (
+            "free some space there"
+            if full(error)
+            else "make it a directory of yours, or set XDG_STATE_HOME or HYPERTOOL_STATE_DIR to one"
+        )
+        return HypertoolError(f"the sessions in {self._directory} cannot be {what}: {error.strerror or error}; {help_}")
 
 
 def _parse(text: bytes) -> SavedSession:

@@ -41,5 +41,8 @@ class SimulatedLLM:
         """Answer `prompt`; a quarter of `tokens` is reported as input, the rest as output."""
         time.sleep(self.seconds)
         asked = tokens // 4
-        return Reply(model=self.model, text=f"(simulated) done: {prompt}",
-                     usage=Usage(prompt_tokens=asked, completion_tokens=tokens - asked, total_tokens=tokens))
+        return Reply(
+            model=self.model,
+            text=f"(simulated) done: {prompt}",
+            usage=Usage(prompt_tokens=asked, completion_tokens=tokens - asked, total_tokens=tokens),
+        )

@@ -75,8 +75,11 @@ class _Private:
                 try:
                     self._open(otlp.configured(), to_langfuse)
                 except ImportError as error:
-                    once.warn("otel-missing", f"traces are configured but cannot be sent: {error.name or error} is not "
-                              "installed (pip install opentelemetry-sdk); metrics go on")
+                    once.warn(
+                        "otel-missing",
+                        f"traces are configured but cannot be sent: {error.name or error} is not "
+                        "installed (pip install opentelemetry-sdk); metrics go on",
+                    )
             if self.tracer is None and not self.off:
                 log.info("no spans are made: neither OTEL_EXPORTER_OTLP_ENDPOINT nor the LANGFUSE_* keys are set")
             self.decided = True
@@ -190,6 +193,9 @@ def open_langfuse(keys: Keys) -> LangfuseSink | None:
             with loading:
                 private.open_langfuse(keys)
         except ImportError as error:
-            once.warn("otel-missing", f"Langfuse is configured but nothing can be sent: {error.name or error} is not "
-                      "installed (pip install opentelemetry-sdk)")
+            once.warn(
+                "otel-missing",
+                f"Langfuse is configured but nothing can be sent: {error.name or error} is not "
+                "installed (pip install opentelemetry-sdk)",
+            )
     return private.langfuse

@@ -13,8 +13,11 @@ _ATTRIBUTE_LIMIT = 4_000
 
 def fit_all(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attribute values as OpenTelemetry takes them: primitives and sequences of one kind of them, else their text."""
-    return {redact_name(key): REDACTED if names_a_secret(key) and isinstance(value, str) else _fit(value)
-            for key, value in attributes.items() if value is not None}
+    return {
+        redact_name(key): REDACTED if names_a_secret(key) and isinstance(value, str) else _fit(value)
+        for key, value in attributes.items()
+        if value is not None
+    }
 
 
 def _fit(value: Any) -> str | bool | int | float | Sequence[str]:
@@ -38,8 +41,11 @@ def error_type(error: BaseException) -> str:
 
 def error_attributes(error: BaseException) -> dict[str, Any]:
     """The `exception` event: the type as it is, message and stack redacted and capped."""
-    return {"exception.type": error_type(error), "exception.message": redact(_text_of(error), MESSAGE_LIMIT),
-            "exception.stacktrace": _stack_of(error)}
+    return {
+        "exception.type": error_type(error),
+        "exception.message": redact(_text_of(error), MESSAGE_LIMIT),
+        "exception.stacktrace": _stack_of(error),
+    }
 
 
 def _text_of(error: BaseException) -> str:

@@ -33,9 +33,17 @@ def remote_parent(carrier: Mapping[str, str]) -> Any:
     return TraceContextTextMapPropagator().extract(dict(carrier))
 
 
-def start(name: str, attributes: Callable[..., Mapping[str, Any]], parent: Any = None, *, calls_out: bool = False,
-          to_langfuse: bool = True, current: bool = True, fitted: bool = False, of: tuple[Any, ...] = ()
-          ) -> OurSpan | None:
+def start(
+    name: str,
+    attributes: Callable[..., Mapping[str, Any]],
+    parent: Any = None,
+    *,
+    calls_out: bool = False,
+    to_langfuse: bool = True,
+    current: bool = True,
+    fitted: bool = False,
+    of: tuple[Any, ...] = (),
+) -> OurSpan | None:
     """Begin a span under `parent` (else the current one) and make it current; None where no span is wanted.
 
     `attributes` is called, with `of`, only where a span is made; `calls_out` says that it waits for somebody else
@@ -65,11 +73,28 @@ def start(name: str, attributes: Callable[..., Mapping[str, Any]], parent: Any =
 class OurSpan:
     """A span that is current from its start until `end`, and goes to our sinks then (none: its provider sends it)."""
 
-    __slots__ = ("_attached", "_beside", "_identity", "_langfuse", "_own", "_place", "_sink", "_span", "_token",
-                 "sampled")
+    __slots__ = (
+        "_attached",
+        "_beside",
+        "_identity",
+        "_langfuse",
+        "_own",
+        "_place",
+        "_sink",
+        "_span",
+        "_token",
+        "sampled",
+    )
 
-    def __init__(self, span: Any, sink: SpanSink | None, langfuse: LangfuseSink | None, beside: Beside | None,
-                 place: Any, current: bool) -> None:
+    def __init__(
+        self,
+        span: Any,
+        sink: SpanSink | None,
+        langfuse: LangfuseSink | None,
+        beside: Beside | None,
+        place: Any,
+        current: bool,
+    ) -> None:
         self._span = span
         self._place = place
         own = self._own = type(span) is private.kind
@@ -94,8 +119,9 @@ class OurSpan:
         """Make the span before it the current one again; `here` says that this is surely where it was activated."""
         token, self._token = self._token, None
         # Elsewhere (a generator fixture that is ended by another task) there is nothing to take back.
-        if token is not None and (here or api.context.get_current() is self._attached
-                                  or api.trace.get_current_span() is self._span):
+        if token is not None and (
+            here or api.context.get_current() is self._attached or api.trace.get_current_span() is self._span
+        ):
             api.context.detach(token)
 
     def traceparent(self) -> dict[str, str]:
@@ -129,6 +155,7 @@ class OurSpan:
 
     def score(self, name: str, passed: bool, comment: str | None) -> None:
         """Say in Langfuse, where it goes there, what was found of this span; as far as that can be had."""
+
         def tell() -> None:
             if self._langfuse is not None and self.sampled:
                 self._langfuse.score(*self.ids(), name, passed, redact(comment) if comment else None)
@@ -139,8 +166,14 @@ class OurSpan:
         """Add an event."""
         self._guard(lambda: self._span.add_event(name, fit_all(attributes)))
 
-    def end(self, attributes: Mapping[str, Any], error: BaseException | None = None, at: int | None = None,
-            fitted: bool = False, langfuse: Callable[[], Mapping[str, Any]] | None = None) -> None:
+    def end(
+        self,
+        attributes: Mapping[str, Any],
+        error: BaseException | None = None,
+        at: int | None = None,
+        fitted: bool = False,
+        langfuse: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
         """Set the last attributes, record `error` (type; message and stack redacted), and hand the span over.
 
         `at` is the end in nanoseconds since the epoch, where it was before now. `langfuse` makes what Langfuse gets

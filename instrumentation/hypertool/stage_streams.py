@@ -32,8 +32,9 @@ class follow:
     def __enter__(self) -> follow:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._handed_over:
             self._stage.suspend()
         else:
@@ -53,8 +54,9 @@ class _Steps:
         if not self.done:
             self.stage.resume()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.done:
             return
         if error is None:

@@ -23,8 +23,20 @@ class StageTracker:
     persona.
     """
 
-    __slots__ = ("_auto", "_cells", "_collector", "_epoch", "_run", "_started", "_token", "_verdict", "chatmode",
-                 "duration_seconds", "quality_gate_passed", "quality_gate_reason")
+    __slots__ = (
+        "_auto",
+        "_cells",
+        "_collector",
+        "_epoch",
+        "_run",
+        "_started",
+        "_token",
+        "_verdict",
+        "chatmode",
+        "duration_seconds",
+        "quality_gate_passed",
+        "quality_gate_reason",
+    )
 
     def __init__(self, collector: PersonaMetricsCollector, cells: StageCells, auto: bool, chatmode: str) -> None:
         self._collector = collector
@@ -89,8 +101,9 @@ class StageTracker:
         self.join()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.leave()
         recorder = self._collector.recorder
         seconds = self.duration_seconds = recorder.clock.monotonic() - self._started
@@ -113,6 +126,7 @@ class StageTracker:
     async def __aenter__(self) -> StageTracker:
         return self.__enter__()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                        trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.__exit__(kind, error, trace)

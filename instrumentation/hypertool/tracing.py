@@ -91,8 +91,9 @@ class Stage:
             self._span = spans.start("stage." + self._name, self._attributes)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         tracker, span = self._tracker, self._span
         if tracker is None:
             return
@@ -103,14 +104,21 @@ class Stage:
             if passed is not None:
                 span.event("quality_gate", {"passed": passed, "reason": reason})
                 span.score("quality_gate", passed, reason)
-            span.end({"stage.duration_seconds": tracker.duration_seconds, "stage.quality_gate_passed": passed,
-                      "stage.quality_gate_reason": reason}, error)
+            span.end(
+                {
+                    "stage.duration_seconds": tracker.duration_seconds,
+                    "stage.quality_gate_passed": passed,
+                    "stage.quality_gate_reason": reason,
+                },
+                error,
+            )
 
     async def __aenter__(self) -> Stage:
         return self.__enter__()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                        trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.__exit__(kind, error, trace)
 
 
@@ -153,17 +161,21 @@ class WorkflowTracer:
         collector = self._collector = get_persona_metrics()
         run = self.run = collector.open_run(self.workflow_name, self.metadata.get("chatmode"))
         self._token = set_run(run)
-        self._span = spans.start(f"workflow.{self.workflow_name}", lambda: {
-            **{f"workflow.{key}": value for key, value in self.metadata.items()},
-            "workflow.name": self.workflow_name,
-            "hypertool.workspace": workspace_name(),
-            "hypertool.run_id": run.id,
-        })
+        self._span = spans.start(
+            f"workflow.{self.workflow_name}",
+            lambda: {
+                **{f"workflow.{key}": value for key, value in self.metadata.items()},
+                "workflow.name": self.workflow_name,
+                "hypertool.workspace": workspace_name(),
+                "hypertool.run_id": run.id,
+            },
+        )
         self.trace_id = self._span.ids()[0] if self._span is not None and self._span.sampled else None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.duration_seconds = time.perf_counter() - self._started
         self._entered = False
         collector, run, token, span = self._collector, self.run, self._token, self._span
@@ -184,8 +196,9 @@ class WorkflowTracer:
         self._async = True
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                        trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.__exit__(kind, error, trace)
 
     def stage_context(self, stage_name: str, persona: str, metadata: Mapping[str, Any] | None = None) -> Stage:
@@ -195,23 +208,30 @@ class WorkflowTracer:
         """
         known = _checked(metadata)
         if not self._entered:
-            raise ValueError(f"stage {stage_name!r} is outside of its run; enter it first: "
-                             f"`with WorkflowTracer({self.workflow_name!r}) as workflow:`")
+            raise ValueError(
+                f"stage {stage_name!r} is outside of its run; enter it first: "
+                f"`with WorkflowTracer({self.workflow_name!r}) as workflow:`"
+            )
         collector = self._collector
         if collector is None:
             return Stage(stage_name, None, dict)
         chatmode = known.get("chatmode", self.metadata.get("chatmode"))
         tracker = collector.track_stage(self.workflow_name, stage_name, persona, chatmode=chatmode)
-        return Stage(stage_name, tracker, lambda: {
-            **{f"stage.{key}": value for key, value in known.items()},
-            "stage.name": stage_name,
-            "stage.persona": collector.catalogue.resolve(persona).name,
-            "stage.chatmode": tracker.chatmode,
-            "workflow.name": self.workflow_name,
-        })
+        return Stage(
+            stage_name,
+            tracker,
+            lambda: {
+                **{f"stage.{key}": value for key, value in known.items()},
+                "stage.name": stage_name,
+                "stage.persona": collector.catalogue.resolve(persona).name,
+                "stage.chatmode": tracker.chatmode,
+                "workflow.name": self.workflow_name,
+            },
+        )
 
-    def trace_stage(self, stage_name: str, persona: str, func: Callable[..., Any] | Awaitable[Any], /,
-                    *args: Any, **kwargs: Any) -> Any:
+    def trace_stage(
+        self, stage_name: str, persona: str, func: Callable[..., Any] | Awaitable[Any], /, *args: Any, **kwargs: Any
+    ) -> Any:
         """Run `func(*args, **kwargs)` as a stage.
 
         Under `with` it returns the value, and what is awaitable is a TypeError. Under `async with` it always returns
@@ -249,8 +269,10 @@ class WorkflowTracer:
         elif callable(func) and not inspect.isawaitable(func):
             plain = func.func if isinstance(func, functools.partial) else func
             if not inspect.iscoroutinefunction(plain) and not (
-                    not inspect.isroutine(plain) and not inspect.isclass(plain)
-                    and inspect.iscoroutinefunction(type(plain).__call__)):
+                not inspect.isroutine(plain)
+                and not inspect.isclass(plain)
+                and inspect.iscoroutinefunction(type(plain).__call__)
+            ):
                 return
         raise _awaitable_error(self.workflow_name)
 
@@ -261,8 +283,10 @@ def trace_workflow(name: str, metadata: Mapping[str, Any] | None = None) -> Work
 
 
 def _awaitable_error(workflow: str) -> TypeError:
-    return TypeError(f"trace_stage got something to await under `with`; use `async with WorkflowTracer({workflow!r})` "
-                     "and `await workflow.trace_stage(...)`, or pass a function that is not async")
+    return TypeError(
+        f"trace_stage got something to await under `with`; use `async with WorkflowTracer({workflow!r})` "
+        "and `await workflow.trace_stage(...)`, or pass a function that is not async"
+    )
 
 
 def _checked(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def run_workflow(name: str, llm: SimulatedLLM | None = None, severity: str = "p1
         route = ROUTES.get(severity)
         if route is None:
             raise ValueError(f"unknown severity {severity!r:.120}; expected one of {', '.join(ROUTES)}")
-        stages, decision = stages[:route.stages], route.decision
+        stages, decision = stages[: route.stages], route.decision
         metadata = {"severity": severity, "decision": decision}
     modes = {stage.chatmode for stage in workflow.stages}
     if len(modes) == 1:
@@ -92,5 +92,12 @@ def run_baseline(llm: SimulatedLLM | None = None) -> WorkflowReport:
 def _run_stage(tracer: WorkflowTracer, stage: Stage, llm: ObservableLLM) -> StageReport:
     with tracer.stage_context(stage.name, stage.persona, {"chatmode": stage.chatmode}) as handle:
         reply: Reply = llm(f"{tracer.workflow_name}: {stage.name}", stage.tokens)
-    return StageReport(stage.name, stage.persona, stage.chatmode, llm.model, reply["usage"]["total_tokens"],
-                       handle.duration_seconds, handle.quality_gate_passed is True)
+    return StageReport(
+        stage.name,
+        stage.persona,
+        stage.chatmode,
+        llm.model,
+        reply["usage"]["total_tokens"],
+        handle.duration_seconds,
+        handle.quality_gate_passed is True,
+    )

@@ -44,10 +44,14 @@ def budget_environment(budget: str) -> dict[str, str]:
 def cloud_environment(cloud: CloudStandIn, token_file: Path) -> dict[str, str]:
     """The variables that name a destination of Grafana Cloud's kind."""
     return {
-        "HYPERTOOL_ALLOY_METRICS_URL": cloud.metrics_url, "HYPERTOOL_ALLOY_METRICS_USER": cloud.metrics_user,
-        "HYPERTOOL_ALLOY_LOGS_URL": cloud.logs_url, "HYPERTOOL_ALLOY_LOGS_USER": cloud.logs_user,
-        "HYPERTOOL_ALLOY_OTLP_URL": cloud.otlp_url, "HYPERTOOL_ALLOY_OTLP_USER": cloud.otlp_user,
-        "HYPERTOOL_ALLOY_TOKEN_FILE": str(token_file), "HYPERTOOL_ALLOY_CA_FILE": str(cloud.ca_file),
+        "HYPERTOOL_ALLOY_METRICS_URL": cloud.metrics_url,
+        "HYPERTOOL_ALLOY_METRICS_USER": cloud.metrics_user,
+        "HYPERTOOL_ALLOY_LOGS_URL": cloud.logs_url,
+        "HYPERTOOL_ALLOY_LOGS_USER": cloud.logs_user,
+        "HYPERTOOL_ALLOY_OTLP_URL": cloud.otlp_url,
+        "HYPERTOOL_ALLOY_OTLP_USER": cloud.otlp_user,
+        "HYPERTOOL_ALLOY_TOKEN_FILE": str(token_file),
+        "HYPERTOOL_ALLOY_CA_FILE": str(cloud.ca_file),
     }
 
 
@@ -90,9 +94,19 @@ class Collector:
         self.url = f"http://127.0.0.1:{port}"
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(self.program), "run", f"--server.http.listen-addr=127.0.0.1:{port}", *FLAGS,
-                 f"--storage.path={self.directory / 'data'}", str(self.configuration)],
-                env=self.environment, stdout=output, stderr=subprocess.STDOUT, cwd=self.directory)
+                [
+                    str(self.program),
+                    "run",
+                    f"--server.http.listen-addr=127.0.0.1:{port}",
+                    *FLAGS,
+                    f"--storage.path={self.directory / 'data'}",
+                    str(self.configuration),
+                ],
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+            )
         until("Alloy to be ready", 60, self._ready, self.said)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
@@ -115,8 +129,11 @@ class Collector:
         """Components that are not healthy, with what they say."""
         status, text = self._http("/api/v0/web/components")
         assert status == 200, text
-        return {component["localID"]: component["health"]["message"] for component in json.loads(text)
-                if component["health"]["state"] != "healthy"}
+        return {
+            component["localID"]: component["health"]["message"]
+            for component in json.loads(text)
+            if component["health"]["state"] != "healthy"
+        }
 
     def components(self) -> set[str]:
         """Names of all components that run."""
@@ -126,13 +143,22 @@ class Collector:
         """The sum of a metric's samples with these labels; 0 where there is none."""
         status, text = self._http("/metrics")
         assert status == 200, text
-        return sum(sample.value for family in text_string_to_metric_families(text) for sample in family.samples
-                   if sample.name == name and labels.items() <= sample.labels.items())
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def validate(self) -> subprocess.CompletedProcess[str]:
         """What `alloy validate` says of the configuration."""
-        return subprocess.run([str(self.program), "validate", STABILITY, str(self.configuration)],
-                              env=self.environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [str(self.program), "validate", STABILITY, str(self.configuration)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def _ready(self) -> bool | None:
         assert self._process is not None

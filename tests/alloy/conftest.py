@@ -65,6 +65,7 @@ def outage_seconds() -> float:
 @pytest.fixture
 def make_collector(alloy: Path, tmp_path: Path) -> Callable[..., Collector]:
     """Collectors of other kinds: `make_collector("local", {...})`."""
+
     def make(destination: str, environment: dict[str, str]) -> Collector:
         return Collector(alloy, tmp_path / "other", destination, environment)
 

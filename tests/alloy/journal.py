@@ -42,7 +42,11 @@ class JournalWriter:
         self._log = (self._directory.parent / "journal-remote.log").open("ab")
         self._process = subprocess.Popen(
             [str(program), f"--output={self._directory / 'remote.journal'}", "-"],
-            stdin=subprocess.PIPE, stdout=self._log, stderr=subprocess.STDOUT, env=environment)
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -58,8 +62,16 @@ class JournalWriter:
     def write(self, text: str, unit: str = "load.service", priority: int = 6, **fields: str) -> None:
         """One line, now."""
         now = time.time_ns() // 1000
-        entry = {"__REALTIME_TIMESTAMP": str(now), "__MONOTONIC_TIMESTAMP": str(now), "_BOOT_ID": _ID,
-                 "_MACHINE_ID": _ID, "MESSAGE": text, "PRIORITY": str(priority), "_SYSTEMD_UNIT": unit, **fields}
+        entry = {
+            "__REALTIME_TIMESTAMP": str(now),
+            "__MONOTONIC_TIMESTAMP": str(now),
+            "_BOOT_ID": _ID,
+            "_MACHINE_ID": _ID,
+            "MESSAGE": text,
+            "PRIORITY": str(priority),
+            "_SYSTEMD_UNIT": unit,
+            **fields,
+        }
         assert self._process.stdin is not None
         self._process.stdin.write("".join(f"{key}={value}\n" for key, value in entry.items()).encode() + b"\n")
         self._process.stdin.flush()
@@ -71,13 +83,20 @@ def _program() -> tuple[Path, dict[str, str]]:
         return _INSTALLED, dict(os.environ)
     if shutil.which("apt-get") is None:
         raise BinariesUnavailable("neither it nor apt-get is here")
-    codename = next((line.partition("=")[2].strip('"') for line in Path("/etc/os-release").read_text().splitlines()
-                     if line.startswith("VERSION_CODENAME=")), "")
+    codename = next(
+        (
+            line.partition("=")[2].strip('"')
+            for line in Path("/etc/os-release").read_text().splitlines()
+            if line.startswith("VERSION_CODENAME=")
+        ),
+        "",
+    )
     if codename not in _PACKAGES:
         raise BinariesUnavailable(f"no packages known for {codename or 'this system'}; install systemd-journal-remote")
     root = unpacked(codename, _PACKAGES[codename])
-    found = [path for path in (root / "usr/lib/systemd", root / "lib/systemd")
-             if (path / "systemd-journal-remote").exists()]
+    found = [
+        path for path in (root / "usr/lib/systemd", root / "lib/systemd") if (path / "systemd-journal-remote").exists()
+    ]
     if not found:
         raise BinariesUnavailable(f"{root} holds no systemd-journal-remote; delete it to unpack it again")
     libraries = {str(path.parent) for path in root.rglob("*.so*")}

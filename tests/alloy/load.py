@@ -61,15 +61,24 @@ class Account:
 
     def summary(self) -> str:
         """One line for people."""
-        return ", ".join(f"{signal}: {len(numbers)} handed over, {len(self.missing(signal))} missing, "
-                         f"{len(self.repeated(signal))} repeated" for signal, numbers in self.handed_over.items())
+        return ", ".join(
+            f"{signal}: {len(numbers)} handed over, {len(self.missing(signal))} missing, "
+            f"{len(self.repeated(signal))} repeated"
+            for signal, numbers in self.handed_over.items()
+        )
 
 
 class Load:
     """`with Load(collector, journal) as load: ...`; it ends with `finish()` or the block."""
 
-    def __init__(self, collector: Collector, journal: JournalWriter | None, series: int = 20,
-                 spans: float = 20, lines: float = 20) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        journal: JournalWriter | None,
+        series: int = 20,
+        spans: float = 20,
+        lines: float = 20,
+    ) -> None:
         self.run = secrets.token_hex(4)
         self.series = series
         self._collector, self._journal = collector, journal
@@ -89,9 +98,10 @@ class Load:
         self._target = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._target.daemon_threads = True
         threading.Thread(target=self._target.serve_forever, args=(0.05,), daemon=True).start()
-        target = {"targets": [f"127.0.0.1:{self._target.server_address[1]}"],
-                  "labels": {"job": "load", "run": self.run,
-                             "__scrape_interval__": "1s", "__scrape_timeout__": "900ms"}}
+        target = {
+            "targets": [f"127.0.0.1:{self._target.server_address[1]}"],
+            "labels": {"job": "load", "run": self.run, "__scrape_interval__": "1s", "__scrape_timeout__": "900ms"},
+        }
         # JSON is YAML; the name keeps the file from being read half-written.
         staged = self._collector.targets / f".{self.run}.new"
         staged.write_text(json.dumps([target]), encoding="utf-8")
@@ -127,13 +137,21 @@ class Load:
         account.handed_over["samples"] -= self._failed_scrapes(cloud)
         account.arrived["samples"] = self._samples(cloud, "load_scrapes_total", self.series)
         account.arrived["pushed"] = self._samples(cloud, "load_pushed", 1)
-        account.arrived["spans"] = Counter({
-            int(span.span_id, 16): span.count for span in cloud.spans()
-            if span.resource.get("service.name") == f"load-{self.run}"})
+        account.arrived["spans"] = Counter(
+            {
+                int(span.span_id, 16): span.count
+                for span in cloud.spans()
+                if span.resource.get("service.name") == f"load-{self.run}"
+            }
+        )
         if "lines" in self._handed:
-            account.arrived["lines"] = Counter({
-                int(line.text.rpartition(" ")[2]): line.count for line in cloud.lines(unit=UNIT)
-                if line.text.startswith(f"run {self.run} ")})
+            account.arrived["lines"] = Counter(
+                {
+                    int(line.text.rpartition(" ")[2]): line.count
+                    for line in cloud.lines(unit=UNIT)
+                    if line.text.startswith(f"run {self.run} ")
+                }
+            )
         return account
 
     def _samples(self, cloud: CloudStandIn, name: str, series: int) -> Counter[int]:
@@ -144,10 +162,15 @@ class Load:
 
     def _failed_scrapes(self, cloud: CloudStandIn) -> set[int]:
         """Numbers on pages that a starved collector fetched too slowly to take: `up` says so, and nothing was lost."""
-        failed = [float(when) for row in cloud.query(f'up{{job="load",run="{self.run}"}}[1d]')
-                  for when, value in row["values"] if value == "0" and float(when) < self._finished_at]
-        return {number for number, when in self.times["samples"].items()
-                if any(abs(when - other) < 0.5 for other in failed)}
+        failed = [
+            float(when)
+            for row in cloud.query(f'up{{job="load",run="{self.run}"}}[1d]')
+            for when, value in row["values"]
+            if value == "0" and float(when) < self._finished_at
+        ]
+        return {
+            number for number, when in self.times["samples"].items() if any(abs(when - other) < 0.5 for other in failed)
+        }
 
     # What is handed over
 
@@ -181,20 +204,41 @@ class Load:
         return ("# TYPE load_scrapes_total counter\n" + "\n".join(lines) + "\n").encode()
 
     def _push_metric(self, number: int) -> bool:
-        point = {"asInt": str(number), "timeUnixNano": str(time.time_ns()),
-                 "attributes": [_pair("run", self.run)]}
-        return self._post("/v1/metrics", {"resourceMetrics": [{
-            "resource": {"attributes": [_pair("service.name", f"load-{self.run}")]},
-            "scopeMetrics": [{"metrics": [{"name": "load_pushed", "gauge": {"dataPoints": [point]}}]}]}]})
+        point = {"asInt": str(number), "timeUnixNano": str(time.time_ns()), "attributes": [_pair("run", self.run)]}
+        return self._post(
+            "/v1/metrics",
+            {
+                "resourceMetrics": [
+                    {
+                        "resource": {"attributes": [_pair("service.name", f"load-{self.run}")]},
+                        "scopeMetrics": [{"metrics": [{"name": "load_pushed", "gauge": {"dataPoints": [point]}}]}],
+                    }
+                ]
+            },
+        )
 
     def _push_span(self, number: int) -> bool:
         now = time.time_ns()
-        span = {"traceId": secrets.token_hex(16), "spanId": f"{number:016x}", "name": "load", "kind": 1,
-                "startTimeUnixNano": str(now), "endTimeUnixNano": str(now + 1000),
-                "attributes": [_pair("run", self.run), _pair("filler", "x" * 700)]}
-        return self._post("/v1/traces", {"resourceSpans": [{
-            "resource": {"attributes": [_pair("service.name", f"load-{self.run}")]},
-            "scopeSpans": [{"spans": [span]}]}]})
+        span = {
+            "traceId": secrets.token_hex(16),
+            "spanId": f"{number:016x}",
+            "name": "load",
+            "kind": 1,
+            "startTimeUnixNano": str(now),
+            "endTimeUnixNano": str(now + 1000),
+            "attributes": [_pair("run", self.run), _pair("filler", "x" * 700)],
+        }
+        return self._post(
+            "/v1/traces",
+            {
+                "resourceSpans": [
+                    {
+                        "resource": {"attributes": [_pair("service.name", f"load-{self.run}")]},
+                        "scopeSpans": [{"spans": [span]}],
+                    }
+                ]
+            },
+        )
 
     def _write_line(self, number: int) -> bool:
         assert self._journal is not None
@@ -202,8 +246,11 @@ class Load:
         return True
 
     def _post(self, path: str, body: dict[str, Any]) -> bool:
-        request = urllib.request.Request(f"http://{self._collector.listen}:4318{path}", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://{self._collector.listen}:4318{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return bool(answer.status == 200)
 

@@ -30,8 +30,11 @@ SAMPLES = 1000
 def memory(pid: int) -> dict[str, float]:
     """MiB by kind, as the kernel counts them; anonymous memory is what the process really needs."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {line.split(":")[0]: round(int(line.split()[1]) / 1024, 1) for line in lines
-            if line.startswith(("VmRSS", "RssAnon"))}
+    return {
+        line.split(":")[0]: round(int(line.split()[1]) / 1024, 1)
+        for line in lines
+        if line.startswith(("VmRSS", "RssAnon"))
+    }
 
 
 def size(directory: Path) -> int:
@@ -49,6 +52,7 @@ def ready(collector: Collector) -> float:
 @contextmanager
 def page_of_random_values() -> Iterator[str]:
     """host:port of a page whose values do not compress: the worst case for the log."""
+
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -73,13 +77,25 @@ def queue_spans(collector: Collector, count: int) -> None:
     """Fill the queue with spans of about a kilobyte."""
     now = str(time.time_ns())
     for _ in range(count // 100):
-        spans = [{"traceId": secrets.token_hex(16), "spanId": secrets.token_hex(8), "name": "chat", "kind": 1,
-                  "startTimeUnixNano": now, "endTimeUnixNano": now,
-                  "attributes": [{"key": f"gen_ai.key_{number}", "value": {"stringValue": secrets.token_hex(24)}}
-                                 for number in range(12)]} for _ in range(100)]
+        spans = [
+            {
+                "traceId": secrets.token_hex(16),
+                "spanId": secrets.token_hex(8),
+                "name": "chat",
+                "kind": 1,
+                "startTimeUnixNano": now,
+                "endTimeUnixNano": now,
+                "attributes": [
+                    {"key": f"gen_ai.key_{number}", "value": {"stringValue": secrets.token_hex(24)}}
+                    for number in range(12)
+                ],
+            }
+            for _ in range(100)
+        ]
         body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
-        request = urllib.request.Request(f"http://{collector.listen}:4318/v1/traces", body,
-                                         {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://{collector.listen}:4318/v1/traces", body, {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=30):
             pass
 
@@ -95,24 +111,31 @@ def measure(collector: Collector, cloud: CloudStandIn, seconds: float) -> None:
     log = collector.directory / "data" / "prometheus.remote_write.destination"
     log_before = size(log)
     with page_of_random_values() as address:
-        (collector.targets / "random.yml").write_text(json.dumps([{
-            "targets": [address], "labels": {"__scrape_interval__": "1s", "__scrape_timeout__": "1s"}}]))
+        (collector.targets / "random.yml").write_text(
+            json.dumps([{"targets": [address], "labels": {"__scrape_interval__": "1s", "__scrape_timeout__": "1s"}}])
+        )
         time.sleep(seconds)
         appended = collector.metric("prometheus_remote_write_wal_samples_appended_total") - before
         print(f"at {appended / seconds:.0f} samples/s for {seconds:g} s: {memory(collector.pid)} MiB")
         print(f"log: {(size(log) - log_before) / appended:.1f} bytes a sample")
-    totals = {name: collector.metric(f"prometheus_remote_storage_{name}_total")
-              for name in ("samples", "samples_failed", "samples_retried")}
-    print(f"samples sent {totals['samples']:.0f}, failed {totals['samples_failed']:.0f}, "
-          f"retried {totals['samples_retried']:.0f}")
+    totals = {
+        name: collector.metric(f"prometheus_remote_storage_{name}_total")
+        for name in ("samples", "samples_failed", "samples_retried")
+    }
+    print(
+        f"samples sent {totals['samples']:.0f}, failed {totals['samples_failed']:.0f}, "
+        f"retried {totals['samples_retried']:.0f}"
+    )
 
     cloud.fault("otlp", "503")
     before_spans = memory(collector.pid)["RssAnon"]
     queue_spans(collector, 15000)
     queued = collector.metric("otelcol_exporter_queue_size")
     after = memory(collector.pid)["RssAnon"]
-    print(f"{queued / MIB:.1f} MiB of spans in the queue: {before_spans} -> {after} MiB anonymous, "
-          f"{(after - before_spans) * MIB / queued:.1f} bytes a byte")
+    print(
+        f"{queued / MIB:.1f} MiB of spans in the queue: {before_spans} -> {after} MiB anonymous, "
+        f"{(after - before_spans) * MIB / queued:.1f} bytes a byte"
+    )
 
 
 def main() -> None:

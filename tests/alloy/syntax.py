@@ -32,7 +32,7 @@ def parse(text: str) -> list[Block]:
     root = Block("", "")
     rest = _body(tokens, 0, root)
     if rest != len(tokens):
-        raise ValueError(f"unbalanced braces near {' '.join(tokens[rest:rest + 5])!r}")
+        raise ValueError(f"unbalanced braces near {' '.join(tokens[rest : rest + 5])!r}")
     return root.blocks
 
 
@@ -64,7 +64,7 @@ def _block(tokens: list[str], at: int, into: Block) -> int:
         block.label = tokens[at][1:-1]
         at += 1
     if tokens[at] != "{":
-        raise ValueError(f"expected a block near {' '.join(tokens[at - 2:at + 3])!r}")
+        raise ValueError(f"expected a block near {' '.join(tokens[at - 2 : at + 3])!r}")
     at = _body(tokens, at + 1, block)
     if at >= len(tokens):
         raise ValueError(f"the block {block.kind} {block.label!r} does not end")

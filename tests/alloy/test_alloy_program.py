@@ -39,7 +39,8 @@ def test_there_may_be_none(on_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["missing", "bin"])
 def test_a_name_that_is_no_program_is_an_error_and_not_a_skip(
-        on_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    on_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
     monkeypatch.setenv("ALLOY_BIN", str(tmp_path / wrong))
     with pytest.raises(ValueError, match=f"{wrong}.* is not a program"):
         alloy_program()

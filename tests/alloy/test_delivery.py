@@ -34,15 +34,19 @@ def one(cloud: CloudStandIn, query: str) -> dict[str, str]:
 
 
 def send(collector: Collector, signal: str, body: dict[str, Any]) -> None:
-    request = urllib.request.Request(f"http://{collector.listen}:4318/v1/{signal}", json.dumps(body).encode(),
-                                     {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"http://{collector.listen}:4318/v1/{signal}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200
 
 
 def resource(**attributes: str) -> dict[str, Any]:
-    return {"attributes": [{"key": key.replace("_", "."), "value": {"stringValue": value}}
-                           for key, value in attributes.items()]}
+    return {
+        "attributes": [
+            {"key": key.replace("_", "."), "value": {"stringValue": value}} for key, value in attributes.items()
+        ]
+    }
 
 
 @pytest.fixture
@@ -51,7 +55,8 @@ def run() -> str:
 
 
 def test_metrics_of_the_host_and_of_the_collector_arrive_under_their_jobs(
-        to_cloud: Collector, cloud: CloudStandIn) -> None:
+    to_cloud: Collector, cloud: CloudStandIn
+) -> None:
     with running(to_cloud):
         for job, metric in (("node", "node_load1"), ("alloy", "alloy_build_info")):
             labels = one(cloud, f'{metric}{{job="{job}"}}')
@@ -60,7 +65,8 @@ def test_metrics_of_the_host_and_of_the_collector_arrive_under_their_jobs(
 
 
 def test_in_a_container_the_metrics_are_those_of_the_host_that_is_mounted(
-        to_cloud: Collector, cloud: CloudStandIn, tmp_path: Path) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, tmp_path: Path
+) -> None:
     root = tmp_path / "host"
     for name in ("proc", "sys"):
         (root / name).mkdir(parents=True)
@@ -71,14 +77,17 @@ def test_in_a_container_the_metrics_are_those_of_the_host_that_is_mounted(
 
 
 def test_an_application_that_drops_a_file_is_scraped_without_a_reload(
-        to_cloud: Collector, cloud: CloudStandIn, run: str) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, run: str
+) -> None:
     """Here the application is the collector itself: a real page of metrics on a known port."""
     with running(to_cloud):
         address = to_cloud.url.removeprefix("http://")
         (to_cloud.targets / "named.yml").write_text(
-            f'- targets: ["{address}"]\n  labels: {{job: "mine", instance: "chosen", run: "{run}"}}\n')
+            f'- targets: ["{address}"]\n  labels: {{job: "mine", instance: "chosen", run: "{run}"}}\n'
+        )
         (to_cloud.targets / "nameless.yml").write_text(
-            f'- targets: ["{address}"]\n  labels: {{job: "nameless", run: "{run}"}}\n')
+            f'- targets: ["{address}"]\n  labels: {{job: "nameless", run: "{run}"}}\n'
+        )
         assert one(cloud, f'up{{run="{run}",job="mine"}}')["instance"] == "chosen"
         assert one(cloud, f'up{{run="{run}",job="nameless"}}')["instance"] == to_cloud.instance
 
@@ -89,73 +98,154 @@ def test_a_target_chooses_its_interval_and_hypertool_has_five_seconds_without_as
         (to_cloud.targets / "both.yml").write_text(
             f'- targets: ["{address}"]\n  labels: {{job: "hypertool"}}\n'
             f'- targets: ["{address}"]\n'
-            '  labels: {job: "quick", __scrape_interval__: "1s", __scrape_timeout__: "1s"}\n')
+            '  labels: {job: "quick", __scrape_interval__: "1s", __scrape_timeout__: "1s"}\n'
+        )
         for interval in ("5s", "1s"):
-            until(f"a scrape every {interval}", 40, lambda interval=interval: to_cloud.metric(  # type: ignore[misc]
-                "prometheus_target_interval_length_seconds_count", interval=interval) or None)
+            until(
+                f"a scrape every {interval}",
+                40,
+                lambda interval=interval: (
+                    to_cloud.metric(  # type: ignore[misc]
+                        "prometheus_target_interval_length_seconds_count", interval=interval
+                    )
+                    or None
+                ),
+            )
 
 
 def test_a_page_with_too_many_series_is_refused_and_up_says_so(
-        to_cloud: Collector, cloud: CloudStandIn, run: str) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, run: str
+) -> None:
     with running(to_cloud), Load(to_cloud, None, series=20001) as load:
-        until("the scrape to be counted as failed", ARRIVAL,
-              lambda: cloud.query(f'up{{run="{load.run}"}} == 0') or None)
+        until(
+            "the scrape to be counted as failed", ARRIVAL, lambda: cloud.query(f'up{{run="{load.run}"}} == 0') or None
+        )
         assert cloud.query(f'load_scrapes_total{{run="{load.run}"}}') == []
 
 
 def test_pushed_metrics_and_spans_arrive_and_name_their_host(
-        to_cloud: Collector, cloud: CloudStandIn, run: str) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, run: str
+) -> None:
     with running(to_cloud):
         now = str(time.time_ns())  # after the start: what is older than that is not sent on
-        send(to_cloud, "metrics", {"resourceMetrics": [{
-            "resource": resource(service_name="agent"),
-            "scopeMetrics": [{"metrics": [{"name": "agent.turns", "unit": "1", "sum": {
-                "aggregationTemporality": 2, "isMonotonic": True,
-                "dataPoints": [{"asInt": "7", "timeUnixNano": now, "attributes": resource(run=run)["attributes"]}],
-            }}]}]}]})
-        send(to_cloud, "traces", {"resourceSpans": [
-            {"resource": resource(service_name="agent"), "scopeSpans": [{"spans": [{
-                "traceId": run + run, "spanId": run, "name": "chat", "kind": 1,
-                "startTimeUnixNano": now, "endTimeUnixNano": now}]}]},
-            {"resource": resource(service_name="agent", host_name="elsewhere"), "scopeSpans": [{"spans": [{
-                "traceId": run + run, "spanId": run[::-1], "name": "chat", "kind": 1,
-                "startTimeUnixNano": now, "endTimeUnixNano": now}]}]}]})
+        send(
+            to_cloud,
+            "metrics",
+            {
+                "resourceMetrics": [
+                    {
+                        "resource": resource(service_name="agent"),
+                        "scopeMetrics": [
+                            {
+                                "metrics": [
+                                    {
+                                        "name": "agent.turns",
+                                        "unit": "1",
+                                        "sum": {
+                                            "aggregationTemporality": 2,
+                                            "isMonotonic": True,
+                                            "dataPoints": [
+                                                {
+                                                    "asInt": "7",
+                                                    "timeUnixNano": now,
+                                                    "attributes": resource(run=run)["attributes"],
+                                                }
+                                            ],
+                                        },
+                                    }
+                                ]
+                            }
+                        ],
+                    }
+                ]
+            },
+        )
+        send(
+            to_cloud,
+            "traces",
+            {
+                "resourceSpans": [
+                    {
+                        "resource": resource(service_name="agent"),
+                        "scopeSpans": [
+                            {
+                                "spans": [
+                                    {
+                                        "traceId": run + run,
+                                        "spanId": run,
+                                        "name": "chat",
+                                        "kind": 1,
+                                        "startTimeUnixNano": now,
+                                        "endTimeUnixNano": now,
+                                    }
+                                ]
+                            }
+                        ],
+                    },
+                    {
+                        "resource": resource(service_name="agent", host_name="elsewhere"),
+                        "scopeSpans": [
+                            {
+                                "spans": [
+                                    {
+                                        "traceId": run + run,
+                                        "spanId": run[::-1],
+                                        "name": "chat",
+                                        "kind": 1,
+                                        "startTimeUnixNano": now,
+                                        "endTimeUnixNano": now,
+                                    }
+                                ]
+                            }
+                        ],
+                    },
+                ]
+            },
+        )
         labels = one(cloud, f'agent_turns_total{{run="{run}"}} == 7')
         assert (labels["job"], labels["instance"]) == ("agent", to_cloud.instance)
-        spans = until("both spans", ARRIVAL,
-                      lambda: if_that_many(2, [span for span in cloud.spans() if span.trace_id == run + run]))
+        spans = until(
+            "both spans",
+            ARRIVAL,
+            lambda: if_that_many(2, [span for span in cloud.spans() if span.trace_id == run + run]),
+        )
         hosts = {span.span_id: span.resource["host.name"] for span in spans}
         assert hosts == {run: to_cloud.instance, run[::-1]: "elsewhere"}, "a name that a sender gave must stay"
 
 
 def test_lines_of_named_units_arrive_with_their_labels_and_no_others(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, run: str) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, run: str
+) -> None:
     with running(to_cloud):
         journal.write(f"not ours {run}", unit="other.service")
         journal.write(f"an error {run}", unit="hypertool-exporter.service", priority=3)
         journal.write(f"Started {run}", unit="init.scope", UNIT="hypertool-exporter.service")
-        lines = until("both lines", ARRIVAL,
-                      lambda: if_that_many(2, [line for line in cloud.lines() if run in line.text]))
+        lines = until(
+            "both lines", ARRIVAL, lambda: if_that_many(2, [line for line in cloud.lines() if run in line.text])
+        )
     assert [line.text for line in lines] == [f"an error {run}", f"Started {run}"]
     common = {"job": "journal", "instance": to_cloud.instance, "unit": "hypertool-exporter.service"}
     assert [line.labels for line in lines] == [{**common, "level": "error"}, {**common, "level": "info"}]
 
 
 def test_lines_from_before_the_start_arrive_once(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, run: str) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, run: str
+) -> None:
     journal.write(f"early {run}")
     with running(to_cloud):
         until("the early line", ARRIVAL, lambda: [line for line in cloud.lines() if run in line.text] or None)
         to_cloud.stop()
         journal.write(f"between {run}")
         to_cloud.start()
-        lines = until("the line between", ARRIVAL,
-                      lambda: if_that_many(2, [line for line in cloud.lines() if run in line.text]))
+        lines = until(
+            "the line between", ARRIVAL, lambda: if_that_many(2, [line for line in cloud.lines() if run in line.text])
+        )
     assert [(line.text, line.count) for line in lines] == [(f"early {run}", 1), (f"between {run}", 1)]
 
 
 def test_a_credential_is_rotated_under_load_without_reload_and_without_loss(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, token_file: Path) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, token_file: Path
+) -> None:
     """The new credential is valid before the old one ends, as a rotation is done."""
     with running(to_cloud), Load(to_cloud, journal) as load:
         until("some of everything", ARRIVAL, lambda: min(load.handed_over(name) for name in load.times) > 4 or None)
@@ -164,9 +254,17 @@ def test_a_credential_is_rotated_under_load_without_reload_and_without_loss(
         staged.write_text("the-new-one\n", encoding="utf-8")
         staged.rename(token_file)
         answered = {name: cloud.requests(name)[200] + cloud.requests(name)[204] for name in ("metrics", "logs", "otlp")}
-        until("a few answers to each service", ARRIVAL, lambda: all(
-            cloud.requests(name)[200] + cloud.requests(name)[204] >= count + 3
-            for name, count in answered.items()) or None)
+        until(
+            "a few answers to each service",
+            ARRIVAL,
+            lambda: (
+                all(
+                    cloud.requests(name)[200] + cloud.requests(name)[204] >= count + 3
+                    for name, count in answered.items()
+                )
+                or None
+            ),
+        )
         cloud.tokens.discard(cloud.token)
         more = load.handed_over("samples") + 10
         until("ten seconds more", ARRIVAL, lambda: load.handed_over("samples") >= more or None)

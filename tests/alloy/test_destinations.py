@@ -23,7 +23,8 @@ from tests.support.otlp_receiver import OtlpReceiver
 
 
 def test_all_three_services_are_reached_through_the_proxy_that_is_named(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
+) -> None:
     with ForwardProxy() as proxy:
         to_cloud.environment["HYPERTOOL_ALLOY_PROXY_URL"] = f"http://{proxy.address}"
         with running(to_cloud), Load(to_cloud, journal) as load:
@@ -33,20 +34,35 @@ def test_all_three_services_are_reached_through_the_proxy_that_is_named(
 
 
 def test_metrics_go_to_the_local_prometheus_and_traces_to_the_local_address(
-        make_collector: Callable[..., Collector], tmp_path: Path) -> None:
+    make_collector: Callable[..., Collector], tmp_path: Path
+) -> None:
     try:
         prometheus = Metrics(tmp_path / "prometheus")
     except BinariesUnavailable as error:
         pytest.skip(f"no Prometheus: {error}")
     try:
         with OtlpReceiver() as receiver:
-            collector = make_collector("local", {
-                "HYPERTOOL_ALLOY_METRICS_URL": f"http://127.0.0.1:{prometheus._port}/api/v1/write",
-                "HYPERTOOL_ALLOY_OTLP_URL": receiver.url})
+            collector = make_collector(
+                "local",
+                {
+                    "HYPERTOOL_ALLOY_METRICS_URL": f"http://127.0.0.1:{prometheus._port}/api/v1/write",
+                    "HYPERTOOL_ALLOY_OTLP_URL": receiver.url,
+                },
+            )
             with running(collector):
                 for job in ("alloy", "node"):
-                    until(f"{job} to be up", 60, slowly(lambda job=job: prometheus.query(  # type: ignore[misc]
-                        f'up{{job="{job}",instance="{collector.instance}"}} == 1') or None))
+                    until(
+                        f"{job} to be up",
+                        60,
+                        slowly(
+                            lambda job=job: (
+                                prometheus.query(  # type: ignore[misc]
+                                    f'up{{job="{job}",instance="{collector.instance}"}} == 1'
+                                )
+                                or None
+                            )
+                        ),
+                    )
                 send_span(collector)
                 (span,) = receiver.wait(1, 30)
             assert span.resource["host.name"] == collector.instance
@@ -55,8 +71,7 @@ def test_metrics_go_to_the_local_prometheus_and_traces_to_the_local_address(
 
 
 @pytest.mark.timeout(600)
-def test_a_full_trace_queue_makes_senders_wait_and_keeps_what_it_took(
-        to_cloud: Collector, cloud: CloudStandIn) -> None:
+def test_a_full_trace_queue_makes_senders_wait_and_keeps_what_it_took(to_cloud: Collector, cloud: CloudStandIn) -> None:
     """A queue of 100 kB is full of spans of 1 kB in a few seconds."""
     to_cloud.environment["HYPERTOOL_ALLOY_TRACES_QUEUE"] = "100000"
     with running(to_cloud), Load(to_cloud, None) as load:
@@ -76,7 +91,8 @@ def test_a_full_trace_queue_makes_senders_wait_and_keeps_what_it_took(
 
 @pytest.mark.timeout(600)
 def test_lines_beyond_what_memory_holds_wait_in_the_journal(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
+) -> None:
     """30 MB of lines in an outage, of which the writer holds 11 MiB."""
     count, filler = 3000, "x" * 10_000
     with running(to_cloud):
@@ -100,10 +116,28 @@ def test_lines_beyond_what_memory_holds_wait_in_the_journal(
 
 def send_span(collector: Collector) -> None:
     now = str(time.time_ns())
-    body = {"resourceSpans": [{"scopeSpans": [{"spans": [{
-        "traceId": "1" * 32, "spanId": "2" * 16, "name": "chat", "kind": 1,
-        "startTimeUnixNano": now, "endTimeUnixNano": now}]}]}]}
-    request = urllib.request.Request(f"http://{collector.listen}:4318/v1/traces", json.dumps(body).encode(),
-                                     {"Content-Type": "application/json"})
+    body = {
+        "resourceSpans": [
+            {
+                "scopeSpans": [
+                    {
+                        "spans": [
+                            {
+                                "traceId": "1" * 32,
+                                "spanId": "2" * 16,
+                                "name": "chat",
+                                "kind": 1,
+                                "startTimeUnixNano": now,
+                                "endTimeUnixNano": now,
+                            }
+                        ]
+                    }
+                ]
+            }
+        ]
+    }
+    request = urllib.request.Request(
+        f"http://{collector.listen}:4318/v1/traces", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200

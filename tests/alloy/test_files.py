@@ -20,18 +20,33 @@ BLOCKS = {path.name: parse(path.read_text(encoding="utf-8")) for path in FOLDER.
 #: Generally available by their registration in Alloy 1.18 (`Stability: StabilityGenerallyAvailable`). Add one only
 #: after looking it up there: any other stability would need a flag that loosens the whole process.
 GENERALLY_AVAILABLE = {
-    "logging", "discovery.file", "discovery.relabel", "prometheus.scrape", "prometheus.exporter.unix",
-    "prometheus.exporter.self", "prometheus.remote_write", "loki.relabel", "loki.source.journal", "loki.write",
-    "otelcol.receiver.otlp", "otelcol.processor.memory_limiter", "otelcol.processor.transform",
-    "otelcol.exporter.prometheus", "otelcol.exporter.otlphttp", "otelcol.auth.basic",
+    "logging",
+    "discovery.file",
+    "discovery.relabel",
+    "prometheus.scrape",
+    "prometheus.exporter.unix",
+    "prometheus.exporter.self",
+    "prometheus.remote_write",
+    "loki.relabel",
+    "loki.source.journal",
+    "loki.write",
+    "otelcol.receiver.otlp",
+    "otelcol.processor.memory_limiter",
+    "otelcol.processor.transform",
+    "otelcol.exporter.prometheus",
+    "otelcol.exporter.otlphttp",
+    "otelcol.auth.basic",
 }
 #: Arguments and blocks inside generally available components that are not (Alloy 1.18).
 EXPERIMENTAL_PARTS = {
     "loki.write": {"queue_config", "wal"},
     "prometheus.remote_write": {"protobuf_message"},
     "prometheus.scrape": {"honor_metadata", "enable_type_and_unit_labels", "start_timestamp_zero_ingestion"},
-    "otelcol.exporter.prometheus": {"honor_metadata", "convert_classic_histograms_to_nhcb",
-                                    "start_timestamp_zero_ingestion"},
+    "otelcol.exporter.prometheus": {
+        "honor_metadata",
+        "convert_classic_histograms_to_nhcb",
+        "start_timestamp_zero_ingestion",
+    },
 }
 SECRETS = {"password", "bearer_token", "credentials", "client_secret", "key_pem", "secret_key", "token", "auth_token"}
 
@@ -45,8 +60,11 @@ def variables(text: str) -> set[str]:
 
 
 def test_the_variables_that_are_read_are_those_that_are_documented() -> None:
-    read = {name for path in FOLDER.glob("*.alloy")
-            for name in re.findall(r'sys\.env\("(\w+)"\)', path.read_text(encoding="utf-8"))}
+    read = {
+        name
+        for path in FOLDER.glob("*.alloy")
+        for name in re.findall(r'sys\.env\("(\w+)"\)', path.read_text(encoding="utf-8"))
+    }
     table = re.findall(r"^\| (`HYPERTOOL.*?) \|", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert read == set().union(*map(variables, table))
 
@@ -77,8 +95,11 @@ def test_names_are_unique_in_the_files_of_one_configuration(destination: Path) -
 
 
 def test_every_destination_has_the_same_entrances() -> None:
-    entrances = {("prometheus.remote_write", "destination"), ("loki.write", "destination"),
-                 ("otelcol.exporter.otlphttp", "destination")}
+    entrances = {
+        ("prometheus.remote_write", "destination"),
+        ("loki.write", "destination"),
+        ("otelcol.exporter.otlphttp", "destination"),
+    }
     assert len(DESTINATIONS) >= 2
     for path in DESTINATIONS:
         assert entrances <= {(block.kind, block.label) for block in BLOCKS[path.name]}, path.name
@@ -87,10 +108,18 @@ def test_every_destination_has_the_same_entrances() -> None:
 def test_every_destination_keeps_and_retries_alike() -> None:
     """The files cannot share a block, so that they do not drift apart is held here."""
     shared = {"queue_config", "wal", "sending_queue", "batch", "retry_on_failure"}
-    kept = {path.name: [(block.kind, block.attributes) for block in everything(path.name) if block.kind in shared]
-            for path in DESTINATIONS}
-    backoff = {path.name: [{key: value for key, value in block.attributes.items() if "back" in key or "retry" in key}
-                           for block in everything(path.name) if block.kind == "endpoint"] for path in DESTINATIONS}
+    kept = {
+        path.name: [(block.kind, block.attributes) for block in everything(path.name) if block.kind in shared]
+        for path in DESTINATIONS
+    }
+    backoff = {
+        path.name: [
+            {key: value for key, value in block.attributes.items() if "back" in key or "retry" in key}
+            for block in everything(path.name)
+            if block.kind == "endpoint"
+        ]
+        for path in DESTINATIONS
+    }
     first = DESTINATIONS[0].name
     assert len(kept[first]) == len(shared)
     assert all(kept[path.name] == kept[first] and backoff[path.name] == backoff[first] for path in DESTINATIONS)

@@ -16,10 +16,15 @@ from tests.support.cloud import CloudStandIn
 
 def settle(load: Load, cloud: CloudStandIn, since: float) -> Account:
     """Until everything handed over after `since` has arrived."""
+
     def newest_are_there() -> Account | None:
         account = load.account(cloud)
-        late = [number for signal, times in load.times.items() for number in account.missing(signal)
-                if times[number] > since]
+        late = [
+            number
+            for signal, times in load.times.items()
+            for number in account.missing(signal)
+            if times[number] > since
+        ]
         return None if late else account
 
     return until("all that is newer to arrive", 120, slowly(newest_are_there))
@@ -27,7 +32,8 @@ def settle(load: Load, cloud: CloudStandIn, since: float) -> Account:
 
 @pytest.mark.timeout(600)
 def test_a_revoked_credential_loses_that_stretch_of_time_and_counts_it(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
+) -> None:
     """401 is not retried by any of the three protocols."""
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
@@ -59,7 +65,8 @@ def test_a_revoked_credential_loses_that_stretch_of_time_and_counts_it(
 
 @pytest.mark.timeout(600)
 def test_a_restart_in_an_outage_loses_what_was_not_yet_sent_and_nothing_after_it(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
+) -> None:
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
         away = time.time()
@@ -80,7 +87,8 @@ def test_a_restart_in_an_outage_loses_what_was_not_yet_sent_and_nothing_after_it
 
 @pytest.mark.timeout(600)
 def test_an_internal_error_loses_spans_only_and_counts_them(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
+) -> None:
     """OTLP allows a retry of 429, 502, 503 and 504 alone; remote write and Loki's push take any 5xx for passing."""
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
@@ -92,8 +100,15 @@ def test_an_internal_error_loses_spans_only_and_counts_them(
         stay_away(5, load)
         load.finish()
         account = settle(load, cloud, mended)
-        until("what is retried to arrive", 60, slowly(lambda: not any(
-            load.account(cloud).missing(signal) for signal in ("samples", "pushed", "lines")) or None))
+        until(
+            "what is retried to arrive",
+            60,
+            slowly(
+                lambda: (
+                    not any(load.account(cloud).missing(signal) for signal in ("samples", "pushed", "lines")) or None
+                )
+            ),
+        )
         counted = to_cloud.metric("otelcol_exporter_send_failed_spans_total")
     missing = account.missing("spans")
     assert 0 < len(missing) == counted

@@ -24,8 +24,11 @@ IN_FLIGHT_SECONDS = 3
 
 def warm(load: Load, cloud: CloudStandIn) -> None:
     """Until some of everything has arrived."""
-    until("some of every signal to arrive", WARM_UP,
-          slowly(lambda: all(load.account(cloud).arrived[signal] for signal in load.times) or None))
+    until(
+        "some of every signal to arrive",
+        WARM_UP,
+        slowly(lambda: all(load.account(cloud).arrived[signal] for signal in load.times) or None),
+    )
 
 
 def stay_away(seconds: float, load: Load) -> None:
@@ -53,7 +56,8 @@ def come_back(load: Load, cloud: CloudStandIn, seconds: float = BACK) -> Account
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kind", ["down", "black_hole", "503", "429"])
 def test_nothing_is_lost_while_the_destination_is_away(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, outage_seconds: float, kind: str) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, outage_seconds: float, kind: str
+) -> None:
     to_cloud.environment |= budget_environment(f"{max(outage_seconds, 20):g}s")
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
@@ -63,8 +67,10 @@ def test_nothing_is_lost_while_the_destination_is_away(
         account = come_back(load, cloud)
         assert to_cloud.metric("prometheus_remote_storage_samples_failed_total") == 0
         assert to_cloud.metric("loki_write_dropped_entries_total") == 0
-        print(f"retried: {to_cloud.metric('prometheus_remote_storage_samples_retried_total'):.0f} samples, "
-              f"{to_cloud.metric('loki_write_batch_retries_total'):.0f} batches of lines")
+        print(
+            f"retried: {to_cloud.metric('prometheus_remote_storage_samples_retried_total'):.0f} samples, "
+            f"{to_cloud.metric('loki_write_batch_retries_total'):.0f} batches of lines"
+        )
     assert min(len(numbers) for numbers in account.handed_over.values()) > 0.5 * outage_seconds
     allowed = 20 * IN_FLIGHT_SECONDS if kind in ("down", "black_hole") else 0
     assert len(account.repeated("spans")) <= allowed
@@ -73,14 +79,16 @@ def test_nothing_is_lost_while_the_destination_is_away(
 
 @pytest.mark.timeout(1500)
 def test_a_reload_in_an_outage_loses_nothing(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, outage_seconds: float) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, outage_seconds: float
+) -> None:
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
         cloud.fault("all", "503")
         stay_away(outage_seconds / 2, load)
         assert to_cloud.reload() == (200, "config reloaded\n")
         (to_cloud.configuration / "user_own.alloy").write_text(
-            'discovery.relabel "user_own" {\n\ttargets = discovery.file.targets.targets\n}\n', encoding="utf-8")
+            'discovery.relabel "user_own" {\n\ttargets = discovery.file.targets.targets\n}\n', encoding="utf-8"
+        )
         assert to_cloud.reload() == (200, "config reloaded\n")
         assert "discovery.relabel.user_own" in to_cloud.components()
         stay_away(outage_seconds / 2, load)
@@ -91,8 +99,8 @@ def test_a_reload_in_an_outage_loses_nothing(
 
 @pytest.mark.timeout(1500)
 def test_a_credential_replaced_in_an_outage_is_the_one_that_is_used_after_it(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, token_file: Path,
-        outage_seconds: float) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, token_file: Path, outage_seconds: float
+) -> None:
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
         cloud.fault("all", "down")
@@ -108,13 +116,17 @@ def test_a_credential_replaced_in_an_outage_is_the_one_that_is_used_after_it(
 
 @pytest.mark.timeout(1500)
 def test_an_outage_as_long_as_the_whole_budget_costs_nothing(
-        to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
+) -> None:
     """A budget of 40 s: the log is looked at every 10 s, before, during and after the outage."""
     to_cloud.environment |= budget_environment("40s")
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
-        until("the log to have been cut a few times", 120, lambda: to_cloud.metric(
-            "prometheus_remote_write_wal_checkpoint_creations_total") >= 1 or None)
+        until(
+            "the log to have been cut a few times",
+            120,
+            lambda: to_cloud.metric("prometheus_remote_write_wal_checkpoint_creations_total") >= 1 or None,
+        )
         cloud.fault("all", "503")
         stay_away(40, load)
         cloud.fault("all", None)

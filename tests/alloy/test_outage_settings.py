@@ -53,8 +53,10 @@ def test_all_values_are_strings_without_anything_a_file_of_variables_would_need_
         assert re.fullmatch(r"HYPERTOOL_ALLOY_[A-Z_]+=[0-9.]+s?", f"{name}={value}")
 
 
-@pytest.mark.parametrize(("text", "expected"), [("8h", 28800), ("1h30m", 5400), ("300s", 300), ("2d", 172800),
-                                                ("1.5h", 5400), ("20s500ms", 20.5)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("8h", 28800), ("1h30m", 5400), ("300s", 300), ("2d", 172800), ("1.5h", 5400), ("20s500ms", 20.5)],
+)
 def test_durations_are_read_as_people_write_them(text: str, expected: float) -> None:
     assert outage_settings(text)["seconds"] == expected
 

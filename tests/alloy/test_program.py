@@ -15,13 +15,19 @@ from tests.alloy.collector import FILES, Collector, running
 from tests.support.box import until
 
 ABSENT = {  # a destination nobody answers at: building components must not need it
-    "HYPERTOOL_ALLOY_METRICS_URL": "https://127.0.0.1:9/api/prom/push", "HYPERTOOL_ALLOY_METRICS_USER": "1",
-    "HYPERTOOL_ALLOY_LOGS_URL": "https://127.0.0.1:9/loki/api/v1/push", "HYPERTOOL_ALLOY_LOGS_USER": "2",
-    "HYPERTOOL_ALLOY_OTLP_URL": "https://127.0.0.1:9/otlp", "HYPERTOOL_ALLOY_OTLP_USER": "3",
+    "HYPERTOOL_ALLOY_METRICS_URL": "https://127.0.0.1:9/api/prom/push",
+    "HYPERTOOL_ALLOY_METRICS_USER": "1",
+    "HYPERTOOL_ALLOY_LOGS_URL": "https://127.0.0.1:9/loki/api/v1/push",
+    "HYPERTOOL_ALLOY_LOGS_USER": "2",
+    "HYPERTOOL_ALLOY_OTLP_URL": "https://127.0.0.1:9/otlp",
+    "HYPERTOOL_ALLOY_OTLP_USER": "3",
 }
 LOCAL = {"HYPERTOOL_ALLOY_METRICS_URL": "http://127.0.0.1:9/api/v1/write"}
-SETS = {"grafana_cloud": ABSENT, "local": LOCAL,
-        "local, with logs and traces": {name: url.replace("https", "http") for name, url in ABSENT.items()}}
+SETS = {
+    "grafana_cloud": ABSENT,
+    "local": LOCAL,
+    "local, with logs and traces": {name: url.replace("https", "http") for name, url in ABSENT.items()},
+}
 USERS_OWN = """discovery.relabel "user_extra" {
 	targets = discovery.file.targets.targets
 
@@ -60,13 +66,17 @@ def test_a_users_own_components_are_valid_beside_ours(collector: Collector) -> N
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("discovery.relabel \"user\" {\n", "user_bad.alloy:"),
-    ("prometheus.no_such_thing \"user\" { }\n", "prometheus.no_such_thing"),
-    ("discovery.file \"targets\" {\n\tfiles = []\n}\n", "already declared"),
-    ("discovery.relabel \"user\" {\n\ttargets = discovery.file.missing.targets\n}\n", "discovery.file.missing"),
-    ("prometheus.scrape \"user\" { }\n", "required"),
-], ids=["syntax", "unknown component", "duplicate name", "unknown reference", "required argument missing"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('discovery.relabel "user" {\n', "user_bad.alloy:"),
+        ('prometheus.no_such_thing "user" { }\n', "prometheus.no_such_thing"),
+        ('discovery.file "targets" {\n\tfiles = []\n}\n', "already declared"),
+        ('discovery.relabel "user" {\n\ttargets = discovery.file.missing.targets\n}\n', "discovery.file.missing"),
+        ('prometheus.scrape "user" { }\n', "required"),
+    ],
+    ids=["syntax", "unknown component", "duplicate name", "unknown reference", "required argument missing"],
+)
 def test_a_users_file_that_breaks_the_set_is_refused_by_name(collector: Collector, text: str, said: str) -> None:
     (collector.configuration / "user_bad.alloy").write_text(text, encoding="utf-8")
     done = collector.validate()
@@ -78,8 +88,11 @@ def test_every_component_is_healthy_with_no_proxy_and_the_systems_authorities(co
     """Empty variables mean none: nothing fails to build, and it is up although no destination answers."""
     with running(collector):
         until("all components to be healthy", 30, lambda: collector.unhealthy() == {} or None)
-        assert {"prometheus.remote_write.destination", "loki.write.destination",
-                "otelcol.exporter.otlphttp.destination"} <= collector.components()
+        assert {
+            "prometheus.remote_write.destination",
+            "loki.write.destination",
+            "otelcol.exporter.otlphttp.destination",
+        } <= collector.components()
 
 
 def test_nothing_listens_beyond_loopback(collector: Collector) -> None:
@@ -103,7 +116,7 @@ def test_a_reload_that_is_refused_says_why_and_the_pipeline_runs_on(collector: C
     with running(collector):
         assert collector.reload() == (200, "config reloaded\n")
         before = collector.components()
-        (collector.configuration / "user_bad.alloy").write_text("prometheus.scrape \"user\" {\n", encoding="utf-8")
+        (collector.configuration / "user_bad.alloy").write_text('prometheus.scrape "user" {\n', encoding="utf-8")
         status, text = collector.reload()
         assert status == 400
         assert "user_bad.alloy" in text
@@ -112,8 +125,9 @@ def test_a_reload_that_is_refused_says_why_and_the_pipeline_runs_on(collector: C
 
 
 def _post(collector: Collector, signal: str, body: bytes) -> urllib.request.Request:
-    return urllib.request.Request(f"http://{collector.listen}:4318/v1/{signal}", body,
-                                  {"Content-Type": "application/json"})
+    return urllib.request.Request(
+        f"http://{collector.listen}:4318/v1/{signal}", body, {"Content-Type": "application/json"}
+    )
 
 
 def _listening(pid: int) -> set[tuple[str, int]]:

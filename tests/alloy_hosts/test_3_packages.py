@@ -34,9 +34,7 @@ def test_a_new_version_comes_from_the_signed_repository_and_runs(fleet: Fleet, u
         ask(host, "http://127.0.0.1:12345/-/ready")
 
 
-def test_nobody_else_changes_the_version(
-    fleet: Fleet, upgraded: dict[str, str], repository: PackageRepository
-) -> None:
+def test_nobody_else_changes_the_version(fleet: Fleet, upgraded: dict[str, str], repository: PackageRepository) -> None:
     def upgrade(host: Host) -> str:
         host.check_output("apt-mark showhold | grep -qx alloy")
         host.check_output("dpkg --compare-versions 1.18.2-1 lt 1.18.3-1")

@@ -1,6 +1,6 @@
 """What a real Alloy takes as a service of an installed host; a table for alloy/README.md, without limits.
 
-    ALLOY_BIN=/path/to/alloy python -m pytest tests/alloy_hosts/test_6_figures.py -m benchmark -s
+ALLOY_BIN=/path/to/alloy python -m pytest tests/alloy_hosts/test_6_figures.py -m benchmark -s
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 9555), Page).serve_forever()
 
 def memory(host: Host) -> str:
     """By control group and anonymous, in MiB."""
-    shown = dict(line.split("=") for line in host.check_output(
-        "systemctl show alloy -p MemoryCurrent -p MainPID").splitlines())
+    shown = dict(
+        line.split("=") for line in host.check_output("systemctl show alloy -p MemoryCurrent -p MainPID").splitlines()
+    )
     anonymous = int(host.check_output(f"awk '/^RssAnon/ {{print $2}}' /proc/{shown['MainPID']}/status"))
     return f"{int(shown['MemoryCurrent']) / 2**20:.0f} MiB by control group, {anonymous / 1024:.0f} MiB anonymous"
 
@@ -60,14 +61,17 @@ def go_on() -> None:
 
 def test_figures(host: Host, name: str) -> None:
     host.check_output("systemctl stop alloy")
-    ready = host.check_output("systemctl start --no-block alloy && python3 -c %s ready http://127.0.0.1:12345/-/ready",
-                              PROBE.read_text(encoding="utf-8"))
+    ready = host.check_output(
+        "systemctl start --no-block alloy && python3 -c %s ready http://127.0.0.1:12345/-/ready",
+        PROBE.read_text(encoding="utf-8"),
+    )
     print(f"\n{name}: ready {float(ready):.2f} s after systemctl start")
     print(f"at once: {memory(host)}")
     go_on()
     print(f"idle after {PHASE_SECONDS:.0f} s: {memory(host)}")
-    target = json.dumps([{"targets": ["127.0.0.1:9555"],
-                          "labels": {"__scrape_interval__": "1s", "__scrape_timeout__": "1s"}}])
+    target = json.dumps(
+        [{"targets": ["127.0.0.1:9555"], "labels": {"__scrape_interval__": "1s", "__scrape_timeout__": "1s"}}]
+    )
     host.check_output("systemd-run --quiet --collect --unit=random-page python3 -c %s", PAGE)
     try:
         host.check_output("printf %%s %s > /etc/alloy/targets/random.yml", target)
@@ -78,8 +82,10 @@ def test_figures(host: Host, name: str) -> None:
         go_on()
         rate = (counted(host, appended) - before) / PHASE_SECONDS
         print(f"at {rate:.0f} samples/s for {PHASE_SECONDS:.0f} s: {memory(host)}")
-        totals = {kind: counted(host, f"prometheus_remote_storage_samples{kind}_total")
-                  for kind in ("", "_failed", "_retried")}
+        totals = {
+            kind: counted(host, f"prometheus_remote_storage_samples{kind}_total")
+            for kind in ("", "_failed", "_retried")
+        }
         print(f"samples sent {totals['']:.0f}, failed {totals['_failed']:.0f}, retried {totals['_retried']:.0f}")
         assert rate > 0.9 * SAMPLES
     finally:

@@ -42,8 +42,12 @@ def package_index() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def environment(fleet: Fleet, cloud: CloudStandIn, packages: Mapping[str, Path]) -> str:
     """The name of a file on each host that sets what a person would export."""
-    values = {**cloud.environment(), "GRAFANA_CLOUD_TOKEN": cloud.token,
-              "GRAFANA_CLOUD_READ_TOKEN": cloud.read_token, "GRAFANA_CLOUD_CA_FILE": "/root/cloud-ca.pem"}
+    values = {
+        **cloud.environment(),
+        "GRAFANA_CLOUD_TOKEN": cloud.token,
+        "GRAFANA_CLOUD_READ_TOKEN": cloud.read_token,
+        "GRAFANA_CLOUD_CA_FILE": "/root/cloud-ca.pem",
+    }
     values |= package_index()
     certificates = values.get("PIP_CERT")
     if certificates:
@@ -70,8 +74,10 @@ def script(fleet: Fleet, environment: str, *arguments: str) -> dict[str, str]:
     def run(host: Host) -> str:
         done = host.run(command)
         if "reach its Python package index?" in done.stdout:
-            pytest.skip("the hosts do not reach this machine's Python package index: name another with "
-                        f"PIP_INDEX_URL (and PIP_CERT); they said {done.stdout[-1500:]}")
+            pytest.skip(
+                "the hosts do not reach this machine's Python package index: name another with "
+                f"PIP_INDEX_URL (and PIP_CERT); they said {done.stdout[-1500:]}"
+            )
         assert done.rc == 0, done.stdout[-6000:]
         return str(done.stdout)
 

@@ -35,12 +35,27 @@ def environment(name: str) -> Path:
         for old in cache_dir().glob(f"peers-{name}-{version}-*"):
             shutil.rmtree(old)
         venv.create(place, clear=True, with_pip=True)
-        done = subprocess.run([place / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check",
-                               "--require-hashes", "-r", pins], capture_output=True, text=True, timeout=1800)
+        done = subprocess.run(
+            [
+                place / "bin" / "python",
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--disable-pip-version-check",
+                "--require-hashes",
+                "-r",
+                pins,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=1800,
+        )
         if done.returncode:
             shutil.rmtree(place)
-            raise RuntimeError(f"pip cannot install {pins} (it needs a package index: PIP_INDEX_URL):\n"
-                               f"{done.stderr[-2000:]}")
+            raise RuntimeError(
+                f"pip cannot install {pins} (it needs a package index: PIP_INDEX_URL):\n{done.stderr[-2000:]}"
+            )
         (place / "made").touch()
     return place / "bin" / "python"
 
@@ -50,12 +65,19 @@ class Worker:
 
     def __init__(self, of: str, module: str, name: str, url: str, state: Path) -> None:
         self.label = f"{name}{' live' if url else ''}"
-        kept = {key: value for key, value in os.environ.items()
-                if not key.startswith(("OTEL_", "LANGFUSE_", "HYPERTOOL_", "TRACELOOP_", "OPENLIT_"))}
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("OTEL_", "LANGFUSE_", "HYPERTOOL_", "TRACELOOP_", "OPENLIT_"))
+        }
         self._process = subprocess.Popen(
-            [environment(of), WORKERS / "worker.py", module, name, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, env={
-                **kept, "PYTHONPATH": str(REPOSITORY / "instrumentation"), "HYPERTOOL_STATE_DIR": str(state)})
+            [environment(of), WORKERS / "worker.py", module, name, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**kept, "PYTHONPATH": str(REPOSITORY / "instrumentation"), "HYPERTOOL_STATE_DIR": str(state)},
+        )
         self.rounds: list[Round] = []
         if self._answer() != "ready":
             raise RuntimeError(f"{self.label} does not start: run {WORKERS / 'worker.py'} {module} {name} by hand")

@@ -18,8 +18,12 @@ from tests.support.dead_servers import DEATHS
 from tests.support.otlp_receiver import OtlpReceiver
 
 pytestmark = pytest.mark.benchmark
-REPLY = {"model": "gpt-4o", "object": "chat.completion", "choices": [],
-         "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}}
+REPLY = {
+    "model": "gpt-4o",
+    "object": "chat.completion",
+    "choices": [],
+    "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+}
 CALLS = 20
 
 
@@ -61,6 +65,10 @@ def test_a_dead_sink_adds_nothing_to_a_call(monkeypatch: pytest.MonkeyPatch, tmp
             span_providers.private.sink = own
     well = found.pop("healthy")
     for kind, timing in found.items():
-        row(f"observed call, OTLP {kind}", f"{timing.idle / CALLS * 1e6:.1f} us",
-            f"{well.idle / CALLS * 1e6:.1f} us, a healthy endpoint", f"{timing.ratio(well):.2f} <= 1.3")
+        row(
+            f"observed call, OTLP {kind}",
+            f"{timing.idle / CALLS * 1e6:.1f} us",
+            f"{well.idle / CALLS * 1e6:.1f} us, a healthy endpoint",
+            f"{timing.ratio(well):.2f} <= 1.3",
+        )
     assert {kind: timing.ratio(well) for kind, timing in found.items() if timing.ratio(well) > 1.3} == {}

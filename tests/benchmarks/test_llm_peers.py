@@ -46,8 +46,16 @@ CONTENDERS = {
 }
 # Idle microseconds at most. Live are our sinks; what an application's own exporter costs it besides is not ours (for
 # OpenTelemetry's, encoding alone is 50), so that it discards in the row that has the target.
-TARGETS = {"disabled": 1.0, "no_sink": 10.0, "as_dict": 30.0, "as_dict live": 60.0, "as_object": 30.0,
-           "as_object live": 60.0, "in_application": 40.0, "application_discards live": 70.0}
+TARGETS = {
+    "disabled": 1.0,
+    "no_sink": 10.0,
+    "as_dict": 30.0,
+    "as_dict live": 60.0,
+    "as_object": 30.0,
+    "as_object live": 60.0,
+    "in_application": 40.0,
+    "application_discards live": 70.0,
+}
 CHUNK_TARGET = 0.6
 # Who writes usage to a span or a generation does as much, and less of it: ours must be faster.
 AS_MUCH = ("util_genai", "langfuse")
@@ -87,6 +95,7 @@ def chunk(run: dict[str, Worker]) -> float:
 
 def lines(run: dict[str, Worker]) -> list[str]:
     """The table."""
+
     def cells(label: str) -> str:
         if label not in run:
             return "| | | "

@@ -1,6 +1,6 @@
 """Reading what a call used costs a few microseconds, a chunk that says nothing a fraction of one; on the real SDKs.
 
-    scripts/test.sh --benchmarks tests/benchmarks/test_llm_usage.py
+scripts/test.sh --benchmarks tests/benchmarks/test_llm_usage.py
 """
 
 from __future__ import annotations
@@ -81,8 +81,13 @@ print(json.dumps(found))
 @pytest.mark.benchmark
 @pytest.mark.timeout(1200)
 def test_reading_usage_is_not_in_the_way(sdk_python: Path) -> None:
-    done = subprocess.run([sdk_python, "-c", PROGRAM], capture_output=True, text=True, timeout=300, env={
-        **os.environ, "PYTHONPATH": str(REPOSITORY / "instrumentation")})
+    done = subprocess.run(
+        [sdk_python, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "instrumentation")},
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, float] = json.loads(done.stdout)
     slow = []

@@ -48,8 +48,10 @@ class Row:
 
     def __str__(self) -> str:
         start = "" if self.start is None else f"{self.start:.1f} s"
-        return (f"| {self.name} | {start} | {self.anonymous:.0f} MiB | {self.resident:.0f} MiB "
-                f"| {self.processor:.1f} ms/s |")
+        return (
+            f"| {self.name} | {start} | {self.anonymous:.0f} MiB | {self.resident:.0f} MiB "
+            f"| {self.processor:.1f} ms/s |"
+        )
 
 
 def at_rest(name: str, start: float | None, usage: Callable[[], dict[str, int]]) -> Row:
@@ -85,8 +87,11 @@ def native(box: Box) -> list[Row]:
     answer = host.run(f"systemctl start --no-block {units} && {probe} ready {' '.join(ADDRESSES)}")
     assert answer.rc == 0, answer.stderr
     pids = host.run(f"systemctl show -P MainPID {units}").stdout.split()
-    row = at_rest("native: 4 services of systemd", float(answer.stdout),
-                  lambda: json.loads(host.run(f"{probe} usage {' '.join(pids)}").stdout))
+    row = at_rest(
+        "native: 4 services of systemd",
+        float(answer.stdout),
+        lambda: json.loads(host.run(f"{probe} usage {' '.join(pids)}").stdout),
+    )
     box.run("down", "trixie")
     return [row]
 

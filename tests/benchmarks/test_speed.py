@@ -30,7 +30,8 @@ def collector() -> PersonaMetricsCollector:
 
 
 def test_recording_tokens_budget_included_costs_no_more_than_1_2_raw_client_calls(
-        collector: PersonaMetricsCollector) -> None:
+    collector: PersonaMetricsCollector,
+) -> None:
     registry = CollectorRegistry()
     labels = ("backend-engineer", "default", "simulated")
     counter = Counter("tokens", "peer", ["persona", "chatmode", "model"], registry=registry).labels(*labels)
@@ -48,8 +49,12 @@ def test_recording_tokens_budget_included_costs_no_more_than_1_2_raw_client_call
     found = measure({"ours": ours, "peer": peer}, rounds=151)
     ours_us, peer_us = (found[name].median / 2000 * 1e6 for name in ("ours", "peer"))
     ratio = found["ours"].ratio(found["peer"])
-    row("record_token_usage, budget included", f"{ours_us:.2f} us",
-        f"{peer_us:.2f} us, client's cached counter inc + gauge set", f"{ratio:.2f} <= 1.2")
+    row(
+        "record_token_usage, budget included",
+        f"{ours_us:.2f} us",
+        f"{peer_us:.2f} us, client's cached counter inc + gauge set",
+        f"{ratio:.2f} <= 1.2",
+    )
     assert ratio <= 1.2
 
 
@@ -69,8 +74,12 @@ def test_tracking_a_stage_costs_no_more_than_5_microseconds() -> None:
     found = measure({"ours": ours, "peer": peer}, rounds=301)
     per_call, raw = found["ours"].idle / 200 * 1e6, found["peer"].idle / 200 * 1e6
     idle = min(per_call, found["ours"].ratio(found["peer"]) * CLIENT_INC_US)
-    row("track_stage, no exporter", f"{per_call:.2f} us", f"{raw:.2f} us, client's counter inc",
-        f"idle {idle:.2f} <= 5 us")
+    row(
+        "track_stage, no exporter",
+        f"{per_call:.2f} us",
+        f"{raw:.2f} us, client's counter inc",
+        f"idle {idle:.2f} <= 5 us",
+    )
     assert idle <= 5
 
 
@@ -88,12 +97,23 @@ def _wall(commands: dict[str, Sequence[str]], host: Host, rounds: int) -> dict[s
 
 def test_the_import_costs_no_more_than_60_ms(tmp_path: Path) -> None:
     code = "import hypertool; hypertool.get_persona_metrics()"
-    found = _wall({"bare": [sys.executable, "-c", "pass"], "ours": [sys.executable, "-c", code],
-                   "client": [sys.executable, "-c", "import prometheus_client"]}, Host(tmp_path), 25)
+    found = _wall(
+        {
+            "bare": [sys.executable, "-c", "pass"],
+            "ours": [sys.executable, "-c", code],
+            "client": [sys.executable, "-c", "import prometheus_client"],
+        },
+        Host(tmp_path),
+        25,
+    )
     ours, bare = (found[name].idle * 1e3 for name in ("ours", "bare"))
     idle = _as_if_idle(found["ours"], found["client"])
-    row("import hypertool; get_persona_metrics()", f"{ours:.0f} ms whole process, {ours - bare:.0f} ms over bare",
-        f"{found['client'].idle * 1e3:.0f} ms, import prometheus_client", f"idle {idle:.0f} <= 60 ms")
+    row(
+        "import hypertool; get_persona_metrics()",
+        f"{ours:.0f} ms whole process, {ours - bare:.0f} ms over bare",
+        f"{found['client'].idle * 1e3:.0f} ms, import prometheus_client",
+        f"idle {idle:.0f} <= 60 ms",
+    )
     assert idle <= 60
 
 
@@ -104,14 +124,22 @@ def _as_if_idle(ours: Timing, client: Timing) -> float:
 
 def test_a_switch_on_the_command_line_takes_no_more_than_60_ms(tmp_path: Path) -> None:
     host = Host(tmp_path)
-    found = _wall({
-        "client": [sys.executable, "-c", "import prometheus_client"],
-        "there": host.command("switch", "backend-engineer", "--chatmode", "bug-fix", program="main_persona"),
-        "back": host.command("switch", "testing-specialist", "--chatmode", "bug-fix", program="main_persona"),
-    }, host, 25)
+    found = _wall(
+        {
+            "client": [sys.executable, "-c", "import prometheus_client"],
+            "there": host.command("switch", "backend-engineer", "--chatmode", "bug-fix", program="main_persona"),
+            "back": host.command("switch", "testing-specialist", "--chatmode", "bug-fix", program="main_persona"),
+        },
+        host,
+        25,
+    )
     idle = max(_as_if_idle(found[name], found["client"]) for name in ("there", "back"))
-    row("tta-persona switch", f"{found['there'].idle * 1e3:.0f} ms wall",
-        f"{found['client'].idle * 1e3:.0f} ms, import prometheus_client", f"idle {idle:.0f} <= 60 ms")
+    row(
+        "tta-persona switch",
+        f"{found['there'].idle * 1e3:.0f} ms wall",
+        f"{found['client'].idle * 1e3:.0f} ms, import prometheus_client",
+        f"idle {idle:.0f} <= 60 ms",
+    )
     assert sum(host.counters("sw").values()) == 52
     assert idle <= 60
 
@@ -128,15 +156,20 @@ def test_ten_thousand_finished_processes_cost_a_scrape_what_a_hundred_do(tmp_pat
                 folding.fold()  # as the service does every second
     with running(few) as one, running(many) as other:
         for exporter, count in ((one, 100), (other, 10_000)):
-            wait_until(lambda e=exporter, n=count: e.scrape()["hypertool_store_folded_processes_total"] == n,  # type: ignore[misc]
-                       f"{count} processes to be folded", 120)
+            wait_until(
+                lambda e=exporter, n=count: e.scrape()["hypertool_store_folded_processes_total"] == n,  # type: ignore[misc]
+                f"{count} processes to be folded",
+                120,
+            )
         assert other.sum("hypertool_persona_tokens_used_total") == sum(number % 7 for number in range(10_000))
         found = measure({"100": one.text, "10,000": other.text}, rounds=301)
     ratio = found["10,000"].ratio(found["100"])
-    row("scrape after 10,000 finished processes",
+    row(
+        "scrape after 10,000 finished processes",
         f"{found['10,000'].idle * 1e3:.2f} ms (median {found['10,000'].median * 1e3:.2f})",
         f"{found['100'].idle * 1e3:.2f} ms (median {found['100'].median * 1e3:.2f}), after 100",
-        f"{ratio:.2f} <= 1.2, < 10 ms")
+        f"{ratio:.2f} <= 1.2, < 10 ms",
+    )
     assert ratio <= 1.2
     assert found["10,000"].idle < 0.010
 
@@ -148,6 +181,7 @@ def test_a_snapshot_costs_less_than_two_milliseconds(tmp_path: Path) -> None:
     process.stage(1)
     store(tmp_path / "state")
     found = measure({"ours": process.publish}, rounds=301)["ours"]
-    row("publish a snapshot of 60 series", f"{found.idle * 1e3:.2f} ms (median {found.median * 1e3:.2f})", "-",
-        "< 2 ms")
+    row(
+        "publish a snapshot of 60 series", f"{found.idle * 1e3:.2f} ms (median {found.median * 1e3:.2f})", "-", "< 2 ms"
+    )
     assert found.idle < 0.002

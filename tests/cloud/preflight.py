@@ -13,7 +13,9 @@ def arguments(cloud: CloudStandIn) -> dict[str, Any]:
         "metrics": {"url": cloud.metrics_url, "user": cloud.metrics_user},
         "logs": {"url": cloud.logs_url, "user": cloud.logs_user},
         "otlp": {"url": cloud.otlp_url, "user": cloud.otlp_user},
-        "token": cloud.token, "ca_file": str(cloud.ca_file), "timeout": 5,
+        "token": cloud.token,
+        "ca_file": str(cloud.ca_file),
+        "timeout": 5,
     }
 
 

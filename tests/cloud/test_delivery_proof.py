@@ -41,21 +41,38 @@ class Bench:
     @contextmanager
     def collector(self, target: str = "", instance: str = INSTANCE, **remote: str) -> Iterator[Agent]:
         """One that scrapes the exporter, and has done so, or scrapes another target."""
-        to = {"url": self.cloud.metrics_url, "user": self.cloud.metrics_user, "ca_file": str(self.cloud.ca_file),
-              **remote}
-        with prometheus_agent(self.directory / "agent", OLDEST_RELEASE, target or f"127.0.0.1:{self.exporter.port}",
-                              instance, to, self.cloud.token) as agent:
+        to = {
+            "url": self.cloud.metrics_url,
+            "user": self.cloud.metrics_user,
+            "ca_file": str(self.cloud.ca_file),
+            **remote,
+        }
+        with prometheus_agent(
+            self.directory / "agent",
+            OLDEST_RELEASE,
+            target or f"127.0.0.1:{self.exporter.port}",
+            instance,
+            to,
+            self.cloud.token,
+        ) as agent:
             if not target:
                 until("the exporter to be scraped", 60, lambda: agent.target("hypertool").get("health") == "up" or None)
             yield agent
 
     def arguments(self, agent: Agent, **more: Any) -> dict[str, Any]:
         return {
-            "collector": "prometheus", "instance": INSTANCE, "collector_address": agent.url,
-            "metrics": {"url": self.cloud.metrics_url, "user": self.cloud.metrics_user}, "token": self.cloud.token,
-            "token_file": str(agent.token_file), "read_token": self.cloud.read_token,
-            "ca_file": str(self.cloud.ca_file), "state_dir": str(self.exporter.host.state),
-            "exporter": f"http://127.0.0.1:{self.exporter.port}/metrics", "timeout": ARRIVES, **more,
+            "collector": "prometheus",
+            "instance": INSTANCE,
+            "collector_address": agent.url,
+            "metrics": {"url": self.cloud.metrics_url, "user": self.cloud.metrics_user},
+            "token": self.cloud.token,
+            "token_file": str(agent.token_file),
+            "read_token": self.cloud.read_token,
+            "ca_file": str(self.cloud.ca_file),
+            "state_dir": str(self.exporter.host.state),
+            "exporter": f"http://127.0.0.1:{self.exporter.port}/metrics",
+            "timeout": ARRIVES,
+            **more,
         }
 
     def stops(self, agent: Agent, **more: Any) -> tuple[str, str]:
@@ -269,8 +286,9 @@ def test_remote_is_named_where_the_destination_does_not_take_it_now(bench: Bench
 def other_destination(bench: Bench, serve: Callable[[Request], Answer]) -> dict[str, Any]:
     """The address of a server that is no store, for collector and proof."""
     certificate = bench.cloud.authority.certificate("other", ["127.0.0.1"])
-    front = Front("other", "127.0.0.1", certificate, lambda user, token: WRITE | READ, serve,
-                  lambda request: "metrics:write")
+    front = Front(
+        "other", "127.0.0.1", certificate, lambda user, token: WRITE | READ, serve, lambda request: "metrics:write"
+    )
     return {"url": f"{front.url}/api/prom/push", "user": "1"}
 
 
@@ -331,7 +349,8 @@ def test_check_mode_sends_nothing(bench: Bench) -> None:
 
 def test_ansible_shows_no_token_at_its_most_talkative(bench: Bench, tmp_path: Path) -> None:
     play = tmp_path / "play.yml"
-    play.write_text("""
+    play.write_text(
+        """
 - hosts: localhost
   connection: local
   gather_facts: false
@@ -339,17 +358,38 @@ def test_ansible_shows_no_token_at_its_most_talkative(bench: Bench, tmp_path: Pa
     - delivery_proof: {collector: prometheus, instance: x, timeout: 1, metrics: {url: "{{ url }}", user: "1001"},
                        token: "{{ lookup('env', 'TOKEN') }}", read_token: "{{ lookup('env', 'READ_TOKEN') }}",
                        state_dir: /nonexistent, collector_address: "{{ agent }}", ca_file: "{{ ca }}"}
-""", encoding="utf-8")
+""",
+        encoding="utf-8",
+    )
     cloud = bench.cloud
     with bench.collector() as agent:
         done = subprocess.run(
-            [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-vvv", "--diff", str(play),
-             "-e", f"url={cloud.metrics_url} agent={agent.url} ca={cloud.ca_file}",
-             "-e", f"ansible_python_interpreter={sys.executable}"],
-            env={**os.environ, "TOKEN": cloud.token, "READ_TOKEN": cloud.read_token,
-                 "ANSIBLE_LIBRARY": str(ROOT / "ansible/library"), "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
-                 "ANSIBLE_MODULE_UTILS": str(ROOT / "ansible/module_utils"), "ANSIBLE_REMOTE_TEMP": str(tmp_path)},
-            capture_output=True, text=True, timeout=240, check=False)
+            [
+                str(Path(sys.executable).with_name("ansible-playbook")),
+                "-i",
+                "localhost,",
+                "-vvv",
+                "--diff",
+                str(play),
+                "-e",
+                f"url={cloud.metrics_url} agent={agent.url} ca={cloud.ca_file}",
+                "-e",
+                f"ansible_python_interpreter={sys.executable}",
+            ],
+            env={
+                **os.environ,
+                "TOKEN": cloud.token,
+                "READ_TOKEN": cloud.read_token,
+                "ANSIBLE_LIBRARY": str(ROOT / "ansible/library"),
+                "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
+                "ANSIBLE_MODULE_UTILS": str(ROOT / "ansible/module_utils"),
+                "ANSIBLE_REMOTE_TEMP": str(tmp_path),
+            },
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
     said = done.stdout + done.stderr
     assert "no canary can be put into the state directory /nonexistent" in said
     assert cloud.token not in said

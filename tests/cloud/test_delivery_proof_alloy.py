@@ -52,18 +52,26 @@ class Bench:
     def run(self, **more: Any) -> dict[str, Any]:
         cloud = self.cloud
         given = {
-            "collector": "alloy", "instance": self.collector.instance, "collector_address": self.collector.url,
+            "collector": "alloy",
+            "instance": self.collector.instance,
+            "collector_address": self.collector.url,
             "metrics": {"url": cloud.metrics_url, "user": cloud.metrics_user},
             "logs": {"url": cloud.logs_url, "user": cloud.logs_user},
             "otlp": {"url": cloud.otlp_url, "user": cloud.otlp_user},
             "traces": {"url": cloud.traces_url, "user": cloud.traces_user},
-            "otlp_receiver": f"http://{self.collector.listen}:4318", "token": cloud.token,
-            "token_file": str(self.token_file), "read_token": cloud.read_token, "ca_file": str(cloud.ca_file),
-            "state_dir": str(self.exporter.host.state), "exporter": f"http://127.0.0.1:{self.exporter.port}/metrics",
-            "timeout": ARRIVES, **more,
+            "otlp_receiver": f"http://{self.collector.listen}:4318",
+            "token": cloud.token,
+            "token_file": str(self.token_file),
+            "read_token": cloud.read_token,
+            "ca_file": str(cloud.ca_file),
+            "state_dir": str(self.exporter.host.state),
+            "exporter": f"http://127.0.0.1:{self.exporter.port}/metrics",
+            "timeout": ARRIVES,
+            **more,
         }
-        return run_module("delivery_proof", given,
-                          environment={**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"})
+        return run_module(
+            "delivery_proof", given, environment={**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+        )
 
     def hops(self, **more: Any) -> dict[str, tuple[str, str]]:
         """Hop and evidence by signal, of those that did not arrive."""
@@ -93,7 +101,8 @@ def bench(alloy: Path, cloud: CloudStandIn, exporter: Exporter, tmp_path: Path) 
     collector = Collector(alloy, tmp_path / "alloy", "grafana_cloud", cloud_environment(cloud, token_file))
     (collector.targets / "hypertool.yml").write_text(
         f'- targets: ["127.0.0.1:{exporter.port}"]\n'
-        f'  labels: {{job: "hypertool", instance: "{collector.instance}", __scrape_interval__: "2s"}}\n')
+        f'  labels: {{job: "hypertool", instance: "{collector.instance}", __scrape_interval__: "2s"}}\n'
+    )
     programs.mkdir()
     lines.touch()
     for name, text in (("systemd-run", _SYSTEMD_RUN), ("journalctl", _JOURNALCTL)):
@@ -101,6 +110,7 @@ def bench(alloy: Path, cloud: CloudStandIn, exporter: Exporter, tmp_path: Path) 
         (programs / name).chmod(0o755)
     ended = threading.Event()
     with JournalWriter(collector.journal) as journal, running_collector(collector):
+
         def carry() -> None:
             done = 0
             while not ended.wait(0.1):
@@ -121,7 +131,10 @@ def bench(alloy: Path, cloud: CloudStandIn, exporter: Exporter, tmp_path: Path) 
 def test_sample_line_and_span_are_read_back_by_one_run_id(bench: Bench) -> None:
     answer = bench.run()
     assert {signal: found["proof"] for signal, found in answer["signals"].items()} == {
-        "metrics": "arrived", "logs": "arrived", "traces": "arrived"}, answer
+        "metrics": "arrived",
+        "logs": "arrived",
+        "traces": "arrived",
+    }, answer
     run = answer["run"]
     gauge = bench.cloud.query("last_over_time(hypertool_delivery_proof_timestamp_seconds[5m])")
     assert (gauge[0]["value"][1], gauge[0]["metric"]["instance"]) == (run, bench.collector.instance)
@@ -139,7 +152,10 @@ def test_without_a_token_that_may_read_the_counters_of_all_three_are_the_proof(b
 def test_without_a_query_address_of_tempo_only_the_span_is_not_read_back(bench: Bench) -> None:
     answer = bench.run(traces=None)
     assert {signal: found["proof"] for signal, found in answer["signals"].items()} == {
-        "metrics": "arrived", "logs": "arrived", "traces": "sent"}, answer
+        "metrics": "arrived",
+        "logs": "arrived",
+        "traces": "sent",
+    }, answer
     assert "grafana_cloud_traces_url" in str(answer["warnings"])
 
 
@@ -183,7 +199,8 @@ def test_scrape_is_named_where_nothing_comes_in(bench: Bench) -> None:
 def test_a_target_that_is_down_is_named_with_the_collectors_own_words(bench: Bench) -> None:
     nobody = free_port()
     (bench.collector.targets / "hypertool.yml").write_text(
-        f'- targets: ["127.0.0.1:{nobody}"]\n  labels: {{job: "hypertool", __scrape_interval__: "2s"}}\n')
+        f'- targets: ["127.0.0.1:{nobody}"]\n  labels: {{job: "hypertool", __scrape_interval__: "2s"}}\n'
+    )
     bench.collector.stop()
     bench.collector.start()
     found = bench.hops()
@@ -196,8 +213,10 @@ def test_queue_is_named_where_the_pipeline_drops_what_came_in(bench: Bench) -> N
     """A configuration of ours with a wrong turn: samples come in and lead nowhere."""
     file = bench.collector.configuration / "destination_grafana_cloud.alloy"
     text = file.read_text()
-    rule = '\t\twrite_relabel_config {\n\t\t\tsource_labels = ["job"]\n\t\t\tregex         = ".*"\n' \
-           '\t\t\taction        = "drop"\n\t\t}\n\n\t\tbasic_auth {'
+    rule = (
+        '\t\twrite_relabel_config {\n\t\t\tsource_labels = ["job"]\n\t\t\tregex         = ".*"\n'
+        '\t\t\taction        = "drop"\n\t\t}\n\n\t\tbasic_auth {'
+    )
     file.write_text(text.replace("\t\tbasic_auth {", rule, 1))
     status, said = bench.collector.reload()
     assert status == 200, said
@@ -206,8 +225,10 @@ def test_queue_is_named_where_the_pipeline_drops_what_came_in(bench: Bench) -> N
 
 
 def test_the_module_needs_no_systemd_to_say_that_there_is_none(bench: Bench) -> None:
-    for name, text in (("systemd-run", "#!/bin/sh\necho 'System has not been booted with systemd' >&2; exit 1\n"),
-                       ("journalctl", "#!/bin/sh\nexit 1\n")):
+    for name, text in (
+        ("systemd-run", "#!/bin/sh\necho 'System has not been booted with systemd' >&2; exit 1\n"),
+        ("journalctl", "#!/bin/sh\nexit 1\n"),
+    ):
         (bench.programs / name).write_text(text)
         assert (bench.programs / name).stat().st_mode & stat.S_IXUSR
     found = bench.hops(timeout=40)

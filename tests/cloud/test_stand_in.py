@@ -26,8 +26,15 @@ from tests.support.prometheus_agent import Agent, prometheus_agent
 PROTOBUF = "application/x-protobuf"
 
 
-def send(cloud: CloudStandIn, url: str, user: str, body: bytes, headers: dict[str, str], token: str | None = None,
-         timeout: float = 20) -> Answer:
+def send(
+    cloud: CloudStandIn,
+    url: str,
+    user: str,
+    body: bytes,
+    headers: dict[str, str],
+    token: str | None = None,
+    timeout: float = 20,
+) -> Answer:
     """POST (or GET without a body) over TLS that trusts the stand-in's authority alone; the answer, read."""
     parts = urlsplit(url)
     context = ssl.create_default_context(cafile=str(cloud.ca_file))
@@ -35,8 +42,9 @@ def send(cloud: CloudStandIn, url: str, user: str, body: bytes, headers: dict[st
     credential = b64encode(f"{user}:{token or cloud.token}".encode()).decode()
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     try:
-        connection.request("POST" if body else "GET", path, body or None,
-                           {**headers, "Authorization": f"Basic {credential}"})
+        connection.request(
+            "POST" if body else "GET", path, body or None, {**headers, "Authorization": f"Basic {credential}"}
+        )
         answer = connection.getresponse()
         return Answer(answer.status, answer.read(), dict(answer.getheaders()))
     finally:
@@ -45,8 +53,14 @@ def send(cloud: CloudStandIn, url: str, user: str, body: bytes, headers: dict[st
 
 def push_line(cloud: CloudStandIn, text: str, at: int, timeout: float = 20) -> int:
     document = {"streams": [{"stream": {"job": "journal"}, "values": [[str(at), text]]}]}
-    return send(cloud, cloud.logs_url, cloud.logs_user, json.dumps(document).encode(),
-                {"Content-Type": "application/json"}, timeout=timeout).status
+    return send(
+        cloud,
+        cloud.logs_url,
+        cloud.logs_user,
+        json.dumps(document).encode(),
+        {"Content-Type": "application/json"},
+        timeout=timeout,
+    ).status
 
 
 def test_a_line_that_comes_twice_is_one_line_with_count_two(cloud: CloudStandIn) -> None:
@@ -77,21 +91,43 @@ def test_lines_are_found_by_label_and_text(cloud: CloudStandIn) -> None:
 def test_a_span_is_kept_and_read_back_in_every_encoding(cloud: CloudStandIn, encoding: str) -> None:
     trace = {"protobuf": "a1" * 16, "json": "b2" * 16, "gzip": "c3" * 16}[encoding]
     request = ExportTraceServiceRequest()
-    span = request.resource_spans.add().scope_spans.add().spans.add(
-        name="canary", trace_id=bytes.fromhex(trace), span_id=b"12345678")
+    span = (
+        request.resource_spans.add()
+        .scope_spans.add()
+        .spans.add(name="canary", trace_id=bytes.fromhex(trace), span_id=b"12345678")
+    )
     span.attributes.add(key="run").value.string_value = "7"
     headers, body = {"Content-Type": PROTOBUF}, request.SerializeToString()
     if encoding == "json":
         headers = {"Content-Type": "application/json"}
-        body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [
-            {"name": "canary", "traceId": trace, "spanId": b"12345678".hex(), "kind": 1,
-             "attributes": [{"key": "run", "value": {"stringValue": "7"}}]}]}]}]}).encode()
+        body = json.dumps(
+            {
+                "resourceSpans": [
+                    {
+                        "scopeSpans": [
+                            {
+                                "spans": [
+                                    {
+                                        "name": "canary",
+                                        "traceId": trace,
+                                        "spanId": b"12345678".hex(),
+                                        "kind": 1,
+                                        "attributes": [{"key": "run", "value": {"stringValue": "7"}}],
+                                    }
+                                ]
+                            }
+                        ]
+                    }
+                ]
+            }
+        ).encode()
     elif encoding == "gzip":
         headers["Content-Encoding"], body = "gzip", gzip.compress(body)
     for _ in range(2):
         assert send(cloud, f"{cloud.otlp_url}/v1/traces", cloud.otlp_user, body, headers).status == 200
     assert [(one.name, one.attributes, one.count) for one in cloud.spans() if one.trace_id == trace] == [
-        ("canary", {"run": "7"}, 2)]
+        ("canary", {"run": "7"}, 2)
+    ]
     back = send(cloud, f"{cloud.traces_url}/api/traces/{trace}", cloud.traces_user, b"", {}, token=cloud.read_token)
     assert json.loads(back.body)["batches"][0]["scopeSpans"][0]["spans"][0]["name"] == "canary"
     lost = send(cloud, f"{cloud.traces_url}/api/traces/{'d' * 32}", cloud.traces_user, b"", {}, token=cloud.read_token)
@@ -175,6 +211,7 @@ def test_debians_prometheus_agent_delivers_through_an_outage_without_a_gap(cloud
     remote = {"url": cloud.metrics_url, "user": cloud.metrics_user, "ca_file": str(cloud.ca_file)}
     target = f"127.0.0.1:{free_port()}"  # nobody: `up` of 0 is a sample as well
     with prometheus_agent(tmp_path, "trixie", target, "outage", remote, cloud.token) as agent:
+
         def times() -> list[float]:
             rows = cloud.query('up{instance="outage",job="hypertool"}[5m]')
             return [float(at) for at, _ in rows[0]["values"]] if rows else []
@@ -185,8 +222,11 @@ def test_debians_prometheus_agent_delivers_through_an_outage_without_a_gap(cloud
         until("pushes to be refused", 30, lambda: cloud.requests("metrics")[503] >= 2 or None)
         cloud.fault("metrics", "down")
         retried = agent.metric("prometheus_remote_storage_samples_retried_total")
-        until("retries into nothing", 30,
-              lambda: agent.metric("prometheus_remote_storage_samples_retried_total") > retried or None)
+        until(
+            "retries into nothing",
+            30,
+            lambda: agent.metric("prometheus_remote_storage_samples_retried_total") > retried or None,
+        )
         for _ in range(2):  # the first to end may have begun before the outage
             scraped = agent.target("hypertool")["lastScrape"]
             until("a scrape in the outage", 60, partial(scraped_since, agent, scraped))

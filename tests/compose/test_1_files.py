@@ -36,8 +36,11 @@ def versions() -> dict[str, str]:
 def profiles(engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Every profile as Compose resolves it; the secrets of Langfuse are made, as its user makes them."""
     secrets = tmp_path_factory.mktemp("secrets")
-    made = subprocess.run([sys.executable, str(COMPOSE / "langfuse_secrets.py"), str(secrets / "langfuse.env")],
-                          capture_output=True, text=True)
+    made = subprocess.run(
+        [sys.executable, str(COMPOSE / "langfuse_secrets.py"), str(secrets / "langfuse.env")],
+        capture_output=True,
+        text=True,
+    )
     assert made.returncode == 0, made.stderr
     variables = {"LANGFUSE_SECRETS": str(secrets / "langfuse.env")}
     return {name: Stack(COMPOSE, engine, name, variables=variables).config() for name in PROFILES}
@@ -48,8 +51,14 @@ def test_every_profile_is_valid_and_starts_what_it_says(profiles: dict[str, dict
 
 
 def test_without_a_profile_it_is_the_local_stack(engine: dict[str, str]) -> None:
-    shown = subprocess.run(["docker", "compose", "config", "--services"], cwd=COMPOSE, env=engine, capture_output=True,
-                           text=True, check=True).stdout
+    shown = subprocess.run(
+        ["docker", "compose", "config", "--services"],
+        cwd=COMPOSE,
+        env=engine,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert set(shown.split()) == PROFILES["local"]
 
 
@@ -100,26 +109,34 @@ def mounted(service: dict[str, Any], below: str) -> dict[str, Path]:
     """Name inside the container, below a folder -> the file of the host."""
     return {
         volume["target"].removeprefix(below + "/"): Path(volume["source"])
-        for volume in service["volumes"] if volume["type"] == "bind" and volume["target"].startswith(below)
+        for volume in service["volumes"]
+        if volume["type"] == "bind" and volume["target"].startswith(below)
     }
 
 
-@pytest.mark.parametrize(("profile", "service", "destination"), [
-    ("local", "alloy", "local"), ("cloud", "alloy-cloud", "grafana_cloud")])
+@pytest.mark.parametrize(
+    ("profile", "service", "destination"), [("local", "alloy", "local"), ("cloud", "alloy-cloud", "grafana_cloud")]
+)
 def test_alloy_loads_the_files_of_the_repository(
     profiles: dict[str, dict[str, Any]], profile: str, service: str, destination: str
 ) -> None:
     """As the role does: every file of alloy/, with one of the destinations."""
-    expected = {file.name: file for file in (ROOT / "alloy").glob("*.alloy")
-                if not file.name.startswith("destination_") or file.stem == f"destination_{destination}"}
+    expected = {
+        file.name: file
+        for file in (ROOT / "alloy").glob("*.alloy")
+        if not file.name.startswith("destination_") or file.stem == f"destination_{destination}"
+    }
     assert mounted(profiles[profile]["services"][service], "/etc/alloy/hypertool") == expected
 
 
 def test_alloy_gets_every_variable_that_its_files_read(profiles: dict[str, dict[str, Any]]) -> None:
     for profile, service in (("local", "alloy"), ("cloud", "alloy-cloud")):
         shown = profiles[profile]["services"][service]
-        read = {name for file in mounted(shown, "/etc/alloy/hypertool").values()
-                for name in re.findall(r'sys\.env\("(\w+)"\)', file.read_text(encoding="utf-8"))}
+        read = {
+            name
+            for file in mounted(shown, "/etc/alloy/hypertool").values()
+            for name in re.findall(r'sys\.env\("(\w+)"\)', file.read_text(encoding="utf-8"))
+        }
         # What may be empty: alloy/README.md says what it means then.
         optional = {"HYPERTOOL_ALLOY_CA_FILE", "HYPERTOOL_ALLOY_PROXY_URL"}
         assert read - optional - set(shown["environment"]) == set()
@@ -141,7 +158,8 @@ def test_prometheus_and_grafana_load_the_files_of_the_repository(profiles: dict[
     for profile, service in (("local", "prometheus-receiver"), ("cloud", "prometheus"), ("minimal", "prometheus")):
         files = mounted(profiles[profile]["services"][service], "/etc/hypertool/prometheus")
         assert {name: path.relative_to(ROOT / "prometheus").as_posix() for name, path in files.items()} == {
-            name: name for name in files}
+            name: name for name in files
+        }
         assert {"prometheus.yml", "rules", "web"} <= set(files)
     for profile in ("local", "cloud"):
         files = mounted(profiles[profile]["services"]["grafana"], "/etc/hypertool/grafana")
@@ -153,8 +171,12 @@ def test_prometheus_and_grafana_load_the_files_of_the_repository(profiles: dict[
 def test_the_password_of_grafana_is_made_once_and_never_short(tmp_path: Path) -> None:
     def run(given: str | None) -> subprocess.CompletedProcess[str]:
         environment = {} if given is None else {"GRAFANA_ADMIN_PASSWORD": given}
-        return subprocess.run([sys.executable, str(COMPOSE / "grafana_password.py"), str(path)], env=environment,
-                              capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, str(COMPOSE / "grafana_password.py"), str(path)],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
 
     path = tmp_path / "admin_password"
     refused = run("admin")

@@ -42,9 +42,13 @@ def test_the_baseline_is_in_prometheus(stack: Stack, host: Host) -> None:
     expected = {"backend-engineer": (850, 1150), "testing-specialist": (650, 850), "devops-engineer": (550, 1250)}
 
     def figures() -> dict[str, tuple[float | None, float | None]]:
-        return {persona: (
-            value(host, f'hypertool_persona_tokens_used_total{{persona="{persona}",chatmode="package-release"}}'),
-            value(host, f'hypertool_persona_token_budget_remaining{{persona="{persona}"}}')) for persona in expected}
+        return {
+            persona: (
+                value(host, f'hypertool_persona_tokens_used_total{{persona="{persona}",chatmode="package-release"}}'),
+                value(host, f'hypertool_persona_token_budget_remaining{{persona="{persona}"}}'),
+            )
+            for persona in expected
+        }
 
     assert until("the baseline's figures", 60, lambda: figures() if figures() == expected else None)
     assert value(host, 'sum(hypertool_workflow_quality_gate_total{workflow="package_release",result="pass"})') == 3
@@ -53,7 +57,10 @@ def test_the_baseline_is_in_prometheus(stack: Stack, host: Host) -> None:
 def test_every_target_is_up(stack: Stack, host: Host) -> None:
     active = json.loads(ask(host, "http://127.0.0.1:9090/api/v1/targets?state=active"))["data"]["activeTargets"]
     assert {one["labels"]["job"]: one["health"] for one in active} == {
-        "hypertool": "up", "prometheus": "up", "alertmanager": "up"}
+        "hypertool": "up",
+        "prometheus": "up",
+        "alertmanager": "up",
+    }
 
 
 def test_nothing_listens_beyond_loopback(stack: Stack) -> None:
@@ -85,8 +92,16 @@ def test_a_dead_service_is_unhealthy(stack: Stack) -> None:
         assert command[0] == "CMD"
         elsewhere = [part.replace(str(port), "1") for part in command[1:]]
         assert elsewhere != command[1:], f"{name}'s check asks nobody"
-        alive = subprocess.run(["docker", "exec", stack.container(name), *command[1:]], env=dict(stack.environment),
-                               capture_output=True, timeout=60)
-        dead = subprocess.run(["docker", "exec", stack.container(name), *elsewhere], env=dict(stack.environment),
-                              capture_output=True, timeout=60)
+        alive = subprocess.run(
+            ["docker", "exec", stack.container(name), *command[1:]],
+            env=dict(stack.environment),
+            capture_output=True,
+            timeout=60,
+        )
+        dead = subprocess.run(
+            ["docker", "exec", stack.container(name), *elsewhere],
+            env=dict(stack.environment),
+            capture_output=True,
+            timeout=60,
+        )
         assert (alive.returncode, dead.returncode != 0) == (0, True), name

@@ -39,11 +39,24 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def shared(engine: dict[str, str], images: Path, store: Path) -> Iterator[tuple[Stack, int]]:
     """An exporter in a container over that folder, on a port of its own."""
-    made = Stack(images / "compose", engine, "minimal", project="hypertool-shared", variables={
-        "HYPERTOOL_STORE": str(store), "HYPERTOOL_UID": "12345", "HYPERTOOL_GID": "12345"})
+    made = Stack(
+        images / "compose",
+        engine,
+        "minimal",
+        project="hypertool-shared",
+        variables={"HYPERTOOL_STORE": str(store), "HYPERTOOL_UID": "12345", "HYPERTOOL_GID": "12345"},
+    )
     port = free_port()
-    done = made.compose("run", "--detach", "--no-deps", "--name", "hypertool-shared-exporter",
-                        "--env", f"HYPERTOOL_LISTEN=127.0.0.1:{port}", "exporter")
+    done = made.compose(
+        "run",
+        "--detach",
+        "--no-deps",
+        "--name",
+        "hypertool-shared-exporter",
+        "--env",
+        f"HYPERTOOL_LISTEN=127.0.0.1:{port}",
+        "exporter",
+    )
     assert done.returncode == 0, done.stderr
     yield made, port
     made.docker("rm", "--force", "hypertool-shared-exporter")
@@ -60,8 +73,9 @@ def tokens(port: int) -> float:
 def test_host_and_containers_add_up(shared: tuple[Stack, int], store: Path) -> None:
     stack, port = shared
     environment = {**os.environ, "HYPERTOOL_STATE_DIR": str(store), "PYTHONPATH": str(ROOT / "instrumentation")}
-    living = subprocess.Popen([sys.executable, "-c", LIVING], env=environment, stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True)
+    living = subprocess.Popen(
+        [sys.executable, "-c", LIVING], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert living.stdout is not None
     assert living.stdout.readline() == "recorded\n"
     stack.docker("exec", "hypertool-shared-exporter", "hypertool", "workflow", "package_release")
@@ -70,4 +84,3 @@ def test_host_and_containers_add_up(shared: tuple[Stack, int], store: Path) -> N
     living.kill()
     living.wait()
     until("the killed process to be kept", 30, lambda: tokens(port) == 950 or None)
-

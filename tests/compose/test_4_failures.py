@@ -42,7 +42,7 @@ def test_a_killed_container_comes_back_and_nothing_is_lost(stack: Stack, host: H
 
     until(f"{service} to come back", 90, back)
     until("the work done before the kill", 60, lambda: (value(host, TOKENS) or 0) >= before + 2300 or None)
-    until("every target to be up again", 60, lambda: value(host, 'count(up == 1)') == 3 or None)
+    until("every target to be up again", 60, lambda: value(host, "count(up == 1)") == 3 or None)
 
 
 def test_a_full_store_says_so(broken: Stack, tmp_path: Path) -> None:
@@ -50,8 +50,19 @@ def test_a_full_store_says_so(broken: Stack, tmp_path: Path) -> None:
     try:
         assert subprocess.run(["dd", "if=/dev/zero", f"of={tmp_path}/ballast"], capture_output=True).returncode
         broken.variables["HYPERTOOL_STORE"] = str(tmp_path)
-        done = broken.compose("run", "--rm", "--no-deps", "--entrypoint", "", "demo", "hypertool", "switch",
-                              "backend", "--chatmode", "bug-fix")
+        done = broken.compose(
+            "run",
+            "--rm",
+            "--no-deps",
+            "--entrypoint",
+            "",
+            "demo",
+            "hypertool",
+            "switch",
+            "backend",
+            "--chatmode",
+            "bug-fix",
+        )
         assert done.returncode == 1
         assert "No space left on device; free some space there" in done.stderr
     finally:
@@ -98,8 +109,10 @@ def test_wrong_credentials_stop_the_cloud_profile_with_their_reasons(broken: Sta
     token.chmod(0o644)
     broken.profile = "cloud"
     broken.variables.update(
-        GRAFANA_CLOUD_TOKEN_FILE=str(token), GRAFANA_CLOUD_METRICS_URL="https://metrics.invalid/api/prom/push",
-        GRAFANA_CLOUD_METRICS_USER="not-a-number")
+        GRAFANA_CLOUD_TOKEN_FILE=str(token),
+        GRAFANA_CLOUD_METRICS_URL="https://metrics.invalid/api/prom/push",
+        GRAFANA_CLOUD_METRICS_USER="not-a-number",
+    )
     done = broken.compose("run", "--rm", "--no-deps", "cloud-check")
     assert done.returncode == 1, done.stderr
     for name in ("grafana_cloud_metrics_user", "grafana_cloud_logs_url", "grafana_cloud_otlp_url"):

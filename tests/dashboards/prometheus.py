@@ -30,8 +30,9 @@ def prometheus(binaries: Path, directory: Path, config: str = "global: {}\n") ->
     file = directory / "prometheus.yml"
     file.write_text(config, encoding="utf-8")
     url = f"http://127.0.0.1:{free_port()}"
-    with service.prometheus(binaries, file, directory / "data", url, directory / "prometheus.log",
-                            "--storage.tsdb.retention.time=10y"):
+    with service.prometheus(
+        binaries, file, directory / "data", url, directory / "prometheus.log", "--storage.tsdb.retention.time=10y"
+    ):
         yield url
 
 

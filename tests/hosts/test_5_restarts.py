@@ -57,8 +57,12 @@ def kill_and_see_it_back(host: Host) -> None:
     killed = process()
     assert killed, f"{EXPORTER} is not active"
     host.check_output(f"systemctl kill --signal=SIGKILL {EXPORTER}")
-    until(f"{EXPORTER} to be active again", 20, lambda: process() not in (None, killed) or None,
-          lambda: host.run(f"journalctl -n 20 --no-pager -u {EXPORTER}").stdout)
+    until(
+        f"{EXPORTER} to be active again",
+        20,
+        lambda: process() not in (None, killed) or None,
+        lambda: host.run(f"journalctl -n 20 --no-pager -u {EXPORTER}").stdout,
+    )
 
 
 def test_the_exporter_that_is_killed_loses_nothing_and_comes_back(fleet: Fleet, installed: Play) -> None:

@@ -17,7 +17,10 @@ def tracked(*patterns: str) -> list[str]:
     """Files of the checkout that match, tracked or about to be (what git ignores is left out)."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns],
-        cwd=ROOT, check=True, capture_output=True, text=True,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.splitlines()
     return [name for name in listed if (ROOT / name).is_file()]
 
@@ -39,6 +42,10 @@ def check(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = None) ->
 
 def test_python_is_clean_under_ruff() -> None:
     check(tool("ruff"), "check", ".")
+
+
+def test_python_is_formatted_by_ruff() -> None:
+    check(tool("ruff"), "format", "--check", "--diff", ".")
 
 
 def test_the_package_is_typed_strictly() -> None:
@@ -69,8 +76,15 @@ def test_ansible_is_clean_under_the_production_profile() -> None:
     check(tool("ansible-lint"), "--profile", "production", "--offline", "--strict", "-q", cwd=ROOT / "ansible", env=env)
 
 
-FORBIDDEN = ("pypi" + ".org", "deb.debian" + ".org", "security.debian" + ".org", "registry.npmjs" + ".org",
-             "files.pythonhosted" + ".org", "docker" + ".io/", "/work/" + "main")
+FORBIDDEN = (
+    "pypi" + ".org",
+    "deb.debian" + ".org",
+    "security.debian" + ".org",
+    "registry.npmjs" + ".org",
+    "files.pythonhosted" + ".org",
+    "docker" + ".io/",
+    "/work/" + "main",
+)
 
 
 def test_no_file_names_a_package_registry_or_a_path_of_one_machine() -> None:

@@ -23,8 +23,9 @@ def marked() -> Iterator[tuple[str, str]]:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
                 for decorator in node.decorator_list:
-                    if ast.unparse(decorator).startswith("pytest.mark.predecessor(") \
-                            and isinstance(decorator, ast.Call):
+                    if ast.unparse(decorator).startswith("pytest.mark.predecessor(") and isinstance(
+                        decorator, ast.Call
+                    ):
                         yield from ((ast.literal_eval(one), f"{path.name}::{node.name}") for one in decorator.args)
 
 

@@ -11,11 +11,19 @@ from prometheus_client import CollectorRegistry
 from hypertool import PersonaMetricsCollector
 from hypertool.catalogue import Catalogue, Persona
 
-CHAT = {"model": "gpt-4o-2024-08-06", "id": "c1", "object": "chat.completion",
-        "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}}
-LAST = {"object": "chat.completion.chunk", "model": "gpt-4o", "choices": [],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
+CHAT = {
+    "model": "gpt-4o-2024-08-06",
+    "id": "c1",
+    "object": "chat.completion",
+    "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
+    "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+}
+LAST = {
+    "object": "chat.completion.chunk",
+    "model": "gpt-4o",
+    "choices": [],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+}
 CHUNK = {"object": "chat.completion.chunk", "model": "gpt-4o", "choices": [{"delta": {"content": "x"}}]}
 
 
@@ -27,8 +35,11 @@ def isolated(own_settings: None) -> None:
 @pytest.fixture
 def metrics() -> PersonaMetricsCollector:
     """A collector of its own, which knows three personas; one of them blocks."""
-    personas = [Persona("backend-engineer", 2000), Persona("testing-specialist", 1500),
-                Persona("strict", 1000, on_exceed="block")]
+    personas = [
+        Persona("backend-engineer", 2000),
+        Persona("testing-specialist", 1500),
+        Persona("strict", 1000, on_exceed="block"),
+    ]
     return PersonaMetricsCollector(CollectorRegistry(), catalogue=Catalogue({p.name: p for p in personas}, 0.0))
 
 
@@ -44,6 +55,7 @@ def durations(metrics: PersonaMetricsCollector) -> int:
 
 def stream(*chunks: Any, error: BaseException | None = None) -> Any:
     """A function whose generator yields `chunks`, and then fails or ends."""
+
     def generate(prompt: str) -> Iterator[Any]:
         yield from chunks
         if error is not None:

@@ -21,9 +21,18 @@ from tests.support.sinks import receiver as receiver
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PINS = REPOSITORY / "requirements" / "llm.txt"
-_UNREACHABLE = ("NewConnectionError", "Failed to establish a new connection", "name resolution", "ConnectTimeout",
-                "ReadTimeout", "timed out", "Network is unreachable", "Max retries exceeded", "ProxyError",
-                "(from versions: none)")
+_UNREACHABLE = (
+    "NewConnectionError",
+    "Failed to establish a new connection",
+    "name resolution",
+    "ConnectTimeout",
+    "ReadTimeout",
+    "timed out",
+    "Network is unreachable",
+    "Max retries exceeded",
+    "ProxyError",
+    "(from versions: none)",
+)
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +55,31 @@ def sdk_python() -> Path:
 def _make(place: Path) -> None:
     venv.create(place, clear=True, with_pip=True)
     done = subprocess.run(
-        [place / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes",
-         "--only-binary", ":all:", "-r", PINS], capture_output=True, text=True, timeout=900)
+        [
+            place / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "-r",
+            PINS,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
     if done.returncode == 0:
         (place / "made").touch()
         return
     shutil.rmtree(place)
     said = done.stderr.strip()
     if any(mark in said for mark in _UNREACHABLE):
-        pytest.skip(f"the SDKs of {PINS.name} cannot be fetched: pip reaches no package index "
-                    f"({said.splitlines()[-1][:200]}); set PIP_INDEX_URL or PIP_FIND_LINKS to one that has them")
+        pytest.skip(
+            f"the SDKs of {PINS.name} cannot be fetched: pip reaches no package index "
+            f"({said.splitlines()[-1][:200]}); set PIP_INDEX_URL or PIP_FIND_LINKS to one that has them"
+        )
     pytest.fail(f"pip cannot install {PINS}:\n{said[-2000:]}")

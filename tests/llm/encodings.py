@@ -28,9 +28,13 @@ class Encoding:
 
 
 def _chat_tokens(u: Usage) -> dict[str, Any]:
-    return {"prompt_tokens": u.input_tokens, "completion_tokens": u.output_tokens, "total_tokens": u.total,
-            "prompt_tokens_details": {"cached_tokens": u.cached_input, "cache_write_tokens": u.cache_write},
-            "completion_tokens_details": {"reasoning_tokens": u.reasoning}}
+    return {
+        "prompt_tokens": u.input_tokens,
+        "completion_tokens": u.output_tokens,
+        "total_tokens": u.total,
+        "prompt_tokens_details": {"cached_tokens": u.cached_input, "cache_write_tokens": u.cache_write},
+        "completion_tokens_details": {"reasoning_tokens": u.reasoning},
+    }
 
 
 def _chat(u: Usage) -> Any:
@@ -38,8 +42,11 @@ def _chat(u: Usage) -> Any:
 
 
 def _chat_stream(u: Usage, texts: list[str]) -> Chunks:
-    return [*({"choices": [{"delta": {"content": text}, "finish_reason": None}]} for text in texts),
-            {"choices": [{"delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": _chat_tokens(u)}]
+    return [
+        *({"choices": [{"delta": {"content": text}, "finish_reason": None}]} for text in texts),
+        {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": _chat_tokens(u)},
+    ]
 
 
 def _xai(u: Usage) -> Any:
@@ -49,15 +56,21 @@ def _xai(u: Usage) -> Any:
 
 def _growing_stream(u: Usage, texts: list[str]) -> Chunks:
     """A usage on every chunk, counting up."""
-    part = [{"choices": [{"delta": {"content": text}, "finish_reason": None}],
-             "usage": _chat_tokens(Usage(*u[:4]))} for text in texts]
+    part = [
+        {"choices": [{"delta": {"content": text}, "finish_reason": None}], "usage": _chat_tokens(Usage(*u[:4]))}
+        for text in texts
+    ]
     return [*part, {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": _chat_tokens(u)}]
 
 
 def _response_tokens(u: Usage) -> dict[str, Any]:
-    return {"input_tokens": u.input_tokens, "output_tokens": u.output_tokens, "total_tokens": u.total,
-            "input_tokens_details": {"cached_tokens": u.cached_input, "cache_write_tokens": u.cache_write},
-            "output_tokens_details": {"reasoning_tokens": u.reasoning}}
+    return {
+        "input_tokens": u.input_tokens,
+        "output_tokens": u.output_tokens,
+        "total_tokens": u.total,
+        "input_tokens_details": {"cached_tokens": u.cached_input, "cache_write_tokens": u.cache_write},
+        "output_tokens_details": {"reasoning_tokens": u.reasoning},
+    }
 
 
 def _responses(u: Usage) -> Any:
@@ -65,15 +78,21 @@ def _responses(u: Usage) -> Any:
 
 
 def _responses_stream(u: Usage, texts: list[str]) -> Chunks:
-    return [{"type": "response.created", "response": {"usage": None}},
-            *({"type": "response.output_text.delta", "delta": text} for text in texts),
-            {"type": "response.completed", "response": _responses(u)}]
+    return [
+        {"type": "response.created", "response": {"usage": None}},
+        *({"type": "response.output_text.delta", "delta": text} for text in texts),
+        {"type": "response.completed", "response": _responses(u)},
+    ]
 
 
 def _claude_tokens(u: Usage) -> dict[str, Any]:
-    return {"input_tokens": u.input, "cache_read_input_tokens": u.cached_input,
-            "cache_creation_input_tokens": u.cache_write, "output_tokens": u.output_tokens,
-            "output_tokens_details": {"thinking_tokens": u.reasoning}}
+    return {
+        "input_tokens": u.input,
+        "cache_read_input_tokens": u.cached_input,
+        "cache_creation_input_tokens": u.cache_write,
+        "output_tokens": u.output_tokens,
+        "output_tokens_details": {"thinking_tokens": u.reasoning},
+    }
 
 
 def _claude(u: Usage) -> Any:
@@ -82,17 +101,27 @@ def _claude(u: Usage) -> Any:
 
 def _claude_stream(u: Usage, texts: list[str]) -> Chunks:
     start = {**_claude_tokens(u), "output_tokens": min(1, u.output_tokens), "output_tokens_details": None}
-    return [{"type": "message_start", "message": {"usage": start}}, {"type": "ping"},
-            *({"type": "content_block_delta", "delta": {"text": text}} for text in texts),
-            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {
-                "output_tokens": u.output_tokens, "output_tokens_details": {"thinking_tokens": u.reasoning}}},
-            {"type": "message_stop"}]
+    return [
+        {"type": "message_start", "message": {"usage": start}},
+        {"type": "ping"},
+        *({"type": "content_block_delta", "delta": {"text": text}} for text in texts),
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn"},
+            "usage": {"output_tokens": u.output_tokens, "output_tokens_details": {"thinking_tokens": u.reasoning}},
+        },
+        {"type": "message_stop"},
+    ]
 
 
 def _google_tokens(u: Usage) -> dict[str, Any]:
-    return {"promptTokenCount": u.input + u.cached_input, "cachedContentTokenCount": u.cached_input,
-            "candidatesTokenCount": u.output, "thoughtsTokenCount": u.reasoning,
-            "totalTokenCount": u.total - u.cache_write}
+    return {
+        "promptTokenCount": u.input + u.cached_input,
+        "cachedContentTokenCount": u.cached_input,
+        "candidatesTokenCount": u.output,
+        "thoughtsTokenCount": u.reasoning,
+        "totalTokenCount": u.total - u.cache_write,
+    }
 
 
 def _google(u: Usage) -> Any:
@@ -105,8 +134,13 @@ def _google_stream(u: Usage, texts: list[str]) -> Chunks:
 
 
 def _amazon_tokens(u: Usage) -> dict[str, Any]:
-    return {"inputTokens": u.input, "outputTokens": u.output_tokens, "totalTokens": u.total,
-            "cacheReadInputTokens": u.cached_input, "cacheWriteInputTokens": u.cache_write}
+    return {
+        "inputTokens": u.input,
+        "outputTokens": u.output_tokens,
+        "totalTokens": u.total,
+        "cacheReadInputTokens": u.cached_input,
+        "cacheWriteInputTokens": u.cache_write,
+    }
 
 
 def _amazon(u: Usage) -> Any:
@@ -114,35 +148,51 @@ def _amazon(u: Usage) -> Any:
 
 
 def _amazon_stream(u: Usage, texts: list[str]) -> Chunks:
-    return [{"messageStart": {"role": "assistant"}}, *({"contentBlockDelta": {"delta": {"text": t}}} for t in texts),
-            {"messageStop": {"stopReason": "end_turn"}}, {"metadata": {"usage": _amazon_tokens(u)}}]
+    return [
+        {"messageStart": {"role": "assistant"}},
+        *({"contentBlockDelta": {"delta": {"text": t}}} for t in texts),
+        {"messageStop": {"stopReason": "end_turn"}},
+        {"metadata": {"usage": _amazon_tokens(u)}},
+    ]
 
 
 def _invoke_stream(u: Usage, texts: list[str]) -> Chunks:
-    last = {"amazon-bedrock-invocationMetrics": {
-        "inputTokenCount": u.input, "outputTokenCount": u.output_tokens,
-        "cacheReadInputTokenCount": u.cached_input, "cacheWriteInputTokenCount": u.cache_write}}
+    last = {
+        "amazon-bedrock-invocationMetrics": {
+            "inputTokenCount": u.input,
+            "outputTokenCount": u.output_tokens,
+            "cacheReadInputTokenCount": u.cached_input,
+            "cacheWriteInputTokenCount": u.cache_write,
+        }
+    }
     return [{"chunk": {"bytes": json.dumps(piece).encode()}} for piece in (*({"text": t} for t in texts), last)]
 
 
 def _chain_tokens(given: int, cached: int, write: int, made: int, reasoning: int) -> dict[str, Any]:
-    return {"input_tokens": given, "output_tokens": made, "total_tokens": given + made,
-            "input_token_details": {"cache_read": cached, "cache_creation": write},
-            "output_token_details": {"reasoning": reasoning}}
+    return {
+        "input_tokens": given,
+        "output_tokens": made,
+        "total_tokens": given + made,
+        "input_token_details": {"cache_read": cached, "cache_creation": write},
+        "output_token_details": {"reasoning": reasoning},
+    }
 
 
 def _chain(u: Usage) -> Any:
-    return {"response_metadata": {"finish_reason": "stop"}, "usage_metadata": _chain_tokens(
-        u.input_tokens, u.cached_input, u.cache_write, u.output_tokens, u.reasoning)}
+    return {
+        "response_metadata": {"finish_reason": "stop"},
+        "usage_metadata": _chain_tokens(u.input_tokens, u.cached_input, u.cache_write, u.output_tokens, u.reasoning),
+    }
 
 
 def _chain_stream(u: Usage, texts: list[str]) -> Chunks:
     """The input first, then what each chunk adds, as LangChain's own addition of chunks expects it."""
-    return [{"response_metadata": {}, "usage_metadata": _chain_tokens(
-                u.input_tokens, u.cached_input, u.cache_write, 0, 0)},
-            *({"response_metadata": {}, "usage_metadata": None, "content": text} for text in texts),
-            {"response_metadata": {}, "usage_metadata": _chain_tokens(0, 0, 0, u.reasoning, u.reasoning)},
-            {"response_metadata": {"finish_reason": "stop"}, "usage_metadata": _chain_tokens(0, 0, 0, u.output, 0)}]
+    return [
+        {"response_metadata": {}, "usage_metadata": _chain_tokens(u.input_tokens, u.cached_input, u.cache_write, 0, 0)},
+        *({"response_metadata": {}, "usage_metadata": None, "content": text} for text in texts),
+        {"response_metadata": {}, "usage_metadata": _chain_tokens(0, 0, 0, u.reasoning, u.reasoning)},
+        {"response_metadata": {"finish_reason": "stop"}, "usage_metadata": _chain_tokens(0, 0, 0, u.output, 0)},
+    ]
 
 
 def _no_write(u: Usage) -> Usage:

@@ -62,12 +62,14 @@ def test_an_enclosing_call_does_not_block_the_one_that_it_makes(metrics: Persona
 
 
 def test_eighty_and_a_hundred_percent_are_said_once_each(
-        metrics: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+    metrics: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", "hypertool")
     llm = ObservableLLM(lambda p: CHAT, "m", metrics=metrics, default_persona="testing-specialist")
     for _ in range(15):  # 120 tokens each, of 1,500
         llm("x")
     said = [record.getMessage() for record in caplog.records if "% of its budget" in record.getMessage()]
-    assert said == [f"testing-specialist has used {share} % of its budget of 1500 tokens (window: run)"
-                    for share in (80, 100)]
+    assert said == [
+        f"testing-specialist has used {share} % of its budget of 1500 tokens (window: run)" for share in (80, 100)
+    ]
     assert counted(metrics, "exc") == {("testing-specialist",): 1}

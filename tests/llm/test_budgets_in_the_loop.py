@@ -41,15 +41,20 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path / "host")
 
 
-def collector(window: str = "run", on_exceed: str = "block", tokens: int = 1000,
-              **more: Any) -> PersonaMetricsCollector:
+def collector(
+    window: str = "run", on_exceed: str = "block", tokens: int = 1000, **more: Any
+) -> PersonaMetricsCollector:
     persona = Persona(STRICT, tokens, window, on_exceed, **more)
     return PersonaMetricsCollector(CollectorRegistry(), catalogue=Catalogue({STRICT: persona}, 0.0))
 
 
 def reply(tokens: int) -> dict[str, Any]:
-    return {"object": "chat.completion", "model": "gpt-4o", "choices": [{"finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 0, "completion_tokens": tokens, "total_tokens": tokens}}
+    return {
+        "object": "chat.completion",
+        "model": "gpt-4o",
+        "choices": [{"finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 0, "completion_tokens": tokens, "total_tokens": tokens},
+    }
 
 
 def spend(metrics: PersonaMetricsCollector, tokens: int, **more: Any) -> None:
@@ -68,8 +73,10 @@ def test_each_threshold_is_told_once_a_window(window: str, caplog: pytest.LogCap
     metrics.reset_budget(STRICT)
     spend(metrics, 5000)
     said = [record.getMessage() for record in caplog.records if "of its budget" in record.getMessage()]
-    assert said == [f"strict has used {share} % of its budget of 1000 tokens (window: {window})"
-                    for share in (80, 100)] * 2
+    assert (
+        said
+        == [f"strict has used {share} % of its budget of 1000 tokens (window: {window})" for share in (80, 100)] * 2
+    )
 
 
 def test_what_was_counted_by_hand_takes_part_in_the_thresholds(caplog: pytest.LogCaptureFixture) -> None:
@@ -155,8 +162,9 @@ def _start(host: Host, code: str, name: str = "program") -> subprocess.Popen[str
     program = host.home / f"{name}.py"
     if not program.exists() or program.read_text() != HEAD + code:  # another process may be reading it just now
         program.write_text(HEAD + code)
-    return host.background([sys.executable, "-u", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE)
+    return host.background(
+        [sys.executable, "-u", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 CALL = f"""
@@ -238,11 +246,14 @@ def test_a_process_that_stopped_in_the_middle_of_reserving_holds_nobody_up(host:
     _config(host, "day")
     host.state.mkdir()
     with locked(host.state / "reservations.lock"):
-        done = host.python(HEAD + f"""
+        done = host.python(
+            HEAD
+            + f"""
 begun = time.monotonic()
 ObservableLLM(lambda prompt: reply(10), "gpt-4o", default_persona="{STRICT}")("x")
 assert time.monotonic() - begun < 10
-""")
+"""
+        )
     assert done.returncode == 0, done.stderr
     assert host.read().budgets[STRICT].remaining == 990
 
@@ -272,22 +283,31 @@ for _ in range(24):
 def test_a_threshold_is_an_event_of_the_call_that_reached_it(host: Host) -> None:
     _config(host, "day", "warn")
     with OtlpReceiver() as receiver:
-        done = host.python(HEAD + f"""
+        done = host.python(
+            HEAD
+            + f"""
 from hypertool import spans
 for tokens in (700, 150, 100, 100, 100):
     ObservableLLM(lambda prompt: reply(tokens), "gpt-4o", default_persona="{STRICT}")("x")
 assert spans.sink().flush(20)
-""", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+""",
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        )
         assert done.returncode == 0, done.stderr
         found = receiver.wait(5)
-    events = [(span.attributes["gen_ai.usage.output_tokens"], name, told["percent"], told["window"])
-              for span in found for name, told in span.events]
+    events = [
+        (span.attributes["gen_ai.usage.output_tokens"], name, told["percent"], told["window"])
+        for span in found
+        for name, told in span.events
+    ]
     assert events == [(150, "budget_threshold", 80, "day"), (100, "budget_threshold", 100, "day")]
 
 
 def test_a_fork_in_the_middle_of_a_call_does_not_give_back_its_parents_tokens(host: Host) -> None:
     _config(host, "day")
-    done = host.python(HEAD + f"""
+    done = host.python(
+        HEAD
+        + f"""
 import os
 def ask(prompt, max_tokens):
     child = os.fork()
@@ -297,6 +317,7 @@ def ask(prompt, max_tokens):
         assert reserved == {{("", "{STRICT}"): 300}}, reserved
     return reply(300)
 ObservableLLM(ask, "gpt-4o", default_persona="{STRICT}")("", max_tokens=300)
-""")
+"""
+    )
     assert done.returncode == 0, done.stderr
     wait_until(lambda: host.read().budgets[STRICT].remaining <= 700, "the parent's tokens in the store")

@@ -28,7 +28,8 @@ def test_a_generator_counts_when_it_is_exhausted(metrics: PersonaMetricsCollecto
 
 @pytest.mark.parametrize(("taken", "outcome", "missing"), [(1, "cancelled", 1), (2, "success", 0)])
 def test_whoever_stops_before_the_final_usage_has_cancelled(
-        metrics: PersonaMetricsCollector, taken: int, outcome: str, missing: int) -> None:
+    metrics: PersonaMetricsCollector, taken: int, outcome: str, missing: int
+) -> None:
     running = ObservableLLM(stream(CHUNK, LAST, CHUNK), "m", metrics=metrics)("x")
     for _ in range(taken):
         next(running)

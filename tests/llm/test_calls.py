@@ -49,10 +49,13 @@ def test_an_unknown_persona_is_an_error_before_the_function_is_called(metrics: P
     assert counted(metrics, "llm") == {}
 
 
-@pytest.mark.parametrize(("error", "outcome"), [
-    (RuntimeError("down"), "error"), (KeyboardInterrupt(), "cancelled"), (asyncio.CancelledError(), "cancelled")])
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(RuntimeError("down"), "error"), (KeyboardInterrupt(), "cancelled"), (asyncio.CancelledError(), "cancelled")],
+)
 def test_an_exception_goes_on_as_the_same_object(
-        metrics: PersonaMetricsCollector, error: BaseException, outcome: str) -> None:
+    metrics: PersonaMetricsCollector, error: BaseException, outcome: str
+) -> None:
     def fail(prompt: str) -> None:
         raise error
 
@@ -122,8 +125,11 @@ def test_persona_of_an_argument_then_the_context_then_the_stage_then_the_default
             llm("context")
             llm("argument", persona="frontend-engineer")
     assert {key[:2]: tokens for key, tokens in counted(shared, "tok").items() if key[2] == "order"} == {
-        ("data-scientist", "default"): 120, ("observability-expert", "bug-investigation"): 120,
-        ("devops-engineer", "x"): 120, ("frontend-engineer", "x"): 120}
+        ("data-scientist", "default"): 120,
+        ("observability-expert", "bug-investigation"): 120,
+        ("devops-engineer", "x"): 120,
+        ("frontend-engineer", "x"): 120,
+    }
 
 
 # Switches
@@ -145,7 +151,8 @@ def test_disabled_is_a_pass_through(metrics: PersonaMetricsCollector, monkeypatc
 
 @pytest.mark.predecessor("D19")
 def test_wrap_sync_works_with_and_without_a_running_loop_and_wrap_async_frees_the_loop(
-        metrics: PersonaMetricsCollector) -> None:
+    metrics: PersonaMetricsCollector,
+) -> None:
     async def later(prompt: str) -> Any:
         await asyncio.sleep(0)
         return CHAT

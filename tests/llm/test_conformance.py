@@ -18,16 +18,43 @@ LIMIT = 300  # seconds for one file
 
 def _run(python: Path, file: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Pytest in the SDKs' environment, with this repository's package and nothing of its test configuration."""
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.upper().endswith("_PROXY") and not name.startswith(("HYPERTOOL_", "AWS_", "PYTEST_"))}
-    environment |= {"PYTHONPATH": f"{REPOSITORY / 'instrumentation'}:{HERE / 'sdk'}", "NO_PROXY": "127.0.0.1",
-                    "PYTHONDONTWRITEBYTECODE": "1", "AWS_EC2_METADATA_DISABLED": "true"}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().endswith("_PROXY") and not name.startswith(("HYPERTOOL_", "AWS_", "PYTEST_"))
+    }
+    environment |= {
+        "PYTHONPATH": f"{REPOSITORY / 'instrumentation'}:{HERE / 'sdk'}",
+        "NO_PROXY": "127.0.0.1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     try:
         return subprocess.run(
-            [python, "-m", "pytest", HERE / "sdk" / file, "-q", "--tb=short", "-p", "no:cacheprovider",
-             "-c", os.devnull, "-o", f"faulthandler_timeout={LIMIT - 60}", "--rootdir", HERE / "sdk",
-             "--confcutdir", HERE / "sdk", *arguments],
-            env=environment, capture_output=True, text=True, timeout=LIMIT)
+            [
+                python,
+                "-m",
+                "pytest",
+                HERE / "sdk" / file,
+                "-q",
+                "--tb=short",
+                "-p",
+                "no:cacheprovider",
+                "-c",
+                os.devnull,
+                "-o",
+                f"faulthandler_timeout={LIMIT - 60}",
+                "--rootdir",
+                HERE / "sdk",
+                "--confcutdir",
+                HERE / "sdk",
+                *arguments,
+            ],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
     except subprocess.TimeoutExpired as late:
         said = b"".join(part for part in (late.stdout, late.stderr) if isinstance(part, bytes)).decode(errors="replace")
         pytest.fail(f"{file} did not end within {LIMIT} s; where its threads stood a minute before:\n{said[-6000:]}")
@@ -46,10 +73,17 @@ def test_every_row_of_the_table_reads_as_worked_out_by_hand(sdk_python: Path, tm
 
 
 def test_our_import_loads_no_sdk_and_the_package_does_not_load_ours() -> None:
-    code = ("import sys, hypertool; assert 'hypertool.llm' not in sys.modules; import hypertool.llm; "
-            "heavy = {'openai', 'anthropic', 'google', 'botocore', 'mistralai', 'litellm', 'langchain_core', "
-            "'pydantic', 'opentelemetry', 'prometheus_client', 'tomllib', 'tomli'}; "
-            "loaded = heavy & set(sys.modules); assert not loaded, loaded")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "PYTHONPATH": str(REPOSITORY / "instrumentation")})
+    code = (
+        "import sys, hypertool; assert 'hypertool.llm' not in sys.modules; import hypertool.llm; "
+        "heavy = {'openai', 'anthropic', 'google', 'botocore', 'mistralai', 'litellm', 'langchain_core', "
+        "'pydantic', 'opentelemetry', 'prometheus_client', 'tomllib', 'tomli'}; "
+        "loaded = heavy & set(sys.modules); assert not loaded, loaded"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "instrumentation")},
+    )
     assert done.returncode == 0, done.stderr

@@ -33,40 +33,75 @@ def part(value: str) -> dict[str, str]:
 
 PROMPTS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
     "text": ("hi", [said("user", "hi")]),
-    "openai": ([{"role": "system", "content": "be kind"}, {"role": "user", "content": [part("hi")]},
-                {"role": "assistant", "content": None, "tool_calls": [
-                    {"id": "t1", "type": "function", "function": {"name": "weather",
-                                                                  "arguments": '{"city": "Paris"}'}}]},
-                {"role": "tool", "tool_call_id": "t1", "content": "rain"}],
-               [said("system", "be kind"), said("user", "hi"), {"role": "assistant", "parts": [WEATHER]},
-                {"role": "tool", "parts": [RAIN]}]),
-    "openai responses": ([{"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
-                          {"type": "function_call", "call_id": "t1", "name": "weather",
-                           "arguments": '{"city": "Paris"}'},
-                          {"type": "function_call_output", "call_id": "t1", "output": "rain"}],
-                         [said("user", "hi"), {"role": "user", "parts": [WEATHER]}, {"role": "user", "parts": [RAIN]}]),
-    "anthropic": ([{"role": "user", "content": "hi"},
-                   {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "s"},
-                                                     {"type": "tool_use", "id": "t1", "name": "weather",
-                                                      "input": {"city": "Paris"}}]},
-                   {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1",
-                                                 "content": [part("rain")]}]}],
-                  [said("user", "hi"),
-                   {"role": "assistant", "parts": [{"type": "reasoning", "content": "hm"}, WEATHER]},
-                   {"role": "user", "parts": [RAIN]}]),
-    "gemini": ([{"role": "user", "parts": [{"text": "hi"}]},
-                {"role": "model", "parts": [{"function_call": {"id": "t1", "name": "weather",
-                                                               "args": {"city": "Paris"}}}]},
-                {"role": "user", "parts": [{"function_response": {"id": "t1", "name": "weather",
-                                                                  "response": "rain"}}]}],
-               [said("user", "hi"), {"role": "assistant", "parts": [WEATHER]}, {"role": "user", "parts": [RAIN]}]),
-    "bedrock": ([{"role": "user", "content": [{"text": "hi"}]},
-                 {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t1", "name": "weather",
-                                                                "input": {"city": "Paris"}}}]},
-                 {"role": "user", "content": [{"toolResult": {"toolUseId": "t1", "content": [{"text": "rain"}]}}]}],
-                [said("user", "hi"), {"role": "assistant", "parts": [WEATHER]}, {"role": "user", "parts": [RAIN]}]),
-    "an image": ([{"role": "user", "content": [part("see"), {"type": "image_url", "image_url": {"url": "data:AAAA"}}]}],
-                 [{"role": "user", "parts": [{"type": "text", "content": "see"}, {"type": "image_url"}]}]),
+    "openai": (
+        [
+            {"role": "system", "content": "be kind"},
+            {"role": "user", "content": [part("hi")]},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "t1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
+                ],
+            },
+            {"role": "tool", "tool_call_id": "t1", "content": "rain"},
+        ],
+        [
+            said("system", "be kind"),
+            said("user", "hi"),
+            {"role": "assistant", "parts": [WEATHER]},
+            {"role": "tool", "parts": [RAIN]},
+        ],
+    ),
+    "openai responses": (
+        [
+            {"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+            {"type": "function_call", "call_id": "t1", "name": "weather", "arguments": '{"city": "Paris"}'},
+            {"type": "function_call_output", "call_id": "t1", "output": "rain"},
+        ],
+        [said("user", "hi"), {"role": "user", "parts": [WEATHER]}, {"role": "user", "parts": [RAIN]}],
+    ),
+    "anthropic": (
+        [
+            {"role": "user", "content": "hi"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "s"},
+                    {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Paris"}},
+                ],
+            },
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": [part("rain")]}]},
+        ],
+        [
+            said("user", "hi"),
+            {"role": "assistant", "parts": [{"type": "reasoning", "content": "hm"}, WEATHER]},
+            {"role": "user", "parts": [RAIN]},
+        ],
+    ),
+    "gemini": (
+        [
+            {"role": "user", "parts": [{"text": "hi"}]},
+            {"role": "model", "parts": [{"function_call": {"id": "t1", "name": "weather", "args": {"city": "Paris"}}}]},
+            {"role": "user", "parts": [{"function_response": {"id": "t1", "name": "weather", "response": "rain"}}]},
+        ],
+        [said("user", "hi"), {"role": "assistant", "parts": [WEATHER]}, {"role": "user", "parts": [RAIN]}],
+    ),
+    "bedrock": (
+        [
+            {"role": "user", "content": [{"text": "hi"}]},
+            {
+                "role": "assistant",
+                "content": [{"toolUse": {"toolUseId": "t1", "name": "weather", "input": {"city": "Paris"}}}],
+            },
+            {"role": "user", "content": [{"toolResult": {"toolUseId": "t1", "content": [{"text": "rain"}]}}]},
+        ],
+        [said("user", "hi"), {"role": "assistant", "parts": [WEATHER]}, {"role": "user", "parts": [RAIN]}],
+    ),
+    "an image": (
+        [{"role": "user", "content": [part("see"), {"type": "image_url", "image_url": {"url": "data:AAAA"}}]}],
+        [{"role": "user", "parts": [{"type": "text", "content": "see"}, {"type": "image_url"}]}],
+    ),
 }
 
 
@@ -78,21 +113,51 @@ def test_prompts_of_every_provider_become_the_same_messages(shape: str) -> None:
 
 _CALL = {"id": "t1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Paris"}'}}
 RESPONSES: dict[str, Any] = {
-    "openai": {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "sun",
-                                                                 "tool_calls": [_CALL]}}]},
-    "anthropic": {"type": "message", "role": "assistant", "stop_reason": "stop", "content": [
-        part("sun"), {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Paris"}}]},
-    "gemini": {"candidates": [{"finish_reason": "stop", "content": {"role": "model", "parts": [
-        {"text": "sun"}, {"function_call": {"id": "t1", "name": "weather", "args": {"city": "Paris"}}}]}}]},
-    "bedrock": {"stopReason": "stop", "output": {"message": {"role": "assistant", "content": [
-        {"text": "sun"}, {"toolUse": {"toolUseId": "t1", "name": "weather", "input": {"city": "Paris"}}}]}}},
+    "openai": {
+        "choices": [
+            {"finish_reason": "stop", "message": {"role": "assistant", "content": "sun", "tool_calls": [_CALL]}}
+        ]
+    },
+    "anthropic": {
+        "type": "message",
+        "role": "assistant",
+        "stop_reason": "stop",
+        "content": [part("sun"), {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Paris"}}],
+    },
+    "gemini": {
+        "candidates": [
+            {
+                "finish_reason": "stop",
+                "content": {
+                    "role": "model",
+                    "parts": [
+                        {"text": "sun"},
+                        {"function_call": {"id": "t1", "name": "weather", "args": {"city": "Paris"}}},
+                    ],
+                },
+            }
+        ]
+    },
+    "bedrock": {
+        "stopReason": "stop",
+        "output": {
+            "message": {
+                "role": "assistant",
+                "content": [
+                    {"text": "sun"},
+                    {"toolUse": {"toolUseId": "t1", "name": "weather", "input": {"city": "Paris"}}},
+                ],
+            }
+        },
+    },
 }
 
 
 @pytest.mark.parametrize("shape", RESPONSES)
 def test_completions_of_every_provider_become_the_same_message(shape: str) -> None:
     assert json.loads(output_messages(RESPONSES[shape])) == [
-        {"role": "assistant", "parts": [{"type": "text", "content": "sun"}, WEATHER], "finish_reason": "stop"}]
+        {"role": "assistant", "parts": [{"type": "text", "content": "sun"}, WEATHER], "finish_reason": "stop"}
+    ]
 
 
 def _delta(**delta: Any) -> dict[str, Any]:
@@ -104,27 +169,57 @@ def _block(**delta: Any) -> dict[str, Any]:
 
 
 STREAMS: dict[str, list[Any]] = {
-    "openai": [_delta(content="su"), _delta(content="n"), _delta(tool_calls=[
-        {"index": 0, "id": "t1", "function": {"name": "weather", "arguments": '{"city": '}}]),
+    "openai": [
+        _delta(content="su"),
+        _delta(content="n"),
+        _delta(tool_calls=[{"index": 0, "id": "t1", "function": {"name": "weather", "arguments": '{"city": '}}]),
         _delta(tool_calls=[{"index": 0, "function": {"arguments": '"Paris"}'}}]),
-        {"choices": [{"delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": {}}],
-    "anthropic": [{"type": "message_start", "message": {}},
-                  {"type": "content_block_start", "index": 0, "content_block": part("")},
-                  {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "su"}},
-                  {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "n"}},
-                  {"type": "content_block_start", "index": 1, "content_block": {
-                      "type": "tool_use", "id": "t1", "name": "weather", "input": {}}},
-                  {"type": "content_block_delta", "index": 1, "delta": {
-                      "type": "input_json_delta", "partial_json": '{"city": "Paris"}'}},
-                  {"type": "message_delta", "delta": {"stop_reason": "stop"}}, {"type": "message_stop"}],
-    "gemini": [{"candidates": [{"content": {"parts": [{"text": "su"}]}}]},
-               {"candidates": [{"finish_reason": "stop", "content": {"parts": [
-                   {"text": "n"}, {"function_call": {"id": "t1", "name": "weather", "args": {"city": "Paris"}}}]}}]}],
-    "bedrock": [{"messageStart": {"role": "assistant"}}, _block(text="su"), _block(text="n"),
-                {"contentBlockStart": {"contentBlockIndex": 1, "start": {
-                    "toolUse": {"toolUseId": "t1", "name": "weather"}}}},
-                _block(toolUse={"input": '{"city": '}), _block(toolUse={"input": '"Paris"}'}),
-                {"messageStop": {"stopReason": "stop"}}],
+        {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": {}},
+    ],
+    "anthropic": [
+        {"type": "message_start", "message": {}},
+        {"type": "content_block_start", "index": 0, "content_block": part("")},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "su"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "n"}},
+        {
+            "type": "content_block_start",
+            "index": 1,
+            "content_block": {"type": "tool_use", "id": "t1", "name": "weather", "input": {}},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 1,
+            "delta": {"type": "input_json_delta", "partial_json": '{"city": "Paris"}'},
+        },
+        {"type": "message_delta", "delta": {"stop_reason": "stop"}},
+        {"type": "message_stop"},
+    ],
+    "gemini": [
+        {"candidates": [{"content": {"parts": [{"text": "su"}]}}]},
+        {
+            "candidates": [
+                {
+                    "finish_reason": "stop",
+                    "content": {
+                        "parts": [
+                            {"text": "n"},
+                            {"function_call": {"id": "t1", "name": "weather", "args": {"city": "Paris"}}},
+                        ]
+                    },
+                }
+            ]
+        },
+    ],
+    "bedrock": [
+        {"messageStart": {"role": "assistant"}},
+        _block(text="su"),
+        _block(text="n"),
+        {"contentBlockStart": {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": "t1", "name": "weather"}}}},
+        _block(toolUse={"input": '{"city": '}),
+        _block(toolUse={"input": '"Paris"}'}),
+        {"messageStop": {"stopReason": "stop"}},
+    ],
 }
 
 
@@ -134,18 +229,29 @@ def test_a_stream_is_put_together_to_what_would_have_come_whole(shape: str) -> N
     for chunk in STREAMS[shape]:
         transcript.feed(chunk)
     assert json.loads(output_messages(transcript.response())) == [
-        {"role": "assistant", "parts": [{"type": "text", "content": "sun"}, WEATHER], "finish_reason": "stop"}]
+        {"role": "assistant", "parts": [{"type": "text", "content": "sun"}, WEATHER], "finish_reason": "stop"}
+    ]
 
 
 def test_the_closing_event_of_openai_responses_is_the_whole_response() -> None:
     transcript = Transcript()
     transcript.feed({"type": "response.output_text.delta", "delta": "su"})
     assert "su" in output_messages(transcript.response()), "where it is cut, what came so far"
-    transcript.feed({"type": "response.completed", "response": {"output": [
-        {"type": "reasoning", "summary": [{"text": "hm"}]},
-        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "sun"}]}]}})
+    transcript.feed(
+        {
+            "type": "response.completed",
+            "response": {
+                "output": [
+                    {"type": "reasoning", "summary": [{"text": "hm"}]},
+                    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "sun"}]},
+                ]
+            },
+        }
+    )
     assert json.loads(output_messages(transcript.response())) == [
-        {"role": "assistant", "parts": [{"type": "reasoning", "content": "hm"}]}, said("assistant", "sun")]
+        {"role": "assistant", "parts": [{"type": "reasoning", "content": "hm"}]},
+        said("assistant", "sun"),
+    ]
 
 
 def test_a_credential_that_comes_in_pieces_is_redacted() -> None:
@@ -153,12 +259,17 @@ def test_a_credential_that_comes_in_pieces_is_redacted() -> None:
     for piece in ("the key is sk-pr", "oj-abcd", "efgh1234", "5678, use it"):
         transcript.feed(_delta(content=piece))
     assert json.loads(output_messages(transcript.response()))[0]["parts"][0]["content"] == (
-        "the key is [redacted], use it")
+        "the key is [redacted], use it"
+    )
 
 
 def test_secrets_in_arguments_are_known_by_their_names() -> None:
-    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "log_in",
-                                              "input": {"user": "ada", "password": "correct horse"}}]}
+    call = {
+        "role": "assistant",
+        "content": [
+            {"type": "tool_use", "id": "1", "name": "log_in", "input": {"user": "ada", "password": "correct horse"}}
+        ],
+    }
     found = input_messages([call])
     assert "correct horse" not in found
     assert "ada" in found
@@ -198,19 +309,36 @@ def test_nothing_that_is_given_raises(odd: Any) -> None:
     assert isinstance(json.loads(output_messages(transcript.response())), list)
 
 
-@pytest.mark.parametrize(("arguments", "text"), [
-    ({"system": "be kind"}, "be kind"), ({"system": [part("be kind")]}, "be kind"),
-    ({"instructions": "be kind"}, "be kind"), ({"config": {"system_instruction": "be kind"}}, "be kind")])
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"system": "be kind"}, "be kind"),
+        ({"system": [part("be kind")]}, "be kind"),
+        ({"instructions": "be kind"}, "be kind"),
+        ({"config": {"system_instruction": "be kind"}}, "be kind"),
+    ],
+)
 def test_instructions_that_are_an_argument_of_their_own(arguments: dict[str, Any], text: str) -> None:
     assert json.loads(system_instructions(arguments) or "") == [{"type": "text", "content": text}]
     assert system_instructions({"temperature": 1}) is None
 
 
-@pytest.mark.parametrize(("value", "records"), [
-    ("SPAN_ONLY", True), ("span_and_event", True), ("true", True), ("", False), ("NO_CONTENT", False),
-    ("false", False), ("EVENT_ONLY", False), ("yes please", False)])
-def test_contents_are_recorded_by_choice_only(value: str, records: bool, monkeypatch: pytest.MonkeyPatch,
-                                              caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("value", "records"),
+    [
+        ("SPAN_ONLY", True),
+        ("span_and_event", True),
+        ("true", True),
+        ("", False),
+        ("NO_CONTENT", False),
+        ("false", False),
+        ("EVENT_ONLY", False),
+        ("yes please", False),
+    ],
+)
+def test_contents_are_recorded_by_choice_only(
+    value: str, records: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv(content.VARIABLE, value)
     assert content.captures.__wrapped__() is records
     odd = value in ("EVENT_ONLY", "yes please")

@@ -32,6 +32,7 @@ def test_concurrent_stages_of_one_run_never_mix() -> None:
 
     async def work() -> None:
         async with WorkflowTracer("w") as workflow:
+
             async def one(number: int) -> None:
                 async with workflow.stage_context(f"s{number}", personas[number]):
                     await asyncio.sleep(0.001)
@@ -135,7 +136,7 @@ CONTEXTS = {
     "the executor": "with WorkflowExecutor() as pool: pool.submit(llm, 'x').result()",
     "the executor's map": "with WorkflowExecutor() as pool: list(pool.map(llm, ['x', 'x']))",
     "the loop's executor": "with WorkflowExecutor() as pool:\n        "
-                           "await asyncio.get_running_loop().run_in_executor(pool, llm, 'x')",
+    "await asyncio.get_running_loop().run_in_executor(pool, llm, 'x')",
     "a generator": "assert len(list(steps('x'))) == 2",
     "a generator that is read later": "running = steps('x'); next(running); LATER.append(running)",
     "a generator read by a thread": "running = steps('x'); await asyncio.to_thread(list, running)",
@@ -145,7 +146,9 @@ CONTEXTS = {
     "an async generator that nobody finishes": "running = async_steps('x'); await anext(running); del running",
 }
 
-PROGRAM = HEAD + """
+PROGRAM = (
+    HEAD
+    + """
 from opentelemetry import trace
 LATER = []
 
@@ -183,6 +186,7 @@ async def work():
 asyncio.run(work())
 assert spans.sink().flush(20)
 """
+)
 
 
 @pytest.mark.parametrize("where", CONTEXTS)
@@ -199,7 +203,9 @@ def test_the_parent_of_every_call_is_the_stage_that_made_it(where: str, host: Ho
 
 
 def test_a_cancelled_call_is_an_error_and_its_stage_too(host: Host, receiver: OtlpReceiver) -> None:
-    done = host.python(HEAD + """
+    done = host.python(
+        HEAD
+        + """
 begun = asyncio.Event()
 
 @observe_llm("gpt-4o")
@@ -221,7 +227,9 @@ async def work():
             pass
 asyncio.run(work())
 assert spans.sink().flush(20)
-""", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+""",
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+    )
     assert done.returncode == 0, done.stderr
     receiver.wait(3)
     for name in ("chat gpt-4o", "stage.s"):

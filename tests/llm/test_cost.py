@@ -37,23 +37,26 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("model", "usage", "dollars"), [
-    # 1000 x 2.50 + 1000 x 1.25 + 500 x 10.00, per million
-    ("gpt-4o", Usage(1000, 1000, 0, 500), "0.00875"),
-    ("gpt-4o-2024-08-06", Usage(1000, 1000, 0, 500), "0.00875"),
-    ("openai/gpt-4o", Usage(1000, 1000, 0, 500), "0.00875"),
-    # its first snapshot kept its price: 1000 x 5 + 500 x 15
-    ("gpt-4o-2024-05-13", Usage(1000, 0, 0, 500), "0.0125"),
-    # reasoning is billed as output: (100 + 400) x 10.00
-    ("gpt-5", Usage(0, 0, 0, 100, 400), "0.005"),
-    # 50 x 4 + 1000 x 0.20 + 148 x 5 (five minutes) + 100 x 8 (an hour) + 503 x 20
-    ("claude-opus-5-5", Usage(50, 1000, 248, 503, cache_write_1h=100), "0.012"),
-    ("claude-haiku-4-5-20251001", Usage(1_000_000), "1"),
-    # up to 200,000 tokens of input the one price, above it the other for all of it
-    ("gemini-2.5-pro", Usage(200_000, 0, 0, 1000), "0.26"),
-    ("gemini-2.5-pro", Usage(100_000, 100_001, 0, 1000), "0.29000025"),
-    ("models/gemini-2.5-pro", Usage(1), "0.00000125"),
-])
+@pytest.mark.parametrize(
+    ("model", "usage", "dollars"),
+    [
+        # 1000 x 2.50 + 1000 x 1.25 + 500 x 10.00, per million
+        ("gpt-4o", Usage(1000, 1000, 0, 500), "0.00875"),
+        ("gpt-4o-2024-08-06", Usage(1000, 1000, 0, 500), "0.00875"),
+        ("openai/gpt-4o", Usage(1000, 1000, 0, 500), "0.00875"),
+        # its first snapshot kept its price: 1000 x 5 + 500 x 15
+        ("gpt-4o-2024-05-13", Usage(1000, 0, 0, 500), "0.0125"),
+        # reasoning is billed as output: (100 + 400) x 10.00
+        ("gpt-5", Usage(0, 0, 0, 100, 400), "0.005"),
+        # 50 x 4 + 1000 x 0.20 + 148 x 5 (five minutes) + 100 x 8 (an hour) + 503 x 20
+        ("claude-opus-5-5", Usage(50, 1000, 248, 503, cache_write_1h=100), "0.012"),
+        ("claude-haiku-4-5-20251001", Usage(1_000_000), "1"),
+        # up to 200,000 tokens of input the one price, above it the other for all of it
+        ("gemini-2.5-pro", Usage(200_000, 0, 0, 1000), "0.26"),
+        ("gemini-2.5-pro", Usage(100_000, 100_001, 0, 1000), "0.29000025"),
+        ("models/gemini-2.5-pro", Usage(1), "0.00000125"),
+    ],
+)
 def test_a_call_costs_what_a_person_works_out(model: str, usage: Usage, dollars: str) -> None:
     assert cost_of(model, usage) == Fraction(dollars) * 10**9
 
@@ -79,9 +82,20 @@ def test_service_tiers_have_their_factor_or_no_cost() -> None:
     assert cost_of("gpt-5", usage, "moonlight") is None
 
 
-@pytest.mark.parametrize("model", [
-    "gpt-4o-audio-preview", "gpt-4", "claude-opus-5-9", "claude-fable-5-2", "my-model", "gpt-4o2",
-    "openrouter/openai/gpt-4o", "us.anthropic.claude-opus-4-5-20251101-v1:0", "gemini-2.5-flash-preview-09-2025"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-4o-audio-preview",
+        "gpt-4",
+        "claude-opus-5-9",
+        "claude-fable-5-2",
+        "my-model",
+        "gpt-4o2",
+        "openrouter/openai/gpt-4o",
+        "us.anthropic.claude-opus-4-5-20251101-v1:0",
+        "gemini-2.5-flash-preview-09-2025",
+    ],
+)
 def test_a_name_that_only_looks_alike_has_no_price(model: str) -> None:
     assert cost_of(model, Usage(1000)) is None
 
@@ -112,8 +126,12 @@ def test_a_part_without_a_price_has_no_cost(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_the_users_file_adds_replaces_and_can_stand_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own(tmp_path, monkeypatch, '[models."my-model"]\ninput = 1\noutput = 2\naliases = ["Mine"]\n'
-                               '[models."gpt-4o"]\ninput = 100\noutput = 100\n')
+    own(
+        tmp_path,
+        monkeypatch,
+        '[models."my-model"]\ninput = 1\noutput = 2\naliases = ["Mine"]\n'
+        '[models."gpt-4o"]\ninput = 100\noutput = 100\n',
+    )
     assert cost_of("my-model", Usage(1000, output=1)) == cost_of("mine", Usage(1000, output=1)) == 1_002_000
     assert cost_of("gpt-4o", Usage(1)) == 100_000
     assert cost_of("gpt-5", Usage(1)) == 1_250
@@ -123,17 +141,23 @@ def test_the_users_file_adds_replaces_and_can_stand_alone(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(("tokens", "nano"), [(1, 1), (2, 1), (3, 2), (1001, 501)])
-def test_half_a_nano_dollar_is_rounded_up_once_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int,
-                                                      nano: int) -> None:
+def test_half_a_nano_dollar_is_rounded_up_once_a_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, nano: int
+) -> None:
     own(tmp_path, monkeypatch, "[models.m]\ninput = 0.0005\noutput = 0.0005\nservice_tiers = { flex = 1.0 }\n")
     assert cost_of("m", Usage(tokens)) == cost_of("m", Usage(tokens), "flex") == nano
     assert cost_of("m", Usage(tokens, output=1)) == (tokens + 2) // 2
 
 
-def test_of_several_thresholds_the_highest_that_is_passed_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-                                                                 ) -> None:
-    own(tmp_path, monkeypatch, "[models.m]\ninput = 1\noutput = 1\nabove = ["
-        "{ input_tokens = 10, input = 2, output = 2 }, { input_tokens = 20, input = 3, output = 3 }]\n")
+def test_of_several_thresholds_the_highest_that_is_passed_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(
+        tmp_path,
+        monkeypatch,
+        "[models.m]\ninput = 1\noutput = 1\nabove = ["
+        "{ input_tokens = 10, input = 2, output = 2 }, { input_tokens = 20, input = 3, output = 3 }]\n",
+    )
     assert [cost_of("m", Usage(count)) for count in (10, 11, 20, 21)] == [10_000, 22_000, 40_000, 63_000]
 
 
@@ -144,7 +168,7 @@ def test_only_leaves_the_shipped_prices_out(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_price_holds_from_its_day_until_its_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own(tmp_path, monkeypatch, '[models.m]\ninput = 1\noutput = 2\nvalid_from = 2026-01-01\nvalid_until = 2026-02-01\n')
+    own(tmp_path, monkeypatch, "[models.m]\ninput = 1\noutput = 2\nvalid_from = 2026-01-01\nvalid_until = 2026-02-01\n")
 
     def at(*when: int) -> float:
         return datetime.datetime(*when, tzinfo=datetime.timezone.utc).timestamp()  # type: ignore[arg-type, misc]
@@ -155,24 +179,28 @@ def test_a_price_holds_from_its_day_until_its_last(tmp_path: Path, monkeypatch: 
     assert cost_of("m", Usage(1), at=at(2026, 2, 1)) is None
 
 
-@pytest.mark.parametrize(("text", "names"), [
-    ('[models.m]\ninput = "1"\noutput = 2\n', ["models.'m'.input", "'1'", "a number"]),
-    ("[models.m]\ninput = 1\n", ["models.'m'.output", "missing"]),
-    ("[models.m]\ninput = -1\noutput = 2\n", ["models.'m'.input", "-1"]),
-    ("[models.m]\ninput = nan\noutput = 2\n", ["models.'m'.input"]),
-    ("[models.m]\ninput = true\noutput = 2\n", ["models.'m'.input", "True"]),
-    ("[models.m]\ninput = 0.0000001\noutput = 2\n", ["models.'m'.input", "six decimals"]),
-    ("[models.m]\ninput = 1\noutput = 2\nprice = 3\n", ["models.'m'", "'price'"]),
-    ("[models.m]\ninput = 1\noutput = 2\nabove = [{ input = 1, output = 2 }]\n", ["above[0].input_tokens"]),
-    ("[models.m]\ninput = 1\noutput = 2\nabove = [{ input_tokens = 5, input = 1 }]\n", ["above[0].output"]),
-    ("[models.m]\ninput = 1\noutput = 2\nvalid_from = 'soon'\n", ["models.'m'.valid_from", "'soon'"]),
-    ('[models.m]\ninput = 1\noutput = 2\n[models.n]\ninput = 1\noutput = 2\naliases = ["m"]\n', ["'m'", "taken"]),
-    ("models = 3\n", ["models", "3"]),
-    ("[prices]\n", ["'prices'"]),
-    ("[models\n", ["not valid TOML"]),
-])
-def test_a_broken_file_is_named_with_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str,
-                                             names: list[str], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('[models.m]\ninput = "1"\noutput = 2\n', ["models.'m'.input", "'1'", "a number"]),
+        ("[models.m]\ninput = 1\n", ["models.'m'.output", "missing"]),
+        ("[models.m]\ninput = -1\noutput = 2\n", ["models.'m'.input", "-1"]),
+        ("[models.m]\ninput = nan\noutput = 2\n", ["models.'m'.input"]),
+        ("[models.m]\ninput = true\noutput = 2\n", ["models.'m'.input", "True"]),
+        ("[models.m]\ninput = 0.0000001\noutput = 2\n", ["models.'m'.input", "six decimals"]),
+        ("[models.m]\ninput = 1\noutput = 2\nprice = 3\n", ["models.'m'", "'price'"]),
+        ("[models.m]\ninput = 1\noutput = 2\nabove = [{ input = 1, output = 2 }]\n", ["above[0].input_tokens"]),
+        ("[models.m]\ninput = 1\noutput = 2\nabove = [{ input_tokens = 5, input = 1 }]\n", ["above[0].output"]),
+        ("[models.m]\ninput = 1\noutput = 2\nvalid_from = 'soon'\n", ["models.'m'.valid_from", "'soon'"]),
+        ('[models.m]\ninput = 1\noutput = 2\n[models.n]\ninput = 1\noutput = 2\naliases = ["m"]\n', ["'m'", "taken"]),
+        ("models = 3\n", ["models", "3"]),
+        ("[prices]\n", ["'prices'"]),
+        ("[models\n", ["not valid TOML"]),
+    ],
+)
+def test_a_broken_file_is_named_with_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, names: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     path = own(tmp_path, monkeypatch, text)
     with pytest.raises(ConfigError) as failed:
         load(path)

@@ -19,8 +19,9 @@ SERVE = "import stand_in, time; print(stand_in.start(), flush=True); time.sleep(
 @pytest.fixture
 def provider() -> Iterator[str]:
     """The stand-in's URL."""
-    with subprocess.Popen([sys.executable, "-c", SERVE], cwd=ROOT / "docs" / "examples", text=True,
-                          stdout=subprocess.PIPE) as serving:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE], cwd=ROOT / "docs" / "examples", text=True, stdout=subprocess.PIPE
+    ) as serving:
         assert serving.stdout is not None
         yield serving.stdout.readline().strip()
         serving.kill()
@@ -39,9 +40,20 @@ def blocks(text: str) -> list[str]:
 def run(host: Host, python: Path, code: str, url: str) -> None:
     program = host.home / "reader.py"
     program.write_text(code)
-    done = host.start([str(python), str(program)], 120,
-                      {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"{url}/v1", "NO_PROXY": "127.0.0.1",
-                       "HTTP_PROXY": "", "HTTPS_PROXY": "", "ALL_PROXY": "", "all_proxy": "", "http_proxy": ""})
+    done = host.start(
+        [str(python), str(program)],
+        120,
+        {
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": f"{url}/v1",
+            "NO_PROXY": "127.0.0.1",
+            "HTTP_PROXY": "",
+            "HTTPS_PROXY": "",
+            "ALL_PROXY": "",
+            "all_proxy": "",
+            "http_proxy": "",
+        },
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -52,8 +64,12 @@ def test_the_guide_runs_from_top_to_bottom(host: Host, sdk_python: Path, provide
     run(host, sdk_python, "\n".join(found), provider)
     calls = host.counters("llm")
     assert {key[:2]: count for key, count in calls.items()} == {
-        ("backend-engineer", "gpt-4o-mini"): 2, ("devops-engineer", "gpt-4o-mini"): 1,
-        ("testing-specialist", "gpt-4o-mini"): 1, ("data-scientist", "house-model"): 1, ("unknown", "gpt-4o-mini"): 1}
+        ("backend-engineer", "gpt-4o-mini"): 2,
+        ("devops-engineer", "gpt-4o-mini"): 1,
+        ("testing-specialist", "gpt-4o-mini"): 1,
+        ("data-scientist", "house-model"): 1,
+        ("unknown", "gpt-4o-mini"): 1,
+    }
     assert host.counters("miss") == {}
 
 

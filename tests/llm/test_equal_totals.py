@@ -13,7 +13,7 @@ from tests.support.otlp_receiver import OtlpReceiver
 
 CALLS = 2500
 
-PROGRAM = '''
+PROGRAM = """
 import asyncio, contextlib, json, random
 import hypertool
 from hypertool import ObservableLLM, TokenBudgetExceeded, WorkflowExecutor, WorkflowTracer, spans
@@ -149,17 +149,22 @@ for (name, *_), used in metrics.recorder.windows.items():
     windows[name] = windows.get(name, 0) + used
 assert metrics.flush()
 print(json.dumps({{**debits, **windows}}))
-'''
+"""
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_counters_spans_langfuse_and_budgets_agree_exactly(tmp_path: Path, seed: int) -> None:
     host = Host(tmp_path)
-    host.config.write_text('[personas.strict]\ntokens = 900\non_exceed = "block"\n'
-                           '[personas.hourly]\ntokens = 5000\nwindow = "hour"\n')
+    host.config.write_text(
+        '[personas.strict]\ntokens = 900\non_exceed = "block"\n[personas.hourly]\ntokens = 5000\nwindow = "hour"\n'
+    )
     with OtlpReceiver() as receiver, LangfuseReceiver() as langfuse:
-        done = host.python(PROGRAM.format(seed=seed, calls=CALLS), 110, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
-                           **langfuse.environment)
+        done = host.python(
+            PROGRAM.format(seed=seed, calls=CALLS),
+            110,
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+            **langfuse.environment,
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         spans, generations = receiver.spans, langfuse.generations()
     debits = json.loads(done.stdout)

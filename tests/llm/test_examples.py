@@ -26,9 +26,16 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 def run(host: Host, python: Path, name: str) -> str:
     """The example's output; it must say nothing else."""
     proxies = {key: "" for key in os.environ if key.upper().endswith("_PROXY")}
-    done = host.start([str(python), str(EXAMPLES / f"{name}.py")], 120,
-                      {**proxies, "NO_PROXY": "127.0.0.1", "HYPERTOOL_CONFIG": str(EXAMPLES / "hypertool.toml"),
-                       "PYTHONDONTWRITEBYTECODE": "1"})
+    done = host.start(
+        [str(python), str(EXAMPLES / f"{name}.py")],
+        120,
+        {
+            **proxies,
+            "NO_PROXY": "127.0.0.1",
+            "HYPERTOOL_CONFIG": str(EXAMPLES / "hypertool.toml"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
@@ -39,14 +46,22 @@ def test_openai_whole_streamed_without_usage_and_blocked(host: Host, sdk_python:
     said = run(host, sdk_python, "openai_client")
     mode = "feature-implementation"
     assert host.counters("tok") == {
-        ("backend-engineer", mode, GPT): 150, ("frontend-engineer", mode, GPT): 150,
-        ("testing-specialist", mode, GPT): 300}
+        ("backend-engineer", mode, GPT): 150,
+        ("frontend-engineer", mode, GPT): 150,
+        ("testing-specialist", mode, GPT): 300,
+    }
     assert host.counters("llm") == {
-        ("backend-engineer", GPT, "success"): 1, ("frontend-engineer", GPT, "success"): 2,
-        ("testing-specialist", GPT, "success"): 2, ("testing-specialist", GPT, "blocked"): 1}
+        ("backend-engineer", GPT, "success"): 1,
+        ("frontend-engineer", GPT, "success"): 2,
+        ("testing-specialist", GPT, "success"): 2,
+        ("testing-specialist", GPT, "blocked"): 1,
+    }
     assert host.counters("miss") == {("frontend-engineer", GPT, "no_usage"): 1}
-    assert host.counters("usd") == {("backend-engineer", GPT): GPT_COST, ("frontend-engineer", GPT): GPT_COST,
-                                    ("testing-specialist", GPT): 2 * GPT_COST}
+    assert host.counters("usd") == {
+        ("backend-engineer", GPT): GPT_COST,
+        ("frontend-engineer", GPT): GPT_COST,
+        ("testing-specialist", GPT): 2 * GPT_COST,
+    }
     assert host.counters("qg")["feature_implementation", "testing_validation", "fail"] == 1
     assert host.read().budgets["testing-specialist"].remaining == -100
     assert said.count("These words come from the stand-in.") == 2
@@ -57,10 +72,14 @@ def test_openai_whole_streamed_without_usage_and_blocked(host: Host, sdk_python:
 @pytest.mark.timeout(1200)
 def test_anthropic_two_personas_at_once(host: Host, sdk_python: Path) -> None:
     said = run(host, sdk_python, "anthropic_client")
-    assert host.counters("tok") == {("observability-expert", "bug-investigation", CLAUDE): 150,
-                                    ("backend-engineer", "bug-fix", CLAUDE): 150}
-    assert host.counters("usd") == {("observability-expert", CLAUDE): CLAUDE_COST,
-                                    ("backend-engineer", CLAUDE): CLAUDE_COST}
+    assert host.counters("tok") == {
+        ("observability-expert", "bug-investigation", CLAUDE): 150,
+        ("backend-engineer", "bug-fix", CLAUDE): 150,
+    }
+    assert host.counters("usd") == {
+        ("observability-expert", CLAUDE): CLAUDE_COST,
+        ("backend-engineer", CLAUDE): CLAUDE_COST,
+    }
     assert said.count("These words come from the stand-in.") == 2
 
 

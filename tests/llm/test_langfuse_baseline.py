@@ -13,8 +13,11 @@ from tests.support.langfuse_receiver import LangfuseReceiver
 from tests.support.langfuse_server import LangfuseServer
 from tests.support.otlp_receiver import refused_url
 
-STAGES = {"version_bump": ("backend-engineer", 850), "quality_validation": ("testing-specialist", 650),
-          "publish_deploy": ("devops-engineer", 550)}
+STAGES = {
+    "version_bump": ("backend-engineer", 850),
+    "quality_validation": ("testing-specialist", 650),
+    "publish_deploy": ("devops-engineer", 550),
+}
 # Part of what is promised: the id of a score follows from what it is about.
 SCORES = uuid.UUID("7d1f4e2e-6f0b-5c43-9a2f-0f3f0d7c9b11")
 
@@ -42,11 +45,13 @@ def test_a_run_is_one_trace_with_three_generations_in_their_stages(host: Host, l
         assert (call.level, call.input, call.output) == ("DEFAULT", None, None)
     assert sum(sum(one.usage.values()) for one in langfuse.observations) == 2050
     assert [place["url"] for place in report["places"] if place["what"] == "Langfuse"] == [
-        f"{langfuse.url}/trace/{report['trace_id']}"]
+        f"{langfuse.url}/trace/{report['trace_id']}"
+    ]
 
 
-def test_its_gates_are_three_scores_whose_ids_follow_from_what_they_are_about(host: Host,
-                                                                            langfuse: LangfuseReceiver) -> None:
+def test_its_gates_are_three_scores_whose_ids_follow_from_what_they_are_about(
+    host: Host, langfuse: LangfuseReceiver
+) -> None:
     host.hypertool("baseline", **langfuse.environment)
     langfuse.wait(7)
     scores = {score["id"]: score for score in langfuse.wait_for_scores(3)}
@@ -66,8 +71,11 @@ def test_two_runs_are_two_traces_and_two_sessions(host: Host, langfuse: Langfuse
     assert len({one.trace_id for one in langfuse.observations}) == 2
     assert len({one.session for one in langfuse.observations}) == 2
     modes = {(one.user, *one.tags) for one in langfuse.generations()}
-    assert modes == {("observability-expert", "bug-investigation", "bug_fix"),
-                     ("backend-engineer", "bug-fix", "bug_fix"), ("testing-specialist", "bug-validation", "bug_fix")}
+    assert modes == {
+        ("observability-expert", "bug-investigation", "bug_fix"),
+        ("backend-engineer", "bug-fix", "bug_fix"),
+        ("testing-specialist", "bug-validation", "bug_fix"),
+    }
 
 
 def test_the_baseline_says_what_langfuse_got_and_where_it_shows(host: Host, langfuse: LangfuseReceiver) -> None:
@@ -84,8 +92,9 @@ def test_the_baseline_calls_nothing_delivered_that_the_server_refused(host: Host
     assert "answered 401" in done.stderr
 
 
-def test_scores_that_the_server_answers_207_for_and_refuses_are_said_once(host: Host,
-                                                                        langfuse: LangfuseReceiver) -> None:
+def test_scores_that_the_server_answers_207_for_and_refuses_are_said_once(
+    host: Host, langfuse: LangfuseReceiver
+) -> None:
     langfuse.refuse_scores = True
     done = host.hypertool("baseline", **langfuse.environment)
     assert done.returncode == 0
@@ -108,13 +117,16 @@ def test_scores_are_counted_whatever_becomes_of_them(host: Host, langfuse: Langf
 
 
 def test_parameters_environment_and_version_reach_the_observation(host: Host, langfuse: LangfuseReceiver) -> None:
-    done = host.python("""
+    done = host.python(
+        """
         from hypertool import ObservableLLM, spans
         ObservableLLM(lambda text, **rest: {"usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}},
                       "house-model")("x", temperature=0.5, max_tokens=20)
         assert spans.langfuse_sink().flush(20)
-    """, **langfuse.environment,
-        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=staging,service.version=1.2")
+    """,
+        **langfuse.environment,
+        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=staging,service.version=1.2",
+    )
     assert done.returncode == 0, done.stderr
     langfuse.wait(1)
     (call,) = langfuse.generations()
@@ -140,4 +152,5 @@ def test_a_real_server_shows_the_run(host: Host) -> None:
         assert set(call["tags"]) >= {"package_release", "package-release"}
     stages = [one for one in stored.observations if one["name"].startswith("stage.")]
     assert {score["id"] for score in stored.scores} == {
-        str(uuid.uuid5(SCORES, f"{report['trace_id']}:{one['id']}:quality_gate")) for one in stages}
+        str(uuid.uuid5(SCORES, f"{report['trace_id']}:{one['id']}:quality_gate")) for one in stages
+    }

@@ -19,20 +19,33 @@ ERROR = 2
 
 @pytest.mark.predecessor("D14", "D20")
 def test_a_call_is_a_chat_span_inside_its_stage_with_the_conventions_keys(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         with WorkflowTracer("bug_fix") as w, w.stage_context("investigation", "obs"):
             llm("a secret prompt", temperature=0.2, max_tokens=50, metadata={"ticket": 7})
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+    )
     receiver.wait(3)
     span, stage, workflow = (receiver.by_name(n) for n in ("chat gpt-4o", "stage.investigation", "workflow.bug_fix"))
     assert (span.trace_id, span.parent_id) == (stage.trace_id, stage.span_id)
     wanted = {
-        "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.agent.name": "observability-expert",
-        "gen_ai.response.model": "gpt-4o-2024-08-06", "gen_ai.response.id": "c1",
-        "gen_ai.response.finish_reasons": ["stop"], "gen_ai.request.temperature": 0.2, "gen_ai.request.max_tokens": 50,
-        "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 20,
-        "gen_ai.usage.cache_read.input_tokens": 40, "gen_ai.usage.reasoning.output_tokens": 5,
-        "gen_ai.conversation.id": workflow.attributes["hypertool.run_id"], "hypertool.metadata.ticket": 7}
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.agent.name": "observability-expert",
+        "gen_ai.response.model": "gpt-4o-2024-08-06",
+        "gen_ai.response.id": "c1",
+        "gen_ai.response.finish_reasons": ["stop"],
+        "gen_ai.request.temperature": 0.2,
+        "gen_ai.request.max_tokens": 50,
+        "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.output_tokens": 20,
+        "gen_ai.usage.cache_read.input_tokens": 40,
+        "gen_ai.usage.reasoning.output_tokens": 5,
+        "gen_ai.conversation.id": workflow.attributes["hypertool.run_id"],
+        "hypertool.metadata.ticket": 7,
+    }
     assert {key: span.attributes.get(key) for key in wanted} == wanted
     assert "secret prompt" not in str(receiver.spans), "content only by choice"
     assert not [key for s in receiver.spans for key in s.attributes if key.startswith("langfuse.")]
@@ -40,9 +53,14 @@ def test_a_call_is_a_chat_span_inside_its_stage_with_the_conventions_keys(host: 
 
 @pytest.mark.predecessor("D20")
 def test_contents_by_choice_are_redacted_and_capped(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         llm("use sk-proj-abcdefgh12345678 and " + "x" * 100_000)
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="SPAN_ONLY")
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="SPAN_ONLY",
+    )
     attributes = receiver.wait(1)[0].attributes
     assert "sk-proj-abcdefgh" not in attributes["gen_ai.input.messages"]
     assert "[redacted]" in attributes["gen_ai.input.messages"]
@@ -51,7 +69,9 @@ def test_contents_by_choice_are_redacted_and_capped(host: Host, receiver: OtlpRe
 
 
 def test_the_parent_is_right_in_gather_executor_and_generators(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         @observe_llm("stream")
         def stream(prompt):
             yield CHUNK
@@ -74,7 +94,9 @@ def test_the_parent_is_right_in_gather_executor_and_generators(host: Host, recei
                     list(running)  # the stage is over: the call still belongs to it
                 await asyncio.gather(one(1), one(2))
         asyncio.run(work())
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+    )
     spans = receiver.wait(9)
     stages = {span.span_id for span in spans if span.name.startswith("stage.")}
     calls = [span for span in spans if span.name.startswith("chat ")]
@@ -84,7 +106,9 @@ def test_the_parent_is_right_in_gather_executor_and_generators(host: Host, recei
 
 
 def test_an_abandoned_stream_leaves_the_callers_span_and_is_an_error(host: Host, receiver: OtlpReceiver) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
         from opentelemetry import trace
         with WorkflowTracer("w") as w, w.stage_context("s", "backend"):
             before = trace.get_current_span()
@@ -93,7 +117,9 @@ def test_an_abandoned_stream_leaves_the_callers_span_and_is_an_error(host: Host,
             assert trace.get_current_span() is before
             del running
             assert trace.get_current_span() is before
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+    )
     assert out == ""
     receiver.wait(3)
     span = receiver.by_name("chat m")
@@ -102,11 +128,17 @@ def test_an_abandoned_stream_leaves_the_callers_span_and_is_an_error(host: Host,
     assert receiver.by_name("stage.s").status != ERROR
 
 
-def test_an_enclosing_call_is_an_agent_without_usage(host: Host, receiver: OtlpReceiver,
-                                                    langfuse: LangfuseReceiver) -> None:
-    run(host, """
+def test_an_enclosing_call_is_an_agent_without_usage(
+    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
+) -> None:
+    run(
+        host,
+        """
         ObservableLLM(lambda p: llm(p), "outer")("x", persona="backend")
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **langfuse.environment)
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        **langfuse.environment,
+    )
     receiver.wait(2)
     langfuse.wait(2)
     agent = receiver.by_name("invoke_agent backend-engineer")
@@ -114,14 +146,18 @@ def test_an_enclosing_call_is_an_agent_without_usage(host: Host, receiver: OtlpR
     assert not [key for key in agent.attributes if "usage" in key or "cost" in key]
     assert receiver.by_name("chat gpt-4o").parent_id == agent.span_id
     assert [(one.type, one.usage != {}) for one in langfuse.observations if one.name.startswith("invoke")] == [
-        ("AGENT", False)]
+        ("AGENT", False)
+    ]
     assert len(langfuse.generations()) == 1
 
 
 @pytest.mark.predecessor("D16")
-def test_the_same_span_goes_to_both_sinks_and_the_user_is_the_persona(host: Host, receiver: OtlpReceiver,
-                                                                     langfuse: LangfuseReceiver) -> None:
-    out = run(host, """
+def test_the_same_span_goes_to_both_sinks_and_the_user_is_the_persona(
+    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
+) -> None:
+    out = run(
+        host,
+        """
         with WorkflowTracer("bug_fix") as w:
             with w.stage_context("investigation", "obs") as stage:
                 llm("x")
@@ -129,7 +165,10 @@ def test_the_same_span_goes_to_both_sinks_and_the_user_is_the_persona(host: Host
                 llm("x")
                 stage.set_quality_gate(False, "tests fail")
         print(w.run_id)
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **langfuse.environment)
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        **langfuse.environment,
+    )
     run_id = out.strip()
     assert sorted(s.span_id for s in receiver.wait(5)) == sorted(s.span_id for s in langfuse.wait(5))
     assert {one.session for one in langfuse.observations} == {run_id}
@@ -142,7 +181,8 @@ def test_the_same_span_goes_to_both_sinks_and_the_user_is_the_persona(host: Host
         ("stage.investigation", "observability-expert", first, "SPAN"),
         ("chat gpt-4o", "observability-expert", first, "GENERATION"),
         ("stage.implement_fix", "backend-engineer", second, "SPAN"),
-        ("chat gpt-4o", "backend-engineer", second, "GENERATION")}
+        ("chat gpt-4o", "backend-engineer", second, "GENERATION"),
+    }
     for generation in langfuse.generations():
         assert generation.usage == {"input": 60, "input_cached_tokens": 40, "output": 15, "output_reasoning_tokens": 5}
         assert generation.cost["total"] > 0
@@ -164,20 +204,29 @@ def test_the_score_of_one_gate_has_one_id(tmp_path: Path, langfuse: LangfuseRece
     assert len(langfuse.wait_for_scores(1)) == 1
 
 
-def test_langfuse_alone_needs_no_otlp_and_no_cost_is_sent_for_an_unknown_model(host: Host,
-                                                                               langfuse: LangfuseReceiver) -> None:
-    done = host.python(HEAD + """
+def test_langfuse_alone_needs_no_otlp_and_no_cost_is_sent_for_an_unknown_model(
+    host: Host, langfuse: LangfuseReceiver
+) -> None:
+    done = host.python(
+        HEAD
+        + """
 ObservableLLM(lambda p: {**REPLY, "model": "nobody-knows-1"}, "nobody-knows-1")("x")
-""" + FLUSH, **langfuse.environment)
+"""
+        + FLUSH,
+        **langfuse.environment,
+    )
     assert done.returncode == 0, done.stderr
     langfuse.wait(1)
     assert langfuse.generations()[0].cost == {}
     assert host.counters("exp") == {("langfuse", "success"): 1}
 
 
-def test_an_applications_provider_makes_the_span_and_langfuse_still_gets_it(host: Host, receiver: OtlpReceiver,
-                                                                            langfuse: LangfuseReceiver) -> None:
-    run(host, """
+def test_an_applications_provider_makes_the_span_and_langfuse_still_gets_it(
+    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
+) -> None:
+    run(
+        host,
+        """
         from opentelemetry import trace
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -190,7 +239,10 @@ def test_an_applications_provider_makes_the_span_and_langfuse_still_gets_it(host
             llm("x", persona="obs")
         assert sorted(s.name for s in memory.get_finished_spans()) == ["chat gpt-4o", "theirs"]
         assert not [key for s in memory.get_finished_spans() for key in s.attributes if key.startswith("langfuse.")]
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **langfuse.environment)
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        **langfuse.environment,
+    )
     assert [span.name for span in langfuse.wait(1)] == ["chat gpt-4o"], "nothing foreign reaches Langfuse"
     (call,) = langfuse.generations()
     assert (call.user, call.tags, call.model) == ("observability-expert", ["default"], "gpt-4o-2024-08-06")
@@ -199,31 +251,43 @@ def test_an_applications_provider_makes_the_span_and_langfuse_still_gets_it(host
     assert receiver.spans == [], "the application's own pipeline sends it"
 
 
-def test_langfuse_false_keeps_one_function_out_of_langfuse(host: Host, receiver: OtlpReceiver,
-                                                          langfuse: LangfuseReceiver) -> None:
-    run(host, """
+def test_langfuse_false_keeps_one_function_out_of_langfuse(
+    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
+) -> None:
+    run(
+        host,
+        """
         ObservableLLM(lambda p: REPLY, "private", langfuse=False)("x")
         llm("x")
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **langfuse.environment)
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        **langfuse.environment,
+    )
     assert len(receiver.wait(2)) == 2
     assert [span.name for span in langfuse.wait(1)] == ["chat gpt-4o"]
 
 
 def test_the_export_series_of_langfuse_exist_from_the_first_span(host: Host, langfuse: LangfuseReceiver) -> None:
     langfuse.status = 401
-    done = host.python(HEAD + 'llm("x")\n' + FLUSH,
-                       **{**langfuse.environment, "LANGFUSE_SECRET_KEY": "sk-lf-wrong-one"})
+    done = host.python(
+        HEAD + 'llm("x")\n' + FLUSH, **{**langfuse.environment, "LANGFUSE_SECRET_KEY": "sk-lf-wrong-one"}
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("answered 401") == 1
     assert "LANGFUSE_SECRET_KEY" in done.stderr
     assert "sk-lf-wrong-one" not in done.stderr
     totals = host.store.merge().totals.counters
     assert {key[2]: value for key, value in totals.items() if key[:2] == ("exp", "langfuse")} == {
-        "success": 0, "failure": 1, "dropped": 0}
+        "success": 0,
+        "failure": 1,
+        "dropped": 0,
+    }
 
 
 def test_a_forked_child_sends_its_own_spans_and_none_of_its_parents(host: Host, langfuse: LangfuseReceiver) -> None:
-    done = host.python(HEAD + """
+    done = host.python(
+        HEAD
+        + """
 import os
 llm("x", metadata={"by": "parent"})
 child = os.fork()
@@ -233,17 +297,26 @@ if child == 0:
     hypertool.get_persona_metrics().flush()
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-""" + FLUSH, **langfuse.environment)
+"""
+        + FLUSH,
+        **langfuse.environment,
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(span.attributes["hypertool.metadata.by"] for span in langfuse.wait(2)) == ["child", "parent"]
     assert host.counters("exp") == {("langfuse", "success"): 2}
     assert host.counters("llm") == {("unknown", "gpt-4o", "success"): 2}
 
 
-def test_otel_sdk_disabled_silences_both_sinks_and_metrics_go_on(host: Host, receiver: OtlpReceiver,
-                                                                langfuse: LangfuseReceiver) -> None:
-    run(host, 'llm("x", persona="backend")', OTEL_SDK_DISABLED="true",
-        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **langfuse.environment)
+def test_otel_sdk_disabled_silences_both_sinks_and_metrics_go_on(
+    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
+) -> None:
+    run(
+        host,
+        'llm("x", persona="backend")',
+        OTEL_SDK_DISABLED="true",
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        **langfuse.environment,
+    )
     assert receiver.requests == langfuse.requests == []
     assert host.counters("llm") == {("backend-engineer", "gpt-4o", "success"): 1}
 
@@ -252,7 +325,10 @@ def test_the_duration_has_the_spans_trace_as_its_exemplar(host: Host, receiver: 
     run(host, 'llm("x")', OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     span = receiver.wait(1)[0]
     catalogue = load_catalogue()
-    durations = [family for family in families(host.store.merge(), catalogue, {}, 0.0)
-                 if family.name == "hypertool_llm_request_duration_seconds"]
+    durations = [
+        family
+        for family in families(host.store.merge(), catalogue, {}, 0.0)
+        if family.name == "hypertool_llm_request_duration_seconds"
+    ]
     found = [sample.exemplar for family in durations for sample in family.samples if sample.exemplar]
     assert [one.labels["trace_id"] for one in found] == [span.trace_id]

@@ -21,7 +21,8 @@ def test_the_innermost_call_with_usage_is_the_only_one_that_counts(metrics: Pers
 
 
 def test_an_inner_call_without_usage_gives_way_to_the_enclosing_one_that_has_it(
-        metrics: PersonaMetricsCollector) -> None:
+    metrics: PersonaMetricsCollector,
+) -> None:
     inner = ObservableLLM(lambda prompt: "text", "inner", metrics=metrics)
 
     def outer(prompt: str) -> Any:

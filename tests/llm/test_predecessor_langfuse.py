@@ -22,17 +22,20 @@ with WorkflowTracer("bug_fix") as w, w.stage_context("investigation", "obs"):
 
 @pytest.mark.predecessor("D16")
 def test_what_is_said_to_be_enabled_arrives_and_needs_no_version_of_the_langfuse_package(
-        host: Host, langfuse: LangfuseReceiver) -> None:
+    host: Host, langfuse: LangfuseReceiver
+) -> None:
     assert run(host, WITHOUT_THE_PACKAGE, **langfuse.environment) == "True\n"
-    assert sorted(span.name for span in langfuse.wait(3)) == [
-        "chat gpt-4o", "stage.investigation", "workflow.bug_fix"]
+    assert sorted(span.name for span in langfuse.wait(3)) == ["chat gpt-4o", "stage.investigation", "workflow.bug_fix"]
     assert {path for path, _ in langfuse.requests} <= {"/api/public/otel/v1/traces", "/api/public/ingestion"}
 
 
 @pytest.mark.predecessor("D17")
 def test_a_generation_lasts_as_long_as_its_call_and_a_failed_one_is_an_error_in_the_same_trace(
-        host: Host, langfuse: LangfuseReceiver) -> None:
-    run(host, """
+    host: Host, langfuse: LangfuseReceiver
+) -> None:
+    run(
+        host,
+        """
         import time
 
         def slow(prompt):
@@ -49,7 +52,9 @@ def test_a_generation_lasts_as_long_as_its_call_and_a_failed_one_is_an_error_in_
                 ObservableLLM(fails, "fails")("x")
             except TimeoutError:
                 pass
-    """, **langfuse.environment)
+    """,
+        **langfuse.environment,
+    )
     langfuse.wait(4)
     workflow, stage = langfuse.by_name("workflow.bug_fix"), langfuse.by_name("stage.investigation")
     slow, fails = langfuse.by_name("chat slow"), langfuse.by_name("chat fails")
@@ -68,7 +73,9 @@ def test_a_generation_lasts_as_long_as_its_call_and_a_failed_one_is_an_error_in_
 @pytest.mark.predecessor("D17")
 def test_no_trace_makes_the_event_loop_wait_for_the_server(host: Host, langfuse: LangfuseReceiver) -> None:
     langfuse.delay = 2.0
-    done = host.python(HEAD + """
+    done = host.python(
+        HEAD
+        + """
 import asyncio, time
 
 async def later(prompt):
@@ -98,7 +105,9 @@ async def main():
     return longest
 
 print(asyncio.run(main()))
-""", **langfuse.environment)
+""",
+        **langfuse.environment,
+    )
     assert done.returncode == 0, done.stderr
     # A request takes two seconds: whoever waits for one, waits that long.
     assert float(done.stdout) < 1.5
@@ -106,7 +115,9 @@ print(asyncio.run(main()))
 
 @pytest.mark.predecessor("D18")
 def test_the_calls_that_its_guides_show_work(host: Host, langfuse: LangfuseReceiver) -> None:
-    run(host, f"""
+    run(
+        host,
+        f"""
         from hypertool import LangfuseIntegration
         integration = LangfuseIntegration(public_key="pk-lf-test", secret_key="sk-lf-test-secret",
                                           host={langfuse.url!r})
@@ -118,13 +129,16 @@ def test_the_calls_that_its_guides_show_work(host: Host, langfuse: LangfuseRecei
                                       usage={{"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}})
         integration.end_trace(trace, status="success", output="the result")
         integration.flush()
-    """)
+    """,
+    )
     assert sorted(span.name for span in langfuse.wait(3)) == ["ask", "read", "review"]
 
 
 @pytest.mark.predecessor("D19")
 def test_a_sync_call_of_an_async_llm_works_after_any_loop_and_in_every_thread(host: Host) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
         import threading
 
         async def later(prompt):
@@ -139,5 +153,6 @@ def test_a_sync_call_of_an_async_llm_works_after_any_loop_and_in_every_thread(ho
         for thread in threads: thread.join()
         seen.append(asyncio.run(observed("x")) is REPLY)
         print(seen)
-    """)
+    """,
+    )
     assert out == f"{[True] * 5}\n"

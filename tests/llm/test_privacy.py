@@ -20,7 +20,7 @@ from tests.support.otlp_receiver import OtlpReceiver
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 PLACES = 14
 
-PROGRAM = '''
+PROGRAM = """
 import asyncio, contextlib, json, logging, os, sys
 logging.basicConfig(level="DEBUG")
 import hypertool
@@ -68,7 +68,7 @@ for text in json.load(open(os.environ["PLANTED"])):
     for sink in (spans.sink(), spans.langfuse_sink(), spans.langfuse_sink().scores):
         assert sink.flush(30)
 assert hypertool.get_persona_metrics().flush()
-'''
+"""
 
 
 class _Keeping:
@@ -98,27 +98,36 @@ def _run(root: Path, texts: list[str], capture: str, program: str = PROGRAM) -> 
     planted = root / "planted.json"
     planted.write_text(json.dumps(texts))
     with Otlp() as otlp, Langfuse() as langfuse:
-        done = host.python(program, 120, PLANTED=str(planted), OTEL_EXPORTER_OTLP_ENDPOINT=otlp.url,
-                           **{CAPTURE: capture}, **langfuse.environment)
+        done = host.python(
+            program,
+            120,
+            PLANTED=str(planted),
+            OTEL_EXPORTER_OTLP_ENDPOINT=otlp.url,
+            **{CAPTURE: capture},
+            **langfuse.environment,
+        )
     assert done.returncode == 0, done.stderr[-3000:]
     served = host.start(Host.command("status", "--json"), 30).stdout
-    files = b"".join(path.read_bytes() for path in sorted(host.state.rglob("*"))
-                     if path.is_file() and path.name != "fingerprint.key")
+    files = b"".join(
+        path.read_bytes() for path in sorted(host.state.rglob("*")) if path.is_file() and path.name != "fingerprint.key"
+    )
     return otlp, langfuse, b"".join([done.stdout.encode(), done.stderr.encode(), served.encode(), files])
 
 
 def _spellings(secret: str) -> set[bytes]:
     """How it may stand in protobuf, and in JSON within JSON."""
     once = json.dumps(secret)[1:-1]
-    return {one.encode() for one in (secret, once, json.dumps(once)[1:-1],
-                                     json.dumps(secret, ensure_ascii=False)[1:-1])}
+    return {
+        one.encode() for one in (secret, once, json.dumps(once)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    }
 
 
 # Not shrunk: an example is a process of its own, and the message names the secret already.
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(planted=st.lists(secrets(), min_size=10, max_size=25))
-def test_no_planted_secret_leaves_the_process(planted: list[tuple[str, str]],
-                                              tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_planted_secret_leaves_the_process(
+    planted: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     texts = [f"before {text} after" for text, _ in [*planted, *CREDENTIALS.values()]]
     otlp, langfuse, local = _run(tmp_path_factory.mktemp("host"), texts, "SPAN_ONLY")
     everything = {"otlp": b"".join(otlp.bodies), "langfuse": b"".join(langfuse.bodies), "host": local}
@@ -130,7 +139,9 @@ def test_no_planted_secret_leaves_the_process(planted: list[tuple[str, str]],
         assert everything[place].count(b"[redacted]") > PLACES * len(texts), f"not everything was planted in {place}"
 
 
-QUIET = PROGRAM[:PROGRAM.index("def plant")] + '''
+QUIET = (
+    PROGRAM[: PROGRAM.index("def plant")]
+    + """
 words = "some words of ours"
 completion = {**reply("m"), "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": words}}]}
 ObservableLLM(lambda prompt, **rest: completion, "whole")([{"role": "user", "content": words}], system=words)
@@ -139,7 +150,8 @@ for _ in range(2):
 for sink in (spans.sink(), spans.langfuse_sink()):
     assert sink.flush(30)
 assert hypertool.get_persona_metrics().flush()
-'''
+"""
+)
 
 
 def test_without_choice_no_word_of_a_prompt_or_completion_leaves_the_process(tmp_path: Path) -> None:
@@ -155,6 +167,8 @@ def test_contents_by_choice_are_langfuses_input_and_output(tmp_path: Path) -> No
     _, langfuse, _ = _run(tmp_path, ["some words of ours"], "SPAN_ONLY")
     streamed = next(one for one in langfuse.observations if one.name == "chat m" and one.level != "ERROR")
     assert json.loads(streamed.input) == [
-        {"role": "user", "parts": [{"type": "text", "content": "some words of ours"}]}]
+        {"role": "user", "parts": [{"type": "text", "content": "some words of ours"}]}
+    ]
     assert json.loads(streamed.output) == [
-        {"role": "assistant", "parts": [{"type": "text", "content": "some words of ours"}]}]
+        {"role": "assistant", "parts": [{"type": "text", "content": "some words of ours"}]}
+    ]

@@ -26,9 +26,13 @@ def run(host: Host, langfuse: LangfuseReceiver, code: str) -> str:
 
 
 def test_a_generation_is_linked_to_the_prompt_and_the_link_is_no_input(host: Host, langfuse: LangfuseReceiver) -> None:
-    said = run(host, langfuse, """
+    said = run(
+        host,
+        langfuse,
+        """
         llm("x", metadata={"langfuse_prompt": {"name": "reviewer", "version": 3}, "ticket": 7})
-    """)
+    """,
+    )
     langfuse.wait(1)
     (call,) = langfuse.generations()
     assert said == ""
@@ -39,49 +43,65 @@ def test_a_generation_is_linked_to_the_prompt_and_the_link_is_no_input(host: Hos
 
 
 def test_the_compatible_api_links_too(host: Host, langfuse: LangfuseReceiver) -> None:
-    run(host, langfuse, """
+    run(
+        host,
+        langfuse,
+        """
         integration = LangfuseIntegration()
         trace = integration.start_trace("review", "backend", "bug-fix", {})
         integration.create_generation(trace, "ask", "gpt-4o", "p", "c", REPLY["usage"],
                                       {"langfuse_prompt": SimpleNamespace(name="reviewer", version=4)})
         integration.end_trace(trace)
-    """)
+    """,
+    )
     langfuse.wait(2)
     assert langfuse.observation("ask").prompt == ("reviewer", 4)
 
 
 def test_a_fallback_prompt_is_not_linked_and_a_wrong_one_is_said_once(host: Host, langfuse: LangfuseReceiver) -> None:
-    said = run(host, langfuse, """
+    said = run(
+        host,
+        langfuse,
+        """
         llm("x", metadata={"langfuse_prompt": SimpleNamespace(name="reviewer", version=0, is_fallback=True)})
         for _ in range(2):
             llm("x", metadata={"langfuse_prompt": "reviewer"})
-    """)
+    """,
+    )
     langfuse.wait(3)
     assert {call.prompt for call in langfuse.generations()} == {(None, None)}
     assert said.count("langfuse_prompt links no prompt") == 1, said
 
 
 def test_a_function_with_metadata_of_its_own_gets_it_without_the_link(host: Host, langfuse: LangfuseReceiver) -> None:
-    run(host, langfuse, """
+    run(
+        host,
+        langfuse,
+        """
         got = []
         def create(messages, metadata=None):
             got.append(metadata)
             return REPLY
         ObservableLLM(create, "gpt-4o")([], metadata={"team": "a", "langfuse_prompt": {"name": "r", "version": 1}})
         assert got == [{"team": "a"}], got
-    """)
+    """,
+    )
     langfuse.wait(1)
     assert langfuse.generations()[0].prompt == ("r", 1)
 
 
 def test_the_langfuse_packages_own_prompt_object_is_understood(host: Host, langfuse: LangfuseReceiver) -> None:
     pytest.importorskip("langfuse", reason="the langfuse package is not installed: pip install 'langfuse>=5,<6'")
-    run(host, langfuse, """
+    run(
+        host,
+        langfuse,
+        """
         from langfuse.api import Prompt_Text
         from langfuse.model import TextPromptClient
         prompt = TextPromptClient(Prompt_Text(name="reviewer", version=5, prompt="Review {{what}}", config={},
                                               labels=[], tags=[]))
         llm(prompt.compile(what="this"), metadata={"langfuse_prompt": prompt})
-    """)
+    """,
+    )
     langfuse.wait(1)
     assert langfuse.generations()[0].prompt == ("reviewer", 5)

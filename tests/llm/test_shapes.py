@@ -21,27 +21,94 @@ from tests.llm.encodings import PATIENT
 
 # Shape -> a whole response as a plain dict, and its partition.
 BODIES: dict[str, tuple[dict[str, Any], Usage]] = {
-    "chat": ({"model": "m", "id": "i", "choices": [{"finish_reason": "stop"}], "usage": {
-        "prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
-        "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 20},
-        "completion_tokens_details": {"reasoning_tokens": 10}}}, Usage(50, 30, 20, 40, 10)),
-    "responses": ({"model": "m", "id": "i", "object": "response", "status": "completed", "usage": {
-        "input_tokens": 100, "output_tokens": 50, "total_tokens": 150,
-        "input_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 20},
-        "output_tokens_details": {"reasoning_tokens": 10}}}, Usage(50, 30, 20, 40, 10)),
-    "anthropic": ({"model": "m", "id": "i", "type": "message", "stop_reason": "end_turn", "usage": {
-        "input_tokens": 50, "output_tokens": 50, "cache_read_input_tokens": 30, "cache_creation_input_tokens": 20,
-        "output_tokens_details": {"thinking_tokens": 10}}}, Usage(50, 30, 20, 40, 10)),
-    "gemini": ({"modelVersion": "m", "responseId": "i", "candidates": [{"finishReason": "STOP"}], "usageMetadata": {
-        "promptTokenCount": 80, "cachedContentTokenCount": 30, "candidatesTokenCount": 40, "thoughtsTokenCount": 10,
-        "totalTokenCount": 130}}, Usage(50, 30, 0, 40, 10)),
-    "converse": ({"stopReason": "end_turn", "usage": {
-        "inputTokens": 50, "outputTokens": 40, "totalTokens": 140, "cacheReadInputTokens": 30,
-        "cacheWriteInputTokens": 20}}, Usage(50, 30, 20, 40)),
-    "langchain": ({"response_metadata": {"model_name": "m", "finish_reason": "stop"}, "usage_metadata": {
-        "input_tokens": 100, "output_tokens": 50, "total_tokens": 150,
-        "input_token_details": {"cache_read": 30, "cache_creation": 20}, "output_token_details": {"reasoning": 10}}},
-        Usage(50, 30, 20, 40, 10)),
+    "chat": (
+        {
+            "model": "m",
+            "id": "i",
+            "choices": [{"finish_reason": "stop"}],
+            "usage": {
+                "prompt_tokens": 100,
+                "completion_tokens": 50,
+                "total_tokens": 150,
+                "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 20},
+                "completion_tokens_details": {"reasoning_tokens": 10},
+            },
+        },
+        Usage(50, 30, 20, 40, 10),
+    ),
+    "responses": (
+        {
+            "model": "m",
+            "id": "i",
+            "object": "response",
+            "status": "completed",
+            "usage": {
+                "input_tokens": 100,
+                "output_tokens": 50,
+                "total_tokens": 150,
+                "input_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 20},
+                "output_tokens_details": {"reasoning_tokens": 10},
+            },
+        },
+        Usage(50, 30, 20, 40, 10),
+    ),
+    "anthropic": (
+        {
+            "model": "m",
+            "id": "i",
+            "type": "message",
+            "stop_reason": "end_turn",
+            "usage": {
+                "input_tokens": 50,
+                "output_tokens": 50,
+                "cache_read_input_tokens": 30,
+                "cache_creation_input_tokens": 20,
+                "output_tokens_details": {"thinking_tokens": 10},
+            },
+        },
+        Usage(50, 30, 20, 40, 10),
+    ),
+    "gemini": (
+        {
+            "modelVersion": "m",
+            "responseId": "i",
+            "candidates": [{"finishReason": "STOP"}],
+            "usageMetadata": {
+                "promptTokenCount": 80,
+                "cachedContentTokenCount": 30,
+                "candidatesTokenCount": 40,
+                "thoughtsTokenCount": 10,
+                "totalTokenCount": 130,
+            },
+        },
+        Usage(50, 30, 0, 40, 10),
+    ),
+    "converse": (
+        {
+            "stopReason": "end_turn",
+            "usage": {
+                "inputTokens": 50,
+                "outputTokens": 40,
+                "totalTokens": 140,
+                "cacheReadInputTokens": 30,
+                "cacheWriteInputTokens": 20,
+            },
+        },
+        Usage(50, 30, 20, 40),
+    ),
+    "langchain": (
+        {
+            "response_metadata": {"model_name": "m", "finish_reason": "stop"},
+            "usage_metadata": {
+                "input_tokens": 100,
+                "output_tokens": 50,
+                "total_tokens": 150,
+                "input_token_details": {"cache_read": 30, "cache_creation": 20},
+                "output_token_details": {"reasoning": 10},
+            },
+        },
+        Usage(50, 30, 20, 40, 10),
+    ),
     "bare": ({"model": "m", "input_tokens": 50, "output_tokens": 40}, Usage(50, output=40)),
 }
 
@@ -92,26 +159,69 @@ def test_a_hostile_count_makes_the_usage_invalid_and_nothing_else(shape: str) ->
             assert extract(as_object(broken)).usage == Missing("invalid"), (path, value)
 
 
-@pytest.mark.parametrize(("response", "reason"), [
-    (None, "no_usage"), ("just text", "no_usage"), (b"bytes", "no_usage"), (3, "no_usage"),
-    ({}, "unrecognised"), ({"answer": 42}, "unrecognised"), (object(), "unrecognised"), ([], "unrecognised"),
-    ((1, 2), "unrecognised"), ({"usage": {"apples": 3}}, "unrecognised"), ({"usage": None}, "no_usage"),
-    ({"choices": []}, "no_usage"), ({"usage": {}, "choices": []}, "no_usage"), ({"usage": 5}, "invalid"),
-    ({"usage": "lots", "choices": []}, "invalid"), (mock.Mock(), "unrecognised"),
-    ({"input": "hello", "output": "world"}, "unrecognised"),
-    ({"usage": {"prompt_tokens": 5, "completion_tokens": None}}, "invalid"),
-    ({"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}, "no_usage"),
-    ({"usage": {"total_tokens": 9, "prompt_tokens": None}}, "invalid"),
-    # parts larger than the whole
-    ({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
-                "prompt_tokens_details": {"cached_tokens": 11}}}, "invalid"),
-    ({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
-                "completion_tokens_details": {"reasoning_tokens": 6}}}, "invalid"),
-    ({"usage": {"input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 3,
-                "cache_creation": {"ephemeral_1h_input_tokens": 4}}}, "invalid"),
-    ({"usageMetadata": {"promptTokenCount": 10, "toolUsePromptTokenCount": 9, "cachedContentTokenCount": 11}},
-     "invalid"),
-])
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (None, "no_usage"),
+        ("just text", "no_usage"),
+        (b"bytes", "no_usage"),
+        (3, "no_usage"),
+        ({}, "unrecognised"),
+        ({"answer": 42}, "unrecognised"),
+        (object(), "unrecognised"),
+        ([], "unrecognised"),
+        ((1, 2), "unrecognised"),
+        ({"usage": {"apples": 3}}, "unrecognised"),
+        ({"usage": None}, "no_usage"),
+        ({"choices": []}, "no_usage"),
+        ({"usage": {}, "choices": []}, "no_usage"),
+        ({"usage": 5}, "invalid"),
+        ({"usage": "lots", "choices": []}, "invalid"),
+        (mock.Mock(), "unrecognised"),
+        ({"input": "hello", "output": "world"}, "unrecognised"),
+        ({"usage": {"prompt_tokens": 5, "completion_tokens": None}}, "invalid"),
+        ({"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}, "no_usage"),
+        ({"usage": {"total_tokens": 9, "prompt_tokens": None}}, "invalid"),
+        # parts larger than the whole
+        (
+            {
+                "usage": {
+                    "prompt_tokens": 10,
+                    "completion_tokens": 5,
+                    "total_tokens": 15,
+                    "prompt_tokens_details": {"cached_tokens": 11},
+                }
+            },
+            "invalid",
+        ),
+        (
+            {
+                "usage": {
+                    "prompt_tokens": 10,
+                    "completion_tokens": 5,
+                    "total_tokens": 15,
+                    "completion_tokens_details": {"reasoning_tokens": 6},
+                }
+            },
+            "invalid",
+        ),
+        (
+            {
+                "usage": {
+                    "input_tokens": 10,
+                    "output_tokens": 5,
+                    "cache_creation_input_tokens": 3,
+                    "cache_creation": {"ephemeral_1h_input_tokens": 4},
+                }
+            },
+            "invalid",
+        ),
+        (
+            {"usageMetadata": {"promptTokenCount": 10, "toolUsePromptTokenCount": 9, "cachedContentTokenCount": 11}},
+            "invalid",
+        ),
+    ],
+)
 def test_what_is_not_known_is_missing_with_its_reason(response: Any, reason: str) -> None:
     assert extract(response).usage == Missing(reason)  # type: ignore[arg-type]
 
@@ -160,10 +270,19 @@ class OurDict(dict):  # type: ignore[type-arg]
 
 
 @pytest.mark.predecessor("D11")
-@pytest.mark.parametrize("response", [
-    Slots(), Lazy(), Answer(), Pair({"input_tokens": 5, "output_tokens": 2}), Pair(Tokens()),
-    mock.Mock(usage=mock.Mock(input_tokens=5, output_tokens=2)),
-    OurDict(usage=Tokens()), SimpleNamespace(usage=Tokens(), model="m")])
+@pytest.mark.parametrize(
+    "response",
+    [
+        Slots(),
+        Lazy(),
+        Answer(),
+        Pair({"input_tokens": 5, "output_tokens": 2}),
+        Pair(Tokens()),
+        mock.Mock(usage=mock.Mock(input_tokens=5, output_tokens=2)),
+        OurDict(usage=Tokens()),
+        SimpleNamespace(usage=Tokens(), model="m"),
+    ],
+)
 def test_any_kind_of_object_is_read(response: Any) -> None:
     assert extract(response).usage == Usage(5, output=2)
 
@@ -188,8 +307,12 @@ def test_classes_made_without_end_are_not_all_remembered() -> None:
 
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(sorted(views.KNOWN)) | st.text(max_size=3), inner, max_size=6), max_leaves=25)
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(sorted(views.KNOWN)) | st.text(max_size=3), inner, max_size=6)
+    ),
+    max_leaves=25,
+)
 
 
 @PATIENT

@@ -12,7 +12,8 @@ from tests.llm.encodings import ENCODINGS, PATIENT, Encoding
 COUNTS = st.integers(min_value=0, max_value=10**6)
 # A prompt is never empty, nor are its fresh tokens where the cache holds all but the last of it.
 USAGES = st.tuples(st.integers(min_value=1, max_value=10**6), COUNTS, COUNTS, COUNTS, COUNTS).map(
-    lambda parts: Usage(*parts))
+    lambda parts: Usage(*parts)
+)
 TEXTS = st.lists(st.text(max_size=3), max_size=4)
 
 
@@ -38,8 +39,9 @@ def test_a_stream_reads_as_the_whole_response_does(encoding: Encoding, usage: Us
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
 @PATIENT
 @given(usage=USAGES, texts=TEXTS, where=st.integers(min_value=0, max_value=9))
-def test_a_cut_stream_is_whole_or_missing_and_never_less(encoding: Encoding, usage: Usage, texts: list[str],
-                                                         where: int) -> None:
+def test_a_cut_stream_is_whole_or_missing_and_never_less(
+    encoding: Encoding, usage: Usage, texts: list[str], where: int
+) -> None:
     chunks = encoding.stream(usage, texts)
     reader = _read(chunks[:where])
     found = reader.finish(complete=False).usage
@@ -56,16 +58,26 @@ def test_chunks_that_say_nothing_change_nothing(encoding: Encoding, usage: Usage
     assert _read([*chunks, *noise]).finish().usage == encoding.keeps(usage)
 
 
-@pytest.mark.parametrize(("chunks", "complete", "reason"), [
-    ([], True, "unrecognised"), ([], False, "stream_cut"), (["a", "b"], True, "no_usage"),
-    (["a", "b"], False, "stream_cut"), ([{"apples": 1}], True, "unrecognised"),
-    ([{"choices": [{"finish_reason": "stop"}]}], True, "no_usage"),
-    ([{"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}}], True, "stream_cut"),
-    ([{"type": "response.created", "response": {}}], True, "stream_cut"),
-    ([{"choices": [], "usage": {"prompt_tokens": -5, "completion_tokens": 9, "total_tokens": 4}}], True, "invalid"),
-    ([{"choices": [], "usage": {"prompt_tokens": float("nan"), "completion_tokens": 9}}], True, "invalid"),
-    ([{"chunk": {"bytes": b'{"amazon-bedrock-invocationMetrics": broken'}}], True, "unrecognised"),
-])
+@pytest.mark.parametrize(
+    ("chunks", "complete", "reason"),
+    [
+        ([], True, "unrecognised"),
+        ([], False, "stream_cut"),
+        (["a", "b"], True, "no_usage"),
+        (["a", "b"], False, "stream_cut"),
+        ([{"apples": 1}], True, "unrecognised"),
+        ([{"choices": [{"finish_reason": "stop"}]}], True, "no_usage"),
+        (
+            [{"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}}],
+            True,
+            "stream_cut",
+        ),
+        ([{"type": "response.created", "response": {}}], True, "stream_cut"),
+        ([{"choices": [], "usage": {"prompt_tokens": -5, "completion_tokens": 9, "total_tokens": 4}}], True, "invalid"),
+        ([{"choices": [], "usage": {"prompt_tokens": float("nan"), "completion_tokens": 9}}], True, "invalid"),
+        ([{"chunk": {"bytes": b'{"amazon-bedrock-invocationMetrics": broken'}}], True, "unrecognised"),
+    ],
+)
 def test_a_stream_that_does_not_tell_says_why(chunks: list[object], complete: bool, reason: str) -> None:
     assert _read(chunks).finish(complete).usage == Missing(reason)  # type: ignore[arg-type]
 
@@ -76,17 +88,24 @@ def test_a_hostile_part_of_a_langchain_stream_does_not_vanish_in_the_sum(value: 
     chunks: list[object] = []
     for number in range(3):
         count = value if number == place else 5
-        chunks.append({"response_metadata": {}, "usage_metadata": {
-            "input_tokens": count, "output_tokens": 1, "total_tokens": 6}})
+        chunks.append(
+            {"response_metadata": {}, "usage_metadata": {"input_tokens": count, "output_tokens": 1, "total_tokens": 6}}
+        )
     assert _read(chunks).finish().usage == Missing("invalid")
 
 
 def test_cumulative_counts_are_never_taken_back() -> None:
     chunks: list[object] = [
-        {"type": "message_start", "message": {"usage": {"input_tokens": 50, "cache_read_input_tokens": 8,
-                                                        "output_tokens": 1}}},
-        {"type": "message_delta", "delta": {}, "usage": {"input_tokens": 0, "cache_read_input_tokens": 0,
-                                                         "output_tokens": 12}}]
+        {
+            "type": "message_start",
+            "message": {"usage": {"input_tokens": 50, "cache_read_input_tokens": 8, "output_tokens": 1}},
+        },
+        {
+            "type": "message_delta",
+            "delta": {},
+            "usage": {"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 12},
+        },
+    ]
     assert _read(chunks).finish().usage == Usage(50, 8, output=12)
 
 

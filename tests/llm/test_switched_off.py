@@ -55,11 +55,18 @@ def test_with_nothing_configured_metrics_and_budgets_work_no_span_is_made_and_on
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in told[0]
     assert "LANGFUSE_" in told[0]
     assert host.counters("llm") == {
-        ("observability-expert", "gpt-4o", "success"): 3, ("testing-specialist", "streamed", "success"): 1,
-        ("devops-engineer", "later", "success"): 1, ("backend-engineer", "gpt-4o", "success"): 17,
-        ("backend-engineer", "gpt-4o", "blocked"): 1}
+        ("observability-expert", "gpt-4o", "success"): 3,
+        ("testing-specialist", "streamed", "success"): 1,
+        ("devops-engineer", "later", "success"): 1,
+        ("backend-engineer", "gpt-4o", "success"): 17,
+        ("backend-engineer", "gpt-4o", "blocked"): 1,
+    }
     assert {key[0]: tokens for key, tokens in host.counters("tok").items()} == {
-        "observability-expert": 360, "testing-specialist": 15, "devops-engineer": 120, "backend-engineer": 2040}
+        "observability-expert": 360,
+        "testing-specialist": 15,
+        "devops-engineer": 120,
+        "backend-engineer": 2040,
+    }
     assert host.counters("exp") == {}
 
 
@@ -140,10 +147,15 @@ assert [t.name for t in threading.enumerate()] == ["MainThread"]
 
 
 def test_switched_off_everything_is_passed_through_and_nothing_is_sent_written_or_said(
-        host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver) -> None:
+    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
+) -> None:
     host.config.write_text('[personas.backend-engineer]\ntokens = 1\non_exceed = "block"\n')
-    done = host.python(textwrap.dedent(PASS_THROUGH), HYPERTOOL_DISABLED="1",
-                       OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **langfuse.environment)
+    done = host.python(
+        textwrap.dedent(PASS_THROUGH),
+        HYPERTOOL_DISABLED="1",
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        **langfuse.environment,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert receiver.requests == langfuse.requests == []
     assert not host.state.exists()

@@ -64,9 +64,18 @@ def test_a_usage_cannot_be_changed_or_mistaken_for_a_tuple() -> None:
         usage + object()
 
 
-@pytest.mark.parametrize(("value", "error"), [
-    (-1, ValueError), (10**13, ValueError), (1.0, TypeError), (True, TypeError), ("1", TypeError), (None, TypeError),
-    (float("nan"), TypeError)])
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (-1, ValueError),
+        (10**13, ValueError),
+        (1.0, TypeError),
+        (True, TypeError),
+        ("1", TypeError),
+        (None, TypeError),
+        (float("nan"), TypeError),
+    ],
+)
 def test_a_count_that_is_none_is_refused(value: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="output"):
         Usage(output=value)  # type: ignore[arg-type]
@@ -89,20 +98,23 @@ def test_an_estimate_reads_message_lists_and_counts_other_scripts_by_character()
     assert estimate_usage(None).total == 0
 
 
-@pytest.mark.parametrize(("record", "expected"), [
-    ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}, Usage(5, output=2)),
-    ({"input_tokens": 5, "output_tokens": 2, "cache_read_input_tokens": 9}, Usage(5, 9, output=2)),
-    ({"input_tokens": 14, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 9}}, Usage(5, 9, output=2)),
-    ({"input_tokens": 14, "output_tokens": 2, "input_token_details": {"cache_read": 9}}, Usage(5, 9, output=2)),
-    ({"inputTokens": 5, "outputTokens": 2}, Usage(5, output=2)),
-    ({"promptTokenCount": 5, "candidatesTokenCount": 2}, Usage(5, output=2)),
-    ({"input": 5, "output": 2, "total": 7, "unit": "TOKENS"}, Usage(5, output=2)),
-    (Usage(5, output=2), Usage(5, output=2)),
-    ({"input": "hello", "output": "world"}, Missing("invalid")),
-    ({"tokens": 5}, Missing("unrecognised")),
-    (None, Missing("no_usage")),
-    ({}, Missing("no_usage")),
-])
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}, Usage(5, output=2)),
+        ({"input_tokens": 5, "output_tokens": 2, "cache_read_input_tokens": 9}, Usage(5, 9, output=2)),
+        ({"input_tokens": 14, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 9}}, Usage(5, 9, output=2)),
+        ({"input_tokens": 14, "output_tokens": 2, "input_token_details": {"cache_read": 9}}, Usage(5, 9, output=2)),
+        ({"inputTokens": 5, "outputTokens": 2}, Usage(5, output=2)),
+        ({"promptTokenCount": 5, "candidatesTokenCount": 2}, Usage(5, output=2)),
+        ({"input": 5, "output": 2, "total": 7, "unit": "TOKENS"}, Usage(5, output=2)),
+        (Usage(5, output=2), Usage(5, output=2)),
+        ({"input": "hello", "output": "world"}, Missing("invalid")),
+        ({"tokens": 5}, Missing("unrecognised")),
+        (None, Missing("no_usage")),
+        ({}, Missing("no_usage")),
+    ],
+)
 def test_a_bare_record_is_told_by_its_names(record: object, expected: Usage | Missing) -> None:
     assert read_usage(record) == expected
 
@@ -125,7 +137,5 @@ def test_an_estimate_is_counted_as_what_it_is_and_none_is_made_unasked() -> None
     for usage in ({"usage": estimate_usage("abcd" * 10, "abcd")}, {}):
         ObservableLLM(lambda text, usage=usage: {"text": "abcd", **usage}, "m", metrics=metrics)("x", persona="backend")
     labels = {"persona": "backend-engineer", "model": "m"}
-    assert registry.get_sample_value(
-        "hypertool_persona_tokens_used_total", {**labels, "chatmode": "default"}) == 11
-    assert registry.get_sample_value(
-        "hypertool_llm_usage_missing_total", {**labels, "reason": "unrecognised"}) == 1
+    assert registry.get_sample_value("hypertool_persona_tokens_used_total", {**labels, "chatmode": "default"}) == 11
+    assert registry.get_sample_value("hypertool_llm_usage_missing_total", {**labels, "reason": "unrecognised"}) == 1

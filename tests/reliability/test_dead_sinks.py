@@ -57,6 +57,7 @@ def leave(host: Host, environment: dict[str, str], spans: int = SPANS, then: str
 @pytest.fixture(scope="module")
 def exit_without_sinks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], float]:
     """Seconds that the same program takes to end where nothing is configured; measured again on each call."""
+
     def measure() -> float:
         return leave(Host(tmp_path_factory.mktemp("control")), {}).seconds
 
@@ -65,7 +66,8 @@ def exit_without_sinks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[],
 
 @pytest.mark.parametrize("death", DEATHS)
 def test_both_sinks_dead_hold_no_call_and_the_exit_for_half_a_second_and_count_each_span_once(
-        tmp_path: Path, death: str, exit_without_sinks: Callable[[], float]) -> None:
+    tmp_path: Path, death: str, exit_without_sinks: Callable[[], float]
+) -> None:
     how = DEATHS[death]
     longer = []
     with how.serve(tmp_path) as url:
@@ -88,7 +90,8 @@ def test_both_sinks_dead_hold_no_call_and_the_exit_for_half_a_second_and_count_e
 @pytest.mark.parametrize("death", ["refused", "black hole", "trickling", "reset", "unknown authority", "503", "401"])
 @pytest.mark.parametrize("dead", ["otlp", "langfuse"])
 def test_a_healthy_sink_beside_a_dead_one_gets_everything(
-        tmp_path: Path, host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver, dead: str, death: str) -> None:
+    tmp_path: Path, host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver, dead: str, death: str
+) -> None:
     how = DEATHS[death]
     with how.serve(tmp_path) as url:
         if dead == "otlp":
@@ -107,7 +110,8 @@ def test_a_healthy_sink_beside_a_dead_one_gets_everything(
 
 
 def test_a_queue_of_two_thousand_is_delivered_at_the_exit_where_the_servers_are_well(
-        tmp_path: Path, receiver: OtlpReceiver, langfuse: LangfuseReceiver) -> None:
+    tmp_path: Path, receiver: OtlpReceiver, langfuse: LangfuseReceiver
+) -> None:
     for attempt in range(TRIES):
         host = Host(tmp_path / str(attempt))
         leave(host, {**to_otlp(receiver.url), **langfuse.environment})
@@ -118,14 +122,20 @@ def test_a_queue_of_two_thousand_is_delivered_at_the_exit_where_the_servers_are_
 
 
 def test_a_process_that_ends_right_after_its_first_call_delivers_it_and_loads_nothing_heavy_for_it(
-        tmp_path: Path, receiver: OtlpReceiver, langfuse: LangfuseReceiver) -> None:
+    tmp_path: Path, receiver: OtlpReceiver, langfuse: LangfuseReceiver
+) -> None:
     for attempt in range(TRIES):
         host = Host(tmp_path / str(attempt))
-        leave(host, {**to_otlp(receiver.url), **langfuse.environment}, 1, """
+        leave(
+            host,
+            {**to_otlp(receiver.url), **langfuse.environment},
+            1,
+            """
 heavy = {"requests", "urllib3", "google", "httpx", "certifi"}
 assert not heavy & {name.partition(".")[0] for name in sys.modules}
 assert not [name for name in sys.modules if name.startswith("opentelemetry.exporter")]
-""")
+""",
+        )
         assert all(sum(exports(host, sink).values()) == 1 for sink in ("otlp", "langfuse"))
         if all(exports(host, sink) == {"success": 1} for sink in ("otlp", "langfuse")):
             return
@@ -134,7 +144,11 @@ assert not [name for name in sys.modules if name.startswith("opentelemetry.expor
 
 def test_a_hundred_thousand_spans_for_dead_sinks_take_the_memory_of_two_thousand(tmp_path: Path, host: Host) -> None:
     with DEATHS["black hole"].serve(tmp_path) as url:
-        leave(host, {**to_otlp(url), **to_langfuse(url)}, 5_000, """
+        leave(
+            host,
+            {**to_otlp(url), **to_langfuse(url)},
+            5_000,
+            """
 import resource
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -145,6 +159,7 @@ make(5_000)
 before = peak()
 make(100_000)
 assert peak() - before < 4 * 1024, f"{peak() - before} KiB more"
-""")
+""",
+        )
     for sink in ("otlp", "langfuse"):
         assert sum(exports(host, sink).values()) == 110_000

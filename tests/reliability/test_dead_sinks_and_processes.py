@@ -29,8 +29,9 @@ def start(host: Host, code: str, **environment: str) -> subprocess.Popen[str]:
     """A program that stays; its output can be read line by line."""
     program = host.home / "agent.py"
     program.write_text(HEAD + textwrap.dedent(code))
-    return host.background([sys.executable, "-u", str(program)], environment, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE)
+    return host.background(
+        [sys.executable, "-u", str(program)], environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
@@ -41,21 +42,28 @@ def line_of(process: subprocess.Popen[str]) -> str:
 @pytest.mark.parametrize("death", ["black hole", "refused"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_process_has_each_span_counted_once_when_it_is_folded(
-        tmp_path: Path, host: Host, langfuse: LangfuseReceiver, number: int, death: str) -> None:
+    tmp_path: Path, host: Host, langfuse: LangfuseReceiver, number: int, death: str
+) -> None:
     with DEATHS[death].serve(tmp_path) as url:
-        process = start(host, """
+        process = start(
+            host,
+            """
             import time
             for _ in range(300): llm("x")
             assert spans.langfuse_sink().flush(30)
             print("ready", flush=True)
             time.sleep(60)
-        """, **to_otlp(url), **langfuse.environment)
+        """,
+            **to_otlp(url),
+            **langfuse.environment,
+        )
         assert line_of(process) == "ready"
 
         def published() -> bool:
             totals = host.store.merge().totals
-            return totals.pending.get("otlp", 0) + sum(exports(host, "otlp").values()) == 300 \
-                and exports(host, "langfuse") == {"success": 300}
+            return totals.pending.get("otlp", 0) + sum(exports(host, "otlp").values()) == 300 and exports(
+                host, "langfuse"
+            ) == {"success": 300}
 
         wait_until(published, "the process to publish by itself what its sinks have", 20)
         process.send_signal(number)
@@ -71,15 +79,21 @@ def test_a_killed_process_has_each_span_counted_once_when_it_is_folded(
 
 @pytest.mark.parametrize("impatient", [False, True])
 def test_an_interrupted_process_counts_each_span_once_also_where_its_exit_is_interrupted(
-        tmp_path: Path, host: Host, impatient: bool) -> None:
+    tmp_path: Path, host: Host, impatient: bool
+) -> None:
     with DEATHS["black hole"].serve(tmp_path) as url:
-        process = start(host, """
+        process = start(
+            host,
+            """
             import atexit, time
             for _ in range(300): llm("x")
             atexit.register(print, "leaving", flush=True)
             print("ready", flush=True)
             time.sleep(60)
-        """, **to_otlp(url), **to_langfuse(url))
+        """,
+            **to_otlp(url),
+            **to_langfuse(url),
+        )
         assert line_of(process) == "ready"
         process.send_signal(signal.SIGINT)
         assert line_of(process) == "leaving"
@@ -94,11 +108,16 @@ def test_an_interrupted_process_counts_each_span_once_also_where_its_exit_is_int
 @pytest.mark.parametrize("end", ["raise RuntimeError('a bug of the application')", "sys.exit(3)", "1 / 0"])
 def test_a_crash_counts_each_span_once(tmp_path: Path, host: Host, langfuse: LangfuseReceiver, end: str) -> None:
     with DEATHS["trickling"].serve(tmp_path) as url:
-        done = host.python(HEAD + f"""
+        done = host.python(
+            HEAD
+            + f"""
 for _ in range(300): llm("x")
 assert spans.langfuse_sink().flush(30)
 {end}
-""", **to_otlp(url), **langfuse.environment)
+""",
+            **to_otlp(url),
+            **langfuse.environment,
+        )
     assert done.returncode in (1, 3)
     assert exports(host, "otlp") == {"dropped": 300}
     assert exports(host, "langfuse") == {"success": 300}
@@ -140,10 +159,12 @@ def test_parent_and_child_of_a_fork_count_their_own_spans_once_each(tmp_path: Pa
 
 
 def test_a_healthy_sink_gets_the_spans_of_parent_and_child_beside_a_dead_one(
-        tmp_path: Path, host: Host, langfuse: LangfuseReceiver) -> None:
+    tmp_path: Path, host: Host, langfuse: LangfuseReceiver
+) -> None:
     with DEATHS["black hole"].serve(tmp_path) as url:
-        done = host.python(HEAD + FORK.format(flush="assert spans.langfuse_sink().flush(30)"),
-                           **to_otlp(url), **langfuse.environment)
+        done = host.python(
+            HEAD + FORK.format(flush="assert spans.langfuse_sink().flush(30)"), **to_otlp(url), **langfuse.environment
+        )
     assert done.returncode == 0, done.stderr
     assert len({span.span_id for span in langfuse.wait(180)}) == 180 == len(langfuse.spans)
     assert exports(host, "langfuse") == {"success": 180}
@@ -152,15 +173,20 @@ def test_a_healthy_sink_gets_the_spans_of_parent_and_child_beside_a_dead_one(
 
 @pytest.mark.parametrize("death", ["refused", "503", "401"])
 def test_servers_that_come_back_get_spans_again_and_nobody_does_anything(
-        tmp_path: Path, host: Host, death: str) -> None:
+    tmp_path: Path, host: Host, death: str
+) -> None:
     status = 200 if death == "refused" else int(death)
-    servers: dict[str, Any] = {"otlp": OtlpReceiver(port=free_port(), status=status),
-                               "langfuse": LangfuseReceiver(port=free_port(), status=status)}
+    servers: dict[str, Any] = {
+        "otlp": OtlpReceiver(port=free_port(), status=status),
+        "langfuse": LangfuseReceiver(port=free_port(), status=status),
+    }
     urls = {name: f"http://127.0.0.1:{server.port}" for name, server in servers.items()}
     if death != "refused":
         for server in servers.values():
             server.__enter__()
-    process = start(host, """
+    process = start(
+        host,
+        """
         import logging, os, time
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
         made = 0
@@ -170,8 +196,10 @@ def test_servers_that_come_back_get_spans_again_and_nobody_does_anything(
             time.sleep(0.005)
         assert spans.sink().flush(30) and spans.langfuse_sink().flush(30)
         print(made)
-    """, **to_otlp(urls["otlp"]),
-        **{**to_langfuse(urls["langfuse"]), "LANGFUSE_PUBLIC_KEY": PUBLIC, "LANGFUSE_SECRET_KEY": SECRET})
+    """,
+        **to_otlp(urls["otlp"]),
+        **{**to_langfuse(urls["langfuse"]), "LANGFUSE_PUBLIC_KEY": PUBLIC, "LANGFUSE_SECRET_KEY": SECRET},
+    )
     try:
         wait_until(lambda: all(exports(host, sink).get("dropped") for sink in SINKS), "both circuits to open", 30)
         for server in servers.values():
@@ -198,14 +226,19 @@ def test_servers_that_come_back_get_spans_again_and_nobody_does_anything(
 
 def test_a_server_that_asks_for_a_pause_gets_it(host: Host, receiver: OtlpReceiver) -> None:
     receiver.status, receiver.headers = 429, {"Retry-After": "2"}
-    done = host.python(HEAD + """
+    done = host.python(
+        HEAD
+        + """
 import os, time
 from urllib.request import urlopen
 llm("x")
 assert not spans.sink().flush(1.0)
 urlopen(os.environ["REPAIR"], data=b"")
 assert spans.sink().flush(20)
-""", **to_otlp(receiver.url), REPAIR=f"{receiver.url}/repair")
+""",
+        **to_otlp(receiver.url),
+        REPAIR=f"{receiver.url}/repair",
+    )
     assert done.returncode == 0, done.stderr
     assert len(receiver.requests) == 2
     first, second = receiver.at

@@ -36,8 +36,12 @@ def wait(what, condition):
 @pytest.fixture
 def small_disk(host: Host) -> Iterator[Path]:
     host.state.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0770", "tmpfs", str(host.state)],
-                             capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0770", "tmpfs", str(host.state)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if mounted.returncode != 0:
         pytest.skip(f"this machine lets nobody mount a tmpfs ({mounted.stderr.strip()}); run it where root may")
     try:
@@ -54,11 +58,14 @@ def _python(host: Host, code: str, **more: str) -> subprocess.CompletedProcess[s
 
 @AS_ROOT
 def test_a_full_disk_never_reaches_user_code_and_the_numbers_arrive_when_there_is_space(
-        host: Host, small_disk: Path) -> None:
-    done = _python(host, f"""
+    host: Host, small_disk: Path
+) -> None:
+    done = _python(
+        host,
+        f"""
         spend(1)
         assert metrics.flush()
-        filler = open({str(small_disk / 'filler')!r}, "wb", buffering=0)
+        filler = open({str(small_disk / "filler")!r}, "wb", buffering=0)
         try:
             while filler.write(b"x" * 4096): pass
         except OSError:
@@ -73,7 +80,8 @@ def test_a_full_disk_never_reaches_user_code_and_the_numbers_arrive_when_there_i
         filler.close()
         os.remove(filler.name)
         wait("everything to be published", lambda: not metrics.recorder.dirty)
-    """)
+    """,
+    )
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
     assert "not published for now" in lines[0]
@@ -108,7 +116,9 @@ def test_folding_on_a_full_disk_loses_nothing_and_goes_on_later(host: Host, smal
 
 def test_a_state_directory_that_cannot_be_written_never_reaches_user_code(host: Host) -> None:
     host.state.write_text("a file where the directory should be")
-    done = _python(host, f"""
+    done = _python(
+        host,
+        f"""
         spend(1)
         with WorkflowTracer("w") as workflow:
             with workflow.stage_context("s", "backend"):
@@ -119,7 +129,8 @@ def test_a_state_directory_that_cannot_be_written_never_reaches_user_code(host: 
         spend(4)
         os.remove({str(host.state)!r})
         wait("the store to take what is there", metrics.flush)
-    """)
+    """,
+    )
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
     assert f"the state directory {host.state} cannot be used" in lines[0]
@@ -139,7 +150,9 @@ def test_several_users_of_one_group_share_the_store_with_files_of_0660(host: Hos
     for place in (host.home, host.work):
         place.chmod(0o777)
     # Imported first, forked then: other users need not be able to read this Python.
-    _python(host, f"""
+    _python(
+        host,
+        f"""
         from hypertool.store import Store
         for index, user in enumerate({users * 2!r}):
             child = os.fork()
@@ -154,7 +167,8 @@ def test_several_users_of_one_group_share_the_store_with_files_of_0660(host: Hos
             assert os.waitpid(child, 0)[1] == 0
             if index == 2:
                 assert Store.locate().fold() == 3
-    """)
+    """,
+    )
     files = [file for file in host.state.rglob("*") if file.is_file()]
     assert {(oct(stat.S_IMODE(file.stat().st_mode)), file.stat().st_gid) for file in files} == {("0o660", group)}
     assert stat.S_IMODE((host.state / "live").stat().st_mode) == 0o2770
@@ -192,8 +206,11 @@ def test_a_user_outside_the_group_gets_one_line_and_a_store_of_his_own(host: Hos
     for place in (tmp_path, *tmp_path.parents):
         if str(place).startswith("/tmp/"):
             place.chmod(place.stat().st_mode | 0o711)
-    done = host.start([sys.executable, "-c", code, str(closed), str(personas)], 30,
-                      {"HYPERTOOL_STATE_DIR": "", "XDG_STATE_HOME": str(own), "PYTHONDONTWRITEBYTECODE": "1"})
+    done = host.start(
+        [sys.executable, "-c", code, str(closed), str(personas)],
+        30,
+        {"HYPERTOOL_STATE_DIR": "", "XDG_STATE_HOME": str(own), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
     assert (done.returncode, done.stdout) == (0, f"{own}/hypertool\n"), done.stderr
     assert done.stderr.count("usermod -aG hypertool") == 1
     assert len(done.stderr.splitlines()) == 1
@@ -244,7 +261,10 @@ sys.meta_path.insert(0, Absent())
 @pytest.mark.predecessor("D5")
 @pytest.mark.parametrize("library", ["prometheus_client", "opentelemetry"])
 def test_everything_works_without_a_library_and_says_so_at_most_once(host: Host, library: str) -> None:
-    done = host.python(WITHOUT.format(library=library) + HEAD + textwrap.dedent(f"""
+    done = host.python(
+        WITHOUT.format(library=library)
+        + HEAD
+        + textwrap.dedent(f"""
         from hypertool import serve_metrics
         for _ in range(3):
             spend(5)
@@ -258,8 +278,10 @@ def test_everything_works_without_a_library_and_says_so_at_most_once(host: Host,
             PersonaMetricsCollector(object()).record_token_usage("backend", "default", "simulated", 5)
         serve_metrics()
         serve_metrics()
-    """), HYPERTOOL_LISTEN="127.0.0.1:0",
-        **({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if library == "opentelemetry" else {}))
+    """),
+        HYPERTOOL_LISTEN="127.0.0.1:0",
+        **({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if library == "opentelemetry" else {}),
+    )
     assert (done.returncode, done.stdout) == (0, "1985\n"), done.stderr
     assert host.counters("tok") == {BACKEND: 15}
     assert host.counters("qg") == {("package_release", "version_bump", "pass"): 6}
@@ -269,7 +291,9 @@ def test_everything_works_without_a_library_and_says_so_at_most_once(host: Host,
 
 
 def test_disabled_publishes_nothing_serves_nothing_and_raises_nothing(host: Host) -> None:
-    done = _python(host, """
+    done = _python(
+        host,
+        """
         from hypertool import serve_metrics
         spend(999_999)
         metrics.require_budget("backend")
@@ -278,6 +302,8 @@ def test_disabled_publishes_nothing_serves_nothing_and_raises_nothing(host: Host
                 pass
         assert serve_metrics() is None
         assert metrics.flush()
-    """, HYPERTOOL_DISABLED="1")
+    """,
+        HYPERTOOL_DISABLED="1",
+    )
     assert done.stderr == ""
     assert not host.state.exists()

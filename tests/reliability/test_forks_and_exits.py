@@ -29,7 +29,9 @@ def _run(host: Host, code: str) -> str:
 
 
 def test_a_fork_counts_its_own_numbers_only(host: Host) -> None:
-    _run(host, """
+    _run(
+        host,
+        """
         spend(1)
         metrics.flush()
         spend(10)
@@ -43,7 +45,8 @@ def test_a_fork_counts_its_own_numbers_only(host: Host) -> None:
         spend(1000)
         for child in children:
             assert os.waitpid(child, 0)[1] == 0
-    """)
+    """,
+    )
     assert host.counters("tok") == {BACKEND: 1511}
     assert host.store.fold() == 6
     assert host.counters("tok") == {BACKEND: 1511}
@@ -51,7 +54,9 @@ def test_a_fork_counts_its_own_numbers_only(host: Host) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_of_multiprocessing_are_counted_although_they_skip_exit_hooks(host: Host, method: str) -> None:
-    _run(host, f"""
+    _run(
+        host,
+        f"""
         def work(number):
             spend(number)
         if __name__ == "__main__":
@@ -64,12 +69,15 @@ def test_children_of_multiprocessing_are_counted_although_they_skip_exit_hooks(h
                 pool.map(work, [10_000] * 4)
                 pool.close()
                 pool.join()
-    """)
+    """,
+    )
     assert host.counters("tok") == {BACKEND: 41_111}
 
 
 def test_a_fork_while_other_threads_publish_hangs_nobody_and_loses_nothing(host: Host) -> None:
-    printed = _run(host, """
+    printed = _run(
+        host,
+        """
         stop = threading.Event()
         done = [0, 0, 0]
         def busy(slot):
@@ -89,12 +97,15 @@ def test_a_fork_while_other_threads_publish_hangs_nobody_and_loses_nothing(host:
         stop.set()
         for t in threads: t.join()
         print(sum(done))
-    """)
+    """,
+    )
     assert host.counters("tok") == {BACKEND: int(printed) + 30_000_000}
 
 
 def test_a_fork_inside_a_stage_leaves_the_stage_and_its_session_to_the_parent(host: Host) -> None:
-    _run(host, """
+    _run(
+        host,
+        """
         with WorkflowTracer("package_release") as workflow:
             with workflow.stage_context("version_bump", "backend"):
                 child = os.fork()
@@ -103,7 +114,8 @@ def test_a_fork_inside_a_stage_leaves_the_stage_and_its_session_to_the_parent(ho
                     sys.exit()
                 assert os.waitpid(child, 0)[1] == 0
                 spend(7)
-    """)
+    """,
+    )
     assert host.counters("qg") == {("package_release", "version_bump", "pass"): 1}
     assert host.counters("tok") == {BACKEND: 12}
     assert host.counters("sw") == {("none", "backend-engineer", "package-release"): 1}
@@ -112,7 +124,9 @@ def test_a_fork_inside_a_stage_leaves_the_stage_and_its_session_to_the_parent(ho
 
 
 def test_an_isolated_collector_can_be_used_after_a_fork_that_fell_into_its_lock(host: Host) -> None:
-    _run(host, """
+    _run(
+        host,
+        """
         from prometheus_client import CollectorRegistry
         collector = PersonaMetricsCollector(CollectorRegistry())
         held, go = threading.Event(), threading.Event()
@@ -131,7 +145,8 @@ def test_an_isolated_collector_can_be_used_after_a_fork_that_fell_into_its_lock(
         go.set()
         thread.join()
         assert os.waitpid(child, 0)[1] == 0
-    """)
+    """,
+    )
 
 
 def _start(host: Host, code: str) -> subprocess.Popen[str]:
@@ -142,13 +157,16 @@ def _start(host: Host, code: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_death_by_signal_loses_no_more_than_the_last_second(host: Host, number: int) -> None:
-    process = _start(host, """
+    process = _start(
+        host,
+        """
         print("ready", flush=True)
         while True:
             spend(1)
             print(time.monotonic(), flush=True)
             time.sleep(0.01)
-    """)
+    """,
+    )
     assert process.stdout is not None
     try:
         written: list[float] = []
@@ -165,15 +183,21 @@ def test_a_death_by_signal_loses_no_more_than_the_last_second(host: Host, number
 
 
 def test_what_was_recorded_just_before_a_normal_exit_is_there(host: Host) -> None:
-    for code in ("spend(3)", "spend(3); sys.exit(1)", "spend(3); raise SystemExit",
-                 "threading.Thread(target=lambda: spend(3)).start()"):
+    for code in (
+        "spend(3)",
+        "spend(3); sys.exit(1)",
+        "spend(3); raise SystemExit",
+        "threading.Thread(target=lambda: spend(3)).start()",
+    ):
         before = host.counters("tok").get(BACKEND, 0)
         host.python(HEAD + code)
         assert host.counters("tok")[BACKEND] == before + 3, code
 
 
 def test_a_store_that_hangs_holds_an_exit_for_no_more_than_half_a_second(host: Host) -> None:
-    printed = _run(host, """
+    printed = _run(
+        host,
+        """
         import atexit
         spend(1)
         metrics.flush()
@@ -187,7 +211,8 @@ def test_a_store_that_hangs_holds_an_exit_for_no_more_than_half_a_second(host: H
         atexit.register(report)
         publisher._writer.write = lambda data: time.sleep(30)
         spend(1)
-    """)
+    """,
+    )
     assert float(printed) < 0.6
 
 
@@ -197,13 +222,16 @@ def test_a_process_that_uses_nothing_writes_nothing(host: Host) -> None:
 
 
 def test_the_stage_of_a_killed_process_is_one_failed_gate(host: Host) -> None:
-    process = _start(host, """
+    process = _start(
+        host,
+        """
         with WorkflowTracer("package_release") as workflow:
             with workflow.stage_context("version_bump", "backend"):
                 spend(5)
                 print("ready", flush=True)
                 time.sleep(60)
-    """)
+    """,
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     wait_until(lambda: host.store.merge().totals.open_stages, "the stage in progress to be published")

@@ -40,9 +40,17 @@ def _run_all(host: Host, count: int, at_once: int) -> None:
     running_now: list[tuple[bool, subprocess.Popen[bytes]]] = []
     for number in range(count):
         dies = number % 3 == 0
-        running_now.append((dies, subprocess.Popen(
-            [sys.executable, str(program), "die" if dies else "live"], env=host.environment(),
-            cwd=checkouts[number % 2], stderr=subprocess.DEVNULL)))
+        running_now.append(
+            (
+                dies,
+                subprocess.Popen(
+                    [sys.executable, str(program), "die" if dies else "live"],
+                    env=host.environment(),
+                    cwd=checkouts[number % 2],
+                    stderr=subprocess.DEVNULL,
+                ),
+            )
+        )
         if len(running_now) >= at_once:
             _wait(running_now)
     _wait(running_now)
@@ -58,6 +66,7 @@ def test_200_processes_of_two_checkouts_a_third_killed_show_the_exact_sum_of_wha
     seen: list[float] = []
     stop = threading.Event()
     with running(host) as exporter:
+
         def watch() -> None:
             while not stop.is_set():
                 seen.append(exporter.sum(TOKENS))
@@ -120,7 +129,8 @@ def test_the_second_exporter_on_a_port_names_the_process_that_holds_it(host: Hos
 @pytest.mark.predecessor("D3")
 def test_a_process_may_serve_the_host_itself_and_its_children_do_not_hold_the_port(host: Host) -> None:
     exporter = Exporter(host)  # a port, not started
-    done = host.python("""
+    done = host.python(
+        """
         import os, signal, socket, sys, urllib.request
         from hypertool import get_persona_metrics, serve_metrics
         get_persona_metrics().record_token_usage("backend", "default", "simulated", 42)
@@ -140,16 +150,21 @@ def test_a_process_may_serve_the_host_itself_and_its_children_do_not_hold_the_po
                 probe.bind((address.host, address.port))
             finally:
                 os.kill(child, signal.SIGKILL)
-    """, HYPERTOOL_LISTEN=f"127.0.0.1:{exporter.port}")
+    """,
+        HYPERTOOL_LISTEN=f"127.0.0.1:{exporter.port}",
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_taken_port_is_fine_for_a_process_and_said_once(host: Host) -> None:
     with running(host) as exporter:
-        done = host.python("""
+        done = host.python(
+            """
             from hypertool import serve_metrics
             print(serve_metrics(), serve_metrics())
-        """, HYPERTOOL_LISTEN=f"127.0.0.1:{exporter.port}")
+        """,
+            HYPERTOOL_LISTEN=f"127.0.0.1:{exporter.port}",
+        )
         assert done.stdout == "None None\n"
         assert done.stderr.count("not serving metrics") == 1
 

@@ -69,10 +69,27 @@ def stopped(fleet: Fleet) -> Callable[..., dict[str, Any]]:
 
     def ask(check: bool = False, timeout: int = 2) -> dict[str, Any]:
         given = json.dumps({"name": UNIT, "state": "stopped", "timeout": timeout})
-        command = [str(Path(sys.executable).with_name("ansible")), NAME, "-i", str(fleet.inventory),
-                   "-m", "managed_unit", "-a", given, *(["--check"] if check else [])]
-        done = subprocess.run(command, cwd=fleet.tree / "ansible", env=fleet.environment(), stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=120, check=False)
+        command = [
+            str(Path(sys.executable).with_name("ansible")),
+            NAME,
+            "-i",
+            str(fleet.inventory),
+            "-m",
+            "managed_unit",
+            "-a",
+            given,
+            *(["--check"] if check else []),
+        ]
+        done = subprocess.run(
+            command,
+            cwd=fleet.tree / "ansible",
+            env=fleet.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         answer: dict[str, Any] = json.loads(done.stdout.partition("=>")[2])
         return {key: answer[key] for key in ("changed", "actions")}

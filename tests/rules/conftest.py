@@ -87,7 +87,8 @@ class CaseResults:
                 return run("env", "GOGC=400", promtool, "test", "rules", file)
 
             self._of[release] = {
-                one.id: self._pool.submit(check, number, one) for number, one in enumerate(cases_of(release))}
+                one.id: self._pool.submit(check, number, one) for number, one in enumerate(cases_of(release))
+            }
         return self._of[release][case.id].result()
 
 

@@ -53,7 +53,8 @@ def test_the_rules_pass_every_lint_in_every_version(any_prometheus: Path) -> Non
 @pytest.mark.parametrize(
     ("release", "case"),
     [(release, case) for release in (OLDEST_RELEASE, NEWEST_RELEASE) for case in cases_of(release)],
-    ids=lambda value: value.id if isinstance(value, Case) else value)
+    ids=lambda value: value.id if isinstance(value, Case) else value,
+)
 def test_case(release: str, case: Case, case_results: CaseResults) -> None:
     outcome = case_results.of(release, case)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr

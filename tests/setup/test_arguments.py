@@ -27,7 +27,9 @@ WRONG = {
     "uninstall of a sandbox": (["--sandbox", "--uninstall"], "--sandbox --down"),
     "no package file": (["--alloy-package", "/none.deb"], "`/none.deb`: expected a package file"),
     "a package for the other collector": (
-        ["--collector", "prometheus", "--alloy-package", "/etc/passwd"], "does not go with --collector prometheus"),
+        ["--collector", "prometheus", "--alloy-package", "/etc/passwd"],
+        "does not go with --collector prometheus",
+    ),
     "a good option before a wrong one": (["--yes", "--bogus"], "`--bogus`"),
 }
 
@@ -78,9 +80,7 @@ def test_without_root_it_says_so_and_how(tmp_path: Path) -> None:
             pytest.skip("install util-linux: setpriv runs the script as another user")
         command = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-s", "--", "--yes"]
         # Through standard input, because the checkout may lie where only root can read.
-        text = SCRIPT.read_text().replace(
-            'TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)', f'TOP="{tmp_path}"'
-        )
+        text = SCRIPT.read_text().replace('TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)', f'TOP="{tmp_path}"')
         for part in (TOP / "scripts" / "lib" / "setup").glob("*.sh"):
             text = text.replace(f'source "$TOP/scripts/lib/setup/{part.name}"', part.read_text())
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)

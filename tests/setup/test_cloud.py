@@ -44,8 +44,11 @@ def test_a_certificate_file_that_cannot_be_read_is_named(shell: Run) -> None:
 
 
 def test_the_play_gets_them_by_a_private_file_that_is_removed(shell: Run, tmp_path: Path) -> None:
-    done = shell(WRITE + 'stat -c %a "$CLOUD_FILE"; cat "$CLOUD_FILE"; printf "%s " "${PLAY_ARGUMENTS[@]}"; echo; env',
-                 FOLDER=str(tmp_path / "tmp"), **VARIABLES)
+    done = shell(
+        WRITE + 'stat -c %a "$CLOUD_FILE"; cat "$CLOUD_FILE"; printf "%s " "${PLAY_ARGUMENTS[@]}"; echo; env',
+        FOLDER=str(tmp_path / "tmp"),
+        **VARIABLES,
+    )
     assert done.returncode == 0, done.stderr
     mode, content, arguments, *environment = done.stdout.splitlines()
     assert mode == "600"

@@ -76,8 +76,11 @@ def test_a_package_that_somebody_else_needs_is_not_removed(packages: ModuleType)
     class Shared(Host):
         def run_command(self, argv: list[str], **_: Any) -> tuple[int, str, str]:
             takes_more = "--simulate" in argv and "libjs-d3" in argv
-            return 0, "".join(f"Purg {name} [1]\n" for name in argv[argv.index("purge") + 1 :]) + (
-                "Remv their-app [1]\n" if takes_more else ""
-            ), ""
+            return (
+                0,
+                "".join(f"Purg {name} [1]\n" for name in argv[argv.index("purge") + 1 :])
+                + ("Remv their-app [1]\n" if takes_more else ""),
+                "",
+            )
 
     assert packages.Apt(Shared("")).remove({"libjs-d3", "prometheus"}) == ["prometheus"]

@@ -24,8 +24,15 @@ def run(*arguments: str, cache: Path | None = None) -> subprocess.CompletedProce
     environment = {**os.environ, "HYPERTOOL_SANDBOX_DIR": str(DIRECTORY)}
     if cache is not None:
         environment["HYPERTOOL_CACHE_DIR"] = str(cache)
-    done = subprocess.run([str(SCRIPT), "--sandbox", *arguments], env=environment, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        [str(SCRIPT), "--sandbox", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 
@@ -57,8 +64,9 @@ def traces() -> dict[str, list[str]]:
         "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "directories": [str(DIRECTORY)] if DIRECTORY.exists() else [],
         "ports": [str(port) for port in PORTS if listens(port)],
-        "packages": subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n"], check=True,
-                                   capture_output=True, text=True).stdout.splitlines(),
+        "packages": subprocess.run(
+            ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n"], check=True, capture_output=True, text=True
+        ).stdout.splitlines(),
     }
 
 
@@ -80,14 +88,25 @@ def before() -> Iterator[dict[str, list[str]]]:
 def test_one_command_gives_a_stack_with_the_baseline_s_figures_on_localhost(before: dict[str, list[str]]) -> None:
     done = run("--yes")
     assert by_label("sum by (persona) (hypertool_persona_tokens_used_total)", "persona") == {
-        "backend-engineer": 850, "testing-specialist": 650, "devops-engineer": 550}
+        "backend-engineer": 850,
+        "testing-specialist": 650,
+        "devops-engineer": 550,
+    }
     assert by_label("hypertool_persona_token_budget_remaining", "persona") == {
-        "backend-engineer": 1150, "testing-specialist": 850, "devops-engineer": 1250,
-        "frontend-engineer": 1800, "observability-expert": 2000, "data-scientist": 1700}
+        "backend-engineer": 1150,
+        "testing-specialist": 850,
+        "devops-engineer": 1250,
+        "frontend-engineer": 1800,
+        "observability-expert": 2000,
+        "data-scientist": 1700,
+    }
     assert by_label('sum(hypertool_workflow_quality_gate_total{result="pass"})', "") == {"": 3}
     assert by_label("sum(hypertool_workflow_stage_duration_seconds_count)", "") == {"": 3}
     assert by_label("hypertool_persona_switches_total", "from_persona") == {
-        "none": 1, "backend-engineer": 1, "testing-specialist": 1}
+        "none": 1,
+        "backend-engineer": 1,
+        "testing-specialist": 1,
+    }
     for address in ("http://localhost:9464/metrics", "http://localhost:9090", "http://localhost:9093"):
         assert address in done.stdout
 

@@ -15,9 +15,7 @@ OPEN = 'set -m; open_log "$FOLDER" >/dev/null; trap interrupted INT TERM\n'
 
 
 def test_a_failed_step_shows_its_last_lines_the_log_and_the_next_step(shell: Run, tmp_path: Path) -> None:
-    code = (
-        OPEN + 'broken() { seq 1 100; echo "the reason"; return 3; }; step one "Breaking" broken; echo not reached'
-    )
+    code = OPEN + 'broken() { seq 1 100; echo "the reason"; return 3; }; step one "Breaking" broken; echo not reached'
     done = shell(code, FOLDER=str(tmp_path))
     assert done.returncode == 1
     assert "FAILED: Breaking (exit 3" in done.stderr
@@ -32,9 +30,7 @@ def test_a_failed_step_shows_its_last_lines_the_log_and_the_next_step(shell: Run
 
 def test_ansible_s_own_error_is_what_is_shown(shell: Run, tmp_path: Path) -> None:
     output = r"TASK [a] **\nok: [h]\n[ERROR]: Task failed: the real reason\nOrigin: x.yml:1\nPLAY RECAP ***\n"
-    done = shell(
-        OPEN + f"broken() {{ printf '{output}'; return 2; }}; step one Playing broken", FOLDER=str(tmp_path)
-    )
+    done = shell(OPEN + f"broken() {{ printf '{output}'; return 2; }}; step one Playing broken", FOLDER=str(tmp_path))
     assert "the real reason" in done.stderr
     assert "PLAY RECAP" not in done.stderr
 

@@ -22,13 +22,24 @@ runpy.run_path(module, run_name="__main__")
 """
 
 
-def run_module(name: str, arguments: dict[str, Any], check_mode: bool = False,
-               environment: dict[str, str] | None = None, timeout: float = 300) -> dict[str, Any]:
+def run_module(
+    name: str,
+    arguments: dict[str, Any],
+    check_mode: bool = False,
+    environment: dict[str, str] | None = None,
+    timeout: float = 300,
+) -> dict[str, Any]:
     """What it answers; `failed` is in it if it failed. Raises AssertionError if it prints anything but JSON."""
     given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check_mode, "_ansible_verbosity": 3}}
     done = subprocess.run(
         [sys.executable, "-c", _START, str(ROOT / "ansible/module_utils"), str(ROOT / f"ansible/library/{name}.py")],
-        input=json.dumps(given), capture_output=True, text=True, timeout=timeout, env=environment, check=False)
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment,
+        check=False,
+    )
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:

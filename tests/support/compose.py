@@ -49,8 +49,15 @@ class Stack:
 
     def compose(self, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         command = ["docker", "compose", "--project-name", self.project, "--profile", self.profile, *arguments]
-        return subprocess.run(command, cwd=self.folder, env={**self.environment, **self.variables},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds)
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**self.environment, **self.variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
 
     def up(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.compose("up", "--detach", "--no-build", *arguments)
@@ -63,8 +70,9 @@ class Stack:
         return self.compose("logs", "--no-color", "--tail", "50", *services).stdout
 
     def docker(self, *arguments: str) -> str:
-        return subprocess.run(["docker", *arguments], env=dict(self.environment), capture_output=True, text=True,
-                              check=True, timeout=120).stdout
+        return subprocess.run(
+            ["docker", *arguments], env=dict(self.environment), capture_output=True, text=True, check=True, timeout=120
+        ).stdout
 
     def container(self, service: str) -> str:
         return f"{self.project}-{service}-1"

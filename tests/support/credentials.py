@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 _WORD = string.ascii_letters + string.digits
 _URL = _WORD + "-_"
 _JWT = "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
-_PEM = "-----BEGIN RSA PRIVATE" + (" KEY-----\nMIIEowIBAAKCAQEA3Tz2mr7SZiAMfQyuvBjM9Oi\nx8Rz\n"
-                                  "-----END RSA PRIVATE" " KEY-----")
+_PEM = "-----BEGIN RSA PRIVATE" + (
+    " KEY-----\nMIIEowIBAAKCAQEA3Tz2mr7SZiAMfQyuvBjM9Oi\nx8Rz\n-----END RSA PRIVATE KEY-----"
+)
 
 # Kind -> a text, and the part of it that is secret.
 CREDENTIALS: dict[str, tuple[str, str]] = {
@@ -23,16 +24,20 @@ CREDENTIALS: dict[str, tuple[str, str]] = {
     "langfuse secret": ("sk-lf-" + "1234abcd-12ab-34cd-56ef-1234567890ab",) * 2,
     "langfuse public": ("pk-lf-" + "1234abcd-12ab-34cd-56ef-1234567890ab",) * 2,
     "aws id": ("AKIA" + "IOSFODNN7EXAMPLE",) * 2,
-    "aws secret": ("aws_secret_access_key = " + "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
-                   "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"),
+    "aws secret": (
+        "aws_secret_access_key = " + "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+        "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY",
+    ),
     "github": ("ghp_" + "abcdefgh12345678ABCDabcdefgh12345678",) * 2,
     "github, fine-grained": ("github_pat_" + "11ABCDEFG0_abcdefgh12345678",) * 2,
     "gitlab": ("glpat-" + "abcdefgh12345678ABCD",) * 2,
     "google": ("AIza" + "SyA1234567890abcdefghijklmnopqrstuv",) * 2,
     "google oauth": ("ya29." + "a0AfH6SMBabcdefgh12345678",) * 2,
     "slack": ("xoxb-" + "123456789012-abcdefgh12345678",) * 2,
-    "slack hook": ("https://hooks.slack.com/services/" + "T00000000/B00000000/XXXXXXXXXXXXXXXX",
-                   "T00000000/B00000000/XXXXXXXXXXXXXXXX"),
+    "slack hook": (
+        "https://hooks.slack.com/services/" + "T00000000/B00000000/XXXXXXXXXXXXXXXX",
+        "T00000000/B00000000/XXXXXXXXXXXXXXXX",
+    ),
     "grafana": ("glsa_" + "abcdefgh12345678ABCDabcdefgh1234_12345678",) * 2,
     "grafana cloud": ("glc_" + "eyJvIjoiMTIzNDU2IiwibiI6InRlc3QifQ==",) * 2,
     "stripe": ("sk_live_" + "abcdefgh12345678",) * 2,
@@ -65,6 +70,7 @@ def _body(alphabet: str, least: int, most: int) -> st.SearchStrategy[str]:
 
 def secrets() -> st.SearchStrategy[tuple[str, str]]:
     """A text, and the part of it that is secret: the kinds above, with other characters each time."""
+
     def prefixed(prefix: str, alphabet: str, least: int, most: int) -> st.SearchStrategy[tuple[str, str]]:
         return _body(alphabet, least, most).map(lambda body: (prefix + body, prefix + body))
 
@@ -74,12 +80,28 @@ def secrets() -> st.SearchStrategy[tuple[str, str]]:
 
     return st.one_of(
         st.sampled_from(list(CREDENTIALS.values())),
-        *(prefixed(prefix, _URL, 30, 60) for prefix in (
-            "sk-", "sk-proj-", "sk-ant-api03-", "sk-lf-", "pk-lf-", "ghp_", "github_pat_", "glpat-", "xoxb-", "AIza",
-            "nvapi-", "xai-")),
+        *(
+            prefixed(prefix, _URL, 30, 60)
+            for prefix in (
+                "sk-",
+                "sk-proj-",
+                "sk-ant-api03-",
+                "sk-lf-",
+                "pk-lf-",
+                "ghp_",
+                "github_pat_",
+                "glpat-",
+                "xoxb-",
+                "AIza",
+                "nvapi-",
+                "xai-",
+            )
+        ),
         *(prefixed(prefix, _WORD, 30, 60) for prefix in ("hf_", "gsk_", "npm_", "sk_live_", "glsa_")),
         prefixed("AKIA", string.ascii_uppercase + string.digits, 16, 16),
-        named("Authorization: Bearer ", _URL), named("password=", _WORD), named('"api_key": "', _URL + " ", '"'),
+        named("Authorization: Bearer ", _URL),
+        named("password=", _WORD),
+        named('"api_key": "', _URL + " ", '"'),
         named("https://user:", _WORD, "@example.org/"),
         _body(_WORD.lower(), 3, 20).map(lambda name: (f"{name}@example.org", f"{name}@example.org")),
     )

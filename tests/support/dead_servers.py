@@ -37,6 +37,7 @@ def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Runs `answer` on each connection; yields the base URL. The event is set when the server is to end."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+
         def one(connection: socket.socket) -> None:
             with contextlib.suppress(OSError), connection:
                 if tls is None:
@@ -69,8 +70,9 @@ def take_request(connection: socket.socket) -> bytes:
             raise ConnectionError("no request")
         got += piece
     head, _, body = got.partition(b"\r\n\r\n")
-    length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n")
-                   if line.lower().startswith(b"content-length:")), 0)
+    length = next(
+        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+    )
     while len(body) < length:
         body += connection.recv(65536)
     return head + b"\r\n\r\n" + body
@@ -100,6 +102,7 @@ def garbage(connection: socket.socket, over: threading.Event) -> None:
 
 def endless(status: str) -> Answer:
     """An answer of that status whose body never ends."""
+
     def answer(connection: socket.socket, over: threading.Event) -> None:
         take_request(connection)
         connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {10**12}\r\n\r\n".encode())
@@ -161,7 +164,8 @@ DEATHS: dict[str, Death] = {
     "429": Death("dropped", "429", lambda _: _answering(429, Retry_After="30")),
     "400": Death("failure", "400", lambda _: _answering(400)),
     "401": Death("failure", "401", lambda _: _answering(401)),
-    "redirect": Death("failure", "elsewhere.invalid",
-                      lambda _: _answering(307, Location="https://elsewhere.invalid/v1/traces")),
+    "redirect": Death(
+        "failure", "elsewhere.invalid", lambda _: _answering(307, Location="https://elsewhere.invalid/v1/traces")
+    ),
     "endless answer": Death("failure", "500", lambda _: serving(endless("500 Internal Server Error"))),
 }

@@ -43,9 +43,7 @@ def cache_dir() -> Path:
 def prometheus_binaries(release: str) -> Path:
     """The directory that holds `prometheus` and `promtool` of a Debian release (bookworm, trixie, forky)."""
     if release not in PROMETHEUS_PACKAGES:
-        raise ValueError(
-            f"no Prometheus known for release {release!r}; known: {', '.join(PROMETHEUS_PACKAGES)}"
-        )
+        raise ValueError(f"no Prometheus known for release {release!r}; known: {', '.join(PROMETHEUS_PACKAGES)}")
     root = unpacked(release, PROMETHEUS_PACKAGES[release])
     return _bin_dir(root, ("prometheus", "promtool"))
 
@@ -163,21 +161,15 @@ def _os_release() -> dict[str, str]:
 
 def _architecture() -> str:
     if shutil.which("dpkg") is None:
-        raise BinariesUnavailable(
-            "dpkg is not here: Debian's packages can be unpacked only where apt and dpkg are"
-        )
-    return subprocess.run(
-        ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+        raise BinariesUnavailable("dpkg is not here: Debian's packages can be unpacked only where apt and dpkg are")
+    return subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _run(command: Sequence[str], config: Path, cwd: Path, doing: str) -> None:
     environment = {**os.environ, "APT_CONFIG": str(config), "LC_ALL": "C.UTF-8"}
     result = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise BinariesUnavailable(
-            f"{doing} failed ({' '.join(command)}):\n{result.stdout}{result.stderr}".rstrip()
-        )
+        raise BinariesUnavailable(f"{doing} failed ({' '.join(command)}):\n{result.stdout}{result.stderr}".rstrip())
 
 
 @contextmanager

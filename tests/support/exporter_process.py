@@ -35,8 +35,11 @@ class Exporter:
     def start(self) -> None:
         """Returns when it answers."""
         self.process = self.host.background(
-            [sys.executable, "-c", _EXPORTER], {"HYPERTOOL_LISTEN": f"127.0.0.1:{self.port}"},
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            [sys.executable, "-c", _EXPORTER],
+            {"HYPERTOOL_LISTEN": f"127.0.0.1:{self.port}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
         wait_until(self.answers, "the exporter to answer", 20)
 
     def answers(self) -> bool:
@@ -94,12 +97,18 @@ def running(host: Host) -> Iterator[Exporter]:
 
 def counters(samples: dict[str, float]) -> dict[str, float]:
     """The samples that may never decrease."""
-    return {series: value for series, value in samples.items()
-            if series.split("{")[0].endswith(("_total", "_sum", "_count", "_bucket"))}
+    return {
+        series: value
+        for series, value in samples.items()
+        if series.split("{")[0].endswith(("_total", "_sum", "_count", "_bucket"))
+    }
 
 
 def decreased(before: dict[str, float], after: dict[str, float]) -> list[str]:
     """Series of `counters` that went down or away."""
     later = counters(after)
-    return [f"{series}: {value} -> {later.get(series)}" for series, value in counters(before).items()
-            if later.get(series, -1.0) < value]
+    return [
+        f"{series}: {value} -> {later.get(series)}"
+        for series, value in counters(before).items()
+        if later.get(series, -1.0) < value
+    ]

@@ -188,8 +188,12 @@ class Fleet:
 
 
 @contextmanager
-def fresh_fleet(directory: Path, releases: tuple[str, ...], variables: dict[str, Any] | None = None,
-                prepare: Callable[[Host], object] | None = None) -> Iterator[Fleet]:
+def fresh_fleet(
+    directory: Path,
+    releases: tuple[str, ...],
+    variables: dict[str, Any] | None = None,
+    prepare: Callable[[Host], object] | None = None,
+) -> Iterator[Fleet]:
     """Hosts that have nothing of ours, prepared and removed again; `HYPERTOOL_KEEP_HOSTS=1` leaves them for a look."""
     box = make_box(directory)
     box.run("down", "--all")

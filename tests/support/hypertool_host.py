@@ -39,9 +39,15 @@ class Host:
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Nothing of the machine's own settings, so that a test means the same everywhere."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
-        return {**kept, "HOME": str(self.home), "HYPERTOOL_STATE_DIR": str(self.state),
-                "HYPERTOOL_CONFIG": str(self.config), "PYTHONPATH": f"{ROOT / 'instrumentation'}:{ROOT}",
-                **self.variables, **(more or {})}
+        return {
+            **kept,
+            "HOME": str(self.home),
+            "HYPERTOOL_STATE_DIR": str(self.state),
+            "HYPERTOOL_CONFIG": str(self.config),
+            "PYTHONPATH": f"{ROOT / 'instrumentation'}:{ROOT}",
+            **self.variables,
+            **(more or {}),
+        }
 
     def python(self, code: str, seconds: float = 30, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a program to its end."""
@@ -57,8 +63,9 @@ class Host:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def hypertool(self, *arguments: str, program: str = "main", cwd: Path | None = None,
-                  **more: str) -> subprocess.CompletedProcess[str]:
+    def hypertool(
+        self, *arguments: str, program: str = "main", cwd: Path | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command line."""
         return self.start(self.command(*arguments, program=program), 30, more, cwd)
 
@@ -67,14 +74,24 @@ class Host:
         """The command line as an argument list."""
         return [sys.executable, "-c", _CLI.format(main=program), *arguments]
 
-    def start(self, command: Sequence[str], seconds: float, more: Mapping[str, str] | None = None,
-              cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def start(
+        self, command: Sequence[str], seconds: float, more: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(command, env=self.environment(more), cwd=cwd or self.work, timeout=seconds,
-                              capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            command,
+            env=self.environment(more),
+            cwd=cwd or self.work,
+            timeout=seconds,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
 
-    def background(self, command: Sequence[str], more: Mapping[str, str] | None = None,
-                   **options: Any) -> subprocess.Popen[str]:
+    def background(
+        self, command: Sequence[str], more: Mapping[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
         """Start a command and leave it running; it is killed at the end of the tests where a test left it behind."""
         process = subprocess.Popen(command, env=self.environment(more), cwd=self.work, text=True, **options)
         atexit.register(process.kill)  # does nothing once the test has waited for it
@@ -97,8 +114,11 @@ class Host:
     def durations(self, metric: str) -> dict[tuple[str, ...], tuple[int, float]]:
         """Histograms by the metric's short key: count and sum in seconds, those that have something."""
         totals = self.store.merge().totals
-        return {key[1:]: (sum(cells[:-1]), cells[-1] / 1e6) for key, cells in totals.histograms.items()
-                if key[0] == metric and sum(cells[:-1])}
+        return {
+            key[1:]: (sum(cells[:-1]), cells[-1] / 1e6)
+            for key, cells in totals.histograms.items()
+            if key[0] == metric and sum(cells[:-1])
+        }
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:

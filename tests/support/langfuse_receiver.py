@@ -16,8 +16,13 @@ from tests.support.otlp_receiver import OtlpReceiver, Received
 
 PUBLIC, SECRET = "pk-lf-test", "sk-lf-test-secret"
 _GENERATIONS = ("chat", "completion", "text_completion", "generate_content", "generate")
-_OPERATIONS = {**dict.fromkeys(_GENERATIONS, "GENERATION"), "embeddings": "EMBEDDING", "invoke_agent": "AGENT",
-               "create_agent": "AGENT", "execute_tool": "TOOL"}
+_OPERATIONS = {
+    **dict.fromkeys(_GENERATIONS, "GENERATION"),
+    "embeddings": "EMBEDDING",
+    "invoke_agent": "AGENT",
+    "create_agent": "AGENT",
+    "execute_tool": "TOOL",
+}
 _ENVIRONMENTS = ("langfuse.environment", "deployment.environment.name", "deployment.environment")
 
 
@@ -120,8 +125,9 @@ def observe(span: Received) -> Observation:
         return next((given[key] for key in keys if given.get(key) not in (None, "")), None)
 
     operation = given.get("gen_ai.operation.name")
-    model = first("langfuse.observation.model.name", "gen_ai.response.model", "gen_ai.request.model", "llm.model_name",
-                  "model")
+    model = first(
+        "langfuse.observation.model.name", "gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "model"
+    )
     kind = first("langfuse.observation.type")
     kind = kind.upper() if kind else _OPERATIONS.get(operation or "", "GENERATION" if model else "SPAN")
     details = first("langfuse.observation.usage_details")
@@ -129,38 +135,61 @@ def observe(span: Received) -> Observation:
     cost = _cost(given)
     if operation in ("invoke_agent", "agent_step"):
         model, usage, cost = None, {}, {}
-    prompt = (first("langfuse.observation.prompt.name", "langfuse.prompt.name"),
-              first("langfuse.observation.prompt.version", "langfuse.prompt.version"))
+    prompt = (
+        first("langfuse.observation.prompt.name", "langfuse.prompt.name"),
+        first("langfuse.observation.prompt.version", "langfuse.prompt.version"),
+    )
     level = first("langfuse.observation.level") or ("ERROR" if span.status == 2 else "DEFAULT")
-    environment = next((where[key] for key in _ENVIRONMENTS for where in (given, resource) if where.get(key)),
-                       "default")
+    environment = next(
+        (where[key] for key in _ENVIRONMENTS for where in (given, resource) if where.get(key)), "default"
+    )
     taken, made = _contents(given)
     return Observation(
-        id=span.span_id, trace_id=span.trace_id, parent_id=span.parent_id, name=span.name, type=kind,
+        id=span.span_id,
+        trace_id=span.trace_id,
+        parent_id=span.parent_id,
+        name=span.name,
+        type=kind,
         user=first("langfuse.user.id", "user.id"),
         session=first("langfuse.session.id", "session.id", "gen_ai.conversation.id"),
         tags=list(first("langfuse.trace.tags", "langfuse.tags", "tag.tags") or []),
-        trace_name=first("langfuse.trace.name"), model=model, parameters=_parameters(given), usage=usage, cost=cost,
-        level=level, status_message=first("langfuse.observation.status_message") or span.status_message or None,
-        input=taken, output=made, completion_start=first("langfuse.observation.completion_start_time"),
-        prompt=prompt if kind == "GENERATION" else (None, None), environment=environment,
-        version=first("langfuse.version") or resource.get("service.version"))
+        trace_name=first("langfuse.trace.name"),
+        model=model,
+        parameters=_parameters(given),
+        usage=usage,
+        cost=cost,
+        level=level,
+        status_message=first("langfuse.observation.status_message") or span.status_message or None,
+        input=taken,
+        output=made,
+        completion_start=first("langfuse.observation.completion_start_time"),
+        prompt=prompt if kind == "GENERATION" else (None, None),
+        environment=environment,
+        version=first("langfuse.version") or resource.get("service.version"),
+    )
 
 
 def _parameters(given: dict[str, Any]) -> dict[str, Any]:
     explicit = given.get("langfuse.observation.model.parameters")
     if explicit:
         return dict(json.loads(explicit))
-    return {key.removeprefix("gen_ai.request."): value for key, value in given.items()
-            if key.startswith("gen_ai.request.") and key != "gen_ai.request.model"}
+    return {
+        key.removeprefix("gen_ai.request."): value
+        for key, value in given.items()
+        if key.startswith("gen_ai.request.") and key != "gen_ai.request.model"
+    }
 
 
 def _contents(given: dict[str, Any]) -> tuple[Any, Any]:
     """Input and output. Every key under `gen_ai.prompt` is taken for a part of the input, one that names it too."""
-    pairs = [tuple(given.get("langfuse.observation." + side) for side in ("input", "output")),
-             tuple({key: value for key, value in given.items() if key.startswith(prefix)} or None
-                   for prefix in ("gen_ai.prompt", "gen_ai.completion")),
-             (given.get("gen_ai.input.messages"), given.get("gen_ai.output.messages"))]
+    pairs = [
+        tuple(given.get("langfuse.observation." + side) for side in ("input", "output")),
+        tuple(
+            {key: value for key, value in given.items() if key.startswith(prefix)} or None
+            for prefix in ("gen_ai.prompt", "gen_ai.completion")
+        ),
+        (given.get("gen_ai.input.messages"), given.get("gen_ai.output.messages")),
+    ]
     return next((pair for pair in pairs if pair != (None, None)), (None, None))
 
 
@@ -168,15 +197,19 @@ def _cost(given: dict[str, Any]) -> dict[str, float]:
     details = given.get("langfuse.observation.cost_details")
     if details:
         return dict(json.loads(details))
-    total = next((given[key] for key in ("gen_ai.usage.cost", "llm.cost.total") if given.get(key) not in (None, "")),
-                 None)
+    total = next(
+        (given[key] for key in ("gen_ai.usage.cost", "llm.cost.total") if given.get(key) not in (None, "")), None
+    )
     return {} if total is None else {"total": total}
 
 
 def _generic_usage(given: dict[str, Any]) -> dict[str, int]:
     """What becomes of `gen_ai.usage.*` where no usage_details are given; keys it does not know become parts too."""
-    found = {key.removeprefix("gen_ai.usage."): value for key, value in given.items()
-             if key.startswith("gen_ai.usage.") and key != "gen_ai.usage.cost"}
+    found = {
+        key.removeprefix("gen_ai.usage."): value
+        for key, value in given.items()
+        if key.startswith("gen_ai.usage.") and key != "gen_ai.usage.cost"
+    }
     read, write = found.pop("cache_read.input_tokens", None), found.pop("cache_creation.input_tokens", None)
     thought = found.pop("reasoning.output_tokens", None)
     taken, made, total = (found.pop(key, None) for key in ("input_tokens", "output_tokens", "total_tokens"))
@@ -184,6 +217,10 @@ def _generic_usage(given: dict[str, Any]) -> dict[str, int]:
         found["input"] = max(0, taken - (read or 0) - (write or 0))
     if made is not None:
         found["output"] = max(0, made - (thought or 0))
-    known = {"total": total, "input_cached_tokens": read, "input_cache_creation": write,
-             "output_reasoning_tokens": thought}
+    known = {
+        "total": total,
+        "input_cached_tokens": read,
+        "input_cache_creation": write,
+        "output_reasoning_tokens": thought,
+    }
     return {**found, **{key: value for key, value in known.items() if value is not None}}

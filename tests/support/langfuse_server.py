@@ -37,8 +37,10 @@ class LangfuseServer:
         """Skips the test where no server is named."""
         values = [os.environ.get(name, "") for name in VARIABLES]
         if not all(values):
-            pytest.skip(f"no Langfuse server is named: set {', '.join(VARIABLES)} to one (a project of its own: "
-                        "the test leaves a trace there)")
+            pytest.skip(
+                f"no Langfuse server is named: set {', '.join(VARIABLES)} to one (a project of its own: "
+                "the test leaves a trace there)"
+            )
         return cls(*values)
 
     def wait_for(self, trace_id: str, observations: int, scores: int) -> Stored:
@@ -50,7 +52,8 @@ class LangfuseServer:
                 return found
             assert time.monotonic() < deadline, (
                 f"waited {SECONDS} s for {observations} observations and {scores} scores of trace {trace_id} at "
-                f"{self.host}; it has {len(found.observations)} and {len(found.scores)}")
+                f"{self.host}; it has {len(found.observations)} and {len(found.scores)}"
+            )
             time.sleep(2.0)
 
     def _read(self, trace_id: str) -> Stored:
@@ -61,8 +64,10 @@ class LangfuseServer:
         trace = self._get(f"/api/public/traces/{trace_id}")  # servers before 4, which keep whose it is with the trace
         if trace is None:
             return Stored([], [])
-        return Stored([{**one, "sessionId": trace["sessionId"], "tags": trace["tags"]}
-                       for one in trace["observations"]], trace["scores"])
+        return Stored(
+            [{**one, "sessionId": trace["sessionId"], "tags": trace["tags"]} for one in trace["observations"]],
+            trace["scores"],
+        )
 
     def _get(self, path: str, **query: str) -> dict[str, Any] | None:
         answer = self._session.get(self.host + path, params=query, timeout=20)

@@ -87,7 +87,8 @@ class OtlpReceiver:
     def _until(self, condition: Any, seconds: float, what: str) -> None:
         with self._changed:
             assert self._changed.wait_for(condition, seconds), (
-                f"waited {seconds} s for {what}; have {len(self.spans)} spans, {len(self.requests)} requests")
+                f"waited {seconds} s for {what}; have {len(self.spans)} spans, {len(self.requests)} requests"
+            )
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         """What the handler does with one request."""
@@ -158,11 +159,22 @@ def _handler(receiver: OtlpReceiver) -> type[BaseHTTPRequestHandler]:
 def _decode(request: ExportTraceServiceRequest) -> list[Received]:
     return [
         Received(
-            span.name, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex(), _values(span.attributes),
+            span.name,
+            span.trace_id.hex(),
+            span.span_id.hex(),
+            span.parent_span_id.hex(),
+            _values(span.attributes),
             [(event.name, _values(event.attributes)) for event in span.events],
-            span.status.code, span.status.message, _values(resource.resource.attributes), scope.scope.name,
-            span.start_time_unix_nano, span.end_time_unix_nano)
-        for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans
+            span.status.code,
+            span.status.message,
+            _values(resource.resource.attributes),
+            scope.scope.name,
+            span.start_time_unix_nano,
+            span.end_time_unix_nano,
+        )
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
     ]
 
 

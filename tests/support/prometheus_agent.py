@@ -47,8 +47,9 @@ class Agent:
 
 
 @contextmanager
-def prometheus_agent(directory: Path, release: str, target: str, instance: str, remote: dict[str, str],
-                     token: str) -> Iterator[Agent]:
+def prometheus_agent(
+    directory: Path, release: str, target: str, instance: str, remote: dict[str, str], token: str
+) -> Iterator[Agent]:
     """One that scrapes `target` (host:port) as job hypertool. `remote` has url, user, ca_file and perhaps proxy_url."""
     directory.mkdir(parents=True, exist_ok=True)
     token_file, file = directory / "token", directory / "agent.yml"
@@ -73,12 +74,19 @@ def prometheus_agent(directory: Path, release: str, target: str, instance: str, 
             ],
             "remote_write": [write],
         },
-        token_file, file)
+        token_file,
+        file,
+    )
     file.write_text(json.dumps(agent.config), encoding="utf-8")
     command = [
-        str(prometheus_binaries(release) / "prometheus"), "--enable-feature=agent", f"--config.file={file}",
-        f"--storage.agent.path={directory / 'wal'}", f"--web.listen-address={address}", "--web.enable-lifecycle",
+        str(prometheus_binaries(release) / "prometheus"),
+        "--enable-feature=agent",
+        f"--config.file={file}",
+        f"--storage.agent.path={directory / 'wal'}",
+        f"--web.listen-address={address}",
+        "--web.enable-lifecycle",
         # What is still queued when a test ends is of no interest.
-        "--storage.remote.flush-deadline=1s"]
+        "--storage.remote.flush-deadline=1s",
+    ]
     with service(command, agent.url, directory / "agent.log"):
         yield agent

@@ -42,7 +42,12 @@ def service(command: Sequence[str], url: str, log: Path, seconds: float = 60) ->
 @contextmanager
 def prometheus(binaries: Path, config: Path, data: Path, url: str, log: Path, *flags: str) -> Iterator[str]:
     """A Prometheus with this configuration on the data in `data`; yields its base URL."""
-    command = [str(binaries / "prometheus"), f"--config.file={config}", f"--storage.tsdb.path={data}",
-               f"--web.listen-address={url.removeprefix('http://')}", *flags]
+    command = [
+        str(binaries / "prometheus"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        *flags,
+    ]
     with service(command, url, log):
         yield url

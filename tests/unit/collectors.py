@@ -52,6 +52,8 @@ def counted(collector: PersonaMetricsCollector, metric: str) -> dict[tuple[str, 
 def everything(collector: PersonaMetricsCollector) -> Any:
     """Whatever a call can change, to compare before and after it."""
     recorder = collector.recorder
-    return ({key: c.value for key, c in recorder.counters.items() if c.value},
-            {key: h.buckets for key, h in recorder.histograms.items() if any(h.buckets)},
-            [(a.persona.name, a.used) for run in recorder.runs.values() for a in run.accounts.values()])
+    return (
+        {key: c.value for key, c in recorder.counters.items() if c.value},
+        {key: h.buckets for key, h in recorder.histograms.items() if any(h.buckets)},
+        [(a.persona.name, a.used) for run in recorder.runs.values() for a in run.accounts.values()],
+    )

@@ -21,9 +21,18 @@ from hypertool.ports import Address
 from tests.support.hypertool_host import Host, wait_until
 
 NOTIFICATION = {
-    "version": "4", "status": "firing", "receiver": "alert-log", "groupLabels": {"alertname": "TokenBudgetExceeded"},
-    "alerts": [{"status": "firing", "labels": {"alertname": "TokenBudgetExceeded", "persona": "backend-engineer"},
-                "annotations": {"summary": "spent\n\x1b[31m red \u2028"}, "startsAt": "2026-01-01T00:00:00Z"}],
+    "version": "4",
+    "status": "firing",
+    "receiver": "alert-log",
+    "groupLabels": {"alertname": "TokenBudgetExceeded"},
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "TokenBudgetExceeded", "persona": "backend-engineer"},
+            "annotations": {"summary": "spent\n\x1b[31m red \u2028"},
+            "startsAt": "2026-01-01T00:00:00Z",
+        }
+    ],
 }
 
 
@@ -35,12 +44,17 @@ def running(tmp_path: Path) -> Iterator[AlertLog]:
     alert_log.close()
 
 
-def request(alert_log: AlertLog, method: str = "POST", path: str = "/", body: bytes | None = None,
-            **headers: str) -> tuple[int, str]:
+def request(
+    alert_log: AlertLog, method: str = "POST", path: str = "/", body: bytes | None = None, **headers: str
+) -> tuple[int, str]:
     connection = HTTPConnection("127.0.0.1", alert_log.address.port, timeout=10)
     data = json.dumps(NOTIFICATION).encode() if body is None and method == "POST" else body
-    connection.request(method, path, data, {"Content-Type": "application/json",
-                                            **{key.replace("_", "-"): value for key, value in headers.items()}})
+    connection.request(
+        method,
+        path,
+        data,
+        {"Content-Type": "application/json", **{key.replace("_", "-"): value for key, value in headers.items()}},
+    )
     answer = connection.getresponse()
     text = answer.read().decode()
     connection.close()
@@ -48,7 +62,8 @@ def request(alert_log: AlertLog, method: str = "POST", path: str = "/", body: by
 
 
 def test_a_notification_is_one_line_in_the_journal_and_in_the_file(
-        running: AlertLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    running: AlertLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert request(running) == (200, "ok\n")
     (line,) = (tmp_path / "alerts.jsonl").read_text().splitlines()
     assert capsys.readouterr().out == line + "\n"
@@ -74,11 +89,20 @@ def test_health_is_answered_and_nothing_else_is_there(running: AlertLog) -> None
     assert request(running, "DELETE", "/")[0] == 501
 
 
-@pytest.mark.parametrize(("body", "status"), [
-    (b"{", 400), (b"[]", 400), (b"{}", 400), (b'{"alerts": 3}', 400), (b"[" * 100_000, 400), (b"\xff\xfe", 400),
-])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400),
+        (b"[]", 400),
+        (b"{}", 400),
+        (b'{"alerts": 3}', 400),
+        (b"[" * 100_000, 400),
+        (b"\xff\xfe", 400),
+    ],
+)
 def test_what_is_no_notification_is_refused_and_not_written(
-        running: AlertLog, tmp_path: Path, body: bytes, status: int) -> None:
+    running: AlertLog, tmp_path: Path, body: bytes, status: int
+) -> None:
     assert request(running, body=body)[0] == status
     assert not (tmp_path / "alerts.jsonl").exists()
     assert request(running)[0] == 200
@@ -113,7 +137,8 @@ def test_concurrent_notifications_are_whole_lines(running: AlertLog, tmp_path: P
 
 
 def test_a_disk_that_refuses_makes_alertmanager_try_again(
-        running: AlertLog, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    running: AlertLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "alerts.jsonl").mkdir()
     assert [request(running)[0] for _ in range(3)] == [503, 503, 503]
     assert len(caplog.records) == 1, "one line for each change of state"
@@ -146,8 +171,12 @@ def test_a_client_that_sends_nothing_holds_nobody_up(running: AlertLog) -> None:
 
 
 def service(host: Host, port: int, **more: str) -> subprocess.Popen[str]:
-    return host.background(host.command("alert-log"), {"HYPERTOOL_ALERT_LOG_LISTEN": f"127.0.0.1:{port}", **more},
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return host.background(
+        host.command("alert-log"),
+        {"HYPERTOOL_ALERT_LOG_LISTEN": f"127.0.0.1:{port}", **more},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def free_port() -> int:

@@ -9,8 +9,18 @@ import pytest
 import hypertool
 from tests.support.hypertool_host import Host
 
-LATE = ("prometheus_client", "opentelemetry", "asyncio", "concurrent.futures", "http", "wsgiref", "uuid", "difflib",
-        "dataclasses", "argparse")
+LATE = (
+    "prometheus_client",
+    "opentelemetry",
+    "asyncio",
+    "concurrent.futures",
+    "http",
+    "wsgiref",
+    "uuid",
+    "difflib",
+    "dataclasses",
+    "argparse",
+)
 
 
 @pytest.mark.parametrize("name", hypertool.__all__)

@@ -29,8 +29,9 @@ def _catalogue(window: str = "run", on_exceed: str = "warn", tokens: int = 2000,
 
 
 def _collector(window: str = "run", on_exceed: str = "warn", hands: Hands | None = None) -> PersonaMetricsCollector:
-    return PersonaMetricsCollector(CollectorRegistry(), catalogue=_catalogue(window, on_exceed),
-                                   clock=hands.clock if hands else None)
+    return PersonaMetricsCollector(
+        CollectorRegistry(), catalogue=_catalogue(window, on_exceed), clock=hands.clock if hands else None
+    )
 
 
 def _exceeded(collector: PersonaMetricsCollector) -> int:
@@ -276,13 +277,16 @@ def _waiting(host: Host, code: str) -> Callable[[], str]:
             return process.communicate("\n", timeout=20)[0]
         finally:
             process.kill()
+
     return end
 
 
 @pytest.mark.parametrize("window", ["run", "hour"])
 def test_a_reset_reaches_a_running_process_within_two_seconds(host: Host, window: str) -> None:
     host.config.write_text(BLOCK.replace("WINDOW", window))
-    end = _waiting(host, f"""
+    end = _waiting(
+        host,
+        f"""
 m.record_token_usage("{BACKEND}", "default", "simulated", 2500)
 m.flush()
 print("ready", flush=True)
@@ -295,14 +299,17 @@ while m.get_remaining_budget("{BACKEND}") != 2000:
     time.sleep(0.01)
 m.require_budget("{BACKEND}")
 print(time.monotonic() - began)
-""")
+""",
+    )
     host.store.reset_budget(BACKEND)
     assert float(end()) < 2
 
 
 def test_two_processes_share_the_ledger_of_an_hour_and_both_are_blocked(host: Host) -> None:
     host.config.write_text(BLOCK.replace("WINDOW", "day"))
-    end = _waiting(host, f"""
+    end = _waiting(
+        host,
+        f"""
 m.record_token_usage("{BACKEND}", "default", "simulated", 1500)
 m.flush()
 print("ready", flush=True)
@@ -312,7 +319,8 @@ try:
     m.require_budget("{BACKEND}")
 except Exception as error:
     print(type(error).__name__)
-""")
+""",
+    )
     done = host.python(f"""
         from hypertool import get_persona_metrics
         m = get_persona_metrics()

@@ -11,10 +11,21 @@ from hypertool.catalogue import load_catalogue
 from hypertool.errors import ConfigError
 from tests.support.hypertool_host import Host
 
-BUDGETS = {"backend-engineer": 2000, "frontend-engineer": 1800, "testing-specialist": 1500,
-           "observability-expert": 2000, "devops-engineer": 1800, "data-scientist": 1700}
-ALIASES = {"backend": "backend-engineer", "obs": "observability-expert", "ds": "data-scientist",
-           "data-science": "data-scientist", "tta-devops-engineer": "devops-engineer"}
+BUDGETS = {
+    "backend-engineer": 2000,
+    "frontend-engineer": 1800,
+    "testing-specialist": 1500,
+    "observability-expert": 2000,
+    "devops-engineer": 1800,
+    "data-scientist": 1700,
+}
+ALIASES = {
+    "backend": "backend-engineer",
+    "obs": "observability-expert",
+    "ds": "data-scientist",
+    "data-science": "data-scientist",
+    "tta-devops-engineer": "devops-engineer",
+}
 
 
 @pytest.fixture
@@ -34,11 +45,12 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 
 
 def test_the_users_file_comes_after_the_hosts_and_merges_key_by_key(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host, own = tmp_path / "host.toml", tmp_path / "config" / "hypertool" / "hypertool.toml"
     own.parent.mkdir(parents=True)
     host.write_text('[personas.backend-engineer]\ntokens = 5000\nwindow = "day"\n[personas.reviewer]\ntokens = 10\n')
-    own.write_text('[personas.backend-engineer]\ntokens = 7000\n')
+    own.write_text("[personas.backend-engineer]\ntokens = 7000\n")
     monkeypatch.setattr(module, "HOST_FILE", host)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("HYPERTOOL_CONFIG")
@@ -57,7 +69,7 @@ def test_a_home_that_may_not_be_searched_is_a_home_without_a_file(monkeypatch: p
 
 
 MISTAKES = [
-    ("[personas.x]\n\ntokens = \"many\"", 3, "tokens = 'many', expected a whole number from 1"),
+    ('[personas.x]\n\ntokens = "many"', 3, "tokens = 'many', expected a whole number from 1"),
     ("[personas.x]\ntokens = 0", 2, "tokens = 0"),
     ("[personas.x]\ntokens = -5", 2, "tokens = -5"),
     ("[personas.x]\ntokens = 1.5", 2, "tokens = 1.5"),
@@ -72,7 +84,7 @@ MISTAKES = [
     ("[personas.x]\ntokens = 5\nlimit = 3", 3, "unknown key 'limit'"),
     ("[personas.Upper]\ntokens = 5", 1, "lower-case"),
     ("[personas.unknown]\ntokens = 5", 1, "none of none, other, unknown"),
-    ("[personas.\"a b\"]\ntokens = 5", 1, "lower-case"),
+    ('[personas."a b"]\ntokens = 5', 1, "lower-case"),
     (f"[personas.{'x' * 101}]\ntokens = 5", 1, "up to 100"),
     ("[personas]\nx = 5", 2, "must be a table"),
     ("personas = 5", 1, "must be tables"),
@@ -150,18 +162,32 @@ def test_a_workflow_has_a_budget_of_its_own_beside_the_personas(file: Path) -> N
     file.write_text("[personas.backend-engineer.workflows.bug_fix]\ntokens = 300\n")
     persona = load_catalogue().resolve("backend")
     assert (persona.tokens, persona.tokens_in("bug_fix"), persona.tokens_in("other"), persona.tokens_in(None)) == (
-        2000, 300, 2000, 2000)
+        2000,
+        300,
+        2000,
+        2000,
+    )
 
 
-@pytest.mark.parametrize(("text", "line", "reason"), [
-    ("[personas.backend-engineer.workflows.bug_fix]\n\ntokens = 0\n", 3, "tokens = 0, expected a whole number from 1"),
-    ("[personas.backend-engineer.workflows.bug_fix]\n", 1, "tokens = None"),
-    ("[personas.backend-engineer.workflows.bug_fix]\ntokens = 1\nwindow = 'day'\n", 3, "unknown key 'window'"),
-    ("[personas.backend-engineer]\nworkflows = 5\n", 2, "workflows = 5, expected tables"),
-    ("[personas.backend-engineer]\nworkflows.bug_fix = 5\n", 1, "must be a table with `tokens = ...`"),
-    ("[personas.backend-engineer]\nwindow = 'day'\n[personas.backend-engineer.workflows.bug_fix]\ntokens = 5\n", 2,
-     "'bug_fix' is one of each run"),
-])
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        (
+            "[personas.backend-engineer.workflows.bug_fix]\n\ntokens = 0\n",
+            3,
+            "tokens = 0, expected a whole number from 1",
+        ),
+        ("[personas.backend-engineer.workflows.bug_fix]\n", 1, "tokens = None"),
+        ("[personas.backend-engineer.workflows.bug_fix]\ntokens = 1\nwindow = 'day'\n", 3, "unknown key 'window'"),
+        ("[personas.backend-engineer]\nworkflows = 5\n", 2, "workflows = 5, expected tables"),
+        ("[personas.backend-engineer]\nworkflows.bug_fix = 5\n", 1, "must be a table with `tokens = ...`"),
+        (
+            "[personas.backend-engineer]\nwindow = 'day'\n[personas.backend-engineer.workflows.bug_fix]\ntokens = 5\n",
+            2,
+            "'bug_fix' is one of each run",
+        ),
+    ],
+)
 def test_a_wrong_budget_of_a_workflow_names_line_and_reason(file: Path, text: str, line: int, reason: str) -> None:
     file.write_text(text)
     with pytest.raises(ConfigError) as refused:

@@ -22,11 +22,15 @@ def test_a_switch_knows_across_processes_where_it_came_from_and_closes_the_sessi
     assert said(host, "switch", "backend", "--chatmode", "bug-fix") == "none -> backend-engineer (bug-fix)\n"
     assert said(host, "switch", "testing") == "backend-engineer -> testing-specialist (bug-fix)\n"
     assert said(host, "end").startswith("ended testing-specialist (bug-fix) after ")
-    assert host.counters("sw") == {("none", "backend-engineer", "bug-fix"): 1,
-                                   ("backend-engineer", "testing-specialist", "bug-fix"): 1}
+    assert host.counters("sw") == {
+        ("none", "backend-engineer", "bug-fix"): 1,
+        ("backend-engineer", "testing-specialist", "bug-fix"): 1,
+    }
     durations = host.durations("pd")
     assert {key: count for key, (count, _) in durations.items()} == {
-        ("backend-engineer", "bug-fix"): 1, ("testing-specialist", "bug-fix"): 1}
+        ("backend-engineer", "bug-fix"): 1,
+        ("testing-specialist", "bug-fix"): 1,
+    }
     assert all(0 < seconds < 30 for _, seconds in durations.values())
 
 
@@ -64,8 +68,10 @@ def test_workspaces_have_personas_of_their_own_and_share_the_numbers(host: Host,
     assert host.hypertool("current", cwd=tmp_path / "one" / "src" / "deep").stdout == "backend-engineer\n"
     assert host.hypertool("current", cwd=tmp_path / "two").stdout == "testing-specialist\n"
     assert host.hypertool("current").stdout == "none\n"
-    assert host.counters("sw") == {("none", "backend-engineer", "default"): 1,
-                                   ("none", "testing-specialist", "default"): 1}
+    assert host.counters("sw") == {
+        ("none", "backend-engineer", "default"): 1,
+        ("none", "testing-specialist", "default"): 1,
+    }
 
 
 def test_two_switches_at_once_are_two_steps_of_one_path(host: Host) -> None:
@@ -85,8 +91,15 @@ def test_two_switches_at_once_are_two_steps_of_one_path(host: Host) -> None:
 def test_json_is_for_programs(host: Host) -> None:
     (host.work / ".git").mkdir()
     switch = json.loads(said(host, "switch", "backend", "--chatmode", "bug-fix", "--json"))
-    assert switch == {"from": "none", "to": "backend-engineer", "chatmode": "bug-fix", "changed": True,
-                      "switched": True, "store": str(host.state), "notes": []}
+    assert switch == {
+        "from": "none",
+        "to": "backend-engineer",
+        "chatmode": "bug-fix",
+        "changed": True,
+        "switched": True,
+        "store": str(host.state),
+        "notes": [],
+    }
     current = json.loads(said(host, "current", "--json"))
     assert (current["persona"], current["chatmode"]) == ("backend-engineer", "bug-fix")
     status = json.loads(said(host, "status", "--json"))
@@ -97,8 +110,13 @@ def test_json_is_for_programs(host: Host) -> None:
     assert len(listed) == 6
     budgets = json.loads(said(host, "budget", "--json"))["budgets"]
     assert {name: budget["limit"] for name, budget in budgets.items()} == {
-        "backend-engineer": 2000, "frontend-engineer": 1800, "testing-specialist": 1500,
-        "observability-expert": 2000, "devops-engineer": 1800, "data-scientist": 1700}
+        "backend-engineer": 2000,
+        "frontend-engineer": 1800,
+        "testing-specialist": 1500,
+        "observability-expert": 2000,
+        "devops-engineer": 1800,
+        "data-scientist": 1700,
+    }
     assert json.loads(said(host, "end", "--json"))["ended"]["persona"] == "backend-engineer"
     assert json.loads(said(host, "current", "--json"))["persona"] is None
 
@@ -114,15 +132,33 @@ def test_tta_persona_has_the_persona_commands_and_no_others(host: Host) -> None:
 
 
 @pytest.mark.predecessor("D33")
-@pytest.mark.parametrize("arguments", [
-    (), ("bogus",), ("switch",), ("switch", "nobody"), ("switch", "backend", "--bogus"), ("switch", "backend", "extra"),
-    ("switch", "none"), ("switch", "unknown"), ("switch", ""), ("switch", "backend", "--chatmode"),
-    ("switch", "backend", "--chatmode", ""), ("switch", "backend", "--chatmode", "a\nb"),
-    ("switch", "backend", "--chatmode", "\x1b[31m"), ("switch", "backend", "--chatmode", "x" * 4096),
-    ("switch", "backend", "--chat", "x"), ("budget", "--persona", "nobody"), ("budget", "--persona"),
-    ("current", "now"),
-    ("switch", "x" * 5000), ("switch", "\udcff"), ("drill", "nothing"), ("exporter", "--port", "3"),
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("bogus",),
+        ("switch",),
+        ("switch", "nobody"),
+        ("switch", "backend", "--bogus"),
+        ("switch", "backend", "extra"),
+        ("switch", "none"),
+        ("switch", "unknown"),
+        ("switch", ""),
+        ("switch", "backend", "--chatmode"),
+        ("switch", "backend", "--chatmode", ""),
+        ("switch", "backend", "--chatmode", "a\nb"),
+        ("switch", "backend", "--chatmode", "\x1b[31m"),
+        ("switch", "backend", "--chatmode", "x" * 4096),
+        ("switch", "backend", "--chat", "x"),
+        ("budget", "--persona", "nobody"),
+        ("budget", "--persona"),
+        ("current", "now"),
+        ("switch", "x" * 5000),
+        ("switch", "\udcff"),
+        ("drill", "nothing"),
+        ("exporter", "--port", "3"),
+    ],
+)
 def test_wrong_use_is_exit_2_one_line_on_stderr_and_no_damage(host: Host, arguments: tuple[str, ...]) -> None:
     done = host.hypertool(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -143,8 +179,15 @@ def test_an_unknown_persona_is_answered_with_the_known_ones(host: Host) -> None:
 
 def test_a_broken_configuration_is_refused_with_its_file_and_line(host: Host) -> None:
     host.config.write_text("[personas.backend-engineer]\ntokens = -5\n")
-    for command in (("switch", "backend"), ("list",), ("status",), ("budget",), ("end",), ("baseline",),
-                    ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend", "--", "touch", "ran")):
+    for command in (
+        ("switch", "backend"),
+        ("list",),
+        ("status",),
+        ("budget",),
+        ("end",),
+        ("baseline",),
+        ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend", "--", "touch", "ran"),
+    ):
         done = host.hypertool(*command)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), (command, done.stderr)
         assert f"{host.config}:2" in done.stderr
@@ -171,8 +214,10 @@ def test_a_persona_that_the_configuration_forgot_does_not_stop_the_next_switch(h
     assert host.counters("sw") == {("none", "poet", "default"): 1, ("none", "backend-engineer", "default"): 1}
 
 
-@pytest.mark.parametrize("command", [("switch", "backend"), ("end",), ("baseline",), ("budget", "--reset"),
-                                     ("drill", "token-budget-exceeded")])
+@pytest.mark.parametrize(
+    "command",
+    [("switch", "backend"), ("end",), ("baseline",), ("budget", "--reset"), ("drill", "token-budget-exceeded")],
+)
 def test_an_unwritable_store_is_one_line_and_exit_1(host: Host, command: tuple[str, ...]) -> None:
     host.state.write_text("a file")
     done = host.hypertool(*command)
@@ -197,8 +242,12 @@ def test_a_switch_that_the_store_refused_did_not_happen(host: Host) -> None:
 def test_a_full_disk_is_one_line_and_the_switch_did_not_happen(host: Host, below: str) -> None:
     full = host.state / below
     full.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", str(full)],
-                             capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", str(full)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if mounted.returncode != 0:
         pytest.skip(f"cannot mount a small file system here ({mounted.stderr.strip()}); run where mounting is allowed")
     try:
@@ -217,8 +266,10 @@ def test_a_full_disk_is_one_line_and_the_switch_did_not_happen(host: Host, below
         filler.unlink()
         assert said(host, "current") == "backend-engineer\n"
         assert said(host, "switch", "testing") == "backend-engineer -> testing-specialist (default)\n"
-        assert host.counters("sw") == {("none", "backend-engineer", "default"): 1,
-                                       ("backend-engineer", "testing-specialist", "default"): 1}
+        assert host.counters("sw") == {
+            ("none", "backend-engineer", "default"): 1,
+            ("backend-engineer", "testing-specialist", "default"): 1,
+        }
     finally:
         subprocess.run(["umount", str(full)], check=True)
 
@@ -250,8 +301,20 @@ def test_a_switch_imports_nothing_heavy(host: Host) -> None:
 
 def test_help_names_every_command(host: Host) -> None:
     text = said(host, "--help")
-    for command in ("switch", "list", "current", "status", "budget", "end", "exporter", "alert-log", "baseline",
-                    "workflow", "gate", "drill"):
+    for command in (
+        "switch",
+        "list",
+        "current",
+        "status",
+        "budget",
+        "end",
+        "exporter",
+        "alert-log",
+        "baseline",
+        "workflow",
+        "gate",
+        "drill",
+    ):
         assert f"\n    {command}" in text
         assert said(host, command, "--help").startswith("usage: hypertool ")
     assert said(host, "--version").startswith("hypertool 0.")
@@ -268,6 +331,9 @@ def test_a_workspace_that_was_removed_still_answers(host: Host) -> None:
 def test_the_series_budget_is_shown_with_what_exists_from_the_start(host: Host) -> None:
     rows = {row["name"]: row for row in json.loads(said(host, "status", "--series", "--json"))["series"]}
     assert rows["hypertool_persona_token_budget_limit"] == {
-        "name": "hypertool_persona_token_budget_limit", "from_start": 6, "at_most": 7}
+        "name": "hypertool_persona_token_budget_limit",
+        "from_start": 6,
+        "at_most": 7,
+    }
     assert all(row["from_start"] <= row["at_most"] for row in rows.values())
     assert "from start" in said(host, "status", "--series").splitlines()[0]

@@ -24,9 +24,19 @@ def host(tmp_path: Path) -> Host:
 def test_the_baseline_says_line_by_line_what_the_store_shows(host: Host) -> None:
     done = host.hypertool("baseline")
     assert (done.returncode, done.stderr) == (0, "")
-    for fact in ("+850 (850) tokens", "+650 (650) tokens", "+550 (550) tokens", "budget 1150 of 2000 left",
-                 "budget 850 of 1500 left", "budget 1250 of 1800 left", "none -> backend-engineer (package-release) +1",
-                 "2050 tokens", "http://localhost:9464/metrics", "hypertool-persona-overview", "simulated"):
+    for fact in (
+        "+850 (850) tokens",
+        "+650 (650) tokens",
+        "+550 (550) tokens",
+        "budget 1150 of 2000 left",
+        "budget 850 of 1500 left",
+        "budget 1250 of 1800 left",
+        "none -> backend-engineer (package-release) +1",
+        "2050 tokens",
+        "http://localhost:9464/metrics",
+        "hypertool-persona-overview",
+        "simulated",
+    ):
         assert fact in done.stdout, fact
     assert done.stdout.count("+1 (1) gate passed") == done.stdout.count("+1 (1) LLM call") == 3
     again = host.hypertool("baseline").stdout
@@ -41,19 +51,26 @@ def test_the_baseline_as_json_carries_the_same_figures(host: Host) -> None:
         assert (sent["sink"], sent["to"], sent["complete"]) == ("otlp", f"{receiver.url}/v1/traces", True)
     assert (document["tokens"], document["problems"]) == (2050, [])
     assert {name: budget["remaining"] for name, budget in document["budgets"].items()} == {
-        "backend-engineer": 1150, "testing-specialist": 850, "devops-engineer": 1250}
+        "backend-engineer": 1150,
+        "testing-specialist": 850,
+        "devops-engineer": 1250,
+    }
     assert [stage["passed"] for stage in document["stages"]] == [True] * 3
     assert len(document["switches"]) == 3
 
 
-@pytest.mark.parametrize(("arguments", "figures"), [
-    (("feature_implementation",), ("2400 tokens", "+900 (900) tokens", "completed")),
-    (("bug_fix",), ("2300 tokens", "(bug-validation) +1 (1)", "completed")),
-    (("incident_response",), ("5310 tokens", "budget 180 of 2000 left", "resolved")),
-    (("incident_response", "--severity", "p0_critical"), ("0 stages, 0 tokens", "no stage was run", "escalated")),
-    (("incident_response", "--severity", "p1_high"), ("3 stages, 5310 tokens", "resolved")),
-    (("incident_response", "--severity", "p2_medium"), ("2 stages, 3670 tokens", "fixed")),
-    (("incident_response", "--severity", "p3_low"), ("0 stages", "ticket"))])
+@pytest.mark.parametrize(
+    ("arguments", "figures"),
+    [
+        (("feature_implementation",), ("2400 tokens", "+900 (900) tokens", "completed")),
+        (("bug_fix",), ("2300 tokens", "(bug-validation) +1 (1)", "completed")),
+        (("incident_response",), ("5310 tokens", "budget 180 of 2000 left", "resolved")),
+        (("incident_response", "--severity", "p0_critical"), ("0 stages, 0 tokens", "no stage was run", "escalated")),
+        (("incident_response", "--severity", "p1_high"), ("3 stages, 5310 tokens", "resolved")),
+        (("incident_response", "--severity", "p2_medium"), ("2 stages, 3670 tokens", "fixed")),
+        (("incident_response", "--severity", "p3_low"), ("0 stages", "ticket")),
+    ],
+)
 def test_every_declared_workflow_can_be_run(host: Host, arguments: tuple[str, ...], figures: tuple[str, ...]) -> None:
     done = host.hypertool("workflow", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
@@ -61,9 +78,14 @@ def test_every_declared_workflow_can_be_run(host: Host, arguments: tuple[str, ..
         assert figure in done.stdout, figure
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (("bugfix",), "bug_fix"), (("incident_response", "--severity", "p9"), "p1_high"),
-    (("bug_fix", "--severity", "p1_high"), "incident_response")])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("bugfix",), "bug_fix"),
+        (("incident_response", "--severity", "p9"), "p1_high"),
+        (("bug_fix", "--severity", "p1_high"), "incident_response"),
+    ],
+)
 def test_a_workflow_that_is_not_declared_says_what_is(host: Host, arguments: tuple[str, ...], said: str) -> None:
     done = host.hypertool("workflow", *arguments)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

@@ -53,13 +53,16 @@ def test_a_session_is_closed_under_its_own_chatmode(collector: PersonaMetricsCol
     hands.now += 5
     collector.end_session()
     assert sessions(collector) == {(BACKEND, "feature-implementation"): 10, (TESTING, "bug-validation"): 5}
-    assert counted(collector, "sw") == {("none", BACKEND, "feature-implementation"): 1,
-                                        (BACKEND, TESTING, "bug-validation"): 1}
+    assert counted(collector, "sw") == {
+        ("none", BACKEND, "feature-implementation"): 1,
+        (BACKEND, TESTING, "bug-validation"): 1,
+    }
 
 
 @pytest.mark.predecessor("D8")
 def test_a_switch_to_the_active_persona_counts_nothing_and_goes_on(
-        collector: PersonaMetricsCollector, hands: Hands) -> None:
+    collector: PersonaMetricsCollector, hands: Hands
+) -> None:
     collector.switch_persona("none", "backend", "bug-fix")
     hands.now += 1
     collector.switch_persona("backend", "tta-backend-engineer", "bug-fix")
@@ -70,7 +73,8 @@ def test_a_switch_to_the_active_persona_counts_nothing_and_goes_on(
 
 
 def test_another_chatmode_of_the_same_persona_closes_the_session_and_counts_no_switch(
-        collector: PersonaMetricsCollector, hands: Hands) -> None:
+    collector: PersonaMetricsCollector, hands: Hands
+) -> None:
     collector.switch_persona("none", "backend", "bug-fix")
     hands.now += 1
     collector.switch_persona("backend", "backend", "default")
@@ -103,6 +107,7 @@ def _pass(stage: Any) -> None:
 def _raise(error: BaseException) -> Callable[[Any], None]:
     def body(stage: Any) -> None:
         raise error
+
     return body
 
 
@@ -111,6 +116,7 @@ def _say(verdict: bool, error: BaseException | None = None) -> Callable[[Any], N
         stage.set_quality_gate(verdict, "because")
         if error is not None:
             raise error
+
     return body
 
 
@@ -134,8 +140,14 @@ VERDICTS = [
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["with", "async with"])
 @pytest.mark.parametrize(("auto", "body", "result"), [v[1:] for v in VERDICTS], ids=[v[0] for v in VERDICTS])
-def test_the_verdict_on_a_stage(collector: PersonaMetricsCollector, hands: Hands, asynchronous: bool, auto: bool,
-                                body: Callable[[Any], None], result: str | None) -> None:
+def test_the_verdict_on_a_stage(
+    collector: PersonaMetricsCollector,
+    hands: Hands,
+    asynchronous: bool,
+    auto: bool,
+    body: Callable[[Any], None],
+    result: str | None,
+) -> None:
     tracker = collector.track_stage("package_release", "version_bump", "backend", auto)
 
     async def run_async() -> None:
@@ -148,8 +160,7 @@ def test_the_verdict_on_a_stage(collector: PersonaMetricsCollector, hands: Hands
             hands.now += 2
             body(stage)
 
-    with contextlib.suppress(RuntimeError, QualityGateFailed, asyncio.CancelledError, GeneratorExit,
-                             KeyboardInterrupt):
+    with contextlib.suppress(RuntimeError, QualityGateFailed, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
         asyncio.run(run_async()) if asynchronous else run()
     expected = {} if result is None else {("package_release", "version_bump", result): 1}
     assert counted(collector, "qg") == expected
@@ -177,8 +188,10 @@ def test_a_stage_enters_the_session_of_its_persona(collector: PersonaMetricsColl
     with collector.track_stage("package_release", "quality_validation", "testing"):
         hands.now += 2
     collector.end_session()
-    assert counted(collector, "sw") == {("none", BACKEND, "package-release"): 1,
-                                        (BACKEND, TESTING, "package-release"): 1}
+    assert counted(collector, "sw") == {
+        ("none", BACKEND, "package-release"): 1,
+        (BACKEND, TESTING, "package-release"): 1,
+    }
     assert sessions(collector) == {(BACKEND, "package-release"): 1, (TESTING, "package-release"): 2}
 
 
@@ -195,13 +208,16 @@ def test_a_verdict_is_true_or_false_and_nothing_like_it(collector: PersonaMetric
 
 
 def exposed(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], float]:
-    return {tuple(sample.labels.values()): sample.value for metric in registry.collect() for sample in metric.samples
-            if sample.name == name}
+    return {
+        tuple(sample.labels.values()): sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == name
+    }
 
 
 @pytest.mark.predecessor("D9")
-def test_two_collectors_in_one_registry_are_added_up_and_have_budgets_of_their_own(
-        registry: CollectorRegistry) -> None:
+def test_two_collectors_in_one_registry_are_added_up_and_have_budgets_of_their_own(registry: CollectorRegistry) -> None:
     one, two = PersonaMetricsCollector(registry), PersonaMetricsCollector(registry)
     one.record_token_usage("backend", "default", "simulated", 100)
     two.record_token_usage("backend", "default", "simulated", 300)

@@ -34,14 +34,31 @@ def test_whole_numbers_of_any_kind_are_counted(collector: PersonaMetricsCollecto
     assert counted(collector, "tok") == {(BACKEND, "default", "simulated"): 1700}
 
 
-@pytest.mark.parametrize(("tokens", "error"), [
-    (-1, ValueError), (math.nan, ValueError), (math.inf, ValueError), (-math.inf, ValueError), (850.5, ValueError),
-    (10**30, ValueError), (10**5000, ValueError), (1e300, ValueError), (Index(-1), ValueError), (True, TypeError),
-    ("12", TypeError), (None, TypeError), ([1], TypeError), (1 + 2j, TypeError), (b"5", TypeError),
-], ids=lambda value: f"{value!r:.12}" if not isinstance(value, int) or value < 10**40 else "5000 digits")
+@pytest.mark.parametrize(
+    ("tokens", "error"),
+    [
+        (-1, ValueError),
+        (math.nan, ValueError),
+        (math.inf, ValueError),
+        (-math.inf, ValueError),
+        (850.5, ValueError),
+        (10**30, ValueError),
+        (10**5000, ValueError),
+        (1e300, ValueError),
+        (Index(-1), ValueError),
+        (True, TypeError),
+        ("12", TypeError),
+        (None, TypeError),
+        ([1], TypeError),
+        (1 + 2j, TypeError),
+        (b"5", TypeError),
+    ],
+    ids=lambda value: f"{value!r:.12}" if not isinstance(value, int) or value < 10**40 else "5000 digits",
+)
 @pytest.mark.parametrize("warm", [False, True], ids=["first call", "cached"])
 def test_an_impossible_token_count_is_an_error_and_counts_nothing(
-        collector: PersonaMetricsCollector, tokens: Any, error: type[Exception], warm: bool) -> None:
+    collector: PersonaMetricsCollector, tokens: Any, error: type[Exception], warm: bool
+) -> None:
     if warm:
         collector.record_token_usage("backend", "default", "simulated", 1)
     before = everything(collector)
@@ -54,7 +71,8 @@ def test_an_impossible_token_count_is_an_error_and_counts_nothing(
 @pytest.mark.predecessor("D6")
 @pytest.mark.parametrize("persona", ["backend-enginer", "", "BACKEND", "none", "unknown", "x" * 5000, "a\nb", "\ud800"])
 def test_an_unknown_persona_is_an_error_that_names_the_known_ones(
-        collector: PersonaMetricsCollector, persona: str) -> None:
+    collector: PersonaMetricsCollector, persona: str
+) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: collector.record_token_usage(persona, "default", "simulated", 1),
         lambda: collector.switch_persona("none", persona, "default"),
@@ -95,10 +113,12 @@ def test_what_is_no_string_is_no_label(collector: PersonaMetricsCollector, value
     assert everything(collector) == before
 
 
-@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, 1e300, 10**400, True, "1", None, [1]],
-                         ids=lambda value: f"{value!r:.10}")
+@pytest.mark.parametrize(
+    "seconds", [-1, math.nan, math.inf, 1e300, 10**400, True, "1", None, [1]], ids=lambda value: f"{value!r:.10}"
+)
 def test_an_impossible_duration_is_an_error_and_counts_nothing(
-        collector: PersonaMetricsCollector, seconds: Any) -> None:
+    collector: PersonaMetricsCollector, seconds: Any
+) -> None:
     before = everything(collector)
     with pytest.raises((ValueError, TypeError), match="number of seconds"):
         collector.record_workflow_stage("w", "s", "backend", seconds, True)
@@ -120,8 +140,9 @@ def test_unusual_text_is_kept(collector: PersonaMetricsCollector, value: str) ->
     assert counted(collector, "tok") == {(BACKEND, "default", value): 1}
 
 
-@pytest.mark.parametrize("value", ["", "a\nb", "a\tb", "\x00", "x" * 101, "x" * 4096, "\ud800", "\x85", "\u2028",
-                                   "\u202e"])
+@pytest.mark.parametrize(
+    "value", ["", "a\nb", "a\tb", "\x00", "x" * 101, "x" * 4096, "\ud800", "\x85", "\u2028", "\u202e"]
+)
 def test_unfit_text_becomes_other_and_is_counted_as_overflow(collector: PersonaMetricsCollector, value: str) -> None:
     collector.record_token_usage("backend", "default", value, 1)
     collector.record_token_usage("backend", "default", value, 1)
@@ -130,7 +151,8 @@ def test_unfit_text_becomes_other_and_is_counted_as_overflow(collector: PersonaM
 
 
 def test_a_hundred_thousand_values_leave_64_and_other_and_say_so_once(
-        collector: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+    collector: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture
+) -> None:
     for number in range(100_000):
         collector.record_token_usage("backend", "default", f"model-{number}" + "x" * (number % 300), 1)
     found = counted(collector, "tok")

@@ -43,12 +43,14 @@ def _values(metric: Metric) -> dict[tuple[str, ...], float]:
 
 @pytest.mark.predecessor("D13")
 def test_what_is_known_beforehand_exists_from_the_start_and_tokens_and_switches_do_not(
-        registry: CollectorRegistry) -> None:
+    registry: CollectorRegistry,
+) -> None:
     found = _text(registry)
     stages = {(w.name, s.name) for w in WORKFLOWS.values() for s in w.stages}
     personas = {(p,) for p in load_catalogue().personas}
     assert _values(found["hypertool_persona_token_budget_remaining"]) == {
-        (p.name,): p.tokens for p in load_catalogue().personas.values()}
+        (p.name,): p.tokens for p in load_catalogue().personas.values()
+    }
     assert set(_values(found["hypertool_persona_token_budget_limit"])) == personas
     assert _values(found["hypertool_persona_token_budget_exceeded"]) == dict.fromkeys(personas, 0)
     assert _values(found["hypertool_workflow_quality_gate"]) == {(*s, r): 0 for s in stages for r in ("pass", "fail")}
@@ -62,12 +64,14 @@ def test_what_is_known_beforehand_exists_from_the_start_and_tokens_and_switches_
 
 
 def test_both_formats_have_every_metric_once_no_created_series_and_no_duplicates(
-        registry: CollectorRegistry, tmp_path: Path) -> None:
+    registry: CollectorRegistry, tmp_path: Path
+) -> None:
     Process(tmp_path / "state").tokens(5).stage(1).publish().die()
     names = {i.name.removesuffix("_total") for i in ALL}
     for text, parsed in (
-            (generate_latest(registry).decode(), parse_text),
-            (generate_openmetrics(registry).decode(), parse_openmetrics)):
+        (generate_latest(registry).decode(), parse_text),
+        (generate_openmetrics(registry).decode(), parse_openmetrics),
+    ):
         metrics = list(parsed(text))
         assert {metric.name for metric in metrics} == names
         assert len(metrics) == len(names)
@@ -78,10 +82,26 @@ def test_both_formats_have_every_metric_once_no_created_series_and_no_duplicates
 
 def test_bucket_bounds_are_written_the_way_the_rules_spell_them(registry: CollectorRegistry) -> None:
     found = _text(registry)
-    bounds = [s.labels["le"] for s in found["hypertool_workflow_stage_duration_seconds"].samples
-              if s.name.endswith("_bucket") and s.labels["stage"] == "version_bump"]
-    assert bounds == ["0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "120.0", "300.0", "600.0", "1800.0",
-                      "3600.0", "+Inf"]
+    bounds = [
+        s.labels["le"]
+        for s in found["hypertool_workflow_stage_duration_seconds"].samples
+        if s.name.endswith("_bucket") and s.labels["stage"] == "version_bump"
+    ]
+    assert bounds == [
+        "0.5",
+        "1.0",
+        "2.5",
+        "5.0",
+        "10.0",
+        "30.0",
+        "60.0",
+        "120.0",
+        "300.0",
+        "600.0",
+        "1800.0",
+        "3600.0",
+        "+Inf",
+    ]
 
 
 def test_buckets_are_cumulative_and_the_sum_is_in_seconds(registry: CollectorRegistry, tmp_path: Path) -> None:
@@ -89,8 +109,11 @@ def test_buckets_are_cumulative_and_the_sum_is_in_seconds(registry: CollectorReg
     for seconds in (0.5, 0.500001, 299.9, 300.0, 300.1, 4000.0):
         process.stage(seconds)
     process.publish()
-    samples = [s for s in _text(registry)["hypertool_workflow_stage_duration_seconds"].samples
-               if s.labels["stage"] == "version_bump"]
+    samples = [
+        s
+        for s in _text(registry)["hypertool_workflow_stage_duration_seconds"].samples
+        if s.labels["stage"] == "version_bump"
+    ]
     buckets = {s.labels["le"]: s.value for s in samples if s.name.endswith("_bucket")}
     assert (buckets["0.5"], buckets["1.0"], buckets["120.0"], buckets["300.0"]) == (1, 2, 2, 4)
     assert (buckets["600.0"], buckets["3600.0"], buckets["+Inf"]) == (5, 5, 6)
@@ -100,11 +123,13 @@ def test_buckets_are_cumulative_and_the_sum_is_in_seconds(registry: CollectorReg
 def test_label_values_survive_quotes_backslashes_and_other_alphabets() -> None:
     registry = CollectorRegistry()
     collector = PersonaMetricsCollector(registry)
-    values = ['quo"te', "back\\slash", "back\\nslash", "模型", "{a=\"b\"}", "x" * 100]
+    values = ['quo"te', "back\\slash", "back\\nslash", "模型", '{a="b"}', "x" * 100]
     for value in values:
         collector.record_token_usage(BACKEND, "default", value, 7)
-    for text, parsed in ((generate_latest(registry).decode(), parse_text),
-                         (generate_openmetrics(registry).decode(), parse_openmetrics)):
+    for text, parsed in (
+        (generate_latest(registry).decode(), parse_text),
+        (generate_openmetrics(registry).decode(), parse_openmetrics),
+    ):
         found = {m.name: m for m in parsed(text)}["hypertool_persona_tokens_used"]
         assert {s.labels["model"] for s in found.samples} == set(values)
 
@@ -120,16 +145,22 @@ def test_openmetrics_carries_the_trace_of_an_observation() -> None:
         context = span.get_span_context()
     collector.record_workflow_stage("w", "s", BACKEND, 100.0, True)
     found = {m.name: m for m in parse_openmetrics(generate_openmetrics(registry).decode())}
-    exemplars = {s.labels["le"]: s.exemplar for s in found["hypertool_workflow_stage_duration_seconds"].samples
-                 if s.exemplar is not None}
+    exemplars = {
+        s.labels["le"]: s.exemplar
+        for s in found["hypertool_workflow_stage_duration_seconds"].samples
+        if s.exemplar is not None
+    }
     assert list(exemplars) == ["5.0"]
-    assert exemplars["5.0"].labels == {"trace_id": trace.format_trace_id(context.trace_id),
-                                       "span_id": trace.format_span_id(context.span_id)}
+    assert exemplars["5.0"].labels == {
+        "trace_id": trace.format_trace_id(context.trace_id),
+        "span_id": trace.format_span_id(context.span_id),
+    }
     assert exemplars["5.0"].value == 3.0
 
 
 def test_a_stage_in_progress_shows_its_start_and_its_death_is_a_failed_gate_once(
-        registry: CollectorRegistry, tmp_path: Path) -> None:
+    registry: CollectorRegistry, tmp_path: Path
+) -> None:
     from hypertool.cells import OpenStage
 
     process = Process(tmp_path / "state")
@@ -165,6 +196,7 @@ def test_promtool_finds_nothing_to_say(registry: CollectorRegistry, tmp_path: Pa
     except BinariesUnavailable as missing:
         pytest.skip(f"promtool cannot be had here: {missing}")
     Process(tmp_path / "state").tokens(5).stage(1).publish()
-    done = subprocess.run([promtool, "check", "metrics"], input=generate_latest(registry), capture_output=True,
-                          check=False, timeout=60)
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=generate_latest(registry), capture_output=True, check=False, timeout=60
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

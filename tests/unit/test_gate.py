@@ -22,9 +22,16 @@ def gates(host: Host) -> dict[tuple[str, ...], int]:
     return {key[1:]: value for key, value in host.counters("qg").items()}
 
 
-@pytest.mark.parametrize(("script", "code"), [
-    ("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -TERM $$", 143), ("exit 255", 255),
-])
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("exit 0", 0),
+        ("exit 3", 3),
+        ("kill -9 $$", 137),
+        ("kill -TERM $$", 143),
+        ("exit 255", 255),
+    ],
+)
 def test_the_exit_code_passes_through_and_becomes_the_gate(host: Host, script: str, code: int) -> None:
     done = host.hypertool(*GATE, "--", "sh", "-c", script)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
@@ -59,15 +66,18 @@ def test_a_script_without_an_interpreter_line_runs_as_in_a_shell(host: Host) -> 
     assert (done.returncode, done.stdout) == (4, "hello\n")
 
 
-@pytest.mark.parametrize("arguments", [
-    ("gate", "--workflow", "w", "--stage", "s", "--persona", "nobody", "--", "touch", "ran"),
-    ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend", "--"),
-    ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend"),
-    ("gate", "--workflow", "w", "--persona", "backend", "--", "touch", "ran"),
-    ("gate", "--workflow", "a\nb", "--stage", "s", "--persona", "backend", "--", "touch", "ran"),
-    ("gate", "--workflow", "w", "--stage", "s" * 101, "--persona", "backend", "--", "touch", "ran"),
-    ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend", "--bogus", "--", "touch", "ran"),
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gate", "--workflow", "w", "--stage", "s", "--persona", "nobody", "--", "touch", "ran"),
+        ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend", "--"),
+        ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend"),
+        ("gate", "--workflow", "w", "--persona", "backend", "--", "touch", "ran"),
+        ("gate", "--workflow", "a\nb", "--stage", "s", "--persona", "backend", "--", "touch", "ran"),
+        ("gate", "--workflow", "w", "--stage", "s" * 101, "--persona", "backend", "--", "touch", "ran"),
+        ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend", "--bogus", "--", "touch", "ran"),
+    ],
+)
 def test_wrong_use_is_2_and_one_line_and_the_command_is_not_run(host: Host, arguments: tuple[str, ...]) -> None:
     done = host.hypertool(*arguments)
     assert done.returncode == 2
@@ -90,7 +100,8 @@ TRAP = "trap 'echo got {name}; exit 0' {name}; touch ready; while :; do sleep 0.
 
 @pytest.mark.parametrize("name", ["INT", "TERM"])
 def test_a_signal_is_forwarded_and_an_interrupt_is_a_fail_whatever_the_command_makes_of_it(
-        host: Host, name: str) -> None:
+    host: Host, name: str
+) -> None:
     running = host.background(host.command(*GATE, "--", "sh", "-c", TRAP.format(name=name)), stdout=subprocess.PIPE)
     wait_until((host.work / "ready").exists, "the command to start")
     running.send_signal(signal.Signals[f"SIG{name}"])
@@ -178,8 +189,10 @@ def test_a_traceparent_passes_on_untouched_where_no_span_is_made(host: Host) -> 
 def test_the_gates_of_one_workflow_are_one_trace(host: Host) -> None:
     with OtlpReceiver() as receiver:
         host.variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = receiver.url
-        given = [host.hypertool(*GATE, "--", *ECHO_PARENT, TRACEPARENT=PARENT, TRACESTATE="a=b").stdout.strip()
-                 for _ in range(2)]
+        given = [
+            host.hypertool(*GATE, "--", *ECHO_PARENT, TRACEPARENT=PARENT, TRACESTATE="a=b").stdout.strip()
+            for _ in range(2)
+        ]
         alone = host.hypertool(*GATE, "--", "sh", "-c", "echo $TRACEPARENT; exit 1").stdout.strip()
         spans = receiver.wait(3)
     _, trace_id, parent_id, _ = PARENT.split("-")

@@ -49,14 +49,20 @@ def test_a_trace_with_a_span_and_a_generation(host: Host, langfuse: LangfuseRece
 
 @pytest.mark.predecessor("D18")
 def test_keys_may_be_arguments(host: Host, langfuse: LangfuseReceiver) -> None:
-    run(host, f"""
+    run(
+        host,
+        f"""
     langfuse = LangfuseIntegration(public_key={PUBLIC!r}, secret_key={SECRET!r}, host={langfuse.url!r})
-    """.rstrip() + SCRIPT)
+    """.rstrip()
+        + SCRIPT,
+    )
     assert len(langfuse.wait(3)) == 3
 
 
 def test_without_keys_everything_works_and_sends_nothing(host: Host) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
     import sys
     langfuse = LangfuseIntegration()
     assert not langfuse.enabled
@@ -66,13 +72,15 @@ def test_without_keys_everything_works_and_sends_nothing(host: Host) -> None:
     langfuse.end_trace(trace, "success")
     assert langfuse.flush()
     print("opentelemetry.sdk" in sys.modules, trace.id)
-    """)
+    """,
+    )
     assert out.split() == ["False", "None"]
 
 
 def test_an_unknown_persona_is_an_error_that_names_the_known_ones(host: Host, langfuse: LangfuseReceiver) -> None:
-    done = host.python('import hypertool\nhypertool.LangfuseIntegration().start_trace("x", "nobody", "c", {})',
-                       **langfuse.environment)
+    done = host.python(
+        'import hypertool\nhypertool.LangfuseIntegration().start_trace("x", "nobody", "c", {})', **langfuse.environment
+    )
     assert "ValueError" in done.stderr
     assert "backend-engineer" in done.stderr
 

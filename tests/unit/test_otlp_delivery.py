@@ -65,9 +65,11 @@ def test_a_connection_that_breaks_is_one_try(host: Host) -> None:
 
 
 def test_a_process_that_lives_through_an_outage_says_when_it_starts_and_ends_and_loses_nothing_queued(
-        host: Host, receiver: OtlpReceiver) -> None:
+    host: Host, receiver: OtlpReceiver
+) -> None:
     receiver.status = 503
-    done = host.python("""
+    done = host.python(
+        """
         import os, sys, time
         from hypertool import WorkflowTracer, spans
         def runs(number):
@@ -80,7 +82,10 @@ def test_a_process_that_lives_through_an_outage_says_when_it_starts_and_ends_and
         assert spans.sink().flush(20.0)
         runs(5)
         assert spans.sink().flush(5.0)
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, REPAIR=f"{receiver.url}/repair")
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        REPAIR=f"{receiver.url}/repair",
+    )
     assert done.returncode == 0, done.stderr
     assert len(receiver.wait(15)) == 15
     assert exports(host) == {"success": 15}
@@ -103,7 +108,8 @@ def test_another_protocol_is_said_once_and_http_protobuf_is_spoken(host: Host, r
 
 
 def test_a_fork_starts_with_an_empty_queue_and_sends_its_own_spans(host: Host, receiver: OtlpReceiver) -> None:
-    done = host.python("""
+    done = host.python(
+        """
         import os, sys
         from hypertool import WorkflowTracer
         with WorkflowTracer("warm"): pass
@@ -115,7 +121,9 @@ def test_a_fork_starts_with_an_empty_queue_and_sends_its_own_spans(host: Host, r
         if not child:
             sys.exit(0)
         assert os.waitpid(child, 0)[1] == 0
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+    )
     assert done.returncode == 0, done.stderr
     names = sorted(span.name for span in receiver.wait(4))
     assert names == ["workflow.child", "workflow.parent", "workflow.parents", "workflow.warm"]
@@ -124,7 +132,8 @@ def test_a_fork_starts_with_an_empty_queue_and_sends_its_own_spans(host: Host, r
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_multiprocessing_child_sends_its_spans(host: Host, receiver: OtlpReceiver, method: str) -> None:
-    done = host.python(f"""
+    done = host.python(
+        f"""
         import multiprocessing
         from hypertool import WorkflowTracer, spans
         def work():
@@ -136,14 +145,17 @@ def test_a_multiprocessing_child_sends_its_spans(host: Host, receiver: OtlpRecei
             child.start()
             child.join()
             spans.sink().wait_until_ready(20)
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(span.name for span in receiver.wait(2)) == ["workflow.child", "workflow.parent"]
     assert exports(host) == {"success": 2}
 
 
 def test_a_fork_in_a_process_with_busy_threads_never_hangs(host: Host, receiver: OtlpReceiver) -> None:
-    done = host.python("""
+    done = host.python(
+        """
         import os, sys, threading
         from hypertool import WorkflowTracer
         stop = threading.Event()
@@ -160,12 +172,16 @@ def test_a_fork_in_a_process_with_busy_threads_never_hangs(host: Host, receiver:
             assert os.waitpid(child, 0)[1] == 0
         stop.set()
         for thread in threads: thread.join()
-    """, seconds=60, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    """,
+        seconds=60,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_configured_exports_are_at_zero_before_anything_is_sent(host: Host) -> None:
-    done = host.python("""
+    done = host.python(
+        """
         import os
         from hypertool import WorkflowTracer, get_persona_metrics
         with WorkflowTracer("w"):
@@ -173,15 +189,22 @@ def test_configured_exports_are_at_zero_before_anything_is_sent(host: Host) -> N
             from hypertool.store import Store
             totals = Store.locate().merge().totals
             print({k[2]: v for k, v in totals.counters.items() if k[0] == "exp"}, totals.latest["ok", "otlp"])
-    """, OTEL_EXPORTER_OTLP_ENDPOINT=refused_url())
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=refused_url(),
+    )
     assert done.stdout == "{'success': 0, 'failure': 0, 'dropped': 0} 0\n"
 
 
 def test_broken_settings_are_one_line_and_never_an_error_of_the_work(host: Host, receiver: OtlpReceiver) -> None:
     receiver.status = 200
-    for variables in ({"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"}, {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/no/such/file"},
-                      {"OTEL_EXPORTER_OTLP_COMPRESSION": "best"}, {"OTEL_EXPORTER_OTLP_HEADERS": "nonsense"},
-                      {"OTEL_TRACES_SAMPLER": "sometimes"}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "not a url"}):
+    for variables in (
+        {"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"},
+        {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/no/such/file"},
+        {"OTEL_EXPORTER_OTLP_COMPRESSION": "best"},
+        {"OTEL_EXPORTER_OTLP_HEADERS": "nonsense"},
+        {"OTEL_TRACES_SAMPLER": "sometimes"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "not a url"},
+    ):
         done = host.python(RUN, **{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, **variables})
         assert done.returncode == 0, (variables, done.stderr)
         assert "Traceback" not in done.stderr, (variables, done.stderr)

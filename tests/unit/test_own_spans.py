@@ -28,14 +28,24 @@ RESOURCE = Resource({"service.name": "agents", "n": 1, "list": ("a", "b")}, "htt
 text = st.text(max_size=300)
 integers = st.one_of(st.integers(-(2**63), 2**63 - 1), st.sampled_from([0, -1, 127, 128, 2**63 - 1, -(2**63)]))
 primitives = st.one_of(text, st.booleans(), integers, st.floats(), st.binary(max_size=50), st.none())
-values = st.recursive(primitives, lambda inner: st.one_of(
-    st.lists(inner, max_size=4), st.dictionaries(st.text(min_size=1, max_size=9), inner, max_size=4)), max_leaves=9)
+values = st.recursive(
+    primitives,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.text(min_size=1, max_size=9), inner, max_size=4)
+    ),
+    max_leaves=9,
+)
 keys = st.text(min_size=1, max_size=40)
 attributes = st.dictionaries(keys, values, max_size=12)
 ids = st.integers(1, 2**64 - 1)
 contexts = st.builds(
-    SpanContext, st.integers(1, 2**128 - 1), ids, st.booleans(), st.sampled_from([TraceFlags(0), TraceFlags(1)]),
-    st.sampled_from([TraceState(), TraceState([("a", "1"), ("b", "2")])]))
+    SpanContext,
+    st.integers(1, 2**128 - 1),
+    ids,
+    st.booleans(),
+    st.sampled_from([TraceFlags(0), TraceFlags(1)]),
+    st.sampled_from([TraceState(), TraceState([("a", "1"), ("b", "2")])]),
+)
 
 
 class Drawn(IdGenerator):
@@ -57,12 +67,18 @@ def foreign(draw: st.DrawFn) -> ReadableSpan:
     parent = draw(st.none() | contexts)
     chosen = Drawn(draw(st.integers(1, 2**128 - 1)), draw(ids))
     tracer = TracerProvider(resource=RESOURCE, shutdown_on_exit=False, id_generator=chosen).get_tracer(
-        draw(text), draw(st.none() | text), draw(st.none() | text), draw(st.none() | st.just({"scope": 1})))
+        draw(text), draw(st.none() | text), draw(st.none() | text), draw(st.none() | st.just({"scope": 1}))
+    )
     span = tracer.start_span(
-        draw(text), trace.set_span_in_context(NonRecordingSpan(parent)) if parent and parent.trace_flags.sampled
-        else context.Context(), draw(st.sampled_from(SpanKind)), draw(attributes),
+        draw(text),
+        trace.set_span_in_context(NonRecordingSpan(parent))
+        if parent and parent.trace_flags.sampled
+        else context.Context(),
+        draw(st.sampled_from(SpanKind)),
+        draw(attributes),
         [trace.Link(draw(contexts), draw(attributes)) for _ in range(draw(st.integers(0, 2)))],
-        draw(st.none() | st.integers(1, 2**63)))
+        draw(st.none() | st.integers(1, 2**63)),
+    )
     for _ in range(draw(st.integers(0, 3))):
         span.add_event(draw(text), draw(attributes), draw(st.none() | st.integers(1, 2**63)))
     code = draw(st.sampled_from(StatusCode))
@@ -78,9 +94,16 @@ def test_bytes_are_those_of_opentelemetrys_exporter(spans: list[ReadableSpan]) -
     assert encode([Told(span) for span in spans]) == encode_spans(spans).SerializePartialToString()
 
 
-@pytest.mark.parametrize(("value", "sent"), [
-    (2**63, hex(2**63)), (-(2**63) - 1, hex(-(2**63) - 1)), (10**5000, hex(10**5000)), ("a\ud800b", "a?b"),
-], ids=["above", "below", "huge", "surrogate"])
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (2**63, hex(2**63)),
+        (-(2**63) - 1, hex(-(2**63) - 1)),
+        (10**5000, hex(10**5000)),
+        ("a\ud800b", "a?b"),
+    ],
+    ids=["above", "below", "huge", "surrogate"],
+)
 def test_what_protobuf_refuses_is_sent_as_text_and_loses_nothing_beside_it(value: Any, sent: str) -> None:
     span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s", attributes={"odd": value, "good": 1})
     span.end()
@@ -95,22 +118,39 @@ def _spans(body: bytes) -> list[Any]:
     return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
 
 
-OPERATIONS = st.lists(st.one_of(
-    st.tuples(st.just("attributes"), st.dictionaries(keys, st.text(max_size=9) | st.booleans() | integers, max_size=5)),
-    st.tuples(st.just("event"), text), st.tuples(st.just("link"), contexts), st.tuples(st.just("name"), text),
-    st.tuples(st.just("status"), st.sampled_from(StatusCode)), st.tuples(st.just("end"), st.integers(1, 2**63)),
-), max_size=9)
-LIMITS = st.fixed_dictionaries({}, optional={
-    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": st.integers(0, 4), "OTEL_ATTRIBUTE_COUNT_LIMIT": st.integers(0, 4),
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": st.integers(0, 4), "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": st.integers(0, 4),
-    "OTEL_SPAN_EVENT_COUNT_LIMIT": st.integers(0, 1), "OTEL_SPAN_LINK_COUNT_LIMIT": st.integers(0, 1),
-    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": st.integers(0, 1), "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": st.integers(0, 1)})
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("attributes"), st.dictionaries(keys, st.text(max_size=9) | st.booleans() | integers, max_size=5)
+        ),
+        st.tuples(st.just("event"), text),
+        st.tuples(st.just("link"), contexts),
+        st.tuples(st.just("name"), text),
+        st.tuples(st.just("status"), st.sampled_from(StatusCode)),
+        st.tuples(st.just("end"), st.integers(1, 2**63)),
+    ),
+    max_size=9,
+)
+LIMITS = st.fixed_dictionaries(
+    {},
+    optional={
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": st.integers(0, 4),
+        "OTEL_ATTRIBUTE_COUNT_LIMIT": st.integers(0, 4),
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": st.integers(0, 4),
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": st.integers(0, 4),
+        "OTEL_SPAN_EVENT_COUNT_LIMIT": st.integers(0, 1),
+        "OTEL_SPAN_LINK_COUNT_LIMIT": st.integers(0, 1),
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": st.integers(0, 1),
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": st.integers(0, 1),
+    },
+)
 
 
 @PATIENT
 @given(st.none() | contexts, OPERATIONS, LIMITS)
-def test_our_span_says_what_the_sdks_would(parent: SpanContext | None, operations: list[tuple[str, Any]],
-                                           limits: dict[str, int]) -> None:
+def test_our_span_says_what_the_sdks_would(
+    parent: SpanContext | None, operations: list[tuple[str, Any]], limits: dict[str, int]
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in limits.items():
             patch.setenv(name, str(value))
@@ -165,8 +205,10 @@ def test_a_child_of_ours_and_of_anybodys_has_the_right_parent() -> None:
     assert isinstance(foreign_child, ReadableSpan)
     assert foreign_child.parent is not None
     (sent,) = _spans(encode([own_child]))
-    for trace_id, parent_id in ((foreign_child.parent.trace_id, foreign_child.parent.span_id),
-                                (int.from_bytes(sent.trace_id), int.from_bytes(sent.parent_span_id))):
+    for trace_id, parent_id in (
+        (foreign_child.parent.trace_id, foreign_child.parent.span_id),
+        (int.from_bytes(sent.trace_id), int.from_bytes(sent.parent_span_id)),
+    ):
         assert (trace_id, parent_id) == (ours.trace_id, ours.span_id)
 
 
@@ -189,16 +231,23 @@ def host(tmp_path: Path, receiver: OtlpReceiver) -> Host:
 
 
 def run(host: Host, code: str, **more: str) -> str:
-    done = host.python("import os\nfrom hypertool import WorkflowTracer, spans\n" + textwrap.dedent(code)
-                       + "\nassert spans.sink().flush(20)\n", **more)
+    done = host.python(
+        "import os\nfrom hypertool import WorkflowTracer, spans\n"
+        + textwrap.dedent(code)
+        + "\nassert spans.sink().flush(20)\n",
+        **more,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
 
 
 def test_whoever_asks_for_the_current_span_may_write_on_it_and_secrets_do_not_get_through(
-        host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    host: Host, receiver: OtlpReceiver
+) -> None:
+    run(
+        host,
+        """
         from opentelemetry import trace
         with WorkflowTracer("w"):
             span = trace.get_current_span()
@@ -208,7 +257,8 @@ def test_whoever_asks_for_the_current_span_may_write_on_it_and_secrets_do_not_ge
             span.record_exception(ValueError("password=hunter2222"))
         assert not span.is_recording()
         span.set_attribute("late", 1)
-    """)
+    """,
+    )
     (span,) = receiver.wait(1)
     assert "abcdefghijklmnop1234" not in span.attributes["theirs"]
     assert "late" not in span.attributes
@@ -217,7 +267,9 @@ def test_whoever_asks_for_the_current_span_may_write_on_it_and_secrets_do_not_ge
 
 
 def test_a_forked_child_makes_ids_of_its_own(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         with WorkflowTracer("parent"): pass
         child = os.fork()
         for _ in range(5):
@@ -226,21 +278,36 @@ def test_a_forked_child_makes_ids_of_its_own(host: Host, receiver: OtlpReceiver)
         if not child:
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
-    """)
+    """,
+    )
     found = receiver.wait(11)
     assert len({span.trace_id for span in found}) == len({span.span_id for span in found}) == 11
 
 
-@pytest.mark.parametrize(("sampler", "argument", "sent"), [
-    ("always_on", "", 3), ("always_off", "", 0), ("traceidratio", "1", 3), ("traceidratio", "0", 0),
-    ("parentbased_always_on", "", 2), ("parentbased_always_off", "", 1), ("parentbased_traceidratio", "0", 1),
-])
-def test_the_sampler_of_the_environment_decides(host: Host, receiver: OtlpReceiver, sampler: str, argument: str,
-                                                sent: int) -> None:
+@pytest.mark.parametrize(
+    ("sampler", "argument", "sent"),
+    [
+        ("always_on", "", 3),
+        ("always_off", "", 0),
+        ("traceidratio", "1", 3),
+        ("traceidratio", "0", 0),
+        ("parentbased_always_on", "", 2),
+        ("parentbased_always_off", "", 1),
+        ("parentbased_traceidratio", "0", 1),
+    ],
+)
+def test_the_sampler_of_the_environment_decides(
+    host: Host, receiver: OtlpReceiver, sampler: str, argument: str, sent: int
+) -> None:
     """A root, a child of a sampled remote parent, and one of a parent that is not sampled."""
-    run(host, """
+    run(
+        host,
+        """
         for flags in (None, "01", "00"):
             carrier = {} if flags is None else {"traceparent": f"00-{'a' * 32}-{'b' * 16}-{flags}"}
             spans.start("s", dict, spans.remote_parent(carrier)).end({})
-    """, OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG=argument)
+    """,
+        OTEL_TRACES_SAMPLER=sampler,
+        OTEL_TRACES_SAMPLER_ARG=argument,
+    )
     assert len(receiver.spans) == sent

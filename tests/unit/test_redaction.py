@@ -65,17 +65,20 @@ def test_every_kind_has_an_example_that_is_taken_out(kind: str) -> None:
     assert found.startswith("before ")
 
 
-@pytest.mark.parametrize("prose", [
-    "the token budget of backend-engineer is used up (-200 of 2000 tokens left)",
-    "disk-encryption-at-rest and task-scheduling-algorithms, half_of_the_requirements_here",
-    "basic understanding of bearer authentication is required",
-    "npm_config_registry and react@18.2.0 and git+ssh",
-    "File \"/opt/app/main.py\", line 12, in <module>: KeyError: 'usage'",
-    "max_tokens=4096 prompt_tokens: 1200 total_tokens: 1500",
-    "https://example.org:8443/a/b?x=1#frag and @decorator.attribute",
-    "password policy: see the secrets chapter",
-    "git commit -u --no-verify --tokens 5 and ls -u a",
-])
+@pytest.mark.parametrize(
+    "prose",
+    [
+        "the token budget of backend-engineer is used up (-200 of 2000 tokens left)",
+        "disk-encryption-at-rest and task-scheduling-algorithms, half_of_the_requirements_here",
+        "basic understanding of bearer authentication is required",
+        "npm_config_registry and react@18.2.0 and git+ssh",
+        "File \"/opt/app/main.py\", line 12, in <module>: KeyError: 'usage'",
+        "max_tokens=4096 prompt_tokens: 1200 total_tokens: 1500",
+        "https://example.org:8443/a/b?x=1#frag and @decorator.attribute",
+        "password policy: see the secrets chapter",
+        "git commit -u --no-verify --tokens 5 and ls -u a",
+    ],
+)
 def test_ordinary_text_stays_as_it_is(prose: str) -> None:
     assert redact(prose) == prose
 
@@ -86,12 +89,40 @@ def test_what_stands_around_a_secret_stays() -> None:
     assert redact("mail bob@example.org!") == f"mail {REDACTED}!"
 
 
-@pytest.mark.parametrize("unit", [
-    "a", "a-", "a.", "@", "a@", "://", "token", "token=", 'token="', "bearer ", "sk-", "eyJ", "eyJaaaa.",
-    "-----BEGIN PRIVATE KEY-----", "-----END A", "cookie:", "gh", "password\n", " \t", '\\"', "k-", "x@a-",
-    "AKIA", "--a-", " -u a:", "--password "])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a",
+        "a-",
+        "a.",
+        "@",
+        "a@",
+        "://",
+        "token",
+        "token=",
+        'token="',
+        "bearer ",
+        "sk-",
+        "eyJ",
+        "eyJaaaa.",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----END A",
+        "cookie:",
+        "gh",
+        "password\n",
+        " \t",
+        '\\"',
+        "k-",
+        "x@a-",
+        "AKIA",
+        "--a-",
+        " -u a:",
+        "--password ",
+    ],
+)
 def test_no_text_takes_more_than_linear_time(unit: str) -> None:
     """Ten times the text: at most a hundred times the time would already be quadratic; linear is ten."""
+
     def seconds(size: int) -> float:
         text = (unit * size)[:size] + "1"
         best = float("inf")
@@ -141,10 +172,12 @@ def test_the_hook_sees_what_the_patterns_left_and_its_word_goes_out() -> None:
     assert redact("ACME") == "ACME"
 
 
-@pytest.mark.parametrize("hook", [lambda text: 1 / 0, lambda text: None, lambda text: text.encode()],
-                         ids=["raises", "returns nothing", "returns bytes"])
-def test_a_failing_hook_lets_nothing_through_and_is_said_once(
-        hook: object, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "hook",
+    [lambda text: 1 / 0, lambda text: None, lambda text: text.encode()],
+    ids=["raises", "returns nothing", "returns bytes"],
+)
+def test_a_failing_hook_lets_nothing_through_and_is_said_once(hook: object, caplog: pytest.LogCaptureFixture) -> None:
     set_redaction(hook)  # type: ignore[arg-type]
     assert [redact("the secret of ACME") for _ in range(3)] == [FAILED] * 3
     said = [record.getMessage() for record in caplog.records]

@@ -32,8 +32,9 @@ def test_every_metric_has_a_budget() -> None:
 def test_a_new_host_has_exactly_the_series_that_exist_from_the_start(tmp_path: Path) -> None:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(HostCollector(store(tmp_path / "state"), load_catalogue()))
-    assert _exposed(registry) == Counter({name: metric.from_start for name, metric in _budget().items()
-                                          if metric.from_start})
+    assert _exposed(registry) == Counter(
+        {name: metric.from_start for name, metric in _budget().items() if metric.from_start}
+    )
 
 
 def test_whatever_is_recorded_stays_within_the_budget() -> None:
@@ -49,9 +50,18 @@ def test_whatever_is_recorded_stays_within_the_budget() -> None:
     assert len({m for name in exposed for m in [name] if exposed[name] > allowed[name].from_start}) >= 4
 
 
-@pytest.mark.parametrize(("label", "expected"), [
-    ("persona", 7), ("chatmode", 7 + 64 + 1), ("workflow", 4 + 64 + 1), ("model", 1 + 64 + 1), ("result", 2),
-    ("reason", len(USAGE_MISSING_REASONS)), ("outcome", len(LLM_OUTCOMES))])
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("persona", 7),
+        ("chatmode", 7 + 64 + 1),
+        ("workflow", 4 + 64 + 1),
+        ("model", 1 + 64 + 1),
+        ("result", 2),
+        ("reason", len(USAGE_MISSING_REASONS)),
+        ("outcome", len(LLM_OUTCOMES)),
+    ],
+)
 def test_the_size_of_a_label_is_declared_plus_64_plus_other(label: str, expected: int) -> None:
     assert values_at_most(label, 6) == expected
 

@@ -47,13 +47,23 @@ def test_files_are_the_users_own(tmp_path: Path, sessions: Sessions) -> None:
     assert stat.S_IMODE(file_of(tmp_path).stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("damage", [
-    b"", b"{", b"[]", b"null", b"\xff\xfe", b"{}", b'{"persona": 3, "chatmode": "x", "since": 1}',
-    b'{"persona": "backend-engineer", "chatmode": "x", "since": NaN}',
-    b'{"persona": "backend-engineer", "chatmode": "x", "since": -5}',
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"{}",
+        b'{"persona": 3, "chatmode": "x", "since": 1}',
+        b'{"persona": "backend-engineer", "chatmode": "x", "since": NaN}',
+        b'{"persona": "backend-engineer", "chatmode": "x", "since": -5}',
+    ],
+)
 def test_a_file_that_cannot_be_understood_is_kept_aside_and_said_once(
-        tmp_path: Path, sessions: Sessions, damage: bytes) -> None:
+    tmp_path: Path, sessions: Sessions, damage: bytes
+) -> None:
     put(sessions, SESSION)
     file_of(tmp_path).write_bytes(damage)
     again = Sessions(tmp_path / "work", tmp_path / "sessions")
@@ -96,8 +106,10 @@ def test_changes_wait_for_each_other(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(HypertoolError, match="XDG_STATE_HOME") as error, \
-            Sessions(tmp_path, tmp_path / "file" / "sessions").held():
+    with (
+        pytest.raises(HypertoolError, match="XDG_STATE_HOME") as error,
+        Sessions(tmp_path, tmp_path / "file" / "sessions").held(),
+    ):
         pass
     assert "\n" not in str(error.value)
 
@@ -108,7 +120,7 @@ def test_a_clock_that_was_set_back_gives_no_negative_time() -> None:
 
 
 def test_odd_names_of_workspaces_are_as_good_as_others(tmp_path: Path) -> None:
-    odd = Path(os.fsdecode(b"/a/\xff\n'\"") )
+    odd = Path(os.fsdecode(b"/a/\xff\n'\""))
     sessions = Sessions(odd, tmp_path / "sessions")
     put(sessions, SESSION)
     assert sessions.read() == SESSION
@@ -116,7 +128,8 @@ def test_odd_names_of_workspaces_are_as_good_as_others(tmp_path: Path) -> None:
 
 
 def test_sessions_are_the_users_own_unless_a_state_directory_is_named(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("HYPERTOOL_STATE_DIR", raising=False)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -51,9 +51,11 @@ def _leave(path: Path, content: bytes) -> Path:
     return file
 
 
-@pytest.mark.parametrize("content", [*NOT_SNAPSHOTS.values(), *(json.dumps(WHOLE | broken).encode()
-                                                                for broken in IMPOSSIBLE.values())],
-                         ids=[*NOT_SNAPSHOTS, *IMPOSSIBLE])
+@pytest.mark.parametrize(
+    "content",
+    [*NOT_SNAPSHOTS.values(), *(json.dumps(WHOLE | broken).encode() for broken in IMPOSSIBLE.values())],
+    ids=[*NOT_SNAPSHOTS, *IMPOSSIBLE],
+)
 def test_a_file_that_is_no_snapshot_is_counted_and_left_alone(tmp_path: Path, content: bytes) -> None:
     Process(tmp_path).tokens(10).publish().die()
     strange = _leave(tmp_path, content)
@@ -73,7 +75,8 @@ def test_a_whole_snapshot_of_nothing_is_readable(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not read a file; run it as root")
 def test_a_file_of_another_user_that_may_not_be_read_is_counted_and_left_alone(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Process(tmp_path).tokens(10).publish().die()
     secret = _leave(tmp_path, json.dumps(WHOLE).encode())
     secret.chmod(0)
@@ -138,8 +141,9 @@ def test_links_and_pipes_in_the_store_are_neither_followed_nor_waited_for(tmp_pa
     os.mkfifo(path / "resets.json")
     (path / "live" / f"{os.urandom(16).hex()}.json").symlink_to(victim)
     found: list[int] = []
-    thread = threading.Thread(target=lambda: found.append(store(path).read().unreadable + store(path).fold()),
-                              daemon=True)
+    thread = threading.Thread(
+        target=lambda: found.append(store(path).read().unreadable + store(path).fold()), daemon=True
+    )
     thread.start()
     thread.join(10)
     assert found == [2], "reading a store with a pipe in it hangs, or takes it for a snapshot"
@@ -176,7 +180,8 @@ def _hold_until(path: Path, order: list[str]) -> None:
 
 def _waits_for_lock(path: Path) -> bool:
     return f"{path.stat().st_ino} " in " ".join(
-        line for line in Path("/proc/locks").read_text().splitlines() if "->" in line)
+        line for line in Path("/proc/locks").read_text().splitlines() if "->" in line
+    )
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o777], ids=oct)

@@ -43,6 +43,7 @@ def _fold_and_die(path: Path, at: int) -> bool:
                 if left == 0:
                     os._exit(7)
                 return call(*args, **options)
+
             return wrapper
 
         for name in CALLS:
@@ -85,7 +86,8 @@ def test_a_crash_at_any_system_call_of_a_fold_loses_nothing_and_doubles_nothing(
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "flipped"])
 def test_a_corrupt_archive_after_a_crash_anywhere_is_kept_aside_and_nothing_is_lost(
-        tmp_path: Path, damage: bytes | None) -> None:
+    tmp_path: Path, damage: bytes | None
+) -> None:
     for at in (*range(20, 60, 3), 10**6):  # the newest generation is there, in each of its states
         path = tmp_path / str(at)
         _populated(path)
@@ -181,7 +183,8 @@ def test_a_writer_that_replaces_its_snapshot_is_never_taken_for_dead(tmp_path: P
 
 
 def test_a_folded_snapshot_that_cannot_be_removed_is_not_counted_again(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     living = _populated(tmp_path)
     unlink = os.unlink
 

@@ -27,58 +27,91 @@ def _dedent(code: str) -> str:
 
 
 def test_a_run_counts_its_stages_gates_switches_and_sessions(host: Host) -> None:
-    run(host, """
+    run(
+        host,
+        """
         with WorkflowTracer("package_release") as w:
             w.trace_stage("version_bump", "backend", lambda: 1)
             w.trace_stage("quality_validation", "testing-specialist", lambda: 2)
-    """)
+    """,
+    )
     state = host.read()
-    assert host.counters("sw") == {("none", "backend-engineer", "package-release"): 1,
-                                   ("backend-engineer", "testing-specialist", "package-release"): 1}
+    assert host.counters("sw") == {
+        ("none", "backend-engineer", "package-release"): 1,
+        ("backend-engineer", "testing-specialist", "package-release"): 1,
+    }
     assert state.gates["package_release", "version_bump", "pass"] == 1
     assert state.stages["package_release", "version_bump", "backend-engineer"] == 1
     assert {key: count for key, (count, _) in host.durations("pd").items()} == {
-        ("backend-engineer", "package-release"): 1, ("testing-specialist", "package-release"): 1}
+        ("backend-engineer", "package-release"): 1,
+        ("testing-specialist", "package-release"): 1,
+    }
 
 
 @pytest.mark.predecessor("D8")
 def test_a_session_is_recorded_with_the_chatmode_that_ended(host: Host) -> None:
-    run(host, """
+    run(
+        host,
+        """
         with WorkflowTracer("bug_fix") as w:
             with w.stage_context("investigation", "backend-engineer", {"chatmode": "bug-investigation"}): pass
             with w.stage_context("implement_fix", "backend-engineer", {"chatmode": "bug-fix"}): pass
-    """)
+    """,
+    )
     assert host.counters("sw") == {("none", "backend-engineer", "bug-investigation"): 1}
     assert {key: count for key, (count, _) in host.durations("pd").items()} == {
-        ("backend-engineer", "bug-investigation"): 1, ("backend-engineer", "bug-fix"): 1}
+        ("backend-engineer", "bug-investigation"): 1,
+        ("backend-engineer", "bug-fix"): 1,
+    }
 
 
-@pytest.mark.parametrize(("metadata", "stage", "expected"), [
-    ({}, {}, "default"),
-    ({"chatmode": "feature-implementation"}, {}, "feature-implementation"),
-    ({"chatmode": "feature-implementation"}, {"chatmode": "bug-fix"}, "bug-fix"),
-])
+@pytest.mark.parametrize(
+    ("metadata", "stage", "expected"),
+    [
+        ({}, {}, "default"),
+        ({"chatmode": "feature-implementation"}, {}, "feature-implementation"),
+        ({"chatmode": "feature-implementation"}, {"chatmode": "bug-fix"}, "bug-fix"),
+    ],
+)
 def test_the_chatmode_is_the_stages_else_the_workflows_else_default(
-        host: Host, metadata: dict[str, str], stage: dict[str, str], expected: str) -> None:
-    run(host, f"""
+    host: Host, metadata: dict[str, str], stage: dict[str, str], expected: str
+) -> None:
+    run(
+        host,
+        f"""
         with WorkflowTracer("own", {metadata!r}) as w:
             with w.stage_context("s", "backend", {stage!r}): pass
-    """)
+    """,
+    )
     assert host.counters("sw") == {("none", "backend-engineer", expected): 1}
 
 
 def test_the_active_chatmode_comes_before_the_declared_workflows(host: Host) -> None:
-    run(host, """
+    run(
+        host,
+        """
         with context(chatmode="bug-fix"), WorkflowTracer("package_release") as w:
             w.trace_stage("version_bump", "backend", lambda: 1)
-    """)
+    """,
+    )
     assert host.counters("sw") == {("none", "backend-engineer", "bug-fix"): 1}
 
 
-@pytest.mark.parametrize("failure", ["ValueError('no')", "QualityGateFailed('no')", "KeyboardInterrupt()",
-                                     "SystemExit(0)", "GeneratorExit()", "asyncio.CancelledError()"])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "ValueError('no')",
+        "QualityGateFailed('no')",
+        "KeyboardInterrupt()",
+        "SystemExit(0)",
+        "GeneratorExit()",
+        "asyncio.CancelledError()",
+    ],
+)
 def test_what_is_raised_in_a_stage_fails_its_gate_and_goes_on_untouched(host: Host, failure: str) -> None:
-    out = run(host, f"""
+    out = run(
+        host,
+        f"""
         error = {failure}
         def stage(): raise error
         try:
@@ -86,28 +119,40 @@ def test_what_is_raised_in_a_stage_fails_its_gate_and_goes_on_untouched(host: Ho
                 w.trace_stage("s", "backend", stage)
         except BaseException as seen:
             print(seen is error)
-    """)
+    """,
+    )
     assert out == "True\n"
     assert host.counters("qg") == {("w", "s", "fail"): 1}
 
 
 @pytest.mark.predecessor("D12")
-@pytest.mark.parametrize(("value", "result"), [
-    ("False", "pass"), ("None", "pass"), ("{'quality_gate_passed': False}", "fail"),
-    ("{'quality_gate_passed': True}", "pass"), ("{'quality_gate_passed': 0}", "pass"),
-    ("type('R', (), {'quality_gate_passed': False})()", "fail"),
-])
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ("False", "pass"),
+        ("None", "pass"),
+        ("{'quality_gate_passed': False}", "fail"),
+        ("{'quality_gate_passed': True}", "pass"),
+        ("{'quality_gate_passed': 0}", "pass"),
+        ("type('R', (), {'quality_gate_passed': False})()", "fail"),
+    ],
+)
 def test_a_result_is_a_verdict_only_where_it_says_so(host: Host, value: str, result: str) -> None:
-    run(host, f"""
+    run(
+        host,
+        f"""
         with WorkflowTracer("w") as w:
             w.trace_stage("s", "backend", lambda: {value})
-    """)
+    """,
+    )
     assert host.counters("qg") == {("w", "s", result): 1}
 
 
 @pytest.mark.predecessor("D12")
 def test_an_explicit_verdict_counts_and_a_later_exception_still_fails(host: Host) -> None:
-    run(host, """
+    run(
+        host,
+        """
         with WorkflowTracer("w") as w:
             with w.stage_context("negative", "backend") as stage:
                 stage.set_quality_gate(True)
@@ -119,13 +164,16 @@ def test_an_explicit_verdict_counts_and_a_later_exception_still_fails(host: Host
                     raise ValueError
             except ValueError:
                 pass
-    """)
+    """,
+    )
     assert host.counters("qg") == {("w", "negative", "fail"): 1, ("w", "broken", "fail"): 1}
 
 
 @pytest.mark.predecessor("D15")
 def test_async_stages_take_functions_of_both_kinds_objects_and_awaitables(host: Host) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
         class LLM:
             async def __call__(self, prompt, persona=None, stage_name=None):
                 await asyncio.sleep(0)
@@ -138,7 +186,8 @@ def test_async_stages_take_functions_of_both_kinds_objects_and_awaitables(host: 
                 future = asyncio.get_running_loop().create_future(); future.set_result(7)
                 print(await w.trace_stage("future", "backend", future))
         asyncio.run(main())
-    """)
+    """,
+    )
     assert out.splitlines() == ["2", "('hi', 'p', 'q')", "('yo', None, None)", "7"]
     assert host.counters("qg") == {("w", name, "pass"): 1 for name in ("sync", "object", "coroutine", "future")}
 
@@ -146,8 +195,11 @@ def test_async_stages_take_functions_of_both_kinds_objects_and_awaitables(host: 
 @pytest.mark.predecessor("D15")
 @pytest.mark.parametrize("func", ["co", "Obj()", "functools.partial(co)", "co()"])
 def test_something_to_await_under_with_is_an_error_that_says_what_to_do_before_anything_runs(
-        host: Host, func: str) -> None:
-    out = run(host, f"""
+    host: Host, func: str
+) -> None:
+    out = run(
+        host,
+        f"""
         import functools
         ran = []
         async def co(): ran.append(1)
@@ -158,28 +210,34 @@ def test_something_to_await_under_with_is_an_error_that_says_what_to_do_before_a
                 w.trace_stage("s", "backend", {func})
             except TypeError as error:
                 print("async with" in str(error), ran)
-    """)
+    """,
+    )
     assert out == "True []\n"
     assert host.counters("qg") == {}
     assert host.durations("st") == {}
 
 
 def test_a_lambda_that_returns_a_coroutine_under_with_is_never_a_passed_gate(host: Host) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
         async def co(): pass
         with WorkflowTracer("w") as w:
             try:
                 w.trace_stage("s", "backend", lambda: co())
             except TypeError as error:
                 print("async with" in str(error))
-    """)
+    """,
+    )
     assert out == "True\n"
     assert host.counters("qg") == {("w", "s", "fail"): 1}
 
 
 @pytest.mark.predecessor("D12")
 def test_a_cancelled_stage_is_a_failed_gate(host: Host) -> None:
-    run(host, """
+    run(
+        host,
+        """
         async def main():
             started = asyncio.Event()
             async def work():
@@ -196,12 +254,15 @@ def test_a_cancelled_stage_is_a_failed_gate(host: Host) -> None:
             except asyncio.CancelledError:
                 print("cancelled")
         asyncio.run(main())
-    """)
+    """,
+    )
     assert host.counters("qg") == {("w", "s", "fail"): 1}
 
 
 def test_the_stage_of_a_generator_lasts_until_it_is_exhausted(host: Host) -> None:
-    run(host, """
+    run(
+        host,
+        """
         def numbers():
             yield from range(3)
         async def letters():
@@ -217,12 +278,15 @@ def test_the_stage_of_a_generator_lasts_until_it_is_exhausted(host: Host) -> Non
             async with WorkflowTracer("w") as w:
                 assert [x async for x in await w.trace_stage("async", "backend", letters)] == ["a", "b", "c"]
         asyncio.run(main())
-    """)
+    """,
+    )
     assert host.counters("qg") == {("w", "sync", "pass"): 1, ("w", "async", "pass"): 1}
 
 
 def test_a_generator_that_breaks_or_is_dropped_fails_its_stage_once(host: Host) -> None:
-    run(host, """
+    run(
+        host,
+        """
         def broken():
             yield 1
             raise ValueError("no")
@@ -236,25 +300,31 @@ def test_a_generator_that_breaks_or_is_dropped_fails_its_stage_once(host: Host) 
                 pass
             next(w.trace_stage("dropped", "backend", numbers))
             w.trace_stage("closed", "backend", numbers).close()
-    """)
+    """,
+    )
     assert host.counters("qg") == {("w", name, "fail"): 1 for name in ("broken", "dropped", "closed")}
 
 
 @pytest.mark.predecessor("D8")
 def test_concurrent_stages_of_gather_are_each_recorded(host: Host) -> None:
-    run(host, """
+    run(
+        host,
+        """
         async def work():
             await asyncio.sleep(0)
         async def main():
             async with WorkflowTracer("w") as w:
                 await asyncio.gather(*(w.trace_stage(f"s{i}", "backend", work) for i in range(20)))
         asyncio.run(main())
-    """)
+    """,
+    )
     assert host.counters("qg") == {("w", f"s{i}", "pass"): 1 for i in range(20)}
 
 
 def test_a_nested_workflow_has_a_run_and_a_budget_of_its_own(host: Host) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
         metrics = get_persona_metrics()
         with WorkflowTracer("outer") as outer:
             metrics.record_token_usage("backend", "default", "m", 1900)
@@ -262,43 +332,59 @@ def test_a_nested_workflow_has_a_run_and_a_budget_of_its_own(host: Host) -> None
                 metrics.record_token_usage("backend", "default", "m", 50)
                 print(metrics.get_remaining_budget("backend"), inner.run_id != outer.run_id)
             print(metrics.get_remaining_budget("backend"))
-    """)
+    """,
+    )
     assert out == "1950 True\n100\n"
 
 
-@pytest.mark.parametrize(("code", "error"), [
-    ("WorkflowTracer(3)", "TypeError"), ("WorkflowTracer('')", "ValueError"), ("WorkflowTracer('w', 'x')", "TypeError"),
-    ("WorkflowTracer('w', {1: 2})", "TypeError"), ("WorkflowTracer('w', {'chatmode': 3})", "TypeError"),
-    ("WorkflowTracer('w').stage_context('s', 'backend')", "ValueError"),
-    ("open_workflow().stage_context('s', 'nobody')", "ValueError"),
-    ("open_workflow().trace_stage('s', 'backend', 3)", "TypeError"),
-    ("open_workflow().__enter__()", "ValueError"),
-    ("open_workflow().stage_context('s', 'backend').__enter__().set_quality_gate(1)", "TypeError"),
-])
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("WorkflowTracer(3)", "TypeError"),
+        ("WorkflowTracer('')", "ValueError"),
+        ("WorkflowTracer('w', 'x')", "TypeError"),
+        ("WorkflowTracer('w', {1: 2})", "TypeError"),
+        ("WorkflowTracer('w', {'chatmode': 3})", "TypeError"),
+        ("WorkflowTracer('w').stage_context('s', 'backend')", "ValueError"),
+        ("open_workflow().stage_context('s', 'nobody')", "ValueError"),
+        ("open_workflow().trace_stage('s', 'backend', 3)", "TypeError"),
+        ("open_workflow().__enter__()", "ValueError"),
+        ("open_workflow().stage_context('s', 'backend').__enter__().set_quality_gate(1)", "TypeError"),
+    ],
+)
 def test_a_mistake_in_a_call_is_an_error_at_once(host: Host, code: str, error: str) -> None:
-    out = run(host, f"""
+    out = run(
+        host,
+        f"""
         def open_workflow(): return WorkflowTracer('w').__enter__()
         try:
             {code}
         except (TypeError, ValueError) as seen:
             print(type(seen).__name__)
-    """)
+    """,
+    )
     assert out == f"{error}\n"
 
 
 def test_disabled_runs_the_work_and_records_nothing(host: Host) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
         with WorkflowTracer("w") as w:
             print(w.trace_stage("s", "nobody-knows", lambda: 3))
             with w.stage_context("t", "backend") as stage:
                 stage.set_quality_gate(False)
-    """, HYPERTOOL_DISABLED="1")
+    """,
+        HYPERTOOL_DISABLED="1",
+    )
     assert out == "3\n"
     assert not host.state.exists()
 
 
 def test_persona_chatmode_and_run_reach_tasks_to_thread_and_our_executor_but_not_plain_threads(host: Host) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
         import threading
         from concurrent.futures import ThreadPoolExecutor
         from hypertool import WorkflowExecutor
@@ -314,7 +400,8 @@ def test_persona_chatmode_and_run_reach_tasks_to_thread_and_our_executor_but_not
                         seen["plain"] = pool.submit(who).result()
                     print(json.dumps(seen))
         asyncio.run(main())
-    """)
+    """,
+    )
     import json
 
     mine = ["backend-engineer", "bug-fix"]

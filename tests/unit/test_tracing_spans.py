@@ -41,12 +41,15 @@ def run(host: Host, code: str, **more: str) -> str:
 
 def test_a_run_is_a_parent_span_with_a_child_for_each_stage(host: Host, receiver: OtlpReceiver) -> None:
     (host.work / ".git").mkdir()
-    out = run(host, """
+    out = run(
+        host,
+        """
         with WorkflowTracer("package_release", {"ticket": "T-1", "name": "mine", "big": 2**70}) as w:
             with w.stage_context("version_bump", "backend", {"files": 3}) as stage:
                 stage.set_quality_gate(False, "too slow")
         print(w.run_id)
-    """)
+    """,
+    )
     receiver.wait(2)
     workflow = receiver.by_name("workflow.package_release")
     stage = receiver.by_name("stage.version_bump")
@@ -55,13 +58,22 @@ def test_a_run_is_a_parent_span_with_a_child_for_each_stage(host: Host, receiver
     duration = workflow.attributes.pop("workflow.duration_seconds")
     assert 0 < duration < 10
     assert workflow.attributes == {
-        "workflow.name": "package_release", "workflow.ticket": "T-1", "workflow.big": str(2**70),
-        "hypertool.workspace": "work", "hypertool.run_id": out.strip()}
+        "workflow.name": "package_release",
+        "workflow.ticket": "T-1",
+        "workflow.big": str(2**70),
+        "hypertool.workspace": "work",
+        "hypertool.run_id": out.strip(),
+    }
     assert stage.attributes.pop("stage.duration_seconds") > 0
     assert stage.attributes == {
-        "stage.name": "version_bump", "stage.persona": "backend-engineer", "stage.chatmode": "package-release",
-        "stage.files": 3, "stage.quality_gate_passed": False, "stage.quality_gate_reason": "too slow",
-        "workflow.name": "package_release"}
+        "stage.name": "version_bump",
+        "stage.persona": "backend-engineer",
+        "stage.chatmode": "package-release",
+        "stage.files": 3,
+        "stage.quality_gate_passed": False,
+        "stage.quality_gate_reason": "too slow",
+        "workflow.name": "package_release",
+    }
     assert stage.events == [("quality_gate", {"passed": False, "reason": "too slow"})]
     assert workflow.resource["service.name"] == "hypertool"
     assert workflow.scope == "hypertool"
@@ -79,8 +91,12 @@ def inside(name):
 
 @pytest.mark.predecessor("D14")
 def test_a_span_opened_inside_a_stage_is_its_child_also_across_gather_threads_and_generators(
-        host: Host, receiver: OtlpReceiver) -> None:
-    run(host, NESTED + textwrap.dedent("""
+    host: Host, receiver: OtlpReceiver
+) -> None:
+    run(
+        host,
+        NESTED
+        + textwrap.dedent("""
         def lazily():
             inside("generator-1"); yield 1
             inside("generator-2"); yield 2
@@ -107,23 +123,31 @@ def test_a_span_opened_inside_a_stage_is_its_child_also_across_gather_threads_an
         with WorkflowTracer("v") as w:
             for _ in w.trace_stage("generator", "backend", lazily):
                 inside("between")
-    """))
+    """),
+    )
     receiver.wait(22)
     ids = {span.span_id: span.name for span in receiver.spans}
     parents = {span.name: ids.get(span.parent_id) for span in receiver.spans}
     for name in ("direct", "gather-0", "gather-1", "gather-2", "to_thread", "pool-0", "pool-1"):
         assert parents[name] == "stage.one", name
-    by_stage = {name: [span.name for span in receiver.spans if parents[span.name] == name]
-                for name in ("stage.generator", "stage.async-generator", "stage.left", "stage.right")}
-    assert by_stage == {"stage.generator": ["generator-1", "generator-2"],
-                        "stage.async-generator": ["agen-1", "agen-2"],
-                        "stage.left": ["in-left"], "stage.right": ["in-right"]}
+    by_stage = {
+        name: [span.name for span in receiver.spans if parents[span.name] == name]
+        for name in ("stage.generator", "stage.async-generator", "stage.left", "stage.right")
+    }
+    assert by_stage == {
+        "stage.generator": ["generator-1", "generator-2"],
+        "stage.async-generator": ["agen-1", "agen-2"],
+        "stage.left": ["in-left"],
+        "stage.right": ["in-right"],
+    }
     between = [span for span in receiver.spans if span.name.startswith("between")]
     assert {ids[span.parent_id] for span in between} == {"workflow.v", "workflow.w"}
 
 
 def test_an_error_is_an_error_with_its_exception_and_no_secret(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         try:
             with WorkflowTracer("w") as w:
                 with w.stage_context("s", "backend"):
@@ -131,7 +155,8 @@ def test_an_error_is_an_error_with_its_exception_and_no_secret(host: Host, recei
                                           "Authorization: Bearer abcdefghijkl sk-live-1234567890 " + "x" * 5000)
         except ConnectionError:
             pass
-    """)
+    """,
+    )
     receiver.wait(2)
     for name in ("stage.s", "workflow.w"):
         span = receiver.by_name(name)
@@ -148,7 +173,9 @@ def test_an_error_is_an_error_with_its_exception_and_no_secret(host: Host, recei
 
 @pytest.mark.predecessor("D12")
 def test_a_cancelled_stage_is_an_error(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         async def main():
             async with WorkflowTracer("w") as w:
                 begun = asyncio.Event()
@@ -160,7 +187,8 @@ def test_a_cancelled_stage_is_an_error(host: Host, receiver: OtlpReceiver) -> No
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         asyncio.run(main())
-    """)
+    """,
+    )
     receiver.wait(2)
     stage = receiver.by_name("stage.s")
     assert (stage.status, stage.attributes["stage.quality_gate_passed"]) == (ERROR, False)
@@ -169,7 +197,9 @@ def test_a_cancelled_stage_is_an_error(host: Host, receiver: OtlpReceiver) -> No
 
 
 def test_a_broken_text_of_an_exception_harms_nothing(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         class Odd(Exception):
             def __str__(self): raise RuntimeError
         try:
@@ -177,7 +207,8 @@ def test_a_broken_text_of_an_exception_harms_nothing(host: Host, receiver: OtlpR
                 raise Odd
         except Odd:
             print("untouched")
-    """)
+    """,
+    )
     receiver.wait(1)
     assert receiver.by_name("workflow.w").status == ERROR
 
@@ -194,74 +225,100 @@ provider.add_span_processor(SimpleSpanProcessor(kept))
 
 
 def test_with_the_applications_provider_our_spans_are_made_by_it_and_our_sink_stays_off(
-        host: Host, receiver: OtlpReceiver) -> None:
-    out = run(host, APPLICATION + textwrap.dedent("""
+    host: Host, receiver: OtlpReceiver
+) -> None:
+    out = run(
+        host,
+        APPLICATION
+        + textwrap.dedent("""
         trace.set_tracer_provider(provider)
         with trace.get_tracer("app").start_as_current_span("request"):
             with WorkflowTracer("w") as w:
                 w.trace_stage("s", "backend", lambda: 1)
         spans = {span.name: span for span in kept.get_finished_spans()}
         print(sorted(spans), spans["workflow.w"].parent.span_id == spans["request"].context.span_id)
-    """))
+    """),
+    )
     assert out == "['request', 'stage.s', 'workflow.w'] True\n"
     assert receiver.requests == []
     assert host.counters("exp") == {}
 
 
-def test_a_provider_that_is_set_later_takes_over_and_no_span_goes_out_twice(
-        host: Host, receiver: OtlpReceiver) -> None:
-    out = run(host, APPLICATION + textwrap.dedent("""
+def test_a_provider_that_is_set_later_takes_over_and_no_span_goes_out_twice(host: Host, receiver: OtlpReceiver) -> None:
+    out = run(
+        host,
+        APPLICATION
+        + textwrap.dedent("""
         with WorkflowTracer("before"): pass
         trace.set_tracer_provider(provider)
         with WorkflowTracer("after"): pass
         print([span.name for span in kept.get_finished_spans()])
-    """))
+    """),
+    )
     assert out == "['workflow.after']\n"
     assert [span.name for span in receiver.wait(1)] == ["workflow.before"]
 
 
 def test_our_provider_never_becomes_the_global_one(host: Host, receiver: OtlpReceiver) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
         with WorkflowTracer("w"): pass
         from opentelemetry import trace
         print(type(trace.get_tracer_provider()).__name__)
         trace.get_tracer("app").start_span("foreign").end()
-    """)
+    """,
+    )
     assert out == "ProxyTracerProvider\n"
     assert [span.name for span in receiver.wait(1)] == ["workflow.w"]
 
 
-@pytest.mark.parametrize("variables", [
-    {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
-    {"OTEL_TRACES_EXPORTER": "none"},
-    {"OTEL_TRACES_EXPORTER": "console"},
-    {"OTEL_SDK_DISABLED": "true"},
-    {"HYPERTOOL_DISABLED": "1"},
-])
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {"OTEL_TRACES_EXPORTER": "none"},
+        {"OTEL_TRACES_EXPORTER": "console"},
+        {"OTEL_SDK_DISABLED": "true"},
+        {"HYPERTOOL_DISABLED": "1"},
+    ],
+)
 def test_without_a_sink_opentelemetry_is_not_even_imported(
-        host: Host, receiver: OtlpReceiver, variables: dict[str, str]) -> None:
-    out = run(host, """
+    host: Host, receiver: OtlpReceiver, variables: dict[str, str]
+) -> None:
+    out = run(
+        host,
+        """
         with WorkflowTracer("w") as w:
             w.trace_stage("s", "backend", lambda: 1)
         print([name for name in sys.modules if name.startswith(("opentelemetry", "prometheus_client"))])
-    """, **variables)
+    """,
+        **variables,
+    )
     assert out == "[]\n"
     assert receiver.requests == []
 
 
 def test_the_exporter_variable_alone_turns_the_sink_on(host: Host) -> None:
-    out = run(host, """
+    out = run(
+        host,
+        """
         from hypertool import spans
         with WorkflowTracer("w"): pass
         print(spans.sink() is not None)
         sys.stdout.flush()
         import os; os._exit(0)
-    """, OTEL_EXPORTER_OTLP_ENDPOINT="", OTEL_TRACES_EXPORTER="otlp")
+    """,
+        OTEL_EXPORTER_OTLP_ENDPOINT="",
+        OTEL_TRACES_EXPORTER="otlp",
+    )
     assert out == "True\n"
 
 
 def test_without_opentelemetry_the_run_is_recorded_with_one_warning(host: Host) -> None:
-    done = host.python(HEAD + textwrap.dedent("""
+    done = host.python(
+        HEAD
+        + textwrap.dedent("""
         class Absent:
             def find_spec(self, name, path=None, target=None):
                 if name.partition(".")[0] == "opentelemetry":
@@ -270,7 +327,8 @@ def test_without_opentelemetry_the_run_is_recorded_with_one_warning(host: Host) 
         for _ in range(3):
             with WorkflowTracer("w") as w:
                 w.trace_stage("s", "backend", lambda: 1)
-    """))
+    """)
+    )
     assert done.returncode == 0
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert "opentelemetry" in done.stderr
@@ -279,11 +337,17 @@ def test_without_opentelemetry_the_run_is_recorded_with_one_warning(host: Host) 
 
 
 def test_standard_variables_are_honoured(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         with WorkflowTracer("w"): pass
-    """, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{receiver.url}/own/path", OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
-        OTEL_EXPORTER_OTLP_HEADERS="x-tenant=blue,authorization=Basic%20abc", OTEL_SERVICE_NAME="agents",
-        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test")
+    """,
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{receiver.url}/own/path",
+        OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        OTEL_EXPORTER_OTLP_HEADERS="x-tenant=blue,authorization=Basic%20abc",
+        OTEL_SERVICE_NAME="agents",
+        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test",
+    )
     (span,) = receiver.wait(1)
     path, headers = receiver.requests[0]
     assert path == "/own/path"
@@ -294,33 +358,43 @@ def test_standard_variables_are_honoured(host: Host, receiver: OtlpReceiver) -> 
 
 
 def test_a_sampler_that_drops_everything_sends_and_counts_nothing(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         with WorkflowTracer("w") as w:
             w.trace_stage("s", "backend", lambda: 1)
-    """, OTEL_TRACES_SAMPLER="always_off")
+    """,
+        OTEL_TRACES_SAMPLER="always_off",
+    )
     assert receiver.requests == []
     assert host.counters("exp") == {}
     assert host.counters("qg") == {("w", "s", "pass"): 1}
 
 
 def test_a_provider_that_fails_does_not_reach_the_work(host: Host) -> None:
-    done = host.python(HEAD + textwrap.dedent("""
+    done = host.python(
+        HEAD
+        + textwrap.dedent("""
         from opentelemetry import trace
         class Broken(trace.TracerProvider):
             def get_tracer(self, *args, **kwargs): raise RuntimeError("out of order")
         trace.set_tracer_provider(Broken())
         with WorkflowTracer("w") as w:
             print(w.trace_stage("s", "backend", lambda: 5))
-    """))
+    """)
+    )
     assert (done.returncode, done.stdout) == (0, "5\n")
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def test_leaving_in_another_context_is_quiet(host: Host, receiver: OtlpReceiver) -> None:
-    run(host, """
+    run(
+        host,
+        """
         import contextvars
         w = WorkflowTracer("w")
         contextvars.copy_context().run(w.__enter__)
         contextvars.copy_context().run(w.__exit__, None, None, None)
-    """)
+    """,
+    )
     assert [span.name for span in receiver.wait(1)] == ["workflow.w"]

@@ -63,15 +63,17 @@ def recorder() -> Recorder:
     return Recorder()
 
 
-def post(url: str, seconds: float = 20.0, compression: str = "none", trust: Trust | None = None,
-         body: bytes = BODY) -> bytes:
+def post(
+    url: str, seconds: float = 20.0, compression: str = "none", trust: Trust | None = None, body: bytes = BODY
+) -> bytes:
     answer = Transport(url, {}, seconds, compression, trust).post(body)
     assert answer.status == 200
     return answer.body
 
 
-@pytest.mark.parametrize(("compression", "unpack"), [("gzip", gzip.decompress), ("deflate", zlib.decompress),
-                                                     ("none", bytes)])
+@pytest.mark.parametrize(
+    ("compression", "unpack"), [("gzip", gzip.decompress), ("deflate", zlib.decompress), ("none", bytes)]
+)
 def test_what_is_sent_arrives(recorder: Recorder, compression: str, unpack: object) -> None:
     with serving(recorder) as url:
         assert post(f"{url}/a/b?c=d", compression=compression) == b"ok"
@@ -178,8 +180,7 @@ def test_a_server_is_believed_by_the_certificate_that_was_given_and_by_no_other(
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_the_usual_variables_name_an_authority(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_the_usual_variables_name_an_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     ours = Authority(tmp_path, "ours")
     monkeypatch.setenv(variable, str(ours.ca_file))
     with serving(answer_ok, tls_server(ours)) as url:
@@ -215,6 +216,7 @@ def test_a_certificate_that_is_not_there_is_said_by_name_and_looked_for_again(tm
 @contextlib.contextmanager
 def tunnelling(requests: list[bytes]) -> Iterator[str]:
     """A proxy that connects, as RFC 9110 has it."""
+
     def answer(connection: socket.socket, _: threading.Event) -> None:
         asked = take_request(connection)
         requests.append(asked)
@@ -235,7 +237,8 @@ def tunnelling(requests: list[bytes]) -> Iterator[str]:
 
 
 def test_a_proxy_of_the_environment_is_asked_for_plain_http(
-        recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with serving(recorder) as url:
         monkeypatch.setenv("http_proxy", url.replace("://", "://me:word@"))
         post("http://collector.invalid:4318/v1/traces")
@@ -246,7 +249,8 @@ def test_a_proxy_of_the_environment_is_asked_for_plain_http(
 
 
 def test_a_proxy_of_the_environment_connects_for_https_and_reads_nothing(
-        tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours, asked = Authority(tmp_path, "ours"), list[bytes]()
     with serving(recorder, tls_server(ours)) as url, tunnelling(asked) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.replace("://", "://me:word@"))
@@ -276,8 +280,19 @@ def test_a_proxy_of_another_kind_is_said_without_its_password(monkeypatch: pytes
 # Settings that cannot work
 
 
-@pytest.mark.parametrize("url", ["not a url", "ftp://host/x", "http://", "localhost:4318", "http://host/with space",
-                                 "http://[::1", "http://host:port/", "http://host:99999/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "not a url",
+        "ftp://host/x",
+        "http://",
+        "localhost:4318",
+        "http://host/with space",
+        "http://[::1",
+        "http://host:port/",
+        "http://host:99999/",
+    ],
+)
 def test_what_is_no_address_is_said(url: str) -> None:
     with pytest.raises(Unusable, match="expected http://host:port"):
         Transport(url, {}, 1)
@@ -312,15 +327,25 @@ def test_headers_are_name_and_value_percent_encoded_or_not(recorder: Recorder, m
 
 
 def test_what_is_said_for_traces_wins(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    headers, seconds = otlp(recorder, monkeypatch, HEADERS="a=general", TRACES_HEADERS="a=traces", TIMEOUT="3",
-                            TRACES_TIMEOUT="4", COMPRESSION="none", TRACES_COMPRESSION="gzip")
+    headers, seconds = otlp(
+        recorder,
+        monkeypatch,
+        HEADERS="a=general",
+        TRACES_HEADERS="a=traces",
+        TIMEOUT="3",
+        TRACES_TIMEOUT="4",
+        COMPRESSION="none",
+        TRACES_COMPRESSION="gzip",
+    )
     assert (headers[b"a"], seconds, headers[b"content-encoding"]) == (b"traces", 4, b"gzip")
 
 
-@pytest.mark.parametrize(("given", "seconds"), [("2.5", 2.5), ("10000", 10), ("0", 10), ("-1", 10), ("soon", 10),
-                                                ("nan", 10), ("inf", 10)])
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("2.5", 2.5), ("10000", 10), ("0", 10), ("-1", 10), ("soon", 10), ("nan", 10), ("inf", 10)]
+)
 def test_a_timeout_is_seconds_or_what_can_only_be_milliseconds(
-        recorder: Recorder, monkeypatch: pytest.MonkeyPatch, given: str, seconds: float) -> None:
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, given: str, seconds: float
+) -> None:
     assert otlp(recorder, monkeypatch, TIMEOUT=given)[1] == seconds
 
 
@@ -331,8 +356,18 @@ def test_the_endpoint_for_traces_is_taken_as_it_is(recorder: Recorder, monkeypat
     assert recorder.last()[0] == b"POST /own/path HTTP/1.1"
 
 
-@pytest.mark.parametrize("answer", [b"\x0a", b"\x0a\x05\x08", b"\x08\x01", b"\xff" * 40, b'{"partialSuccess":{}}',
-                                    b"\x0a\x04\x08\xff\xff", b"<html>fine</html>"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\x0a",
+        b"\x0a\x05\x08",
+        b"\x08\x01",
+        b"\xff" * 40,
+        b'{"partialSuccess":{}}',
+        b"\x0a\x04\x08\xff\xff",
+        b"<html>fine</html>",
+    ],
+)
 def test_an_answer_that_is_no_protobuf_is_a_success(answer: bytes) -> None:
     assert OtlpSink(lambda *_: None).accepted(answer).rejected == 0
 

@@ -28,43 +28,65 @@ def used(host: Host) -> dict[tuple[str, ...], int]:
 @pytest.mark.predecessor("D4", "D7")
 def test_the_baseline_takes_a_good_second_and_leaves_what_the_contract_says(host: Host) -> None:
     with OtlpReceiver() as receiver:
-        report = host.json("""
+        report = host.json(
+            """
             import json
             from hypertool.workflows import run_baseline
             report = run_baseline()
             print(json.dumps([report.seconds, report.tokens]))
-        """, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        """,
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        )
         spans = {span.span_id: span for span in receiver.wait(7)}
     seconds, tokens = report
     assert 1.2 <= seconds < 2.4
     assert tokens == 2050
-    assert used(host) == {("backend-engineer", "package-release", "simulated"): 850,
-                          ("testing-specialist", "package-release", "simulated"): 650,
-                          ("devops-engineer", "package-release", "simulated"): 550}
+    assert used(host) == {
+        ("backend-engineer", "package-release", "simulated"): 850,
+        ("testing-specialist", "package-release", "simulated"): 650,
+        ("devops-engineer", "package-release", "simulated"): 550,
+    }
     budgets = host.read().budgets
     assert {name: budget.remaining for name, budget in budgets.items()} == {
-        "backend-engineer": 1150, "testing-specialist": 850, "devops-engineer": 1250,
-        "frontend-engineer": 1800, "observability-expert": 2000, "data-scientist": 1700}
-    assert host.counters("qg") == {("package_release", stage, "pass"): 1
-                                   for stage in ("version_bump", "quality_validation", "publish_deploy")}
-    assert host.counters("sw") == {("none", "backend-engineer", "package-release"): 1,
-                                   ("backend-engineer", "testing-specialist", "package-release"): 1,
-                                   ("testing-specialist", "devops-engineer", "package-release"): 1}
-    assert host.counters("llm") == {(persona, "simulated", "success"): 1
-                                    for persona in ("backend-engineer", "testing-specialist", "devops-engineer")}
+        "backend-engineer": 1150,
+        "testing-specialist": 850,
+        "devops-engineer": 1250,
+        "frontend-engineer": 1800,
+        "observability-expert": 2000,
+        "data-scientist": 1700,
+    }
+    assert host.counters("qg") == {
+        ("package_release", stage, "pass"): 1 for stage in ("version_bump", "quality_validation", "publish_deploy")
+    }
+    assert host.counters("sw") == {
+        ("none", "backend-engineer", "package-release"): 1,
+        ("backend-engineer", "testing-specialist", "package-release"): 1,
+        ("testing-specialist", "devops-engineer", "package-release"): 1,
+    }
+    assert host.counters("llm") == {
+        (persona, "simulated", "success"): 1
+        for persona in ("backend-engineer", "testing-specialist", "devops-engineer")
+    }
     assert {key: count for key, (count, _) in host.durations("lld").items()} == {
-        (persona, "simulated"): 1 for persona in ("backend-engineer", "testing-specialist", "devops-engineer")}
+        (persona, "simulated"): 1 for persona in ("backend-engineer", "testing-specialist", "devops-engineer")
+    }
     assert host.counters("usd") == host.counters("miss") == {}, "it costs nothing, and nothing is missing"
     (root,) = [span for span in spans.values() if span.name == "workflow.package_release"]
     stages = [span for span in spans.values() if span.parent_id == root.span_id]
-    assert sorted(span.name for span in stages) == ["stage.publish_deploy", "stage.quality_validation",
-                                                    "stage.version_bump"]
+    assert sorted(span.name for span in stages) == [
+        "stage.publish_deploy",
+        "stage.quality_validation",
+        "stage.version_bump",
+    ]
     calls = {spans[span.parent_id].name: span.attributes for span in spans.values() if span.name == "chat simulated"}
-    assert {name: (call["gen_ai.agent.name"], call["gen_ai.usage.input_tokens"], call["gen_ai.usage.output_tokens"])
-            for name, call in calls.items()} == {
+    assert {
+        name: (call["gen_ai.agent.name"], call["gen_ai.usage.input_tokens"], call["gen_ai.usage.output_tokens"])
+        for name, call in calls.items()
+    } == {
         "stage.version_bump": ("backend-engineer", 212, 638),
         "stage.quality_validation": ("testing-specialist", 162, 488),
-        "stage.publish_deploy": ("devops-engineer", 137, 413)}
+        "stage.publish_deploy": ("devops-engineer", 137, 413),
+    }
     assert {call["hypertool.cost_usd"] for call in calls.values()} == {0}
 
 
@@ -76,24 +98,36 @@ def test_the_baseline_says_nothing_of_prices(host: Host) -> None:
 def test_feature_implementation_uses_what_is_declared(host: Host) -> None:
     assert fast(host, "feature_implementation")["passed"] == [True] * 3
     mode = "feature-implementation"
-    assert used(host) == {("backend-engineer", mode, "simulated"): 800, ("frontend-engineer", mode, "simulated"): 900,
-                          ("testing-specialist", mode, "simulated"): 700}
+    assert used(host) == {
+        ("backend-engineer", mode, "simulated"): 800,
+        ("frontend-engineer", mode, "simulated"): 900,
+        ("testing-specialist", mode, "simulated"): 700,
+    }
 
 
 def test_bug_fix_has_a_chatmode_for_each_stage(host: Host) -> None:
     fast(host, "bug_fix")
-    assert used(host) == {("observability-expert", "bug-investigation", "simulated"): 800,
-                          ("backend-engineer", "bug-fix", "simulated"): 900,
-                          ("testing-specialist", "bug-validation", "simulated"): 600}
+    assert used(host) == {
+        ("observability-expert", "bug-investigation", "simulated"): 800,
+        ("backend-engineer", "bug-fix", "simulated"): 900,
+        ("testing-specialist", "bug-validation", "simulated"): 600,
+    }
     assert {key: count for key, (count, _) in host.durations("pd").items()} == {
-        ("observability-expert", "bug-investigation"): 1, ("backend-engineer", "bug-fix"): 1,
-        ("testing-specialist", "bug-validation"): 1}
+        ("observability-expert", "bug-investigation"): 1,
+        ("backend-engineer", "bug-fix"): 1,
+        ("testing-specialist", "bug-validation"): 1,
+    }
 
 
-@pytest.mark.parametrize(("severity", "decision", "stages"), [
-    ("p0_critical", "escalated", []), ("p1_high", "resolved", ["investigation", "hotfix", "deploy"]),
-    ("p2_medium", "fixed", ["investigation", "hotfix"]), ("p3_low", "ticket", []),
-])
+@pytest.mark.parametrize(
+    ("severity", "decision", "stages"),
+    [
+        ("p0_critical", "escalated", []),
+        ("p1_high", "resolved", ["investigation", "hotfix", "deploy"]),
+        ("p2_medium", "fixed", ["investigation", "hotfix"]),
+        ("p3_low", "ticket", []),
+    ],
+)
 def test_an_incident_is_routed_by_its_severity(host: Host, severity: str, decision: str, stages: list[str]) -> None:
     tokens = {"investigation": 1820, "hotfix": 1850, "deploy": 1640}
     report = fast(host, "incident_response", severity=severity)
@@ -103,8 +137,10 @@ def test_an_incident_is_routed_by_its_severity(host: Host, severity: str, decisi
 
 
 def test_other_budgets_give_other_remainders_and_a_block_stops_the_run_before_the_call(host: Host) -> None:
-    host.config.write_text('[personas.backend-engineer]\ntokens = 500\n'
-                           '[personas.testing-specialist]\ntokens = 100\non_exceed = "block"\nwindow = "day"\n')
+    host.config.write_text(
+        "[personas.backend-engineer]\ntokens = 500\n"
+        '[personas.testing-specialist]\ntokens = 100\non_exceed = "block"\nwindow = "day"\n'
+    )
     fast(host, "package_release")
     left = host.json("""
         import json

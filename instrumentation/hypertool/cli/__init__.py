@@ -45,8 +45,11 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
     except Exception as error:  # a defect of ours; a person gets a line and a way to report it, never a traceback
         if os.environ.get("HYPERTOOL_DEBUG") == "1":
             raise
-        complain(program, f"internal error: {type(error).__name__}: {error}; run it again with HYPERTOOL_DEBUG=1 "
-                 "for the traceback, and report that")
+        complain(
+            program,
+            f"internal error: {type(error).__name__}: {error}; run it again with HYPERTOOL_DEBUG=1 "
+            "for the traceback, and report that",
+        )
         return 1
 
 

@@ -99,17 +99,26 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
     sent = _flush(report)
     after = store.read(catalogue)
     limits = _limits(report, after, catalogue)
-    wrong = [] if _shows(report, before, after) else [
-        f"{store.path} does not show this run: {heard[-1] if heard else 'its numbers did not change'}"]
+    wrong = (
+        []
+        if _shows(report, before, after)
+        else [f"{store.path} does not show this run: {heard[-1] if heard else 'its numbers did not change'}"]
+    )
     places = [] if wrong else _places(endpoint, store, report, after, sent)
     document: dict[str, Any] = {
-        "workflow": report.workflow, "run_id": report.run_id, "trace_id": report.trace_id,
-        "decision": report.decision, "seconds": round(report.seconds, 3),
-        "tokens": report.tokens, "stages": [stage._asdict() for stage in report.stages],
+        "workflow": report.workflow,
+        "run_id": report.run_id,
+        "trace_id": report.trace_id,
+        "decision": report.decision,
+        "seconds": round(report.seconds, 3),
+        "tokens": report.tokens,
+        "stages": [stage._asdict() for stage in report.stages],
         "budgets": {name: {**after.budgets[name]._asdict(), "limit": limit} for name, limit in limits.items()},
         "switches": [list(key) for key in _grown(before.switches, after.switches)],
-        "store": str(store.path), "sent": [{**sink._asdict(), "complete": sink.complete} for sink in sent],
-        "places": [place._asdict() for place in places], "notes": [store.note] if store.note else [],
+        "store": str(store.path),
+        "sent": [{**sink._asdict(), "complete": sink.complete} for sink in sent],
+        "places": [place._asdict() for place in places],
+        "notes": [store.note] if store.note else [],
         "problems": wrong + heard,
     }
     if arguments.json:
@@ -144,21 +153,37 @@ def _flush(report: WorkflowReport) -> list[Sent]:
         found.append(Sent(otlp.NAME, otlp.endpoint(), resolved, made, successes(EXPORT_SPANS.key, otlp.NAME)))
     if server is not None:
         flushed = [sink.flush(max(0.0, until - time.monotonic())) for sink in (server, server.scores)]
-        found.append(Sent(langfuse.NAME, redact(server.keys.base), all(flushed), made,
-                          successes(EXPORT_SPANS.key, langfuse.NAME), gates,
-                          successes(EXPORT_SCORES.key, langfuse.NAME)))
+        found.append(
+            Sent(
+                langfuse.NAME,
+                redact(server.keys.base),
+                all(flushed),
+                made,
+                successes(EXPORT_SPANS.key, langfuse.NAME),
+                gates,
+                successes(EXPORT_SCORES.key, langfuse.NAME),
+            )
+        )
     return found
 
 
 def _limits(report: WorkflowReport, after: HostState, catalogue: Catalogue) -> dict[str, int]:
     """The budgets that the run had, in tokens: a workflow may have its own."""
     budgets = {stage.persona: after.budgets[stage.persona] for stage in report.stages}
-    return {name: catalogue.resolve(name).tokens_in(report.workflow) if budget.window == "run" else budget.limit
-            for name, budget in budgets.items()}
+    return {
+        name: catalogue.resolve(name).tokens_in(report.workflow) if budget.window == "run" else budget.limit
+        for name, budget in budgets.items()
+    }
 
 
-def _print(report: WorkflowReport, before: HostState, after: HostState, limits: Mapping[str, int], places: list[Place],
-           sent: list[Sent]) -> None:
+def _print(
+    report: WorkflowReport,
+    before: HostState,
+    after: HostState,
+    limits: Mapping[str, int],
+    places: list[Place],
+    sent: list[Sent],
+) -> None:
     stages = len(report.stages)
     print(f"run {report.run_id}: {stages} stages, {report.tokens} tokens, {report.seconds:.2f} s, {report.decision}\n")
     print("read back from the store (host total in brackets):" if stages else "recorded: nothing, no stage was run")
@@ -168,11 +193,13 @@ def _print(report: WorkflowReport, before: HostState, after: HostState, limits: 
         gate = (report.workflow, stage.stage, "pass")
         timed = (report.workflow, stage.stage, stage.persona)
         left = after.budgets[stage.persona].remaining
-        print(f"  {stage.stage:<19} {stage.persona:<20} {_change(before.requests, after.requests, call)} LLM call, "
-              f"{_change(before.tokens, after.tokens, tokens)} tokens, "
-              f"{_change(before.gates, after.gates, gate)} gate passed, "
-              f"{_change(before.stages, after.stages, timed)} stage in {stage.seconds:.2f} s, "
-              f"budget {left} of {limits[stage.persona]} left")
+        print(
+            f"  {stage.stage:<19} {stage.persona:<20} {_change(before.requests, after.requests, call)} LLM call, "
+            f"{_change(before.tokens, after.tokens, tokens)} tokens, "
+            f"{_change(before.gates, after.gates, gate)} gate passed, "
+            f"{_change(before.stages, after.stages, timed)} stage in {stage.seconds:.2f} s, "
+            f"budget {left} of {limits[stage.persona]} left"
+        )
     for key in _grown(before.switches, after.switches):
         print(f"  switch              {key[0]} -> {key[1]} ({key[2]}) {_change(before.switches, after.switches, key)}")
     print("\nsent:")
@@ -198,9 +225,11 @@ def _shows(report: WorkflowReport, before: HostState, after: HostState) -> bool:
         tokens = (stage.persona, stage.chatmode, stage.model)
         gate = (report.workflow, stage.stage, "pass" if stage.passed else "fail")
         timed = (report.workflow, stage.stage, stage.persona)
-        if after.tokens.get(tokens, 0) - before.tokens.get(tokens, 0) < stage.tokens \
-                or after.gates.get(gate, 0) <= before.gates.get(gate, 0) \
-                or after.stages.get(timed, 0) <= before.stages.get(timed, 0):
+        if (
+            after.tokens.get(tokens, 0) - before.tokens.get(tokens, 0) < stage.tokens
+            or after.gates.get(gate, 0) <= before.gates.get(gate, 0)
+            or after.stages.get(timed, 0) <= before.stages.get(timed, 0)
+        ):
             return False
     return True
 
@@ -222,11 +251,20 @@ def _places(endpoint: str, store: Store, report: WorkflowReport, after: HostStat
         ("Grafana", 3000, "http://localhost:3000/d/hypertool-workflow-performance"),
     ]
     now = {port: "answers" if _listens(port) else "nobody listens there now" for _, port, _ in found}
-    traces = [Place("Langfuse", f"{one.to}/trace/{report.trace_id}",
-                    "a few seconds from now" if one.delivered == one.spans else "not all of it is there")
-              for one in sent if one.sink == "langfuse" and report.trace_id is not None]
-    return [Place("metrics", endpoint, _endpoint_now(endpoint, store, report, after)),
-            *(Place(what, url, now[port]) for what, port, url in found), *traces]
+    traces = [
+        Place(
+            "Langfuse",
+            f"{one.to}/trace/{report.trace_id}",
+            "a few seconds from now" if one.delivered == one.spans else "not all of it is there",
+        )
+        for one in sent
+        if one.sink == "langfuse" and report.trace_id is not None
+    ]
+    return [
+        Place("metrics", endpoint, _endpoint_now(endpoint, store, report, after)),
+        *(Place(what, url, now[port]) for what, port, url in found),
+        *traces,
+    ]
 
 
 def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: HostState) -> str:
@@ -244,7 +282,7 @@ def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: Ho
         key = (stage.persona, stage.chatmode, stage.model)
         labels = f'chatmode="{stage.chatmode}",model="{stage.model}",persona="{stage.persona}"'
         want = f"hypertool_persona_tokens_used_total{{{labels}}} "
-        values = [float(line[len(want):].split()[0]) for line in served if line.startswith(want)]
+        values = [float(line[len(want) :].split()[0]) for line in served if line.startswith(want)]
         if not values or not after.tokens[key] <= values[0] <= later.tokens[key]:
             return "does not show this run: it serves another state directory"
     return "shows this run"

@@ -38,8 +38,12 @@ def print_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> No
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     right = [bool(rows) and all(isinstance(row[column], (int, float)) for row in rows) for column in range(len(head))]
     for row in cells:
-        print("  ".join(cell.rjust(width) if numeric else cell.ljust(width)
-                        for cell, width, numeric in zip(row, widths, right, strict=True)).rstrip())
+        print(
+            "  ".join(
+                cell.rjust(width) if numeric else cell.ljust(width)
+                for cell, width, numeric in zip(row, widths, right, strict=True)
+            ).rstrip()
+        )
 
 
 def label(option: str, value: str) -> str:

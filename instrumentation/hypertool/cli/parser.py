@@ -21,8 +21,20 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 COMMANDS = {
     "tta-persona": ("switch", "list", "current", "status", "budget", "end"),
-    "hypertool": ("switch", "list", "current", "status", "budget", "end", "exporter", "alert-log", "baseline",
-                  "workflow", "gate", "drill"),
+    "hypertool": (
+        "switch",
+        "list",
+        "current",
+        "status",
+        "budget",
+        "end",
+        "exporter",
+        "alert-log",
+        "baseline",
+        "workflow",
+        "gate",
+        "drill",
+    ),
 }
 
 
@@ -61,7 +73,7 @@ def dispatch(program: str, argv: list[str]) -> int:
     command: list[str] | None = None
     if argv[:1] == ["gate"] and "--" in argv:
         cut = argv.index("--")
-        argv, command = argv[:cut], argv[cut + 1:]
+        argv, command = argv[:cut], argv[cut + 1 :]
     parser = build(program, argv[0] if argv and argv[0] in COMMANDS[program] else None)
     try:
         arguments = parser.parse_args(argv)
@@ -108,8 +120,11 @@ def _persona_commands(commands: Any) -> None:
     _add(commands, "list", "every persona, its budget and its aliases", (_PERSONA, "list_personas"))
     _add(commands, "current", "the active persona of this workspace, or none", (_PERSONA, "current"))
     status = _add(commands, "status", "persona, chatmode, budget, workspace and store", (_PERSONA, "status"))
-    status.add_argument("--series", action="store_true",
-                        help="instead: how many series each metric has from the start, and at most, on one host")
+    status.add_argument(
+        "--series",
+        action="store_true",
+        help="instead: how many series each metric has from the start, and at most, on one host",
+    )
     budget = _add(commands, "budget", "what is left of each token budget on this host", (_PERSONA, "budget"))
     budget.add_argument("--persona", metavar="NAME", help="this one only")
     budget.add_argument("--reset", action="store_true", help="fill it (without --persona: all) again, in every process")
@@ -117,26 +132,51 @@ def _persona_commands(commands: Any) -> None:
 
 
 def _service_commands(commands: Any) -> None:
-    _add(commands, "exporter", "the service: metrics of the whole host on 127.0.0.1:9464 (HYPERTOOL_LISTEN)",
-         (".cli.services", "exporter"), json=False)
-    _add(commands, "alert-log", "the service: writes every alert notification it gets to a file and the journal",
-         (".cli.services", "alert_log"), json=False)
+    _add(
+        commands,
+        "exporter",
+        "the service: metrics of the whole host on 127.0.0.1:9464 (HYPERTOOL_LISTEN)",
+        (".cli.services", "exporter"),
+        json=False,
+    )
+    _add(
+        commands,
+        "alert-log",
+        "the service: writes every alert notification it gets to a file and the journal",
+        (".cli.services", "alert_log"),
+        json=False,
+    )
 
 
 def _workflow_commands(commands: Any) -> None:
-    _add(commands, "baseline", "run the baseline workflow (simulated LLM) and show what was recorded",
-         (".cli.baseline", "baseline"))
-    workflow = _add(commands, "workflow", "run any declared workflow (simulated LLM) and show what was recorded",
-                    (".cli.baseline", "workflow"))
-    workflow.add_argument("name", metavar="NAME",
-                          help="package_release, feature_implementation, bug_fix or incident_response")
-    workflow.add_argument("--severity", metavar="S",
-                          help="of an incident: p0_critical, p1_high (the default), p2_medium or p3_low")
-    gate = _add(commands, "gate", "run a command as a workflow stage; its exit code becomes the quality gate",
-                (".cli.workflow", "gate"), json=False,
-                usage="hypertool gate --workflow W --stage S --persona P -- COMMAND [ARGUMENT ...]",
-                epilog="Output and exit code of the command pass through; 127 where it does not exist.\n"
-                       "A TRACEPARENT in the environment is honoured and passed on.")
+    _add(
+        commands,
+        "baseline",
+        "run the baseline workflow (simulated LLM) and show what was recorded",
+        (".cli.baseline", "baseline"),
+    )
+    workflow = _add(
+        commands,
+        "workflow",
+        "run any declared workflow (simulated LLM) and show what was recorded",
+        (".cli.baseline", "workflow"),
+    )
+    workflow.add_argument(
+        "name", metavar="NAME", help="package_release, feature_implementation, bug_fix or incident_response"
+    )
+    workflow.add_argument(
+        "--severity", metavar="S", help="of an incident: p0_critical, p1_high (the default), p2_medium or p3_low"
+    )
+    gate = _add(
+        commands,
+        "gate",
+        "run a command as a workflow stage; its exit code becomes the quality gate",
+        (".cli.workflow", "gate"),
+        json=False,
+        usage="hypertool gate --workflow W --stage S --persona P -- COMMAND [ARGUMENT ...]",
+        epilog="Output and exit code of the command pass through; 127 where it does not exist.\n"
+        "A TRACEPARENT in the environment is honoured and passed on.",
+    )
     for option in ("workflow", "stage", "persona"):
         gate.add_argument(f"--{option}", metavar=option[0].upper(), required=True)
     gate.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")

@@ -44,13 +44,26 @@ def switch(arguments: argparse.Namespace) -> int:
             with sessions.replaced_by(SavedSession(to, mode, time.time())):
                 _record(before, to, mode)
     if arguments.json:
-        print_json({"from": origin, "to": to, "chatmode": mode, "changed": changed,
-                    "switched": changed and origin != to, "store": str(store.path),
-                    "notes": [note for note in (sessions.note, store.note) if note]})
+        print_json(
+            {
+                "from": origin,
+                "to": to,
+                "chatmode": mode,
+                "changed": changed,
+                "switched": changed and origin != to,
+                "store": str(store.path),
+                "notes": [note for note in (sessions.note, store.note) if note],
+            }
+        )
         return 0
     tell(sessions.note, store.note)
-    print(f"{origin} -> {to} ({mode})" if changed and origin != to else
-          f"{to}: chatmode {before.chatmode if before else mode} -> {mode}" if changed else f"already {to} ({mode})")
+    print(
+        f"{origin} -> {to} ({mode})"
+        if changed and origin != to
+        else f"{to}: chatmode {before.chatmode if before else mode} -> {mode}"
+        if changed
+        else f"already {to} ({mode})"
+    )
     return 0
 
 
@@ -97,13 +110,36 @@ def list_personas(arguments: argparse.Namespace) -> int:
     tell(sessions.note)
     personas = sorted(catalogue.personas.values(), key=lambda persona: persona.name)
     if arguments.json:
-        print_json({"personas": [
-            {"name": p.name, "tokens": p.tokens, "window": p.window, "on_exceed": p.on_exceed,
-             "aliases": list(p.aliases), "active": bool(active and active.persona == p.name)} for p in personas]})
+        print_json(
+            {
+                "personas": [
+                    {
+                        "name": p.name,
+                        "tokens": p.tokens,
+                        "window": p.window,
+                        "on_exceed": p.on_exceed,
+                        "aliases": list(p.aliases),
+                        "active": bool(active and active.persona == p.name),
+                    }
+                    for p in personas
+                ]
+            }
+        )
         return 0
-    print_table(("", "persona", "tokens", "window", "past the limit", "aliases"), [
-        ("*" if active and active.persona == p.name else "", p.name, p.tokens, p.window, p.on_exceed,
-         ", ".join(p.aliases)) for p in personas])
+    print_table(
+        ("", "persona", "tokens", "window", "past the limit", "aliases"),
+        [
+            (
+                "*" if active and active.persona == p.name else "",
+                p.name,
+                p.tokens,
+                p.window,
+                p.on_exceed,
+                ", ".join(p.aliases),
+            )
+            for p in personas
+        ],
+    )
     return 0
 
 
@@ -131,17 +167,24 @@ def status(arguments: argparse.Namespace) -> int:
     budgets = store.read(catalogue).budgets
     left = budgets.get(active.persona) if active else None
     if arguments.json:
-        print_json({
-            **(_as_json(active) or {"persona": None, "chatmode": None, "since": None, "seconds": None}),
-            "budget": left._asdict() if left else None, "workspace": str(workspace), "store": str(store.path),
-            "notes": [note for note in (sessions.note, store.note) if note]})
+        print_json(
+            {
+                **(_as_json(active) or {"persona": None, "chatmode": None, "since": None, "seconds": None}),
+                "budget": left._asdict() if left else None,
+                "workspace": str(workspace),
+                "store": str(store.path),
+                "notes": [note for note in (sessions.note, store.note) if note],
+            }
+        )
         return 0
     tell(sessions.note, store.note)
     print(f"persona    {active.persona if active else 'none'}")
     if active:
         print(f"chatmode   {active.chatmode}")
-        print(f"since      {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(active.since))}"
-              f" ({_length(active.seconds())})")
+        print(
+            f"since      {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(active.since))}"
+            f" ({_length(active.seconds())})"
+        )
     if left:
         print(f"budget     {left.remaining} of {left.limit} tokens left ({left.window})")
     print(f"workspace  {workspace}")
@@ -163,8 +206,9 @@ def _series(catalogue: Catalogue, as_json: bool) -> int:
 def budget(arguments: argparse.Namespace) -> int:
     """What is left of the budgets, after filling them again where that was asked for."""
     catalogue = load_catalogue()
-    chosen = [resolve(catalogue, arguments.persona).name] if arguments.persona is not None \
-        else sorted(catalogue.personas)
+    chosen = (
+        [resolve(catalogue, arguments.persona).name] if arguments.persona is not None else sorted(catalogue.personas)
+    )
     store = Store.locate()
     if arguments.reset:
         store.directory.ensure()
@@ -172,15 +216,24 @@ def budget(arguments: argparse.Namespace) -> int:
             store.reset_budget(name)
     budgets = store.read(catalogue).budgets
     if arguments.json:
-        print_json({"budgets": {name: budgets[name]._asdict() for name in chosen},
-                    "reset": chosen if arguments.reset else [], "notes": [store.note] if store.note else []})
+        print_json(
+            {
+                "budgets": {name: budgets[name]._asdict() for name in chosen},
+                "reset": chosen if arguments.reset else [],
+                "notes": [store.note] if store.note else [],
+            }
+        )
         return 0
     tell(store.note)
     if arguments.reset:
         print(f"reset: {', '.join(chosen)}; running processes follow within 2 s")
-    print_table(("persona", "left", "of", "window", "times exceeded"), [
-        (name, budgets[name].remaining, budgets[name].limit, budgets[name].window, budgets[name].exceeded)
-        for name in chosen])
+    print_table(
+        ("persona", "left", "of", "window", "times exceeded"),
+        [
+            (name, budgets[name].remaining, budgets[name].limit, budgets[name].window, budgets[name].exceeded)
+            for name in chosen
+        ],
+    )
     return 0
 
 

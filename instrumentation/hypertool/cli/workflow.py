@@ -44,8 +44,10 @@ def drill(arguments: argparse.Namespace) -> int:
             print_json({"persona": persona.name, "reset": True, **budget._asdict()})
             return 0
         tell(store.note)
-        print(f"{persona.name} has {budget.remaining} of {budget.limit} tokens again; the alert TokenBudgetExceeded "
-              "resolves within about 2 minutes")
+        print(
+            f"{persona.name} has {budget.remaining} of {budget.limit} tokens again; the alert TokenBudgetExceeded "
+            "resolves within about 2 minutes"
+        )
         return 0
     from ..ambient import use_run
     from ..collector import get_persona_metrics
@@ -62,18 +64,29 @@ def drill(arguments: argparse.Namespace) -> int:
         raise StoreUnavailable(f"nothing was recorded: {heard[-1] if heard else 'the store refused it'}")
     budget = store.read(catalogue).budgets[persona.name]
     if budget.remaining >= 0:
-        raise StoreUnavailable(f"{store.path} shows {budget.remaining} tokens left for {persona.name} instead of an "
-                               "overspent budget: another run of this persona is active, or it was reset meanwhile")
+        raise StoreUnavailable(
+            f"{store.path} shows {budget.remaining} tokens left for {persona.name} instead of an "
+            "overspent budget: another run of this persona is active, or it was reset meanwhile"
+        )
     if arguments.json:
-        print_json({"persona": persona.name, "spent": spent, "undo": undo, **budget._asdict(),
-                    "notes": [store.note] if store.note else []})
+        print_json(
+            {
+                "persona": persona.name,
+                "spent": spent,
+                "undo": undo,
+                **budget._asdict(),
+                "notes": [store.note] if store.note else [],
+            }
+        )
         return 0
     tell(store.note)
     lasts = "by itself 15 minutes from now" if persona.window == "run" else f"by itself with the {persona.window}"
-    print(f"{persona.name} used {spent} simulated tokens and has {budget.remaining} of {budget.limit} left\n"
-          f"what happens   TokenBudgetExceeded is pending at once and fires after 1 minute; the notification\n"
-          f"               arrives in {store.path}/alerts.jsonl and the journal of hypertool-alert-log\n"
-          f"watch it       http://localhost:9090/alerts and http://localhost:9093\n"
-          f"end it         {undo}\n"
-          f"               (it ends {lasts})")
+    print(
+        f"{persona.name} used {spent} simulated tokens and has {budget.remaining} of {budget.limit} left\n"
+        f"what happens   TokenBudgetExceeded is pending at once and fires after 1 minute; the notification\n"
+        f"               arrives in {store.path}/alerts.jsonl and the journal of hypertool-alert-log\n"
+        f"watch it       http://localhost:9090/alerts and http://localhost:9093\n"
+        f"end it         {undo}\n"
+        f"               (it ends {lasts})"
+    )
     return 0

@@ -26,6 +26,13 @@ from .usage import Missing, Reading, Usage
 from .usage_estimate import estimate_usage
 
 __all__ = [
-    "Missing", "Reading", "StreamReader", "Usage", "cost_of", "estimate_usage", "extract", "read_usage",
+    "Missing",
+    "Reading",
+    "StreamReader",
+    "Usage",
+    "cost_of",
+    "estimate_usage",
+    "extract",
+    "read_usage",
     "unit_prices",
 ]

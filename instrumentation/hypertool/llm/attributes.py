@@ -21,11 +21,21 @@ _PARAMETERS = {"temperature": float, "top_p": float, "max_tokens": int, "stream"
 OTHER_PROVIDER = "_OTHER"
 
 
-def at_start(model: str, provider: str | None, persona: str, chatmode: str, run: Run | None, prompt: Any,
-             arguments: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def at_start(
+    model: str,
+    provider: str | None,
+    persona: str,
+    chatmode: str,
+    run: Run | None,
+    prompt: Any,
+    arguments: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     """What is known before the call; samplers decide by it."""
     attributes: dict[str, Any] = {
-        "gen_ai.operation.name": "chat", "gen_ai.request.model": redact_name(model), "gen_ai.agent.name": persona,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": redact_name(model),
+        "gen_ai.agent.name": persona,
         "hypertool.chatmode": redact_name(chatmode),
     }
     if provider is not None:
@@ -82,8 +92,9 @@ def at_end(record: CallRecord, provider: str | None) -> dict[str, Any]:
     return attributes
 
 
-def for_langfuse(usage: Usage | Missing | None, nano_usd: int | None, first_chunk: float | None = None
-                 ) -> dict[str, Any]:
+def for_langfuse(
+    usage: Usage | Missing | None, nano_usd: int | None, first_chunk: float | None = None
+) -> dict[str, Any]:
     """What a call says to Langfuse; `first_chunk` came then, in seconds since the epoch.
 
     It waits for its sink, and is therefore given what it needs, and not the whole record.

@@ -57,8 +57,15 @@ class Caller:
             self._meter = Meter(self.setting.metrics or get_persona_metrics())
         return self._meter
 
-    def call(self, persona: str | None, chatmode: str | None, prompt: Any, arguments: Mapping[str, Any],
-             trace: Any = None, metadata: Mapping[str, Any] | None = None) -> Call:
+    def call(
+        self,
+        persona: str | None,
+        chatmode: str | None,
+        prompt: Any,
+        arguments: Mapping[str, Any],
+        trace: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Call:
         """A call that has not begun. Raises ValueError for an unknown persona, TypeError for no string."""
         setting, meter = self.setting, self._meter or self.meter
         run = _RUN.get()
@@ -90,8 +97,18 @@ class Call:
     first: float | None = None
     done = covered = touched = False
 
-    def __init__(self, caller: Caller, meter: Meter, known: Persona | None, chatmode: str, run: Run | None,
-                 prompt: Any, arguments: Mapping[str, Any], trace: Any, metadata: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        meter: Meter,
+        known: Persona | None,
+        chatmode: str,
+        run: Run | None,
+        prompt: Any,
+        arguments: Mapping[str, Any],
+        trace: Any,
+        metadata: Mapping[str, Any] | None,
+    ) -> None:
         self._caller = caller
         self._meter = meter
         self._known = known
@@ -132,10 +149,26 @@ class Call:
         if self._trace is not None:
             in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
             context = in_trace() if callable(in_trace) else context
-        of = (setting.model, setting.provider, self.persona, self.chatmode, self._run, self._prompt, self._arguments,
-              self._metadata)
-        self._span = spans.start(self._caller.span_name, attributes.at_start, context, calls_out=True,
-                                 to_langfuse=setting.langfuse, current=False, fitted=True, of=of)
+        of = (
+            setting.model,
+            setting.provider,
+            self.persona,
+            self.chatmode,
+            self._run,
+            self._prompt,
+            self._arguments,
+            self._metadata,
+        )
+        self._span = spans.start(
+            self._caller.span_name,
+            attributes.at_start,
+            context,
+            calls_out=True,
+            to_langfuse=setting.langfuse,
+            current=False,
+            fitted=True,
+            of=of,
+        )
         self._context = self._trace = None
         self._arguments = _NONE
         self.started = perf_counter()
@@ -170,8 +203,14 @@ class Call:
             if reservation.shared:
                 collector.publish_soon()
 
-    def finish(self, reading: Reading | None, error: BaseException | None = None, *, outcome: str | None = None,
-               output: Any = None) -> None:
+    def finish(
+        self,
+        reading: Reading | None,
+        error: BaseException | None = None,
+        *,
+        outcome: str | None = None,
+        output: Any = None,
+    ) -> None:
         """The call has ended; counted once, whatever calls this again. Raises nothing."""
         if self.done:
             return
@@ -180,8 +219,9 @@ class Call:
         if outcome is None:
             outcome = "success" if error is None else "cancelled" if isinstance(error, _CANCELLED) else "error"
         try:
-            record = make_record(self.persona, self.chatmode, self._caller.setting.model, outcome, max(seconds, 0.0),
-                                 reading, self.first)
+            record = make_record(
+                self.persona, self.chatmode, self._caller.setting.model, outcome, max(seconds, 0.0), reading, self.first
+            )
             if output is not None and self._span is not None and content.captures():
                 self._output = content.output_messages(output)
             if self._parent is None and not (self.pending or self.covered or self.touched):
@@ -230,8 +270,9 @@ class Call:
         if caller.setting.counts:
             exemplar = None
             if record.seconds is not None:
-                exemplar = (span.exemplar(record.seconds) if span is not None
-                            else self._meter.recorder.exemplar(record.seconds))
+                exemplar = (
+                    span.exemplar(record.seconds) if span is not None else self._meter.recorder.exemplar(record.seconds)
+                )
             for share in self._debit(record, exemplar):
                 self._tell(share)
         if span is not None:
@@ -265,8 +306,9 @@ class Call:
         limit = known.tokens_in(self._run.workflow if self._run is not None else None)
         log.info("%s has used %d %% of its budget of %d tokens (window: %s)", self.persona, share, limit, known.window)
         if self._span is not None:
-            self._span.event("budget_threshold", {"persona": self.persona, "percent": share, "limit": limit,
-                                                  "window": known.window})
+            self._span.event(
+                "budget_threshold", {"persona": self.persona, "percent": share, "limit": limit, "window": known.window}
+            )
 
     def _end_as_agent(self, error: BaseException | None, ended: int | None = None) -> None:
         self.give_back(None)

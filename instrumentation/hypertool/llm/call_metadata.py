@@ -35,9 +35,12 @@ def _link(prompt: Any) -> dict[str, Any]:
     if fallback:
         return {}
     if not isinstance(name, str) or not name or not isinstance(version, int) or isinstance(version, bool):
-        once.warn("langfuse-prompt", f"{PROMPT} links no prompt: expected one of Langfuse's prompt objects, or a "
-                                     f"mapping with name and version, not a {type(prompt).__name__} with the name "
-                                     f"{name!r:.60} and the version {version!r:.20}")
+        once.warn(
+            "langfuse-prompt",
+            f"{PROMPT} links no prompt: expected one of Langfuse's prompt objects, or a "
+            f"mapping with name and version, not a {type(prompt).__name__} with the name "
+            f"{name!r:.60} and the version {version!r:.20}",
+        )
         return {}
     # Not the convention's gen_ai.prompt.name: the server takes everything under gen_ai.prompt for the input.
     return {"langfuse.observation.prompt.name": name[:200], "langfuse.observation.prompt.version": version}

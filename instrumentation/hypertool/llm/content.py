@@ -37,8 +37,9 @@ def captures() -> bool:
     """Whether prompts and completions were asked for, which they are not by default; read once."""
     asked = os.environ.get(VARIABLE, "").strip().lower()
     if asked not in _CAPTURING and asked not in _NOT_CAPTURING:
-        log.warning("%s = %r records no content: expected SPAN_ONLY or NO_CONTENT (no events are made)",
-                    VARIABLE, asked)
+        log.warning(
+            "%s = %r records no content: expected SPAN_ONLY or NO_CONTENT (no events are made)", VARIABLE, asked
+        )
     return asked in _CAPTURING
 
 
@@ -57,6 +58,7 @@ class _Room:
 
 def _json(value: Any) -> str:
     """Anything as text; as a whole, since a name and its value together show what is a password."""
+
     def other(item: Any) -> Any:
         fields = view(item)
         return dict(fields) if fields else str(item)
@@ -77,8 +79,9 @@ def output_messages(response: Any) -> str:
 def system_instructions(arguments: Mapping[str, Any]) -> str | None:
     """The instructions that are an argument of their own, as JSON; None where there are none. Never raises."""
     config = view(arguments.get("config"))
-    found = next((value for fields in (arguments, config) for name in _SYSTEM
-                  if (value := fields.get(name)) is not None), None)
+    found = next(
+        (value for fields in (arguments, config) for name in _SYSTEM if (value := fields.get(name)) is not None), None
+    )
     return None if found is None else _safely(lambda value: list(_parts(value, _Room())), found)
 
 
@@ -86,8 +89,10 @@ def _safely(convert: Callable[[Any], list[Any]], value: Any) -> str:
     try:
         return json.dumps(convert(value), ensure_ascii=False)
     except Exception as error:  # a foreign object may raise anything when it is looked at
-        once.warn("content:" + type(value).__name__, f"the words of a {type(value).__name__} are not recorded: "
-                                                     f"{type(error).__name__}")
+        once.warn(
+            "content:" + type(value).__name__,
+            f"the words of a {type(value).__name__} are not recorded: {type(error).__name__}",
+        )
         return "[]"
 
 
@@ -262,7 +267,12 @@ def _nested_thought(inner: Mapping[str, Any], around: Mapping[str, Any], room: _
 
 # Parts that keep what they are under a name of its own: OpenAI's and Gemini's calls, Bedrock's tools and reasoning.
 _NESTED = {
-    "function": _call, "function_call": _call, "functionCall": _call, "toolUse": _call,
-    "function_response": _nested_result, "functionResponse": _nested_result, "toolResult": _nested_result,
+    "function": _call,
+    "function_call": _call,
+    "functionCall": _call,
+    "toolUse": _call,
+    "function_response": _nested_result,
+    "functionResponse": _nested_result,
+    "toolResult": _nested_result,
     "reasoningContent": _nested_thought,
 }

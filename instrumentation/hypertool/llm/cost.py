@@ -34,8 +34,9 @@ class _State:
 _state = _State()
 
 
-def cost_of(model: str | None, usage: Usage | Missing, service_tier: str | None = None,
-            at: float | None = None) -> int | None:
+def cost_of(
+    model: str | None, usage: Usage | Missing, service_tier: str | None = None, at: float | None = None
+) -> int | None:
     """Nano-dollars for `usage` of `model`, rounded half up once; None where any needed price is not known.
 
     `service_tier` is the reading's (None: standard). `at` is the time of the call in seconds since the epoch, for
@@ -62,14 +63,20 @@ def cost_of(model: str | None, usage: Usage | Missing, service_tier: str | None 
         rates = next((higher for limit, higher in price.above if given > limit), rates)
     pico = _sum(usage, rates)
     if pico is None:
-        _say(f"{model}|part", f"the price of {model!r:.100} lacks cached_input, cache_write or cache_write_1h, which "
-                              "a call used: such calls have no cost")
+        _say(
+            f"{model}|part",
+            f"the price of {model!r:.100} lacks cached_input, cache_write or cache_write_1h, which "
+            "a call used: such calls have no cost",
+        )
         return None
     if service_tier is not None:
         factor = price.service_tiers.get(service_tier)
         if factor is None:
-            _say(f"{model}|{service_tier}", f"no price is known for {model!r:.100} in the service tier "
-                                            f"{service_tier!r:.40}: such calls have no cost")
+            _say(
+                f"{model}|{service_tier}",
+                f"no price is known for {model!r:.100} in the service tier "
+                f"{service_tier!r:.40}: such calls have no cost",
+            )
             return None
         return (2 * pico * factor[0] + _PICO_PER_NANO * factor[1]) // (2 * _PICO_PER_NANO * factor[1])
     return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO

@@ -152,10 +152,15 @@ def _price(path: Path, where: str, name: str, table: dict[str, Any], as_of: date
     if not isinstance(source, str):
         _wrong(path, f"{where}.source", source, "a text")
     return Price(
-        name, _rates(path, where, table), tuple(sorted(above, key=lambda item: -item[0])), factors,
+        name,
+        _rates(path, where, table),
+        tuple(sorted(above, key=lambda item: -item[0])),
+        factors,
         _seconds(path, f"{where}.valid_from", table.get("valid_from"), float("-inf")),
         _seconds(path, f"{where}.valid_until", table.get("valid_until"), float("inf")),
-        _date(path, f"{where}.as_of", table["as_of"]) if "as_of" in table else as_of, source)
+        _date(path, f"{where}.as_of", table["as_of"]) if "as_of" in table else as_of,
+        source,
+    )
 
 
 def _rates(path: Path, where: str, table: dict[str, Any]) -> Rates:

@@ -35,8 +35,10 @@ def _key() -> bytes:
         try:
             return fingerprint_key(store.directory)
         except (OSError, StoreUnavailable) as error:
-            once.warn("fingerprint-key", f"prompt fingerprints are this process's own: the host's key cannot be had "
-                                         f"({type(error).__name__})")
+            once.warn(
+                "fingerprint-key",
+                f"prompt fingerprints are this process's own: the host's key cannot be had ({type(error).__name__})",
+            )
     return os.urandom(32)
 
 

@@ -45,8 +45,15 @@ class CallRecord(NamedTuple):
         return self.usage if isinstance(self.usage, Usage) else None
 
 
-def make_record(persona: str, chatmode: str, model: str, outcome: str, seconds: float | None,
-                reading: Reading | None, first_chunk: float | None = None) -> CallRecord:
+def make_record(
+    persona: str,
+    chatmode: str,
+    model: str,
+    outcome: str,
+    seconds: float | None,
+    reading: Reading | None,
+    first_chunk: float | None = None,
+) -> CallRecord:
     """The record of a call that has ended; `reading` is None where there is no response to read."""
     usage: Usage | Missing | None = reading.usage if reading is not None else None
     nano, total = None, 0
@@ -58,8 +65,9 @@ def make_record(persona: str, chatmode: str, model: str, outcome: str, seconds: 
             usage, total = INVALID, 0
     elif outcome == "error" or (outcome == "cancelled" and reading is None):
         usage = None  # a call that failed without usage is not missing
-    return tuple.__new__(CallRecord, (
-        persona, chatmode, model, outcome, seconds, usage, nano, reading, first_chunk, total))
+    return tuple.__new__(
+        CallRecord, (persona, chatmode, model, outcome, seconds, usage, nano, reading, first_chunk, total)
+    )
 
 
 class _Cells:
@@ -67,8 +75,9 @@ class _Cells:
 
     __slots__ = ("cost", "known", "model", "seconds", "success", "tokens")
 
-    def __init__(self, known: Persona | None, tokens: Counter, success: Counter, seconds: Histogram, model: str
-                 ) -> None:
+    def __init__(
+        self, known: Persona | None, tokens: Counter, success: Counter, seconds: Histogram, model: str
+    ) -> None:
         self.known = known
         self.tokens = tokens
         self.success = success
@@ -140,10 +149,13 @@ class Meter:
         mode = self.collector.label("chatmode", record.chatmode)
         model = self.collector.label("model", record.model)
         known = None if record.persona == UNKNOWN else self.catalogue.resolve(record.persona)
-        found = _Cells(known, recorder.counter(TOKENS.key, record.persona, mode, model),
-                       recorder.counter(LLM_REQUESTS.key, record.persona, model, "success"),
-                       recorder.histogram(LLM_DURATION.key, record.persona, model), model)
+        found = _Cells(
+            known,
+            recorder.counter(TOKENS.key, record.persona, mode, model),
+            recorder.counter(LLM_REQUESTS.key, record.persona, model, "success"),
+            recorder.histogram(LLM_DURATION.key, record.persona, model),
+            model,
+        )
         if OTHER not in (mode, model):  # what overflows is not remembered: it has no bound
             self._cells[record.persona, record.chatmode, record.model] = found
         return found
-

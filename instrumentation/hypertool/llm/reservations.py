@@ -54,8 +54,9 @@ class Reservation:
             recorder.largest_call[persona] = max(used, recorder.largest_call.get(persona, 0))
 
 
-def reserve(collector: PersonaMetricsCollector, persona: Persona, run: Run | None, prompt: Any,
-            arguments: Mapping[str, Any]) -> Reservation:
+def reserve(
+    collector: PersonaMetricsCollector, persona: Persona, run: Run | None, prompt: Any, arguments: Mapping[str, Any]
+) -> Reservation:
     """Reserve what the call may use. Raises TokenBudgetExceeded where nothing is left beside other calls in flight."""
     recorder, core = collector.recorder, collector.core
     if persona.window == "run":
@@ -72,8 +73,15 @@ def reserve(collector: PersonaMetricsCollector, persona: Persona, run: Run | Non
             return _take(recorder, persona, ("", persona.name), persona.tokens, left, prompt, arguments)
 
 
-def _take(recorder: Recorder, persona: Persona, key: tuple[str, str], limit: int, remaining: int, prompt: Any,
-          arguments: Mapping[str, Any]) -> Reservation:
+def _take(
+    recorder: Recorder,
+    persona: Persona,
+    key: tuple[str, str],
+    limit: int,
+    remaining: int,
+    prompt: Any,
+    arguments: Mapping[str, Any],
+) -> Reservation:
     left = remaining - recorder.reserved.get(key, 0)
     if left <= 0:
         raise TokenBudgetExceeded(persona.name, limit, left)

@@ -14,18 +14,30 @@ from .transcript import Transcript
 
 # (top package, class) -> whether it is a stream; otherwise it is a manager, whose `with` yields one.
 SDK_STREAMS: dict[tuple[str, str], bool] = {
-    ("openai", "Stream"): True, ("openai", "AsyncStream"): True,
-    ("openai", "ChatCompletionStream"): True, ("openai", "AsyncChatCompletionStream"): True,
-    ("openai", "ResponseStream"): True, ("openai", "AsyncResponseStream"): True,
-    ("openai", "ChatCompletionStreamManager"): False, ("openai", "AsyncChatCompletionStreamManager"): False,
-    ("openai", "ResponseStreamManager"): False, ("openai", "AsyncResponseStreamManager"): False,
-    ("anthropic", "Stream"): True, ("anthropic", "AsyncStream"): True,
-    ("anthropic", "MessageStream"): True, ("anthropic", "AsyncMessageStream"): True,
-    ("anthropic", "BetaMessageStream"): True, ("anthropic", "BetaAsyncMessageStream"): True,
-    ("anthropic", "MessageStreamManager"): False, ("anthropic", "AsyncMessageStreamManager"): False,
-    ("anthropic", "BetaMessageStreamManager"): False, ("anthropic", "BetaAsyncMessageStreamManager"): False,
-    ("mistralai", "EventStream"): True, ("mistralai", "EventStreamAsync"): True,
-    ("litellm", "CustomStreamWrapper"): True, ("botocore", "EventStream"): True,
+    ("openai", "Stream"): True,
+    ("openai", "AsyncStream"): True,
+    ("openai", "ChatCompletionStream"): True,
+    ("openai", "AsyncChatCompletionStream"): True,
+    ("openai", "ResponseStream"): True,
+    ("openai", "AsyncResponseStream"): True,
+    ("openai", "ChatCompletionStreamManager"): False,
+    ("openai", "AsyncChatCompletionStreamManager"): False,
+    ("openai", "ResponseStreamManager"): False,
+    ("openai", "AsyncResponseStreamManager"): False,
+    ("anthropic", "Stream"): True,
+    ("anthropic", "AsyncStream"): True,
+    ("anthropic", "MessageStream"): True,
+    ("anthropic", "AsyncMessageStream"): True,
+    ("anthropic", "BetaMessageStream"): True,
+    ("anthropic", "BetaAsyncMessageStream"): True,
+    ("anthropic", "MessageStreamManager"): False,
+    ("anthropic", "AsyncMessageStreamManager"): False,
+    ("anthropic", "BetaMessageStreamManager"): False,
+    ("anthropic", "BetaAsyncMessageStreamManager"): False,
+    ("mistralai", "EventStream"): True,
+    ("mistralai", "EventStreamAsync"): True,
+    ("litellm", "CustomStreamWrapper"): True,
+    ("botocore", "EventStream"): True,
 }
 
 
@@ -181,8 +193,9 @@ class ObservedStream:
         self._stream.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> Any:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
         try:
             return self._stream.__exit__(kind, error, trace)
         finally:
@@ -192,8 +205,9 @@ class ObservedStream:
         await self._stream.__aenter__()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                        trace: TracebackType | None) -> Any:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
         try:
             return await self._stream.__aexit__(kind, error, trace)
         finally:
@@ -225,8 +239,9 @@ class ObservedManager:
             raise
         return ObservedStream(stream, self._measure)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> Any:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
         try:
             return self._manager.__exit__(kind, error, trace)
         finally:
@@ -240,8 +255,9 @@ class ObservedManager:
             raise
         return ObservedStream(stream, self._measure)
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                        trace: TracebackType | None) -> Any:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
         try:
             return await self._manager.__aexit__(kind, error, trace)
         finally:

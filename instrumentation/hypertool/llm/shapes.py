@@ -51,8 +51,10 @@ def extract(response: Any) -> Reading:
         return (_readers.get(kind) or reader_for(kind))(response)
     except Exception as error:  # a foreign object may raise anything when it is looked at
         name = f"{kind.__module__}.{kind.__qualname__}"
-        once.warn("llm-extract:" + name, f"the usage of {name} cannot be read ({type(error).__name__}); "
-                                         "such calls are counted as unrecognised")
+        once.warn(
+            "llm-extract:" + name,
+            f"the usage of {name} cannot be read ({type(error).__name__}); such calls are counted as unrecognised",
+        )
         return Reading(UNRECOGNISED)
 
 
@@ -84,7 +86,8 @@ def _choose(kind: type) -> Reader:
     entry = base_named(kind, TABLE)
     if entry is None:
         provider = {"openai": "openai", "anthropic": "anthropic", "mistralai": "mistral_ai"}.get(
-            kind.__module__.partition(".")[0])
+            kind.__module__.partition(".")[0]
+        )
         return lambda response: shapes.by_keys(view(response), provider)
     shape, provider = entry
     if kind.__module__.startswith("litellm"):

@@ -77,8 +77,9 @@ def _both(record: Record, first: str, second: str, total: int) -> tuple[int, int
     return (count(given), rest) if made is None else (rest, count(made))
 
 
-def _settle(given: int, made: int, cached: int, write: int, reasoning: int, total: int, hour: int = 0
-            ) -> Usage | Missing:
+def _settle(
+    given: int, made: int, cached: int, write: int, reasoning: int, total: int, hour: int = 0
+) -> Usage | Missing:
     """The partition of two counts whose details are inside them, unless the provider's own total says beside.
 
     A total that is larger than every reading has output in it that nobody details (thinking, on Gemini's
@@ -120,8 +121,12 @@ def chat(record: Record) -> Usage | Missing:
     if details is not None:
         reasoning = view(details).get("reasoning_tokens")
     if cached is None:  # DeepSeek, LiteLLM of old, vLLM
-        cached = (get("prompt_cache_hit_tokens") or get("cache_read_input_tokens") or get("num_cached_tokens")
-                  or get("cached_tokens"))
+        cached = (
+            get("prompt_cache_hit_tokens")
+            or get("cache_read_input_tokens")
+            or get("num_cached_tokens")
+            or get("cached_tokens")
+        )
     if write is None:
         write = get("cache_creation_input_tokens")
     if "connector_tokens" in record:  # Mistral's agents: results of built-in tools, read as input
@@ -179,10 +184,16 @@ def gemini(record: Record) -> Usage | Missing:
         prompt, cached, made = get("promptTokenCount"), get("cachedContentTokenCount"), get("candidatesTokenCount")
         thought, tools, whole = get("thoughtsTokenCount"), get("toolUsePromptTokenCount"), get("totalTokenCount")
     else:
-        prompt, cached, made = (get("prompt_token_count"), get("cached_content_token_count"),
-                                get("candidates_token_count"))
-        thought, tools, whole = (get("thoughts_token_count"), get("tool_use_prompt_token_count"),
-                                 get("total_token_count"))
+        prompt, cached, made = (
+            get("prompt_token_count"),
+            get("cached_content_token_count"),
+            get("candidates_token_count"),
+        )
+        thought, tools, whole = (
+            get("thoughts_token_count"),
+            get("tool_use_prompt_token_count"),
+            get("total_token_count"),
+        )
     given, kept, output, reasoning, total = count(prompt), count(cached), count(made), count(thought), count(whole)
     if kept > given or (prompt is None and (output or total)):
         # Counts of 0 are left out, but no prompt is empty.
@@ -252,8 +263,13 @@ _LANGFUSE = {"input", "output", "input_cached_tokens", "input_cache_creation", "
 def _langfuse(record: Record) -> Usage | Missing:
     """Our own `usage_details`, and the {input, output} of Langfuse's first API."""
     get = record.get
-    return _partition(count(get("input")), count(get("input_cached_tokens")), count(get("input_cache_creation")),
-                      count(get("output")), count(get("output_reasoning_tokens")))
+    return _partition(
+        count(get("input")),
+        count(get("input_cached_tokens")),
+        count(get("input_cache_creation")),
+        count(get("output")),
+        count(get("output_reasoning_tokens")),
+    )
 
 
 def reader_of(record: Record) -> Callable[[Record], Usage | Missing] | None:

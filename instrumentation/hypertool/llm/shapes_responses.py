@@ -55,8 +55,17 @@ def reasons(items: Any, key: str = "finish_reason") -> tuple[str, ...]:
 def chat(fields: Fields, provider: str | None) -> Reading:
     """OpenAI chat and text completions, embeddings; Mistral, LiteLLM and every server that speaks it."""
     get = fields.get
-    return _reading(Reading, (usage_of(records.chat, get("usage")), text(get("model")), text(get("id")),
-                              reasons(get("choices")), provider, tier(get("service_tier"))))
+    return _reading(
+        Reading,
+        (
+            usage_of(records.chat, get("usage")),
+            text(get("model")),
+            text(get("id")),
+            reasons(get("choices")),
+            provider,
+            tier(get("service_tier")),
+        ),
+    )
 
 
 def responses(fields: Fields, provider: str | None) -> Reading:
@@ -64,8 +73,17 @@ def responses(fields: Fields, provider: str | None) -> Reading:
     get = fields.get
     why = view(get("incomplete_details")).get("reason") or get("status")
     reason = text(why)
-    return _reading(Reading, (usage_of(records.responses, get("usage")), text(get("model")), text(get("id")),
-                              (reason,) if reason else (), provider, tier(get("service_tier"))))
+    return _reading(
+        Reading,
+        (
+            usage_of(records.responses, get("usage")),
+            text(get("model")),
+            text(get("id")),
+            (reason,) if reason else (),
+            provider,
+            tier(get("service_tier")),
+        ),
+    )
 
 
 def anthropic(fields: Fields, provider: str | None) -> Reading:
@@ -73,8 +91,17 @@ def anthropic(fields: Fields, provider: str | None) -> Reading:
     get = fields.get
     usage = get("usage")
     stop = text(get("stop_reason"))
-    return _reading(Reading, (usage_of(records.anthropic, usage), text(get("model")), text(get("id")),
-                              (stop,) if stop else (), provider, anthropic_tier(usage)))
+    return _reading(
+        Reading,
+        (
+            usage_of(records.anthropic, usage),
+            text(get("model")),
+            text(get("id")),
+            (stop,) if stop else (),
+            provider,
+            anthropic_tier(usage),
+        ),
+    )
 
 
 def anthropic_tier(usage: Any) -> str | None:
@@ -94,12 +121,18 @@ def gemini(fields: Fields, provider: str | None) -> Reading:
         record = get("usageMetadata")
     inner = view(record)
     traffic = inner.get("traffic_type") or inner.get("trafficType")
-    return _reading(Reading, (
-        usage_of(records.gemini, record), text(get("model_version") or get("modelVersion")),
-        text(get("response_id") or get("responseId")),
-        reasons(get("candidates"), "finishReason" if "usageMetadata" in fields else "finish_reason"),
-        # Only Vertex AI says what kind of traffic it was.
-        "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai", tier(traffic)))
+    return _reading(
+        Reading,
+        (
+            usage_of(records.gemini, record),
+            text(get("model_version") or get("modelVersion")),
+            text(get("response_id") or get("responseId")),
+            reasons(get("candidates"), "finishReason" if "usageMetadata" in fields else "finish_reason"),
+            # Only Vertex AI says what kind of traffic it was.
+            "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai",
+            tier(traffic),
+        ),
+    )
 
 
 def converse(fields: Fields, provider: str | None) -> Reading:
@@ -111,8 +144,14 @@ def converse(fields: Fields, provider: str | None) -> Reading:
     if extra is not None and isinstance(found, Usage):
         whole = found
         usage = usage_of(lambda details: _split(whole, details), extra)
-    return Reading(usage, None, _request_id(fields), (stop,) if stop else (), provider or "aws.bedrock",
-                   tier(view(get("serviceTier")).get("type")))
+    return Reading(
+        usage,
+        None,
+        _request_id(fields),
+        (stop,) if stop else (),
+        provider or "aws.bedrock",
+        tier(view(get("serviceTier")).get("type")),
+    )
 
 
 def _split(usage: Usage, details: Fields) -> Usage:
@@ -125,11 +164,20 @@ def _split(usage: Usage, details: Fields) -> Usage:
 def invoke(fields: Fields, provider: str | None) -> Reading:
     """Bedrock invoke_model as botocore returns it: the body is the caller's to read, but its headers count."""
     headers = view(view(fields.get("ResponseMetadata")).get("HTTPHeaders"))
-    numbers = {f"{kind}TokenCount": headers.get(f"x-amzn-bedrock-{name}-token-count") for kind, name in (
-        ("input", "input"), ("output", "output"), ("cacheReadInput", "cache-read-input"),
-        ("cacheWriteInput", "cache-write-input"))}
-    counts = {key: int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-              for key, value in numbers.items() if value is not None}
+    numbers = {
+        f"{kind}TokenCount": headers.get(f"x-amzn-bedrock-{name}-token-count")
+        for kind, name in (
+            ("input", "input"),
+            ("output", "output"),
+            ("cacheReadInput", "cache-read-input"),
+            ("cacheWriteInput", "cache-write-input"),
+        )
+    }
+    counts = {
+        key: int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+        for key, value in numbers.items()
+        if value is not None
+    }
     usage = usage_of(records.converse, counts) if counts else NO_USAGE
     return Reading(usage, None, _request_id(fields), (), provider or "aws.bedrock", tier(fields.get("serviceTier")))
 
@@ -151,10 +199,17 @@ def langchain(fields: Fields, provider: str | None) -> Reading:
         usage = usage_of(read or records.chat, raw)
     stop = text(about.get("finish_reason") or about.get("stop_reason") or about.get("stopReason"))
     named = provider_name(about.get("model_provider") or about.get("ls_provider"))
-    return _reading(Reading, (
-        usage, text(about.get("model_name") or about.get("model") or about.get("model_id")),
-        text(about.get("id") or get("id")), (stop,) if stop else (), named or provider,
-        tier(about.get("service_tier"))))
+    return _reading(
+        Reading,
+        (
+            usage,
+            text(about.get("model_name") or about.get("model") or about.get("model_id")),
+            text(about.get("id") or get("id")),
+            (stop,) if stop else (),
+            named or provider,
+            tier(about.get("service_tier")),
+        ),
+    )
 
 
 def generations(fields: Fields, provider: str | None) -> Reading:

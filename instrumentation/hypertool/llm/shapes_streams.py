@@ -29,8 +29,19 @@ _CLOSING = ("response.completed", "response.incomplete", "response.failed")
 class StreamReader:
     """Feed it every chunk of one stream, then ask. It keeps counts only, never chunks; it never raises."""
 
-    __slots__ = ("_broken", "_id", "_known", "_model", "_needs_end", "_provider", "_read", "_reasons", "_record",
-                 "_tier", "settled")
+    __slots__ = (
+        "_broken",
+        "_id",
+        "_known",
+        "_model",
+        "_needs_end",
+        "_provider",
+        "_read",
+        "_reasons",
+        "_record",
+        "_tier",
+        "settled",
+    )
 
     def __init__(self) -> None:
         self.settled = False
@@ -97,8 +108,9 @@ def _chat(reader: StreamReader, fields: Mapping[str, Any], provider: str | None 
     if choices:
         first = choices[0]
         # LiteLLM's choices declare no field at all, so that their __dict__ is empty.
-        if ((first if type(first) is dict else first.__dict__ or view(first)).get("finish_reason") is not None
-                or len(choices) > 1):
+        if (first if type(first) is dict else first.__dict__ or view(first)).get("finish_reason") is not None or len(
+            choices
+        ) > 1:
             reader._reasons += shapes.reasons(choices)
     if reader._model is None:
         reader.start(fields.get("model"), fields.get("id"), provider)
@@ -112,8 +124,13 @@ def _chat(reader: StreamReader, fields: Mapping[str, Any], provider: str | None 
 def _openai_chunk(reader: StreamReader, chunk: Any) -> None:
     fields = chunk.__dict__
     choices = fields.get("choices")
-    if (reader._model is None or not choices or len(choices) != 1 or fields.get("usage") is not None
-            or choices[0].__dict__.get("finish_reason") is not None):
+    if (
+        reader._model is None
+        or not choices
+        or len(choices) != 1
+        or fields.get("usage") is not None
+        or choices[0].__dict__.get("finish_reason") is not None
+    ):
         _chat(reader, fields, "openai")  # otherwise it says nothing, as most chunks
 
 
@@ -192,8 +209,12 @@ def _converse(reader: StreamReader, event: Mapping[str, Any]) -> bool:
     elif "messageStop" in event:
         stop = shapes.text(view(event["messageStop"]).get("stopReason"))
         reader._reasons += (stop,) if stop else ()
-    elif not ("contentBlockDelta" in event or "messageStart" in event or "contentBlockStart" in event
-              or "contentBlockStop" in event):
+    elif not (
+        "contentBlockDelta" in event
+        or "messageStart" in event
+        or "contentBlockStart" in event
+        or "contentBlockStop" in event
+    ):
         return False
     reader._known, reader._provider = True, "aws.bedrock"
     return True
@@ -257,26 +278,40 @@ def _mapping(reader: StreamReader, chunk: Any) -> None:
 
 
 _EVENTS: dict[str, Step] = {
-    "message_start": _anthropic_start, "message_delta": _anthropic_delta, "message_stop": _ignore,
-    "response.created": _responses_start, **dict.fromkeys(_CLOSING, _responses_end),
+    "message_start": _anthropic_start,
+    "message_delta": _anthropic_delta,
+    "message_stop": _ignore,
+    "response.created": _responses_start,
+    **dict.fromkeys(_CLOSING, _responses_end),
 }
 
 # (top package, class) -> what to do with an instance. Other classes of these packages' streams say nothing.
 STEPS: dict[tuple[str, str], Step] = {
-    **dict.fromkeys((("openai", "ChatCompletionChunk"), ("openai", "ChatCompletion"), ("openai", "Completion")),
-                    _openai_chunk),
+    **dict.fromkeys(
+        (("openai", "ChatCompletionChunk"), ("openai", "ChatCompletion"), ("openai", "Completion")), _openai_chunk
+    ),
     ("openai", "ChunkEvent"): _openai_event,
     ("openai", "ResponseCreatedEvent"): _responses_start,
-    **dict.fromkeys((("openai", "ResponseCompletedEvent"), ("openai", "ResponseIncompleteEvent"),
-                     ("openai", "ResponseFailedEvent")), _responses_end),
-    **dict.fromkeys((("anthropic", "RawMessageStartEvent"), ("anthropic", "BetaRawMessageStartEvent")),
-                    _anthropic_start),
-    **dict.fromkeys((("anthropic", "RawMessageDeltaEvent"), ("anthropic", "BetaRawMessageDeltaEvent")),
-                    _anthropic_delta),
+    **dict.fromkeys(
+        (
+            ("openai", "ResponseCompletedEvent"),
+            ("openai", "ResponseIncompleteEvent"),
+            ("openai", "ResponseFailedEvent"),
+        ),
+        _responses_end,
+    ),
+    **dict.fromkeys(
+        (("anthropic", "RawMessageStartEvent"), ("anthropic", "BetaRawMessageStartEvent")), _anthropic_start
+    ),
+    **dict.fromkeys(
+        (("anthropic", "RawMessageDeltaEvent"), ("anthropic", "BetaRawMessageDeltaEvent")), _anthropic_delta
+    ),
     ("google", "GenerateContentResponse"): _gemini,
     ("mistralai", "CompletionEvent"): _mistral_event,
-    **dict.fromkeys((("litellm", "ModelResponseStream"), ("litellm", "ModelResponse"),
-                     ("litellm", "TextCompletionResponse")), _litellm_chunk),
+    **dict.fromkeys(
+        (("litellm", "ModelResponseStream"), ("litellm", "ModelResponse"), ("litellm", "TextCompletionResponse")),
+        _litellm_chunk,
+    ),
     ("langchain_core", "AIMessage"): _langchain,
     ("langchain_core", "ChatGenerationChunk"): _langchain_generation,
 }

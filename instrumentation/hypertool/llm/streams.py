@@ -79,8 +79,11 @@ def _learn(kind: type) -> Callable[[Call, Any], Any]:
     known = base_named(kind, SDK_STREAMS)
     handler: Callable[[Call, Any], Any]
     if known is not None:
-        handler = (lambda call, result: ObservedStream(result, Measure(call))) if known \
+        handler = (
+            (lambda call, result: ObservedStream(result, Measure(call)))
+            if known
             else (lambda call, result: ObservedManager(result, call))
+        )
     elif issubclass(kind, dict):
         handler = _dict
     else:

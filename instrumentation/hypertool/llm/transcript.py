@@ -46,8 +46,9 @@ class Transcript:
         if self._text:
             content.append({"type": "text", "text": "".join(self._text)})
         for call in self._calls.values():
-            content.append({"type": "tool_use", "id": call["id"], "name": call["name"],
-                            "input": "".join(call["input"])})
+            content.append(
+                {"type": "tool_use", "id": call["id"], "name": call["name"], "input": "".join(call["input"])}
+            )
         message: Message = {"role": "assistant", "content": content, "stop_reason": self._reason}
         return message
 
@@ -80,8 +81,9 @@ class Transcript:
         if fields.get("candidates") is not None:
             return self._gemini(fields["candidates"])
         kind = fields.get("type")
-        if isinstance(kind, str) and ("delta" in fields or "response" in fields or "content_block" in fields
-                                      or kind == "chunk"):
+        if isinstance(kind, str) and (
+            "delta" in fields or "response" in fields or "content_block" in fields or kind == "chunk"
+        ):
             return self._event(kind, fields)
         if "chunk" in fields:  # Bedrock's invoke: the model's own event as JSON
             return self._take(json.loads(view(fields["chunk"])["bytes"]))

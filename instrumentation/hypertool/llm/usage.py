@@ -35,8 +35,17 @@ class Usage(_Fields):
 
     __slots__ = ()
 
-    def __new__(cls, input: int = 0, cached_input: int = 0, cache_write: int = 0, output: int = 0,
-                reasoning: int = 0, *, cache_write_1h: int = 0, estimated: bool = False) -> Usage:
+    def __new__(
+        cls,
+        input: int = 0,
+        cached_input: int = 0,
+        cache_write: int = 0,
+        output: int = 0,
+        reasoning: int = 0,
+        *,
+        cache_write_1h: int = 0,
+        estimated: bool = False,
+    ) -> Usage:
         counts = (input, cached_input, cache_write, output, reasoning, cache_write_1h)
         for name, value in zip(_Fields._fields, counts, strict=False):
             if isinstance(value, bool) or not isinstance(value, int):
@@ -44,8 +53,9 @@ class Usage(_Fields):
             if not 0 <= value <= MAX_TOKENS:
                 raise ValueError(f"{name} = {value!r:.60} tokens, expected 0 to {MAX_TOKENS}")
         if cache_write_1h > cache_write:
-            raise ValueError(f"cache_write_1h = {cache_write_1h} is a part of cache_write = {cache_write} and cannot "
-                             "be larger")
+            raise ValueError(
+                f"cache_write_1h = {cache_write_1h} is a part of cache_write = {cache_write} and cannot be larger"
+            )
         return tuple.__new__(cls, (*counts, bool(estimated)))
 
     @property
@@ -82,8 +92,10 @@ class Usage(_Fields):
         Cache writes go by `cache_creation`, not by the draft's `cache_write`: a Langfuse server that maps these keys
         itself subtracts the former from the input and would count the latter twice.
         """
-        keys = {"gen_ai.usage.input_tokens": self[0] + self[1] + self[2],
-                "gen_ai.usage.output_tokens": self[3] + self[4]}
+        keys = {
+            "gen_ai.usage.input_tokens": self[0] + self[1] + self[2],
+            "gen_ai.usage.output_tokens": self[3] + self[4],
+        }
         if self[1]:
             keys["gen_ai.usage.cache_read.input_tokens"] = self[1]
         if self[2]:

@@ -47,8 +47,11 @@ class Observed:
             raise TypeError(f"an LLM function must be callable, not {type(function).__name__} ({function!r:.60})")
         self.function = function
         self.caller = caller
-        call = type(function).__call__ if not inspect.isroutine(function) and not isinstance(
-            function, functools.partial) else function
+        call = (
+            type(function).__call__
+            if not inspect.isroutine(function) and not isinstance(function, functools.partial)
+            else function
+        )
         self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
         self.generates: Any = None
         if inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(call):
@@ -56,14 +59,18 @@ class Observed:
         elif inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(call):
             self.generates = ObservedAsyncGenerator
         try:
-            parameters = [p for p in inspect.signature(function).parameters.values()
-                          if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+            parameters = [
+                p
+                for p in inspect.signature(function).parameters.values()
+                if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+            ]
         except (TypeError, ValueError):  # some functions in C have none
             parameters = []
         self.wants = frozenset(p.name for p in parameters) & frozenset(_OURS)
         names = [p.name for p in parameters]
-        self._place = next((names.index(name) for name in _PROMPTS if name in names),
-                           1 if names[:1] in (["self"], ["cls"]) else 0)
+        self._place = next(
+            (names.index(name) for name in _PROMPTS if name in names), 1 if names[:1] in (["self"], ["cls"]) else 0
+        )
 
     def strip(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments that are the function's."""
@@ -114,8 +121,14 @@ class Observed:
         return await awaited(call, self.function(*args, **kwargs))
 
 
-def _caller(model: str, persona: str | None, chatmode: str | None, langfuse: LangfuseIntegration | bool | None,
-            metrics: PersonaMetricsCollector | bool | None, provider: str | None) -> Caller:
+def _caller(
+    model: str,
+    persona: str | None,
+    chatmode: str | None,
+    langfuse: LangfuseIntegration | bool | None,
+    metrics: PersonaMetricsCollector | bool | None,
+    provider: str | None,
+) -> Caller:
     for name, value in (("model", model), ("persona", persona), ("chatmode", chatmode), ("provider", provider)):
         if not isinstance(value, str) and (value is not None or name == "model"):
             raise TypeError(f"{name} must be a string, not {value!r:.60}")
@@ -133,12 +146,20 @@ class ObservableLLM:
     TokenBudgetExceeded where its budget blocks, both before the function is called.
     """
 
-    def __init__(self, llm_function: Callable[..., Any], model: str,
-                 langfuse: LangfuseIntegration | bool | None = None,
-                 metrics: PersonaMetricsCollector | bool | None = None, default_persona: str = "unknown",
-                 default_chatmode: str = "default", *, provider: str | None = None) -> None:
+    def __init__(
+        self,
+        llm_function: Callable[..., Any],
+        model: str,
+        langfuse: LangfuseIntegration | bool | None = None,
+        metrics: PersonaMetricsCollector | bool | None = None,
+        default_persona: str = "unknown",
+        default_chatmode: str = "default",
+        *,
+        provider: str | None = None,
+    ) -> None:
         self._observed = Observed(
-            llm_function, _caller(model, default_persona, default_chatmode, langfuse, metrics, provider))
+            llm_function, _caller(model, default_persona, default_chatmode, langfuse, metrics, provider)
+        )
         self.model = model
         functools.update_wrapper(self, llm_function, updated=())
 
@@ -184,10 +205,15 @@ def _wait_for(awaitable: Any) -> Any:
     return outcome[0]
 
 
-def observe_llm(model: str, persona: str | None = None, chatmode: str | None = None,
-                langfuse: LangfuseIntegration | bool | None = None,
-                metrics: PersonaMetricsCollector | bool | None = None, *,
-                provider: str | None = None) -> Callable[[_F], _F]:
+def observe_llm(
+    model: str,
+    persona: str | None = None,
+    chatmode: str | None = None,
+    langfuse: LangfuseIntegration | bool | None = None,
+    metrics: PersonaMetricsCollector | bool | None = None,
+    *,
+    provider: str | None = None,
+) -> Callable[[_F], _F]:
     """Decorator for functions, methods, generators and callable objects; the arguments are those of ObservableLLM."""
     caller = _caller(model, persona, chatmode, langfuse, metrics, provider)
 
@@ -196,6 +222,7 @@ def observe_llm(model: str, persona: str | None = None, chatmode: str | None = N
             return type(function)(decorate(function.__func__))
         observed = Observed(function, caller)
         if observed.is_async:
+
             @functools.wraps(function, updated=())
             async def call_async(*args: Any, **kwargs: Any) -> Any:
                 return await observed.run_async(args, kwargs)

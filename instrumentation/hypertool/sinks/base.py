@@ -99,8 +99,9 @@ class SpanSink(ABC):
             self.submitted += 1
             queue = self._queue
             waiting = len(queue)
-            if not (self._closing or waiting >= QUEUE_LIMIT or self._breaker.is_open) \
-                    and (self._thread is not None or self._start_locked()):
+            if not (self._closing or waiting >= QUEUE_LIMIT or self._breaker.is_open) and (
+                self._thread is not None or self._start_locked()
+            ):
                 queue.append(span)
                 if waiting in (0, BATCH_LIMIT - 1):
                     self._condition.notify_all()
@@ -141,8 +142,9 @@ class SpanSink(ABC):
             self._condition.notify_all()
         if unresolved:
             self._count("dropped", unresolved)
-            self._state.change("failing", WARNING,
-                               f"{self.name}: {unresolved} spans were not delivered before the process ended")
+            self._state.change(
+                "failing", WARNING, f"{self.name}: {unresolved} spans were not delivered before the process ended"
+            )
 
     def after_fork(self) -> None:
         """A forked child starts with empty queues: what its parent queued is its parent's to send."""
@@ -177,7 +179,8 @@ class SpanSink(ABC):
         with self._condition:
             self._condition.wait_for(lambda: self._queue or self._closing)
             self._condition.wait_for(
-                lambda: self._closing or self._flush_asked or len(self._queue) >= BATCH_LIMIT, DELAY)
+                lambda: self._closing or self._flush_asked or len(self._queue) >= BATCH_LIMIT, DELAY
+            )
             batch = [self._queue.popleft() for _ in range(min(BATCH_LIMIT, len(self._queue)))]
             self._in_flight = batch
             self._flush_asked = self._flush_asked and bool(self._queue)
@@ -223,8 +226,11 @@ class SpanSink(ABC):
                 self._state.change("ok", INFO, f"{self.name}: spans are accepted again")
             return
         self._breaker.failure(verdict.retry_after)
-        self._state.change("failing", WARNING, f"{self.name}: {verdict.reason}; spans are counted as "
-                           "dropped or failed until it is back (said once)")
+        self._state.change(
+            "failing",
+            WARNING,
+            f"{self.name}: {verdict.reason}; spans are counted as dropped or failed until it is back (said once)",
+        )
 
     def _resolve(self, batch: list[Any], verdict: Verdict) -> None:
         with self._condition:

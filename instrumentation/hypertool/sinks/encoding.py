@@ -87,8 +87,23 @@ class Told:
 
 def encode_span(span: SpanRecord) -> bytes:
     """One `Span` message, with its tag and length as a field of ScopeSpans."""
-    (trace_id, span_id, state, parent_id, remote, name, kind, start, end, attributes, events, links, code, message,
-     dropped) = span
+    (
+        trace_id,
+        span_id,
+        state,
+        parent_id,
+        remote,
+        name,
+        kind,
+        start,
+        end,
+        attributes,
+        events,
+        links,
+        code,
+        message,
+        dropped,
+    ) = span
     parts = [_IDS.pack(0x0A, 16, trace_id >> 64, trace_id & _LOW, 0x12, 8, span_id)]
     if state:
         parts.append(_text(b"\x1a", state))
@@ -219,8 +234,10 @@ def _value(value: Any) -> bytes:
     if isinstance(value, Sequence):
         return _sized(b"\x2a", b"".join([_sized(b"\x0a", _value(item)) for item in value]))
     if isinstance(value, Mapping):
-        return _sized(b"\x32", b"".join(
-            _sized(b"\x0a", _head(str(key)) + _sized(b"\x12", _value(item))) for key, item in value.items()))
+        return _sized(
+            b"\x32",
+            b"".join(_sized(b"\x0a", _head(str(key)) + _sized(b"\x12", _value(item))) for key, item in value.items()),
+        )
     return b"" if value is None else _text(b"\x0a", str(value))
 
 
@@ -271,9 +288,14 @@ def encode(batch: Sequence[Any]) -> bytes:
         of_scope.append(_of_sdk(item))
     parts = [tracer.encode(spans) for tracer, spans in own.items()]
     for resource, scopes in theirs.items():
-        inner = [encode_scope_spans(
-            encode_scope(scope.name, scope.version, scope.attributes) if scope else b"\x0a\x00",
-            spans, scope.schema_url if scope else None) for scope, spans in scopes.items()]
+        inner = [
+            encode_scope_spans(
+                encode_scope(scope.name, scope.version, scope.attributes) if scope else b"\x0a\x00",
+                spans,
+                scope.schema_url if scope else None,
+            )
+            for scope, spans in scopes.items()
+        ]
         parts.append(encode_resource_spans(encode_resource(resource.attributes), inner, resource.schema_url))
     return b"".join(parts)
 
@@ -283,16 +305,37 @@ def _of_sdk(told: Told) -> bytes:
     # `_value_` of an enum is its value without the price of a property.
     context, parent, status = span.get_span_context(), span.parent, span.status
     state = context.trace_state
-    return encode_span(SpanRecord(
-        context.trace_id, context.span_id, state.to_header() if state else "", parent.span_id if parent else None,
-        bool(parent and parent.is_remote), span.name, span.kind._value_ + 1, span.start_time or 0, span.end_time or 0,
-        told.attributes(_plain(span.attributes)),
-        [Event(event.name, event.timestamp or 0, _plain(event.attributes), event.dropped_attributes)
-         for event in span.events],
-        [Link(link.context.trace_id, link.context.span_id, link.context.is_remote, link.attributes or {},
-              link.dropped_attributes) for link in span.links],
-        status.status_code._value_, status.description or "",
-        (span.dropped_attributes, span.dropped_events, span.dropped_links)))
+    return encode_span(
+        SpanRecord(
+            context.trace_id,
+            context.span_id,
+            state.to_header() if state else "",
+            parent.span_id if parent else None,
+            bool(parent and parent.is_remote),
+            span.name,
+            span.kind._value_ + 1,
+            span.start_time or 0,
+            span.end_time or 0,
+            told.attributes(_plain(span.attributes)),
+            [
+                Event(event.name, event.timestamp or 0, _plain(event.attributes), event.dropped_attributes)
+                for event in span.events
+            ],
+            [
+                Link(
+                    link.context.trace_id,
+                    link.context.span_id,
+                    link.context.is_remote,
+                    link.attributes or {},
+                    link.dropped_attributes,
+                )
+                for link in span.links
+            ],
+            status.status_code._value_,
+            status.description or "",
+            (span.dropped_attributes, span.dropped_events, span.dropped_links),
+        )
+    )
 
 
 def _plain(attributes: Any) -> Mapping[str, Any]:

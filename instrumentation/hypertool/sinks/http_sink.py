@@ -49,6 +49,7 @@ class HttpSink(SpanSink):
     def prepare(self) -> None:
         with loading:
             from . import transport  # noqa: F401 - not in the first send, which may be at the exit
+
             self.encode([])
 
     def send(self, batch: list[Any]) -> Verdict:

@@ -106,9 +106,12 @@ class _LangfuseHttp(HttpSink):
     def connect(self) -> Transport:
         from .transport import Transport, basic
 
-        return Transport(self.keys.base + self.route,
-                         {**self.headers, "Authorization": basic(self.keys.public, self.keys.secret)},
-                         TIMEOUT_SECONDS, self.compression)
+        return Transport(
+            self.keys.base + self.route,
+            {**self.headers, "Authorization": basic(self.keys.public, self.keys.secret)},
+            TIMEOUT_SECONDS,
+            self.compression,
+        )
 
 
 class LangfuseSink(_LangfuseHttp):
@@ -129,8 +132,14 @@ class LangfuseSink(_LangfuseHttp):
     def score(self, trace_id: str, span_id: str, name: str, passed: bool, comment: str | None = None) -> None:
         """Attach a verdict to a span; the id follows from what it is about, so that a retry makes no second one."""
         identity = str(uuid.uuid5(_SCORES, f"{trace_id}:{span_id}:{name}"))
-        body = {"id": identity, "traceId": trace_id, "observationId": span_id, "name": name,
-                "value": 1 if passed else 0, "dataType": "BOOLEAN"}
+        body = {
+            "id": identity,
+            "traceId": trace_id,
+            "observationId": span_id,
+            "name": name,
+            "value": 1 if passed else 0,
+            "dataType": "BOOLEAN",
+        }
         if comment:
             body["comment"] = comment
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
@@ -161,7 +170,9 @@ def _refusals(answer: bytes) -> list[str]:
     """Why the server refused which of the scores: it answers 207 for a batch, also where it took none of it."""
     try:
         errors = json.loads(answer).get("errors") or []
-        return [redact(f"{one.get('status', '?')} {one.get('error') or one.get('message') or ''}".strip(), 120)
-                for one in errors]
+        return [
+            redact(f"{one.get('status', '?')} {one.get('error') or one.get('message') or ''}".strip(), 120)
+            for one in errors
+        ]
     except (ValueError, AttributeError, TypeError):  # not what the server documents: nothing is known of refusals
         return []

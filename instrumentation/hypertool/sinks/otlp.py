@@ -25,8 +25,12 @@ _PREFIX = "OTEL_EXPORTER_OTLP_"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOL = "http/protobuf"
 _DEFAULT_SECONDS = 10.0
-_HINTS = {401: "OTEL_EXPORTER_OTLP_HEADERS", 403: "OTEL_EXPORTER_OTLP_HEADERS", 404: "the endpoint's path",
-          407: "the credentials of the proxy"}
+_HINTS = {
+    401: "OTEL_EXPORTER_OTLP_HEADERS",
+    403: "OTEL_EXPORTER_OTLP_HEADERS",
+    404: "the endpoint's path",
+    407: "the credentials of the proxy",
+}
 
 
 def _setting(name: str) -> tuple[str, str]:
@@ -61,14 +65,15 @@ def warn_of_protocol() -> None:
     """Say once that another protocol than http/protobuf was asked for."""
     name, asked = _setting("PROTOCOL")
     if asked and asked.lower() != _PROTOCOL:
-        once.warn("otlp-protocol",
-                  f"{name}={asked} is not supported; traces go to {endpoint()} as {_PROTOCOL}: "
-                  f"point the endpoint at the OTLP/HTTP port (4318) and set {name}={_PROTOCOL}")
+        once.warn(
+            "otlp-protocol",
+            f"{name}={asked} is not supported; traces go to {endpoint()} as {_PROTOCOL}: "
+            f"point the endpoint at the OTLP/HTTP port (4318) and set {name}={_PROTOCOL}",
+        )
 
 
 def _seconds() -> float:
-    """The timeout. The specification has milliseconds, OpenTelemetry for Python seconds: 1000 and more are the former.
-    """
+    """The timeout. The specification says milliseconds, OpenTelemetry for Python seconds; 1000 or more is the first."""
     name, given = _setting("TIMEOUT")
     try:
         seconds = float(given or _DEFAULT_SECONDS)
@@ -113,8 +118,9 @@ class OtlpSink(HttpSink):
         from .transport import Transport, Trust
 
         trust = Trust(*(_setting(name)[1] or None for name in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")))
-        return Transport(_url(), {**_headers(), "Content-Type": "application/x-protobuf"}, _seconds(), _compression(),
-                         trust)
+        return Transport(
+            _url(), {**_headers(), "Content-Type": "application/x-protobuf"}, _seconds(), _compression(), trust
+        )
 
     def encode(self, batch: list[Any]) -> bytes:
         return encode(batch)
@@ -123,8 +129,9 @@ class OtlpSink(HttpSink):
         rejected, why = _partial_success(body)
         if not rejected:
             return Verdict(Outcome.SENT)
-        return Verdict(Outcome.SENT, f"{endpoint()} threw away {rejected} spans ({redact(why, 120)})",
-                       rejected=rejected)
+        return Verdict(
+            Outcome.SENT, f"{endpoint()} threw away {rejected} spans ({redact(why, 120)})", rejected=rejected
+        )
 
 
 def _partial_success(answer: bytes) -> tuple[int, str]:
@@ -157,7 +164,7 @@ def _fields(data: int | bytes) -> Iterator[tuple[int, int | bytes]]:
         length, at = _varint(data, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
         if at + length > len(data):
             raise IndexError("cut off")
-        yield number, data[at:at + length]
+        yield number, data[at : at + length]
         at += length
 
 

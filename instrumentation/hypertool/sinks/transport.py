@@ -63,8 +63,14 @@ class Transport:
     Raises Unusable for a URL or header that is none.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], seconds: float, compression: str = "gzip",
-                 trust: Trust | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        seconds: float,
+        compression: str = "gzip",
+        trust: Trust | None = None,
+    ) -> None:
         parts = _parse(url)
         if parts is None or parts.scheme not in ("http", "https"):
             raise Unusable(f"{url.rpartition('@')[2]!r:.200} is no address: expected http://host:port or https://host")
@@ -91,8 +97,13 @@ class Transport:
             connection.sock.settimeout(max(0.001, deadline - time.monotonic()))
             connection.request("POST", self._path, self._pack(body), self._headers)
             with connection.getresponse() as response:
-                answer = Answer(response.status, response.reason, _read(response),
-                                response.headers.get("Retry-After"), response.headers.get("Location"))
+                answer = Answer(
+                    response.status,
+                    response.reason,
+                    _read(response),
+                    response.headers.get("Retry-After"),
+                    response.headers.get("Location"),
+                )
                 if not response.isclosed():
                     self.forget(close=True)
                 return answer
@@ -240,8 +251,10 @@ def _proxy_of(target: SplitResult) -> SplitResult | None:
         return None
     proxy = _parse(named if "://" in named else f"http://{named}")
     if proxy is None or proxy.scheme != "http":
-        raise Unusable(f"the proxy {named.rpartition('@')[2]!r:.200} cannot be used: expected http://host:port; "
-                       "name the endpoint's host in NO_PROXY to go without")
+        raise Unusable(
+            f"the proxy {named.rpartition('@')[2]!r:.200} cannot be used: expected http://host:port; "
+            "name the endpoint's host in NO_PROXY to go without"
+        )
     return proxy
 
 

@@ -57,8 +57,9 @@ def read_generation(path: Path) -> Generation:
     totals, data = parse(payload)
     try:
         exceeded = frozenset((str(p), int(start), int(reset)) for p, start, reset in data["exceeded"])
-        return Generation(int(data["generation"]), totals, frozenset(map(str, data["folded"])), exceeded,
-                          data["settled"] is True)
+        return Generation(
+            int(data["generation"]), totals, frozenset(map(str, data["folded"])), exceeded, data["settled"] is True
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise Malformed(f"{type(error).__name__}: {error}") from None
 
@@ -98,8 +99,10 @@ class Archive:
             except FileNotFoundError:
                 continue
             except ForeignVersion as error:  # not damage: a counter that starts again would be worse than none
-                raise StoreUnavailable(f"the archive {path} was written by another version of hypertool ({error}); "
-                                       f"run that version, or move the file away to start at 0") from None
+                raise StoreUnavailable(
+                    f"the archive {path} was written by another version of hypertool ({error}); "
+                    f"run that version, or move the file away to start at 0"
+                ) from None
             except Malformed:
                 corrupt.append(path)
         loaded = Loaded(generation, tuple(corrupt))
@@ -137,8 +140,7 @@ class Archive:
         _increase(totals, len(folded), "fol")
         totals.windows = {w: used for w, used in totals.windows.items() if w[1] >= oldest}
         known = frozenset(w for w in generation.exceeded | newly if w[1] >= oldest)
-        self._settle(self._write(
-            Generation(generation.number + 1, totals, kept | folded, known, settled=not folded)))
+        self._settle(self._write(Generation(generation.number + 1, totals, kept | folded, known, settled=not folded)))
         return len(folded)
 
     def _take_finished(self, totals: Totals, skip: Set[str]) -> frozenset[str]:
@@ -176,13 +178,15 @@ class Archive:
         return generation, frozenset(kept)
 
     def _write(self, generation: Generation) -> Generation:
-        payload = encode({
-            "generation": generation.number,
-            "settled": generation.settled,
-            "folded": sorted(generation.folded),
-            "exceeded": [list(window) for window in sorted(generation.exceeded)],
-            **generation.totals.as_data(),
-        })
+        payload = encode(
+            {
+                "generation": generation.number,
+                "settled": generation.settled,
+                "folded": sorted(generation.folded),
+                "exceeded": [list(window) for window in sorted(generation.exceeded)],
+                **generation.totals.as_data(),
+            }
+        )
         temporary = self.path.with_suffix(".tmp")
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

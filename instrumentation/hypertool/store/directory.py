@@ -51,7 +51,8 @@ class StateDirectory(NamedTuple):
             return StoreUnavailable(f"the state directory {self.path} cannot be used: {reason}; free some space there")
         return StoreUnavailable(
             f"the state directory {self.path} cannot be used: {reason}; make it writable for this user "
-            f"(members of the group hypertool may write /var/lib/hypertool), or set HYPERTOOL_STATE_DIR")
+            f"(members of the group hypertool may write /var/lib/hypertool), or set HYPERTOOL_STATE_DIR"
+        )
 
 
 def full(error: OSError) -> bool:
@@ -82,8 +83,10 @@ def locate() -> StateDirectory:
     own = own_directory()
     if os.path.exists(HOST_DIRECTORY):
         return StateDirectory(
-            own, f"this user may not write {HOST_DIRECTORY}, so the numbers go to {own}, which the host's endpoint "
-                 f"does not see; add the user to the group hypertool (`usermod -aG hypertool USER`, then log in again)")
+            own,
+            f"this user may not write {HOST_DIRECTORY}, so the numbers go to {own}, which the host's endpoint "
+            f"does not see; add the user to the group hypertool (`usermod -aG hypertool USER`, then log in again)",
+        )
     return StateDirectory(own)
 
 
@@ -129,7 +132,7 @@ def write_all(descriptor: int, data: bytes) -> None:
     """Write everything; a short write (a full disk) is an OSError at the next round."""
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view):]
+        view = view[os.write(descriptor, view) :]
 
 
 @contextlib.contextmanager

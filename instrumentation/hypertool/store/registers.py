@@ -93,8 +93,11 @@ class Thresholds:
 
 def _lists(path: Path) -> dict[str, list[int]]:
     try:
-        return {str(persona): [int(number) for number in numbers] for persona, numbers in
-                json.loads(read_file(path)).items() if len(numbers) == 3}
+        return {
+            str(persona): [int(number) for number in numbers]
+            for persona, numbers in json.loads(read_file(path)).items()
+            if len(numbers) == 3
+        }
     except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         return {}
 

@@ -48,8 +48,19 @@ class Totals:
     newest; `active` keeps the least of the live.
     """
 
-    __slots__ = ("active", "counters", "ended", "exemplars", "histograms", "latest", "limits", "open_stages",
-                 "pending", "reserved", "windows")
+    __slots__ = (
+        "active",
+        "counters",
+        "ended",
+        "exemplars",
+        "histograms",
+        "latest",
+        "limits",
+        "open_stages",
+        "pending",
+        "reserved",
+        "windows",
+    )
 
     def __init__(self) -> None:
         self.counters: dict[Key, int] = {}
@@ -88,7 +99,9 @@ class Totals:
         self.active += other.active
         for persona, ended in other.ended.items():
             if persona not in self.ended or (self.ended[persona].reset, self.ended[persona].time) < (
-                    ended.reset, ended.time):
+                ended.reset,
+                ended.time,
+            ):
                 self.ended[persona] = ended
         for window, used in other.windows.items():
             self.windows[window] = self.windows.get(window, 0) + used

@@ -100,5 +100,7 @@ class View:
 def require_readable(directory: StateDirectory) -> None:
     """Raises StoreUnavailable where the store exists and this user may not read it."""
     if os.path.lexists(directory.path) and not os.access(directory.path, os.R_OK | os.X_OK):
-        raise StoreUnavailable(f"the state directory {directory.path} may not be read by this user; become a member "
-                               f"of the group hypertool, or set HYPERTOOL_STATE_DIR")
+        raise StoreUnavailable(
+            f"the state directory {directory.path} may not be read by this user; become a member "
+            f"of the group hypertool, or set HYPERTOOL_STATE_DIR"
+        )

@@ -10,12 +10,25 @@ PERSONA = "backend-engineer"
 PROMPT = "x" * 256
 CHUNKS = 1000
 RESPONSE: dict[str, Any] = {
-    "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-4o-2024-08-06",
-    "choices": [{"index": 0, "finish_reason": "stop", "logprobs": None,
-                 "message": {"role": "assistant", "content": "y" * 800, "refusal": None}}],
-    "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,
-              "prompt_tokens_details": {"cached_tokens": 40, "audio_tokens": 0},
-              "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": 0}},
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "gpt-4o-2024-08-06",
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "stop",
+            "logprobs": None,
+            "message": {"role": "assistant", "content": "y" * 800, "refusal": None},
+        }
+    ],
+    "usage": {
+        "prompt_tokens": 100,
+        "completion_tokens": 20,
+        "total_tokens": 120,
+        "prompt_tokens_details": {"cached_tokens": 40, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": 0},
+    },
 }
 
 

@@ -45,8 +45,13 @@ def otel_span(url: str) -> Contender:
 
     own = provider(url)
     tracer = own.get_tracer("peer")
-    start = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": MODEL,
-             "gen_ai.agent.name": calls.PERSONA, "gen_ai.request.temperature": 0.2}
+    start = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": MODEL,
+        "gen_ai.agent.name": calls.PERSONA,
+        "gen_ai.request.temperature": 0.2,
+    }
 
     def call() -> None:
         span = tracer.start_span(f"chat {MODEL}", attributes=start)
@@ -54,10 +59,15 @@ def otel_span(url: str) -> Contender:
         response = plain(PROMPT)
         context.detach(token)
         used = response["usage"]
-        span.set_attributes({
-            "gen_ai.response.model": response["model"], "gen_ai.response.id": response["id"],
-            "gen_ai.response.finish_reasons": ["stop"], "gen_ai.usage.input_tokens": used["prompt_tokens"],
-            "gen_ai.usage.output_tokens": used["completion_tokens"]})
+        span.set_attributes(
+            {
+                "gen_ai.response.model": response["model"],
+                "gen_ai.response.id": response["id"],
+                "gen_ai.response.finish_reasons": ["stop"],
+                "gen_ai.usage.input_tokens": used["prompt_tokens"],
+                "gen_ai.usage.output_tokens": used["completion_tokens"],
+            }
+        )
         span.end()
 
     return Contender(call, own.force_flush)
@@ -71,8 +81,7 @@ def util_genai(url: str) -> Contender:
     from otel import provider
 
     own = provider(url)
-    handler = TelemetryHandler(
-        tracer_provider=own, meter_provider=MeterProvider([InMemoryMetricReader()]))
+    handler = TelemetryHandler(tracer_provider=own, meter_provider=MeterProvider([InMemoryMetricReader()]))
 
     def call() -> None:
         with handler.inference("openai", request_model=MODEL) as invocation:
@@ -91,15 +100,20 @@ def langfuse(url: str) -> Contender:
     from langfuse import Langfuse, observe
     from otel import Discard
 
-    client = Langfuse(public_key="pk-lf-test", secret_key="sk-lf-test-secret", base_url=url or "http://127.0.0.1:9",
-                      span_exporter=None if url else Discard())
+    client = Langfuse(
+        public_key="pk-lf-test",
+        secret_key="sk-lf-test-secret",
+        base_url=url or "http://127.0.0.1:9",
+        span_exporter=None if url else Discard(),
+    )
 
     @observe(as_type="generation")
     def chat(prompt: str) -> object:
         response = plain(prompt)
         used = response["usage"]
-        client.update_current_generation(model=response["model"], usage_details={
-            "input": used["prompt_tokens"], "output": used["completion_tokens"]})
+        client.update_current_generation(
+            model=response["model"], usage_details={"input": used["prompt_tokens"], "output": used["completion_tokens"]}
+        )
         return response
 
     return Contender(lambda: chat(PROMPT), client.flush)
@@ -152,5 +166,7 @@ def openlit_trace(url: str) -> Contender:
     return Contender(lambda: chat(PROMPT), own.force_flush)
 
 
-CONTENDERS = {found.__name__: found for found in (
-    bare, prometheus, otel_span, util_genai, langfuse, traceloop_task, traceloop_workflow, openlit_trace)}
+CONTENDERS = {
+    found.__name__: found
+    for found in (bare, prometheus, otel_span, util_genai, langfuse, traceloop_task, traceloop_workflow, openlit_trace)
+}

@@ -80,8 +80,14 @@ def _observed(response: object) -> Contender:
 
 def _with_sinks(url: str, response: object) -> Contender:
     where = url or "http://127.0.0.1:9"
-    os.environ.update({"OTEL_EXPORTER_OTLP_ENDPOINT": where, "LANGFUSE_HOST": where,
-                       "LANGFUSE_PUBLIC_KEY": "pk-lf-test", "LANGFUSE_SECRET_KEY": "sk-lf-test-secret"})
+    os.environ.update(
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": where,
+            "LANGFUSE_HOST": where,
+            "LANGFUSE_PUBLIC_KEY": "pk-lf-test",
+            "LANGFUSE_SECRET_KEY": "sk-lf-test-secret",
+        }
+    )
     from hypertool import spans
     from hypertool.sinks.base import Outcome, Verdict
     from hypertool.sinks.http_sink import HttpSink
@@ -103,12 +109,25 @@ def _stream(observed: bool) -> Contender:
 
     from hypertool import ObservableLLM
 
-    chunk = ChatCompletionChunk.model_validate({
-        "id": "c", "object": "chat.completion.chunk", "created": 1, "model": MODEL,
-        "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}]})
-    last = ChatCompletionChunk.model_validate({
-        "id": "c", "object": "chat.completion.chunk", "created": 1, "model": MODEL, "choices": [],
-        "usage": RESPONSE["usage"]})
+    chunk = ChatCompletionChunk.model_validate(
+        {
+            "id": "c",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": MODEL,
+            "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}],
+        }
+    )
+    last = ChatCompletionChunk.model_validate(
+        {
+            "id": "c",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": MODEL,
+            "choices": [],
+            "usage": RESPONSE["usage"],
+        }
+    )
     client = AsyncOpenAI(api_key="k")
 
     async def pieces() -> AsyncIterator[Any]:
@@ -132,5 +151,7 @@ def _stream(observed: bool) -> Contender:
     return Contender(lambda: loop.run_until_complete(consume()), per_call=CHUNKS)
 
 
-CONTENDERS = {found.__name__: found for found in (
-    disabled, no_sink, as_dict, as_object, in_application, application_discards, chunks, bare_chunks)}
+CONTENDERS = {
+    found.__name__: found
+    for found in (disabled, no_sink, as_dict, as_object, in_application, application_discards, chunks, bare_chunks)
+}

@@ -12,8 +12,11 @@ import rows_mistral
 import rows_openai
 from table import Row
 
-ROWS = [row for module in (rows_openai, rows_anthropic, rows_google, rows_amazon, rows_mistral, rows_litellm,
-                           rows_langchain) for row in module.ROWS]
+ROWS = [
+    row
+    for module in (rows_openai, rows_anthropic, rows_google, rows_amazon, rows_mistral, rows_litellm, rows_langchain)
+    for row in module.ROWS
+]
 
 
 def test_every_row_has_a_name_of_its_own() -> None:

@@ -61,7 +61,8 @@ class Provider:
 def _frame(kind: str, payload: bytes) -> bytes:
     headers = b"".join(
         bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
-        for name, value in ((":event-type", kind), (":content-type", "application/json"), (":message-type", "event")))
+        for name, value in ((":event-type", kind), (":content-type", "application/json"), (":message-type", "event"))
+    )
     prelude = struct.pack(">II", 12 + len(headers) + len(payload) + 4, len(headers))
     message = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
     return message + struct.pack(">I", zlib.crc32(message))

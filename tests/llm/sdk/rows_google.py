@@ -53,25 +53,69 @@ ROWS = [
     # 1000 prompt (600 of it cached) + 200 tool results: 600 fresh. 80 shown beside 420 thoughts. 1700 in all.
     Row("gemini cache thoughts and tools", lambda: _ask(_FULL), (600, 600, 0, 80, 420), **_STOP),
     # Some Vertex models put the thoughts into the candidates' count: 100 + 500 = 600 says so.
-    Row("gemini thoughts inside candidates", lambda: _ask(_tokens(100, 500, 600, thoughtsTokenCount=420)),
-        (100, 0, 0, 80, 420), **_STOP),
-    Row("gemini only thoughts", lambda: _ask(_tokens(100, None, 520, thoughtsTokenCount=420)), (100, 0, 0, 0, 420),
-        **_STOP),
+    Row(
+        "gemini thoughts inside candidates",
+        lambda: _ask(_tokens(100, 500, 600, thoughtsTokenCount=420)),
+        (100, 0, 0, 80, 420),
+        **_STOP,
+    ),
+    Row(
+        "gemini only thoughts",
+        lambda: _ask(_tokens(100, None, 520, thoughtsTokenCount=420)),
+        (100, 0, 0, 0, 420),
+        **_STOP,
+    ),
     Row("gemini blocked prompt", lambda: _blocked(_tokens(8, None, 8)), (8, 0, 0, 0, 0), **_IS),
     Row("gemini no usage", lambda: _ask(None), "no_usage", **_STOP),
-    Row("gemini more cached than prompt", lambda: _ask(_tokens(8, 12, 20, cachedContentTokenCount=9)), "invalid",
-        **_STOP),
-    Row("vertex provisioned throughput", lambda: _ask({**_tokens(8, 12, 20), "trafficType": "PROVISIONED_THROUGHPUT"}),
-        (8, 0, 0, 12, 0), model="gemini-2.5-pro", provider="gcp.vertex_ai", reasons=("STOP",),
-        tier="provisioned_throughput"),
-    Row("vertex on demand", lambda: _ask({**_tokens(8, 12, 20), "trafficType": "ON_DEMAND"}),
-        (8, 0, 0, 12, 0), model="gemini-2.5-pro", provider="gcp.vertex_ai", reasons=("STOP",)),
-    Row("gemini stream", lambda: _stream(
-        _body(_tokens(1000, None, 1000), "h", None), _body(_tokens(1000, 20, 1220, thoughtsTokenCount=200), "i", None),
-        _body(_FULL, "!")), (600, 600, 0, 80, 420), **_STOP, stream=True),
-    Row("gemini stream cut", lambda: _stream(
-        _body(_tokens(8, 1, 9), "h", None), _body(_tokens(8, 2, 10), "i", None), _body(_tokens(8, 3, 11), "!")),
-        "stream_cut", **_IS, stream=True, cut_after=2),
-    Row("gemini stream without usage", lambda: _stream(_body(None, "h", None), _body(None, "i")), "no_usage", **_STOP,
-        stream=True),
+    Row(
+        "gemini more cached than prompt",
+        lambda: _ask(_tokens(8, 12, 20, cachedContentTokenCount=9)),
+        "invalid",
+        **_STOP,
+    ),
+    Row(
+        "vertex provisioned throughput",
+        lambda: _ask({**_tokens(8, 12, 20), "trafficType": "PROVISIONED_THROUGHPUT"}),
+        (8, 0, 0, 12, 0),
+        model="gemini-2.5-pro",
+        provider="gcp.vertex_ai",
+        reasons=("STOP",),
+        tier="provisioned_throughput",
+    ),
+    Row(
+        "vertex on demand",
+        lambda: _ask({**_tokens(8, 12, 20), "trafficType": "ON_DEMAND"}),
+        (8, 0, 0, 12, 0),
+        model="gemini-2.5-pro",
+        provider="gcp.vertex_ai",
+        reasons=("STOP",),
+    ),
+    Row(
+        "gemini stream",
+        lambda: _stream(
+            _body(_tokens(1000, None, 1000), "h", None),
+            _body(_tokens(1000, 20, 1220, thoughtsTokenCount=200), "i", None),
+            _body(_FULL, "!"),
+        ),
+        (600, 600, 0, 80, 420),
+        **_STOP,
+        stream=True,
+    ),
+    Row(
+        "gemini stream cut",
+        lambda: _stream(
+            _body(_tokens(8, 1, 9), "h", None), _body(_tokens(8, 2, 10), "i", None), _body(_tokens(8, 3, 11), "!")
+        ),
+        "stream_cut",
+        **_IS,
+        stream=True,
+        cut_after=2,
+    ),
+    Row(
+        "gemini stream without usage",
+        lambda: _stream(_body(None, "h", None), _body(None, "i")),
+        "no_usage",
+        **_STOP,
+        stream=True,
+    ),
 ]

@@ -16,15 +16,27 @@ def _client(url: str) -> Any:
 
 
 def _ask(usage: dict[str, Any]) -> Any:
-    body = {"id": "c1", "object": "chat.completion", "created": 1, "model": "mistral-large-2512", "usage": usage,
-            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}]}
+    body = {
+        "id": "c1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "mistral-large-2512",
+        "usage": usage,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
+    }
     return _client(PROVIDER.json(body)).chat.complete(**_ASK)
 
 
 def _stream(usage: dict[str, Any] | None) -> Any:
     def piece(content: str, finish: str | None = None, **more: Any) -> dict[str, Any]:
-        return {"id": "c2", "object": "chat.completion.chunk", "created": 1, "model": "mistral-large-2512",
-                "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}], **more}
+        return {
+            "id": "c2",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "mistral-large-2512",
+            "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}],
+            **more,
+        }
 
     last = piece("", "stop") if usage is None else piece("", "stop", usage=usage)
     return _client(PROVIDER.events([piece("hel"), piece("lo"), last], done=True)).chat.stream(**_ASK)
@@ -49,7 +61,12 @@ ROWS = [
     Row("mistral stream without usage", lambda: _stream(None), "no_usage", **_STOP, stream=True),
     Row("mistral stream cut", lambda: _stream(_PLAIN), "stream_cut", **_IS, stream=True, cut_after=2),
     # 16 + 34 + 100 that the built-in tools brought = 150.
-    Row("mistral conversation with connectors", lambda: _conversation(
-        {"prompt_tokens": 16, "completion_tokens": 34, "connector_tokens": 100, "total_tokens": 150}),
-        (116, 0, 0, 34, 0), provider="mistral_ai"),
+    Row(
+        "mistral conversation with connectors",
+        lambda: _conversation(
+            {"prompt_tokens": 16, "completion_tokens": 34, "connector_tokens": 100, "total_tokens": 150}
+        ),
+        (116, 0, 0, 34, 0),
+        provider="mistral_ai",
+    ),
 ]

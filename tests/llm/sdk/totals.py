@@ -146,13 +146,24 @@ def gemini_stream(n: int, early: bool) -> bool:
 
 
 KINDS: list[Callable[[int, bool], bool]] = [
-    openai_call, openai_stream, openai_fails, anthropic_stream, mistral_stream, mistral_async, litellm_call,
-    litellm_stream, bedrock_call, bedrock_stream, gemini_stream]
+    openai_call,
+    openai_stream,
+    openai_fails,
+    anthropic_stream,
+    mistral_stream,
+    mistral_async,
+    litellm_call,
+    litellm_stream,
+    bedrock_call,
+    bedrock_stream,
+    gemini_stream,
+]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_counters_and_budget_are_what_the_providers_sent(
-        seed: int, records: list[CallRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seed: int, records: list[CallRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HYPERTOOL_STATE_DIR", str(tmp_path))
     dice = random.Random(seed)
     metrics = hypertool.get_persona_metrics()

@@ -46,22 +46,28 @@ RESPONSES: dict[str, Callable[[], Any]] = {
     "mistral": lambda: mistral(PROVIDER.json(others.chat())).chat.complete(model="m", messages=others.HI),
     "litellm": lambda: litellm.completion(**others.litellm_ask(PROVIDER.json(others.chat()))),
     "bedrock": lambda: amazon._client(PROVIDER.json(amazon._body(others.USED))).converse(
-        modelId="m", messages=amazon._HI),
+        modelId="m", messages=amazon._HI
+    ),
     "gemini": gemini,
     "langchain": lambda: AIMessage("hello"),
 }
 STREAMS: dict[str, Callable[[], Any]] = {
     "openai": lambda: gpt(PROVIDER.events(others.chunks(), done=True)).chat.completions.create(
-        **wrapped.ASK, stream=True),
+        **wrapped.ASK, stream=True
+    ),
     "openai responses": lambda: openai.OpenAI(api_key="k", base_url=others.response_events()).responses.create(
-        model="m", input="hi", stream=True),
+        model="m", input="hi", stream=True
+    ),
     "anthropic": lambda: Anthropic(api_key="k", base_url=PROVIDER.events(wrapped.EVENTS, named=True)).messages.create(
-        **wrapped.ASK_CLAUDE, stream=True),
+        **wrapped.ASK_CLAUDE, stream=True
+    ),
     "mistral": lambda: mistral(PROVIDER.events(others.chunks(), done=True)).chat.stream(model="m", messages=others.HI),
     "litellm": lambda: litellm.completion(
-        **others.litellm_ask(PROVIDER.events(others.chunks(), done=True), **others.STREAMED)),
+        **others.litellm_ask(PROVIDER.events(others.chunks(), done=True), **others.STREAMED)
+    ),
     "bedrock": lambda: amazon._client(PROVIDER.amazon(others.events())).converse_stream(
-        modelId="m", messages=amazon._HI)["stream"],
+        modelId="m", messages=amazon._HI
+    )["stream"],
     "gemini": gemini_stream,
     "langchain": lambda: [AIMessageChunk("hel"), AIMessageChunk("lo")],
 }
@@ -89,4 +95,5 @@ def test_a_stream(sdk: str) -> None:
 def test_a_prompt_of_message_objects() -> None:
     assert json.loads(input_messages([HumanMessage("hi"), AIMessage("hello")])) == [
         {"role": "user", "parts": [{"type": "text", "content": "hi"}]},
-        {"role": "assistant", "parts": [{"type": "text", "content": "hello"}]}]
+        {"role": "assistant", "parts": [{"type": "text", "content": "hello"}]},
+    ]

@@ -15,21 +15,48 @@ from wrapping import once, ours
 from hypertool.llm.record import CallRecord
 
 CHUNKS: list[Any] = [
-    {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o",
-     "choices": [{"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": end}]}
+    {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "gpt-4o",
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": end}],
+    }
     for text, end in (("a", None), ("b", None), ("", "stop"))
-] + [{"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [],
-      "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}]
+] + [
+    {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "gpt-4o",
+        "choices": [],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+    }
+]
 EVENTS: list[Any] = [
-    {"type": "message_start", "message": {
-        "id": "m", "type": "message", "role": "assistant", "content": [], "model": "claude-sonnet-4-5",
-        "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 12, "output_tokens": 1}}},
+    {
+        "type": "message_start",
+        "message": {
+            "id": "m",
+            "type": "message",
+            "role": "assistant",
+            "content": [],
+            "model": "claude-sonnet-4-5",
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": {"input_tokens": 12, "output_tokens": 1},
+        },
+    },
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
     {"type": "content_block_stop", "index": 0},
-    {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-     "usage": {"output_tokens": 8}},
-    {"type": "message_stop"}]
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": {"output_tokens": 8},
+    },
+    {"type": "message_stop"},
+]
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}]}
 ASK_CLAUDE: dict[str, Any] = {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": ASK["messages"]}
 

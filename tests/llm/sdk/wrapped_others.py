@@ -34,14 +34,27 @@ HI: list[Any] = [{"role": "user", "content": "hi"}]
 
 
 def chat(**more: Any) -> dict[str, Any]:
-    return {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o", "usage": TOKENS, "choices": [
-        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}], **more}
+    return {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "gpt-4o",
+        "usage": TOKENS,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
+        **more,
+    }
 
 
 def chunks() -> list[Any]:
     def piece(content: str, finish: str | None = None, **more: Any) -> dict[str, Any]:
-        return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [
-            {"index": 0, "delta": {"content": content}, "finish_reason": finish}], **more}
+        return {
+            "id": "c",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "gpt-4o",
+            "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}],
+            **more,
+        }
 
     return [piece("hel"), piece("lo"), piece("", "stop", usage=TOKENS)]
 
@@ -151,9 +164,12 @@ USED = {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15}
 
 def events(usage: dict[str, int] | None = USED) -> list[tuple[str, dict[str, Any]]]:
     last: list[tuple[str, dict[str, Any]]] = [("metadata", {"usage": usage, "metrics": {"latencyMs": 1}})]
-    return [("messageStart", {"role": "assistant"}),
-            ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "hello"}}),
-            ("messageStop", {"stopReason": "end_turn"}), *(last if usage else [])]
+    return [
+        ("messageStart", {"role": "assistant"}),
+        ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "hello"}}),
+        ("messageStop", {"stopReason": "end_turn"}),
+        *(last if usage else []),
+    ]
 
 
 def test_bedrock_converse(records: list[CallRecord]) -> None:
@@ -182,8 +198,11 @@ def test_bedrock_stream_that_is_closed_early(records: list[CallRecord]) -> None:
 
 
 def test_bedrock_invoke_leaves_the_body_to_its_caller(records: list[CallRecord]) -> None:
-    client = amazon._client(PROVIDER.json({"anything": 1}, {
-        "x-amzn-bedrock-input-token-count": "10", "x-amzn-bedrock-output-token-count": "5"}))
+    client = amazon._client(
+        PROVIDER.json(
+            {"anything": 1}, {"x-amzn-bedrock-input-token-count": "10", "x-amzn-bedrock-output-token-count": "5"}
+        )
+    )
     answer = ours(client.invoke_model)(modelId="m", body="{}")
     assert isinstance(answer["body"], StreamingBody)
     assert json.loads(answer["body"].read()) == {"anything": 1}
@@ -194,8 +213,10 @@ def test_bedrock_invoke_stream(records: list[CallRecord]) -> None:
     import base64
 
     metrics = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 10, "outputTokenCount": 5}}
-    pieces = [("chunk", {"bytes": base64.b64encode(json.dumps(piece).encode()).decode()})
-              for piece in ({"outputText": "hello"}, metrics)]
+    pieces = [
+        ("chunk", {"bytes": base64.b64encode(json.dumps(piece).encode()).decode()})
+        for piece in ({"outputText": "hello"}, metrics)
+    ]
     answer = ours(amazon._client(PROVIDER.amazon(pieces)).invoke_model_with_response_stream)(modelId="m", body="{}")
     assert isinstance(answer["body"], AmazonStream)
     assert len(list(answer["body"])) == 2
@@ -246,12 +267,33 @@ def test_gemini_async_stream(records: list[CallRecord]) -> None:
 
 
 def response(status: str = "completed", **more: Any) -> dict[str, Any]:
-    return {"id": "r1", "object": "response", "created_at": 1, "model": "gpt-4o", "status": status, "output": [
-        {"type": "message", "id": "m1", "role": "assistant", "status": "completed", "content": [
-            {"type": "output_text", "text": "hello", "annotations": []}]}],
-        "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "usage": {
-            "input_tokens": 10, "output_tokens": 5, "total_tokens": 15, "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens_details": {"reasoning_tokens": 0}}, **more}
+    return {
+        "id": "r1",
+        "object": "response",
+        "created_at": 1,
+        "model": "gpt-4o",
+        "status": status,
+        "output": [
+            {
+                "type": "message",
+                "id": "m1",
+                "role": "assistant",
+                "status": "completed",
+                "content": [{"type": "output_text", "text": "hello", "annotations": []}],
+            }
+        ],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": 10,
+            "output_tokens": 5,
+            "total_tokens": 15,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens_details": {"reasoning_tokens": 0},
+        },
+        **more,
+    }
 
 
 def response_events() -> str:
@@ -264,7 +306,8 @@ def response_events() -> str:
         {"type": "response.content_part.added", "part": part, **place},
         {"type": "response.output_text.delta", "delta": "hello", "logprobs": [], **place},
         {"type": "response.output_text.done", "text": "hello", "logprobs": [], **place},
-        {"type": "response.completed", "response": response()}]
+        {"type": "response.completed", "response": response()},
+    ]
     return PROVIDER.events([{"sequence_number": n, **event} for n, event in enumerate(sent)], named=True) + "/v1"
 
 
@@ -297,7 +340,8 @@ def test_openai_responses_manager_and_its_helpers(records: list[CallRecord]) -> 
 def test_openai_async_responses_manager(records: list[CallRecord]) -> None:
     async def work() -> None:
         async with ours(gpt(openai.AsyncOpenAI, response_events()).responses.stream)(
-                model="gpt-4o", input="hi") as stream:
+            model="gpt-4o", input="hi"
+        ) as stream:
             assert [event.type async for event in stream][-1] == "response.completed"
 
     asyncio.run(work())

@@ -73,9 +73,7 @@ if [ "$1" = remove ]; then systemctl stop alloy.service >/dev/null 2>&1 || :; fi
 
 
 def architecture() -> str:
-    return subprocess.run(
-        ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    return subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def build_package(folder: Path, version: str = "1.18.1-1", program: Path = DOUBLE) -> Path:

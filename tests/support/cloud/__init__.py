@@ -80,10 +80,14 @@ class CloudStandIn:
     def environment(self) -> dict[str, str]:
         """The environment variables that name it, without the token."""
         return {
-            "GRAFANA_CLOUD_METRICS_URL": self.metrics_url, "GRAFANA_CLOUD_METRICS_USER": self.metrics_user,
-            "GRAFANA_CLOUD_LOGS_URL": self.logs_url, "GRAFANA_CLOUD_LOGS_USER": self.logs_user,
-            "GRAFANA_CLOUD_OTLP_URL": self.otlp_url, "GRAFANA_CLOUD_OTLP_USER": self.otlp_user,
-            "GRAFANA_CLOUD_TRACES_URL": self.traces_url, "GRAFANA_CLOUD_TRACES_USER": self.traces_user,
+            "GRAFANA_CLOUD_METRICS_URL": self.metrics_url,
+            "GRAFANA_CLOUD_METRICS_USER": self.metrics_user,
+            "GRAFANA_CLOUD_LOGS_URL": self.logs_url,
+            "GRAFANA_CLOUD_LOGS_USER": self.logs_user,
+            "GRAFANA_CLOUD_OTLP_URL": self.otlp_url,
+            "GRAFANA_CLOUD_OTLP_USER": self.otlp_user,
+            "GRAFANA_CLOUD_TRACES_URL": self.traces_url,
+            "GRAFANA_CLOUD_TRACES_USER": self.traces_user,
         }
 
     def _scopes_of(self, expected: str) -> Callable[[str, str], frozenset[str] | None]:

@@ -20,8 +20,12 @@ def main() -> None:
     parser.add_argument("--address", default="127.0.0.1")
     arguments = parser.parse_args()
     with cloud_stand_in(arguments.directory, arguments.address) as cloud:
-        about = {**cloud.environment(), "GRAFANA_CLOUD_TOKEN": cloud.token,
-                 "GRAFANA_CLOUD_READ_TOKEN": cloud.read_token, "CA_FILE": str(cloud.ca_file)}
+        about = {
+            **cloud.environment(),
+            "GRAFANA_CLOUD_TOKEN": cloud.token,
+            "GRAFANA_CLOUD_READ_TOKEN": cloud.read_token,
+            "CA_FILE": str(cloud.ca_file),
+        }
         print(json.dumps(about), flush=True)
         for line in sys.stdin:
             words = line.split()

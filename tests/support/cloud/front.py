@@ -56,8 +56,15 @@ Scopes = Callable[[str, str], "frozenset[str] | None"]
 class Front:
     """Serves one service at `url`. The port stays its own while it is down."""
 
-    def __init__(self, name: str, address: str, certificate: Path, scopes: Scopes,
-                 serve: Callable[[Request], Answer], needs: Callable[[Request], str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        certificate: Path,
+        scopes: Scopes,
+        serve: Callable[[Request], Answer],
+        needs: Callable[[Request], str],
+    ) -> None:
         self.name = name
         self.scopes, self.serve, self.needs = scopes, serve, needs
         self.counts: Counter[int] = Counter()
@@ -122,8 +129,9 @@ class Front:
 
     def _listen(self) -> None:
         self._server.socket.listen(128)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name=f"cloud-{self.name}",
-                                        daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name=f"cloud-{self.name}", daemon=True
+        )
         self._thread.start()
 
     def _refuse(self) -> None:
@@ -258,8 +266,9 @@ def _server(front: Front, address: str, context: ssl.SSLContext) -> ThreadingHTT
     return _bound(Server, Handler, address)
 
 
-def _bound(server: type[ThreadingHTTPServer], handler: type[BaseHTTPRequestHandler],
-           address: str) -> ThreadingHTTPServer:
+def _bound(
+    server: type[ThreadingHTTPServer], handler: type[BaseHTTPRequestHandler], address: str
+) -> ThreadingHTTPServer:
     """A server on a free port, bound by number: only then does the port stay ours when listening stops."""
     deadline = time.monotonic() + 10
     while True:

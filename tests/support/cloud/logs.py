@@ -47,8 +47,9 @@ class Logs:
         with self._lock:
             seen = list(self._seen.items())
         found = [Line(dict(key[0]), key[1], key[2], count) for key, count in seen]
-        return sorted((line for line in found if labels.items() <= line.labels.items()),
-                      key=lambda line: line.timestamp_ns)
+        return sorted(
+            (line for line in found if labels.items() <= line.labels.items()), key=lambda line: line.timestamp_ns
+        )
 
     def serve(self, request: Request) -> Answer:
         """Loki's answer."""
@@ -78,14 +79,17 @@ class Logs:
         selector, _, rest = given.get("query", "").partition("}")
         pairs = _PAIR.findall(selector.removeprefix("{"))
         if not pairs:
-            return Answer(400, b"the stand-in understands {label=\"value\"} |= \"text\"\n")
+            return Answer(400, b'the stand-in understands {label="value"} |= "text"\n')
         words = [_unquoted(word) for word in _FILTER.findall(rest)]
         start = int(given.get("start", time.time_ns() - 3600 * 10**9))
         end = int(given.get("end", time.time_ns()))
         streams: dict[str, tuple[dict[str, str], list[list[str]]]] = {}
         for line in self.lines():
-            if not (start <= line.timestamp_ns < end and _matches(pairs, line.labels)
-                    and all(word in line.text for word in words)):
+            if not (
+                start <= line.timestamp_ns < end
+                and _matches(pairs, line.labels)
+                and all(word in line.text for word in words)
+            ):
                 continue
             stream = streams.setdefault(json.dumps(line.labels, sort_keys=True), (line.labels, []))
             stream[1].append([str(line.timestamp_ns), line.text])
@@ -109,7 +113,8 @@ def _unquoted(quoted: str) -> str:
 def _of_json(document: Any) -> list[Key]:
     return [
         (tuple(sorted(stream["stream"].items())), int(value[0]), str(value[1]))
-        for stream in document["streams"] for value in stream["values"]
+        for stream in document["streams"]
+        for value in stream["values"]
     ]
 
 

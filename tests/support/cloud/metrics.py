@@ -46,7 +46,9 @@ class Metrics:
                     "--web.enable-remote-write-receiver",
                     "--enable-feature=exemplar-storage",
                 ],
-                stdout=output, stderr=subprocess.STDOUT)
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         try:
             until("Prometheus to be ready", 60, self._ready, self._said)
         except BaseException:

@@ -51,8 +51,16 @@ class Traces:
         found = []
         for (trace_id, span_id), one in kept:
             span = one.scope_spans[0].spans[0]
-            found.append(Span(trace_id, span_id, span.name, _values(span.attributes), _values(one.resource.attributes),
-                              counts[trace_id, span_id]))
+            found.append(
+                Span(
+                    trace_id,
+                    span_id,
+                    span.name,
+                    _values(span.attributes),
+                    _values(one.resource.attributes),
+                    counts[trace_id, span_id],
+                )
+            )
         return found
 
     def export(self, request: Request) -> Answer:
@@ -71,8 +79,7 @@ class Traces:
         self._take(message)
         if in_json:
             return Answer.of_json({"partialSuccess": {}})
-        return Answer(200, ExportTraceServiceResponse().SerializeToString(),
-                      {"Content-Type": "application/x-protobuf"})
+        return Answer(200, ExportTraceServiceResponse().SerializeToString(), {"Content-Type": "application/x-protobuf"})
 
     def query(self, request: Request) -> Answer:
         """Tempo's GET /api/traces/<id>, in OTLP's JSON under the key `batches`, ids in base64 as protobuf has them."""
@@ -106,8 +113,10 @@ def _bytes_for_ids(document: Any) -> Any:
         return [_bytes_for_ids(item) for item in document]
     if not isinstance(document, dict):
         return document
-    return {key: base64.b64encode(bytes.fromhex(value)).decode() if key in _IDS else _bytes_for_ids(value)
-            for key, value in document.items()}
+    return {
+        key: base64.b64encode(bytes.fromhex(value)).decode() if key in _IDS else _bytes_for_ids(value)
+        for key, value in document.items()
+    }
 
 
 def _values(attributes: Any) -> dict[str, Any]:
