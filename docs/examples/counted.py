@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypertool import get_persona_metrics
-from hypertool.store import Store
+from hypertool.store.store import Store
 
 
 def show() -> None:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "PersonaMetricsCollector": "collector",
-    "get_persona_metrics": "collector",
-    "context": "ambient",
-    "serve_metrics": "serving",
-    "set_redaction": "redaction",
-    "WorkflowTracer": "tracing",
-    "trace_workflow": "tracing",
-    "WorkflowExecutor": "executor",
-    "ObservableLLM": "llm.wrapper",
-    "observe_llm": "llm.wrapper",
+    "PersonaMetricsCollector": "metrics.collector",
+    "get_persona_metrics": "metrics.collector",
+    "context": "recording.ambient",
+    "serve_metrics": "service.serve_metrics",
+    "set_redaction": "runtime.redaction",
+    "WorkflowTracer": "workflow.tracer",
+    "trace_workflow": "workflow.tracer",
+    "WorkflowExecutor": "workflow.executor",
+    "ObservableLLM": "llm.calls.wrapper",
+    "observe_llm": "llm.calls.wrapper",
     "LangfuseIntegration": "langfuse_integration",
     "get_langfuse_integration": "langfuse_integration",
     "TraceContext": "langfuse_integration",
@@ -36,26 +36,26 @@ _HOME = {
 __all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
-    from .ambient import context as context
-    from .collector import PersonaMetricsCollector as PersonaMetricsCollector
-    from .collector import get_persona_metrics as get_persona_metrics
     from .errors import ConfigError as ConfigError
     from .errors import HypertoolError as HypertoolError
     from .errors import QualityGateFailed as QualityGateFailed
     from .errors import StoreUnavailable as StoreUnavailable
     from .errors import TokenBudgetExceeded as TokenBudgetExceeded
-    from .executor import WorkflowExecutor as WorkflowExecutor
     from .langfuse_integration import GenerationContext as GenerationContext
     from .langfuse_integration import LangfuseIntegration as LangfuseIntegration
     from .langfuse_integration import SpanContext as SpanContext
     from .langfuse_integration import TraceContext as TraceContext
     from .langfuse_integration import get_langfuse_integration as get_langfuse_integration
-    from .llm.wrapper import ObservableLLM as ObservableLLM
-    from .llm.wrapper import observe_llm as observe_llm
-    from .redaction import set_redaction as set_redaction
-    from .serving import serve_metrics as serve_metrics
-    from .tracing import WorkflowTracer as WorkflowTracer
-    from .tracing import trace_workflow as trace_workflow
+    from .llm.calls.wrapper import ObservableLLM as ObservableLLM
+    from .llm.calls.wrapper import observe_llm as observe_llm
+    from .metrics.collector import PersonaMetricsCollector as PersonaMetricsCollector
+    from .metrics.collector import get_persona_metrics as get_persona_metrics
+    from .recording.ambient import context as context
+    from .runtime.redaction import set_redaction as set_redaction
+    from .service.serve_metrics import serve_metrics as serve_metrics
+    from .workflow.executor import WorkflowExecutor as WorkflowExecutor
+    from .workflow.tracer import WorkflowTracer as WorkflowTracer
+    from .workflow.tracer import trace_workflow as trace_workflow
 
 
 def __getattr__(name: str) -> Any:

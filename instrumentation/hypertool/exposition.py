@@ -18,9 +18,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from . import __version__
-from .catalogue import Catalogue
-from .declared import WORKFLOWS
-from .instruments import (
+from .domain.instruments import (
     BUDGET_EXCEEDED,
     BUDGET_LIMIT,
     BUDGET_REMAINING,
@@ -39,13 +37,15 @@ from .instruments import (
     STORE_WRITERS,
     Instrument,
 )
-from .labels import LABELS
-from .store.facade import budgets
+from .domain.labels import LABELS
+from .domain.personas import Catalogue
+from .domain.workflows import WORKFLOWS
+from .store.store import budgets
 from .store.totals import Totals, from_data
 from .store.view import Merge
 
 if TYPE_CHECKING:
-    from .core import Core
+    from .metrics.core import Core
 
 
 def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: float) -> Iterator[Metric]:

@@ -11,19 +11,20 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from . import spans
-from .collector import get_persona_metrics
-from .core import disabled
-from .llm import attributes, content
-from .llm.call_metadata import as_attributes
-from .llm.cost import cost_of
+from .llm.describing import attributes
+from .llm.describing import messages as content
+from .llm.describing.metadata import as_attributes
+from .llm.pricing.cost import cost_of
+from .llm.reading.usage import Missing, Usage
+from .llm.reading.usage_records import read_usage
 from .llm.record import UNKNOWN, CallRecord
-from .llm.shapes_records import read_usage
-from .llm.usage import Missing, Usage
-from .logs import log, once
-from .redaction import redact_name
+from .metrics.collector import get_persona_metrics
+from .metrics.core import disabled
+from .runtime.logs import log, once
+from .runtime.redaction import redact_name
 from .sinks import langfuse
-from .span_values import fit_all
+from .spans import span as spans
+from .spans.values import fit_all
 
 FLUSH_SECONDS = 0.45
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import hypertool
-from hypertool import span_providers
 from hypertool.sinks.otlp import OtlpSink
 from hypertool.sinks.transport import Transport
+from hypertool.spans import providers as span_providers
 from tests.benchmarks.rounds import measure, row
 from tests.support.dead_servers import DEATHS
 from tests.support.otlp_receiver import OtlpReceiver

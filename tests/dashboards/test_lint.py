@@ -30,7 +30,7 @@ each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.n
 
 def instruments() -> dict[str, set[str]]:
     """Every series the package exposes, with its labels, histograms taken apart."""
-    from hypertool import instruments as table
+    from hypertool.domain import instruments as table
 
     found: dict[str, set[str]] = {}
     for one in vars(table).values():

@@ -43,7 +43,7 @@ def call(code: str) -> list[str]:
 
 @contextmanager
 def exporter(environment: Mapping[str, str], log: Path) -> Iterator[None]:
-    code = "import sys; from hypertool.exporter import run_exporter; sys.exit(run_exporter())"
+    code = "import sys; from hypertool.service.exporter import run_exporter; sys.exit(run_exporter())"
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(call(code), env=dict(environment), stdout=output, stderr=output)
     try:
@@ -75,7 +75,7 @@ def test_one_baseline_run_shows_in_every_panel(release: str, tmp_path: Path) -> 
     with exporter(environment, log), prometheus(binaries(release), directory, config) as url:
         fetch = http_fetch(url)
         until_nothing("the first scrape", lambda: unscraped(fetch, f"{target}, {log.read_text(encoding='utf-8')}"))
-        baseline = call("from hypertool.workflows import run_baseline; run_baseline()")
+        baseline = call("from hypertool.simulation.workflows import run_baseline; run_baseline()")
         ran = subprocess.run(baseline, env=environment, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr
 

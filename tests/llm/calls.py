@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hypertool import PersonaMetricsCollector
-from hypertool.catalogue import Catalogue, Persona
+from hypertool.domain.personas import Catalogue, Persona
 
 CHAT = {
     "model": "gpt-4o-2024-08-06",

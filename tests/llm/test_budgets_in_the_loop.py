@@ -14,8 +14,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hypertool import ObservableLLM, PersonaMetricsCollector, TokenBudgetExceeded
-from hypertool.ambient import use_run
-from hypertool.catalogue import Catalogue, Persona
+from hypertool.domain.personas import Catalogue, Persona
+from hypertool.recording.ambient import use_run
 from hypertool.store.directory import locked
 from tests.support.hypertool_host import Host, wait_until
 from tests.support.otlp_receiver import OtlpReceiver
@@ -286,7 +286,7 @@ def test_a_threshold_is_an_event_of_the_call_that_reached_it(host: Host) -> None
         done = host.python(
             HEAD
             + f"""
-from hypertool import spans
+from hypertool.spans import span as spans
 for tokens in (700, 150, 100, 100, 100):
     ObservableLLM(lambda prompt: reply(tokens), "gpt-4o", default_persona="{STRICT}")("x")
 assert spans.sink().flush(20)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hypertool import ObservableLLM, PersonaMetricsCollector, observe_llm
-from hypertool.llm.call import _CALL
+from hypertool.llm.calls.call import _CALL
 from tests.llm.calls import CHAT, CHUNK, LAST, counted, stream
 
 

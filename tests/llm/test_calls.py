@@ -11,9 +11,9 @@ import pytest
 
 import hypertool
 from hypertool import ObservableLLM, PersonaMetricsCollector, WorkflowTracer, observe_llm
-from hypertool.llm import wrapper
+from hypertool.llm.calls import wrapper
+from hypertool.llm.reading.usage import Missing, Reading, Usage
 from hypertool.llm.record import make_record
-from hypertool.llm.usage import Missing, Reading, Usage
 from tests.llm.calls import CHAT, counted, durations, stream
 
 

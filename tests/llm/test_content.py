@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from hypertool.llm import content
-from hypertool.llm.content import CONTENT_LIMIT, input_messages, output_messages, system_instructions
-from hypertool.llm.fingerprint import fingerprint
-from hypertool.llm.transcript import Transcript
+from hypertool.llm.describing import messages as content
+from hypertool.llm.describing.fingerprint import fingerprint
+from hypertool.llm.describing.messages import CONTENT_LIMIT, input_messages, output_messages, system_instructions
+from hypertool.llm.describing.transcript import Transcript
 from tests.support.hypertool_host import Host
 
 WEATHER = {"type": "tool_call", "id": "t1", "name": "weather", "arguments": '{"city": "Paris"}'}
@@ -370,7 +370,7 @@ def test_objects_of_sdks_have_fingerprints_that_say_nothing_of_where_they_are() 
 
 def test_the_fingerprint_is_keyed_by_the_host(tmp_path: Path) -> None:
     hosts = [Host(tmp_path / name) for name in ("one", "two")]
-    code = "from hypertool.llm.fingerprint import fingerprint; print(fingerprint('yes'))"
+    code = "from hypertool.llm.describing.fingerprint import fingerprint; print(fingerprint('yes'))"
     first, again, other = (host.python(code).stdout for host in (hosts[0], *hosts))
     assert first == again != other
     assert len(first.strip()) == 16

@@ -10,8 +10,8 @@ import pytest
 
 import hypertool
 from hypertool import PersonaMetricsCollector, WorkflowTracer, observe_llm
-from hypertool.ambient import current_place
-from hypertool.llm.call import _CALL
+from hypertool.llm.calls.call import _CALL
+from hypertool.recording.ambient import current_place
 from tests.llm.calls import CHAT, CHUNK, LAST, counted
 from tests.support.hypertool_host import Host
 from tests.support.otlp_receiver import OtlpReceiver, Received

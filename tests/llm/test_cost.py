@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypertool import logs
-from hypertool.declared import SIMULATED_MODEL
+from hypertool.domain.workflows import SIMULATED_MODEL
 from hypertool.errors import ConfigError
 from hypertool.llm import Missing, Usage, cost_of, unit_prices
-from hypertool.llm import cost as prices
-from hypertool.llm.cost_table import SHIPPED, load
+from hypertool.llm.pricing import cost as prices
+from hypertool.llm.pricing.price_table import SHIPPED, load
+from hypertool.runtime import logs
 from tests.llm.encodings import PATIENT
 
 HEAD = "format = 1\nas_of = 2026-11-21\n"

@@ -16,7 +16,8 @@ CALLS = 2500
 PROGRAM = """
 import asyncio, contextlib, json, random
 import hypertool
-from hypertool import ObservableLLM, TokenBudgetExceeded, WorkflowExecutor, WorkflowTracer, spans
+from hypertool import ObservableLLM, TokenBudgetExceeded, WorkflowExecutor, WorkflowTracer
+from hypertool.spans import span as spans
 
 SEED, CALLS = {seed}, {calls}
 dice = random.Random(SEED)
@@ -128,7 +129,7 @@ async def work():
 
 metrics = hypertool.get_persona_metrics()
 debits = {{}}
-from hypertool.runs import Account
+from hypertool.recording.runs import Account
 class Watched(Account):
     __slots__ = ("_used",)
     @property
@@ -138,8 +139,8 @@ class Watched(Account):
         before = getattr(self, "_used", 0)
         self._used = value
         debits[self.persona.name] = debits.get(self.persona.name, 0) + value - before
-import hypertool.recorder
-hypertool.recorder.Account = Watched
+import hypertool.recording.recorder
+hypertool.recording.recorder.Account = Watched
 asyncio.run(work())
 import gc; gc.collect()
 for sink in (spans.sink(), spans.langfuse_sink()):

@@ -119,7 +119,8 @@ def test_scores_are_counted_whatever_becomes_of_them(host: Host, langfuse: Langf
 def test_parameters_environment_and_version_reach_the_observation(host: Host, langfuse: LangfuseReceiver) -> None:
     done = host.python(
         """
-        from hypertool import ObservableLLM, spans
+        from hypertool import ObservableLLM
+        from hypertool.spans import span as spans
         ObservableLLM(lambda text, **rest: {"usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}},
                       "house-model")("x", temperature=0.5, max_tokens=20)
         assert spans.langfuse_sink().flush(20)

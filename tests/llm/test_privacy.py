@@ -24,7 +24,8 @@ PROGRAM = """
 import asyncio, contextlib, json, logging, os, sys
 logging.basicConfig(level="DEBUG")
 import hypertool
-from hypertool import ObservableLLM, WorkflowTracer, spans
+from hypertool import ObservableLLM, WorkflowTracer
+from hypertool.spans import span as spans
 
 def reply(text):
     return {"model": text, "id": text, "object": "chat.completion",

@@ -11,7 +11,8 @@ from tests.support.langfuse_receiver import LangfuseReceiver
 
 HEAD = """
 from types import SimpleNamespace
-from hypertool import LangfuseIntegration, ObservableLLM, spans
+from hypertool import LangfuseIntegration, ObservableLLM
+from hypertool.spans import span as spans
 REPLY = {"model": "gpt-4o", "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
 llm = ObservableLLM(lambda text: REPLY, "gpt-4o")
 """

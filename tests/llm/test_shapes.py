@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypertool.llm import Missing, Reading, StreamReader, Usage, extract
-from hypertool.llm import shapes as table
-from hypertool.llm import shapes_view as views
+from hypertool.llm.reading import extract as table
+from hypertool.llm.reading import view as views
 from tests.llm.encodings import PATIENT
 
 # Shape -> a whole response as a plain dict, and its partition.

@@ -39,7 +39,7 @@ with WorkflowTracer("bug_fix") as w:
         except TokenBudgetExceeded:
             print("blocked")
 print([t.name for t in threading.enumerate() if t.name.startswith("hypertool-") and "publisher" not in t.name])
-print([name for name in sys.modules if name.startswith(("opentelemetry", "http.client", "hypertool.own_spans"))])
+print([name for name in sys.modules if name.startswith(("opentelemetry", "http.client", "hypertool.spans.recorded"))])
 print(spans.start("one", dict), spans.sink(), spans.langfuse_sink())
 """
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hypertool import catalogue
+from hypertool.domain import personas as catalogue
 from tests.support.exporter_process import running
 from tests.support.hypertool_host import Host, wait_until
 
@@ -153,7 +153,7 @@ def test_several_users_of_one_group_share_the_store_with_files_of_0660(host: Hos
     _python(
         host,
         f"""
-        from hypertool.store import Store
+        from hypertool.store.store import Store
         for index, user in enumerate({users * 2!r}):
             child = os.fork()
             if child == 0:
@@ -186,11 +186,11 @@ def test_a_user_outside_the_group_gets_one_line_and_a_store_of_his_own(host: Hos
         from hypertool.store import directory
         directory.HOST_DIRECTORY = pathlib.Path(sys.argv[1])
         # A checkout may be where nobody else can read; an installed package never is.
-        from hypertool import catalogue
+        from hypertool.domain import personas as catalogue
         catalogue._DEFAULTS = pathlib.Path(sys.argv[2])
         sys.argv[1:] = []
         from hypertool import get_persona_metrics
-        import hypertool.collector, hypertool.tracing, logging
+        import hypertool.metrics.collector, hypertool.workflow.tracer, logging
         os.setgroups([]); os.setgid(51009); os.setuid(51009)
         get_persona_metrics().record_token_usage("backend", "default", "simulated", 5)
         print(get_persona_metrics()._core.store.path)

@@ -142,8 +142,8 @@ def test_a_process_may_serve_the_host_itself_and_its_children_do_not_hold_the_po
         child = os.fork()
         if child == 0:
             signal.pause()
-        import hypertool.serving
-        hypertool.serving._served.close()
+        import hypertool.service.serve_metrics
+        hypertool.service.serve_metrics._served.close()
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past connections are no listener
             try:

@@ -157,7 +157,7 @@ def test_dashboard_urls_lead_to_a_panel_and_set_variables_that_exist(name: str) 
 
 
 def test_the_exporter_has_every_metric_that_rules_use() -> None:
-    instruments = pytest.importorskip("hypertool.instruments", reason="the package is not importable here")
+    instruments = pytest.importorskip("hypertool.domain.instruments", reason="the package is not importable here")
     served: dict[str, set[str]] = {}
     for instrument in instruments.ALL:
         endings = ("_bucket", "_sum", "_count") if instrument.type == "histogram" else ("",)

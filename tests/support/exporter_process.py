@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.hypertool_host import Host, wait_until
 
-_EXPORTER = "import sys; from hypertool.exporter import run_exporter; sys.exit(run_exporter())"
+_EXPORTER = "import sys; from hypertool.service.exporter import run_exporter; sys.exit(run_exporter())"
 
 
 def free_port() -> int:

@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hypertool.store import Store
 from hypertool.store.directory import StateDirectory
-from hypertool.store.facade import HostState
+from hypertool.store.store import HostState, Store
 from tests.support.box import until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,8 @@ from tests.support.otlp_receiver import OtlpReceiver
 HEAD = """
 import asyncio, sys
 import hypertool
-from hypertool import ObservableLLM, WorkflowExecutor, WorkflowTracer, observe_llm, spans
+from hypertool import ObservableLLM, WorkflowExecutor, WorkflowTracer, observe_llm
+from hypertool.spans import span as spans
 REPLY = {"model": "gpt-4o-2024-08-06", "id": "c1", "object": "chat.completion",
          "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": "the answer"}}],
          "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hypertool.catalogue import Catalogue, Persona, load_catalogue
-from hypertool.instruments import STAGE_DURATION, TOKENS
-from hypertool.recorder import Recorder
-from hypertool.store import Store
+from hypertool.domain.instruments import STAGE_DURATION, TOKENS
+from hypertool.domain.personas import Catalogue, Persona, load_catalogue
+from hypertool.recording.recorder import Recorder
 from hypertool.store.directory import StateDirectory
+from hypertool.store.store import Store
 from hypertool.store.writer import SnapshotWriter
 
 BACKEND = ("backend-engineer", "default", "simulated")

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hypertool import PersonaMetricsCollector
-from hypertool.cells import Clock
+from hypertool.recording.cells import Clock
 
 BACKEND, TESTING = "backend-engineer", "testing-specialist"
 START = 1_700_000_000.0 - 1_700_000_000 % 86400  # midnight

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from hypertool.alert_log import AlertFile, AlertLog
-from hypertool.ports import Address
+from hypertool.service.addresses import Address
+from hypertool.service.alert_log import AlertFile, AlertLog
 from tests.support.hypertool_host import Host, wait_until
 
 NOTIFICATION = {
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     done = Host(tmp_path).python("""
         import resource, sys
         from pathlib import Path
-        from hypertool.alert_log import AlertFile
+        from hypertool.service.alert_log import AlertFile
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         file = AlertFile(Path("alerts.jsonl"))
         for _ in range(3):

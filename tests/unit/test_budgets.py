@@ -13,9 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hypertool import PersonaMetricsCollector, TokenBudgetExceeded
-from hypertool.ambient import use_run
-from hypertool.catalogue import Catalogue, Persona
-from hypertool.store.facade import BudgetState, budgets
+from hypertool.domain.personas import Catalogue, Persona
+from hypertool.recording.ambient import use_run
+from hypertool.store.store import BudgetState, budgets
 from hypertool.store.totals import Totals
 from tests.support.hypertool_host import Host, wait_until
 from tests.support.store_writers import Process, store

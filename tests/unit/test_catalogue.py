@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hypertool import catalogue as module
-from hypertool.catalogue import load_catalogue
+from hypertool.domain import personas as module
+from hypertool.domain.personas import load_catalogue
 from hypertool.errors import ConfigError
 from tests.support.hypertool_host import Host
 

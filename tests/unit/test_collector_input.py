@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hypertool import PersonaMetricsCollector
-from hypertool.labels import MAX_OTHERS
+from hypertool.domain.labels import MAX_OTHERS
 from tests.unit.collectors import BACKEND, counted, everything
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from hypertool.catalogue import load_catalogue
-from hypertool.exporter import HostCollector
+from hypertool.domain.personas import load_catalogue
+from hypertool.service.exporter import HostCollector
 from tests.support.store_writers import store
 
 NAME = "hypertool_delivery_proof_timestamp_seconds"

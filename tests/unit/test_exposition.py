@@ -14,10 +14,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from hypertool import PersonaMetricsCollector
-from hypertool.catalogue import load_catalogue
-from hypertool.declared import WORKFLOWS
-from hypertool.exporter import HostCollector
-from hypertool.instruments import ALL
+from hypertool.domain.instruments import ALL
+from hypertool.domain.personas import load_catalogue
+from hypertool.domain.workflows import WORKFLOWS
+from hypertool.service.exporter import HostCollector
 from tests.support.debian_binaries import OLDEST_RELEASE, BinariesUnavailable, prometheus_binaries
 from tests.support.store_writers import Process, store
 
@@ -161,7 +161,7 @@ def test_openmetrics_carries_the_trace_of_an_observation() -> None:
 def test_a_stage_in_progress_shows_its_start_and_its_death_is_a_failed_gate_once(
     registry: CollectorRegistry, tmp_path: Path
 ) -> None:
-    from hypertool.cells import OpenStage
+    from hypertool.recording.cells import OpenStage
 
     process = Process(tmp_path / "state")
     began = time.time() - 100

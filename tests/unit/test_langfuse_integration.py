@@ -12,7 +12,9 @@ from tests.support.otlp_receiver import refused_url
 
 
 def run(host: Host, code: str, **more: str) -> str:
-    done = host.python("from hypertool import *\nfrom hypertool import spans\n" + textwrap.dedent(code), **more)
+    done = host.python(
+        "from hypertool import *\nfrom hypertool.spans import span as spans\n" + textwrap.dedent(code), **more
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

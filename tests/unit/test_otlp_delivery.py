@@ -17,7 +17,7 @@ SPANS = 60
 RUN = """
 import time
 from hypertool import WorkflowTracer
-from hypertool import spans
+from hypertool.spans import span as spans
 with WorkflowTracer("warm"):
     pass
 spans.sink().wait_until_ready(20)
@@ -30,7 +30,7 @@ with WorkflowTracer("last"):
 
 
 FLUSH = """
-from hypertool import spans
+from hypertool.spans import span as spans
 assert spans.sink().flush(20)
 """
 
@@ -71,7 +71,8 @@ def test_a_process_that_lives_through_an_outage_says_when_it_starts_and_ends_and
     done = host.python(
         """
         import os, sys, time
-        from hypertool import WorkflowTracer, spans
+        from hypertool import WorkflowTracer
+        from hypertool.spans import span as spans
         def runs(number):
             for _ in range(number):
                 with WorkflowTracer("w"): pass
@@ -116,7 +117,7 @@ def test_a_fork_starts_with_an_empty_queue_and_sends_its_own_spans(host: Host, r
         with WorkflowTracer("parents"): pass
         child = os.fork()
         with WorkflowTracer("child" if not child else "parent"): pass
-        from hypertool import spans
+        from hypertool.spans import span as spans
         assert spans.sink().flush(20)
         if not child:
             sys.exit(0)
@@ -135,7 +136,8 @@ def test_a_multiprocessing_child_sends_its_spans(host: Host, receiver: OtlpRecei
     done = host.python(
         f"""
         import multiprocessing
-        from hypertool import WorkflowTracer, spans
+        from hypertool import WorkflowTracer
+        from hypertool.spans import span as spans
         def work():
             with WorkflowTracer("child"): pass
             spans.sink().wait_until_ready(20)
@@ -186,7 +188,7 @@ def test_configured_exports_are_at_zero_before_anything_is_sent(host: Host) -> N
         from hypertool import WorkflowTracer, get_persona_metrics
         with WorkflowTracer("w"):
             get_persona_metrics().flush()
-            from hypertool.store import Store
+            from hypertool.store.store import Store
             totals = Store.locate().merge().totals
             print({k[2]: v for k, v in totals.counters.items() if k[0] == "exp"}, totals.latest["ok", "otlp"])
     """,

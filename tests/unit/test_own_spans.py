@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from hypertool.own_spans import OwnTracer, RecordedSpan
-from hypertool.sinks.encoding import Told, encode
+from hypertool.sinks.otlp_encoding import Told, encode
+from hypertool.spans.recorded import OwnTracer, RecordedSpan
 from tests.support.hypertool_host import Host
 from tests.support.otlp_receiver import OtlpReceiver
 
@@ -232,7 +232,7 @@ def host(tmp_path: Path, receiver: OtlpReceiver) -> Host:
 
 def run(host: Host, code: str, **more: str) -> str:
     done = host.python(
-        "import os\nfrom hypertool import WorkflowTracer, spans\n"
+        "import os\nfrom hypertool import WorkflowTracer\nfrom hypertool.spans import span as spans\n"
         + textwrap.dedent(code)
         + "\nassert spans.sink().flush(20)\n",
         **more,

@@ -9,10 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hypertool import PersonaMetricsCollector
-from hypertool.catalogue import load_catalogue
-from hypertool.exporter import HostCollector
-from hypertool.instruments import ALL, LLM_OUTCOMES, USAGE_MISSING_REASONS
-from hypertool.series import SeriesBudget, budget, values_at_most
+from hypertool.domain.instruments import ALL, LLM_OUTCOMES, USAGE_MISSING_REASONS
+from hypertool.domain.personas import load_catalogue
+from hypertool.domain.series_budget import SeriesBudget, budget, values_at_most
+from hypertool.service.exporter import HostCollector
 from tests.support.store_writers import store
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from hypertool import catalogue
+from hypertool.domain import personas as catalogue
+from hypertool.domain.labels import MAX_OTHERS
 from hypertool.errors import StoreUnavailable
-from hypertool.labels import MAX_OTHERS
-from hypertool.store import Store
 from hypertool.store.archive import abandoned
 from hypertool.store.directory import StateDirectory, create, locked
+from hypertool.store.store import Store
 from tests.support.box import until
 from tests.support.store_writers import Process, store, total
 

@@ -9,7 +9,7 @@ from tests.support.hypertool_host import Host
 HEAD = """
 import asyncio, json, sys
 from hypertool import WorkflowTracer, QualityGateFailed, context, get_persona_metrics
-from hypertool.ambient import current_place
+from hypertool.recording.ambient import current_place
 """
 
 
@@ -271,7 +271,7 @@ def test_the_stage_of_a_generator_lasts_until_it_is_exhausted(host: Host) -> Non
         with WorkflowTracer("w") as w:
             lazy = w.trace_stage("sync", "backend", numbers)
             get_persona_metrics().flush()
-            from hypertool.store import Store
+            from hypertool.store.store import Store
             assert Store.locate().read().gates.get(("w", "sync", "pass"), 0) == 0
             assert list(lazy) == [0, 1, 2]
         async def main():

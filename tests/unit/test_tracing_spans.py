@@ -27,7 +27,7 @@ from hypertool import WorkflowExecutor, WorkflowTracer
 
 # On a busy machine the bound of the exit could cost spans; what that does is test_otlp_delivery's.
 FLUSH = """
-from hypertool import spans
+from hypertool.spans import span as spans
 assert spans.sink() is None or spans.sink().flush(20)
 """
 
@@ -61,7 +61,7 @@ def test_a_run_is_a_parent_span_with_a_child_for_each_stage(host: Host, receiver
         "workflow.name": "package_release",
         "workflow.ticket": "T-1",
         "workflow.big": str(2**70),
-        "hypertool.workspace": "work",
+        "hypertool.runtime.workspace": "work",
         "hypertool.run_id": out.strip(),
     }
     assert stage.attributes.pop("stage.duration_seconds") > 0
@@ -82,7 +82,7 @@ def test_a_run_is_a_parent_span_with_a_child_for_each_stage(host: Host, receiver
 NESTED = """
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from hypertool import spans
+from hypertool.spans import span as spans
 def inside(name):
     # A span of ours that is opened where an LLM call would open one.
     spans.start(name, dict).end({})
@@ -303,7 +303,7 @@ def test_the_exporter_variable_alone_turns_the_sink_on(host: Host) -> None:
     out = run(
         host,
         """
-        from hypertool import spans
+        from hypertool.spans import span as spans
         with WorkflowTracer("w"): pass
         print(spans.sink() is not None)
         sys.stdout.flush()

@@ -9,8 +9,8 @@ from tests.support.otlp_receiver import OtlpReceiver
 
 FAST = """
 import json, sys
-from hypertool.simulated_llm import SimulatedLLM
-from hypertool.workflows import run_workflow
+from hypertool.simulation.llm import SimulatedLLM
+from hypertool.simulation.workflows import run_workflow
 report = run_workflow(*sys.argv[1:2] or ["NAME"], llm=SimulatedLLM(0.0), **OPTIONS)
 print(json.dumps({"decision": report.decision, "tokens": report.tokens, "passed": [s.passed for s in report.stages]}))
 """
@@ -31,7 +31,7 @@ def test_the_baseline_takes_a_good_second_and_leaves_what_the_contract_says(host
         report = host.json(
             """
             import json
-            from hypertool.workflows import run_baseline
+            from hypertool.simulation.workflows import run_baseline
             report = run_baseline()
             print(json.dumps([report.seconds, report.tokens]))
         """,
@@ -91,7 +91,7 @@ def test_the_baseline_takes_a_good_second_and_leaves_what_the_contract_says(host
 
 
 def test_the_baseline_says_nothing_of_prices(host: Host) -> None:
-    done = host.python("from hypertool.workflows import run_baseline; run_baseline()")
+    done = host.python("from hypertool.simulation.workflows import run_baseline; run_baseline()")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -144,7 +144,7 @@ def test_other_budgets_give_other_remainders_and_a_block_stops_the_run_before_th
     fast(host, "package_release")
     left = host.json("""
         import json
-        from hypertool.store import Store
+        from hypertool.store.store import Store
         print(json.dumps({name: budget.remaining for name, budget in Store.locate().read().budgets.items()}))
     """)
     assert (left["backend-engineer"], left["testing-specialist"], left["devops-engineer"]) == (-350, -550, 1250)

@@ -10,17 +10,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..catalogue import Catalogue, load_catalogue
+from ..domain.personas import Catalogue, load_catalogue
 from ..errors import HypertoolError, StoreUnavailable
-from ..ports import parse_address
-from ..redaction import redact
-from ..store import Store
-from ..store.facade import HostState
+from ..runtime.redaction import redact
+from ..service.addresses import parse_address
+from ..store.store import HostState, Store
 from .output import UsageProblem, complain, listen, print_json
 from .persona import tell
 
 if TYPE_CHECKING:
-    from ..workflows import WorkflowReport
+    from ..simulation.workflows import WorkflowReport
 
 PROBE_SECONDS = 0.3
 FLUSH_SECONDS = 3.0
@@ -62,15 +61,15 @@ class Place(NamedTuple):
 
 def baseline(arguments: argparse.Namespace) -> int:
     """Run the baseline, read back, report; exit code 1 where the store does not show what was run."""
-    from ..workflows import BASELINE, run_baseline
+    from ..simulation.workflows import BASELINE, run_baseline
 
     return _run(arguments, "baseline", BASELINE, run_baseline)
 
 
 def workflow(arguments: argparse.Namespace) -> int:
     """The same with any declared workflow."""
-    from ..declared import WORKFLOWS
-    from ..workflows import INCIDENT, ROUTES, run_workflow
+    from ..domain.workflows import WORKFLOWS
+    from ..simulation.workflows import INCIDENT, ROUTES, run_workflow
 
     name, severity = arguments.name, arguments.severity
     if name not in WORKFLOWS:
@@ -136,10 +135,10 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
 
 def _flush(report: WorkflowReport) -> list[Sent]:
     """Send what is queued, to every sink that is configured; what was delivered is what this process has counted."""
-    from .. import spans
-    from ..collector import get_persona_metrics
-    from ..instruments import EXPORT_SCORES, EXPORT_SPANS
+    from ..domain.instruments import EXPORT_SCORES, EXPORT_SPANS
+    from ..metrics.collector import get_persona_metrics
     from ..sinks import langfuse, otlp
+    from ..spans import span as spans
 
     def successes(metric: str, sink: str) -> int:
         return get_persona_metrics().recorder.counter(metric, sink, "success").value

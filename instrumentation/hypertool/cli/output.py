@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..domain.labels import unfit
 from ..errors import HypertoolError
-from ..labels import unfit
-from ..logs import log
+from ..runtime.logs import log
 
 
 class UsageProblem(HypertoolError):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import time
 
-from ..catalogue import Catalogue, Persona, load_catalogue
+from ..domain.personas import Catalogue, Persona, load_catalogue
 from ..errors import StoreUnavailable
-from ..sessions import SavedSession, Sessions
-from ..store import Store
-from ..workspace import find_workspace
+from ..runtime.workspace import find_workspace
+from ..store.store import Store
 from .output import UsageProblem, complain, label, listen, print_json, print_table
+from .sessions import SavedSession, Sessions
 
 
 def resolve(catalogue: Catalogue, name: str) -> Persona:
@@ -87,7 +87,7 @@ def end(arguments: argparse.Namespace) -> int:
 
 
 def _record(before: SavedSession | None, to: str | None, mode: str) -> None:
-    from ..collector import get_persona_metrics
+    from ..metrics.collector import get_persona_metrics
 
     heard = listen()
     metrics = get_persona_metrics()
@@ -193,7 +193,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _series(catalogue: Catalogue, as_json: bool) -> int:
-    from ..series import budget as series_budget
+    from ..domain.series_budget import budget as series_budget
 
     found = series_budget(catalogue)
     if as_json:

@@ -7,13 +7,13 @@ import argparse
 
 def exporter(_: argparse.Namespace) -> int:
     """`hypertool exporter`."""
-    from ..exporter import run_exporter
+    from ..service.exporter import run_exporter
 
     return run_exporter()
 
 
 def alert_log(_: argparse.Namespace) -> int:
     """`hypertool alert-log`."""
-    from ..alert_log import run_alert_log
+    from ..service.alert_log import run_alert_log
 
     return run_alert_log()

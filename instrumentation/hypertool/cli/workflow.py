@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from ..catalogue import load_catalogue
+from ..domain.personas import load_catalogue
 from ..errors import StoreUnavailable
-from ..store import Store
+from ..store.store import Store
 from .output import UsageProblem, complain, label, listen, print_json
 from .persona import resolve, tell
 
@@ -21,7 +21,7 @@ def gate(arguments: argparse.Namespace) -> int:
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command or not command[0]:
         raise UsageProblem("no command to run; see `hypertool gate --help`")
-    from ..gate import run_gate
+    from ..workflow.gate import run_gate
 
     heard = listen()
     code = run_gate(workflow, stage, persona, command)
@@ -49,9 +49,9 @@ def drill(arguments: argparse.Namespace) -> int:
             "resolves within about 2 minutes"
         )
         return 0
-    from ..ambient import use_run
-    from ..collector import get_persona_metrics
-    from ..declared import SIMULATED_MODEL
+    from ..domain.workflows import SIMULATED_MODEL
+    from ..metrics.collector import get_persona_metrics
+    from ..recording.ambient import use_run
 
     heard = listen()
     metrics = get_persona_metrics()

@@ -1,29 +1,28 @@
-"""What an LLM call used and what it cost, read from the responses of the providers' own SDKs.
+"""LLM calls: what each used, what it cost, and how it is observed.
 
     reading = extract(response)             # or StreamReader().feed(chunk) ... .finish(complete)
     nano = cost_of(reading.model, reading.usage, reading.service_tier)
 
-No SDK is imported here, and `import hypertool` does not import this package.
-
-* `usage` the partition, `usage_estimate` the opt-in estimate (always marked)
-* `shapes` a response to a `Reading`, and which class has which shape; `shapes_responses` the shapes; `shapes_records`
-  the usage record of each provider; `shapes_streams` chunk by chunk; `shapes_view` any object as a mapping;
-  `shapes_providers` names
-* `wrapper` ObservableLLM and observe_llm; `call` the life of one call; `record` what it was, and its metrics;
-  `reservations` budgets that block; `streams` and `sdk_streams` what is returned instead of a value
-* `attributes` spans; `call_metadata` metadata, and links to Langfuse's prompts; `content` and `transcript` prompts and
-  completions where they are asked for, `fingerprint` what stands for a prompt otherwise
-* `cost` money; `cost_table` reads `prices.toml`, or the file that HYPERTOOL_PRICES names
+No provider's SDK is imported here, and `import hypertool` does not import this package. Names are loaded when they are
+first used.
 """
 
 from __future__ import annotations
 
-from .cost import cost_of, unit_prices
-from .shapes import extract
-from .shapes_records import read_usage
-from .shapes_streams import StreamReader
-from .usage import Missing, Reading, Usage
-from .usage_estimate import estimate_usage
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "Missing": "reading.usage",
+    "Reading": "reading.usage",
+    "StreamReader": "reading.streams",
+    "Usage": "reading.usage",
+    "cost_of": "pricing.cost",
+    "estimate_usage": "reading.estimate",
+    "extract": "reading.extract",
+    "read_usage": "reading.usage_records",
+    "unit_prices": "pricing.cost",
+}
 
 __all__ = [
     "Missing",
@@ -36,3 +35,23 @@ __all__ = [
     "read_usage",
     "unit_prices",
 ]
+
+if TYPE_CHECKING:
+    from .pricing.cost import cost_of as cost_of
+    from .pricing.cost import unit_prices as unit_prices
+    from .reading.estimate import estimate_usage as estimate_usage
+    from .reading.extract import extract as extract
+    from .reading.streams import StreamReader as StreamReader
+    from .reading.usage import Missing as Missing
+    from .reading.usage import Reading as Reading
+    from .reading.usage import Usage as Usage
+    from .reading.usage_records import read_usage as read_usage
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value

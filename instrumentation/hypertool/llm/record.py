@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..catalogue import Persona
-from ..checks import MAX_TOKENS
-from ..instruments import LLM_COST, LLM_DURATION, LLM_REQUESTS, LLM_USAGE_MISSING, TOKENS
-from ..labels import OTHER
-from .cost import cost_of
-from .usage import INVALID, Missing, Reading, Usage
+from ..domain.checks import MAX_TOKENS
+from ..domain.instruments import LLM_COST, LLM_DURATION, LLM_REQUESTS, LLM_USAGE_MISSING, TOKENS
+from ..domain.labels import OTHER
+from ..domain.personas import Persona
+from .pricing.cost import cost_of
+from .reading.usage import INVALID, Missing, Reading, Usage
 
 if TYPE_CHECKING:
-    from ..cells import Counter, Exemplar, Histogram
-    from ..collector import PersonaMetricsCollector
-    from ..recorder import Recorder
-    from ..runs import Run
+    from ..metrics.collector import PersonaMetricsCollector
+    from ..recording.cells import Counter, Exemplar, Histogram
+    from ..recording.recorder import Recorder
+    from ..recording.runs import Run
 
 UNKNOWN = "unknown"
 

@@ -1,1 +1,1 @@
-"""Where ended spans go: each sink has a bounded queue, a circuit breaker and its share of a bounded exit."""
+"""Where ended spans go: each sink has a bounded queue, a circuit breaker and a share of the bounded exit."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from ..logs import INFO, WARNING, StateLog
+from ..runtime.logs import INFO, WARNING, StateLog
 from .breaker import CircuitBreaker
 
 QUEUE_LIMIT = 2048

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..ambient import _RUN, current_place
-from ..redaction import redact, redact_name
+from ..recording.ambient import _RUN, current_place
+from ..runtime.redaction import redact, redact_name
 from .base import Count, Outcome, Verdict
-from .encoding import Told, encode
-from .http_sink import HttpSink
+from .http import HttpSink
+from .otlp_encoding import Told, encode
 
 if TYPE_CHECKING:
-    from ..runs import Run
+    from ..recording.runs import Run
     from .transport import Transport
 
 NAME = "langfuse"
@@ -63,7 +63,7 @@ class Beside(Told):
         self.run: Run | None = _RUN.get()
         persona = given.get("gen_ai.agent.name") or given.get("stage.persona")
         chatmode = given.get("hypertool.chatmode") or given.get("stage.chatmode")
-        if not (persona and chatmode) and "hypertool.workspace" not in given:
+        if not (persona and chatmode) and "hypertool.runtime.workspace" not in given:
             here = current_place()
             persona, chatmode = persona or here[0], chatmode or here[1]
         self.persona = persona

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from ..logs import once
-from ..redaction import redact
+from ..runtime.logs import once
+from ..runtime.redaction import redact
 from .base import Count, Outcome, Verdict
-from .encoding import encode
-from .http_sink import HttpSink
+from .http import HttpSink
+from .otlp_encoding import encode
 
 if TYPE_CHECKING:
     from .transport import Transport

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ..catalogue import WINDOWS
-from ..instruments import BY_KEY
+from ..domain.instruments import BY_KEY
+from ..domain.personas import WINDOWS
 
 VERSION = 1
 

@@ -88,9 +88,9 @@ def _with_sinks(url: str, response: object) -> Contender:
             "LANGFUSE_SECRET_KEY": "sk-lf-test-secret",
         }
     )
-    from hypertool import spans
     from hypertool.sinks.base import Outcome, Verdict
-    from hypertool.sinks.http_sink import HttpSink
+    from hypertool.sinks.http import HttpSink
+    from hypertool.spans import span as spans
 
     if not url:
         HttpSink.send = lambda self, batch: Verdict(Outcome.SENT)  # type: ignore[method-assign]

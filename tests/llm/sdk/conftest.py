@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hypertool.llm import call
+from hypertool.llm.calls import call
 from hypertool.llm.record import CallRecord
 
 

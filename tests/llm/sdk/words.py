@@ -18,8 +18,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from mistralai.client import Mistral
 from provider import PROVIDER
 
-from hypertool.llm.content import input_messages, output_messages
-from hypertool.llm.transcript import Transcript
+from hypertool.llm.describing.messages import input_messages, output_messages
+from hypertool.llm.describing.transcript import Transcript
 
 
 def gpt(url: str) -> Any:

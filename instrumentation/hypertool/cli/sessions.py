@@ -1,0 +1,153 @@
+"""The current persona of one user in one workspace, kept across processes in a small locked file."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import HypertoolError
+from ..store.directory import full
+
+
+class SavedSession(NamedTuple):
+    """Who is active, in which chatmode, since when (seconds since the epoch)."""
+
+    persona: str
+    chatmode: str
+    since: float
+
+    def seconds(self, now: float | None = None) -> float:
+        """Its length until `now`; never negative, whatever was done to the clock."""
+        return max(0.0, (time.time() if now is None else now) - self.since)
+
+
+def directory() -> Path:
+    """Where the sessions of this user are.
+
+    Beside the store that HYPERTOOL_STATE_DIR names, so that one variable isolates everything; else the user's own
+    state directory, because sessions are nobody else's business.
+    """
+    chosen = os.environ.get("HYPERTOOL_STATE_DIR")
+    if chosen:
+        return Path(chosen).absolute() / f"sessions-{os.getuid()}"
+    base = os.environ.get("XDG_STATE_HOME")
+    if base and os.path.isabs(base):
+        return Path(base) / "hypertool" / "sessions"
+    return Path(os.path.expanduser("~")) / ".local" / "state" / "hypertool" / "sessions"
+
+
+class Sessions:
+    """The session of one workspace: read it, or hold it while it is changed."""
+
+    def __init__(self, workspace: Path, where: Path | None = None) -> None:
+        self.workspace = workspace
+        self._directory = where or directory()
+        # Two CRCs and not hashlib: loading OpenSSL would be a tenth of what a switch may take.
+        raw = os.fsencode(workspace)
+        key = f"{zlib.crc32(raw):08x}{zlib.crc32(raw[::-1], 1):08x}"
+        self._file = self._directory / f"{key}.json"
+        self._lock = self._directory / f"{key}.lock"
+        self.note: str | None = None
+
+    def read(self) -> SavedSession | None:
+        """The active session, or None. A file that cannot be understood is kept aside; `note` says so, once."""
+        try:
+            return self._load()
+        except ValueError:
+            with self.held():  # its writer may have repaired it meanwhile
+                return self.read_held()
+
+    def read_held(self) -> SavedSession | None:
+        """The same for whoever holds the session."""
+        try:
+            return self._load()
+        except ValueError:
+            self._put_aside()
+            return None
+
+    def _load(self) -> SavedSession | None:
+        try:
+            text = self._file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable("read", error) from None
+        return _parse(text)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """No other process of this user changes the session meanwhile; waits for one that does."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise self._unusable("written", error) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def replaced_by(self, session: SavedSession | None) -> Iterator[None]:
+        """Put `session` in place (None: remove it) when the block went well; what needs disk space is done before it.
+
+        So a full disk stops a switch before it is counted, and a switch that was not counted is not remembered.
+        """
+        if session is None:
+            yield
+            self._file.unlink(missing_ok=True)
+            return
+        new = self._file.with_suffix(f".{os.getpid()}.new")
+        document = {"workspace": str(self.workspace), **session._asdict()}
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+                json.dump(document, file, ensure_ascii=False)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink()
+            raise self._unusable("written", error) from None
+        try:
+            yield
+            new.replace(self._file)
+        finally:
+            new.unlink(missing_ok=True)
+
+    def _put_aside(self) -> None:
+        aside = self._file.with_suffix(".corrupt")
+        try:
+            self._file.replace(aside)
+        except OSError as error:
+            raise self._unusable("written", error) from None
+        self.note = (
+            f"the session file {self._file} could not be understood; it is kept as {aside.name}, "
+            "and no persona is active now"
+        )
+
+    def _unusable(self, what: str, error: OSError) -> HypertoolError:
+        help_ = (
+            "free some space there"
+            if full(error)
+            else "make it a directory of yours, or set XDG_STATE_HOME or HYPERTOOL_STATE_DIR to one"
+        )
+        return HypertoolError(f"the sessions in {self._directory} cannot be {what}: {error.strerror or error}; {help_}")
+
+
+def _parse(text: bytes) -> SavedSession:
+    document = json.loads(text.decode("utf-8", "surrogateescape"))
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    persona, chatmode, since = (document.get(key) for key in SavedSession._fields)
+    if not isinstance(persona, str) or not isinstance(chatmode, str) or not persona or not chatmode:
+        raise ValueError("persona and chatmode must be texts")
+    if isinstance(since, bool) or not isinstance(since, (int, float)) or not 0 <= since < 1e11:
+        raise ValueError("since must be seconds since the epoch")
+    return SavedSession(persona, chatmode, float(since))

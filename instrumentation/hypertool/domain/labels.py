@@ -1,0 +1,98 @@
+"""Which label values may become series: declared ones, and at most 64 others per label and host.
+
+Free text, ids and user names never become labels; what is beyond the limit is counted as `other`, so that the
+number of series of a host stays bounded whatever its agents send.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from ..runtime.logs import log
+from .workflows import CHATMODES, MODELS, STAGES, WORKFLOWS
+
+MAX_OTHERS = 64
+MAX_LENGTH = 100
+OTHER = "other"
+LABELS = ("chatmode", "workflow", "stage", "model")
+
+# Control characters, line ends, marks that turn the direction of writing (they forge dashboards), lone surrogates.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_DECLARED: dict[str, frozenset[str]] = {
+    "chatmode": CHATMODES,
+    "workflow": frozenset(WORKFLOWS),
+    "stage": STAGES,
+    "model": MODELS,
+}
+
+
+def unfit(value: str) -> str | None:
+    """Why a text cannot be a label value, or None where it can."""
+    if not value:
+        return "it is empty"
+    if len(value) > MAX_LENGTH:
+        return f"it has more than {MAX_LENGTH} characters"
+    if _UNFIT.search(value):
+        return "it contains control characters"
+    from ..runtime.redaction import redact_name  # for a new value only: its patterns take a millisecond to compile
+
+    if redact_name(value) != value:
+        return "it looks like a credential or an e-mail address"
+    return None
+
+
+class LabelGuard:
+    """Decides what a label value is recorded as.
+
+    `admit(label, value, limit)` is the host's register (`store.labels`); without it the limit is the process's.
+    `on_overflow(label)` is called for every recording that becomes `other`.
+    """
+
+    def __init__(
+        self,
+        on_overflow: Callable[[str], None],
+        admit: Callable[[str, str, int], bool] | None = None,
+    ) -> None:
+        self._on_overflow = on_overflow
+        self._admit = admit or self.admit_here
+        self._known: dict[str, set[str]] = {label: set(_DECLARED[label]) for label in LABELS}
+        self._others: dict[str, set[str]] = {label: set() for label in LABELS}
+        self._said: set[tuple[str, str]] = set()
+
+    def resolve(self, label: str, value: str) -> str:
+        """The value to record. Raises TypeError for what is no string, nothing else."""
+        if value.__class__ is not str:
+            if not isinstance(value, str):
+                raise TypeError(f"{label} must be a string, not {type(value).__name__} ({value!r:.60})")
+            value = str.__str__(value)  # str() of an enumeration's member is its name
+        known = self._known[label]
+        if value in known or value == OTHER:
+            return value
+        reason = unfit(value)
+        if reason is None:
+            if self._admit(label, value, MAX_OTHERS):
+                known.add(value)
+                return value
+            reason = f"the host has {MAX_OTHERS} undeclared values of this label already"
+        self._overflow(label, value, reason)
+        return OTHER
+
+    def admit_here(self, label: str, value: str, limit: int) -> bool:
+        """The limit of this process alone, where the host's register cannot be had."""
+        others = self._others[label]
+        if value not in others and len(others) >= limit:
+            return False
+        others.add(value)
+        return True
+
+    def _overflow(self, label: str, value: str, reason: str) -> None:
+        if (label, reason) not in self._said:
+            self._said.add((label, reason))
+            log.warning("%s %r is recorded as %r: %s (said once)", label, value[:120], OTHER, reason)
+        self._on_overflow(label)
+
+
+def declared(label: str) -> Iterable[str]:
+    """The declared values of a label, sorted."""
+    return sorted(_DECLARED[label])

@@ -1,0 +1,82 @@
+"""The series budget: how many series each metric can have at most on one host, from the declared label sets."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+from .instruments import (
+    ALL,
+    BUDGET_REMAINING,
+    EXPORT_OUTCOMES,
+    GATE_RESULTS,
+    LLM_OUTCOMES,
+    OLDEST_START,
+    USAGE_MISSING_REASONS,
+    Instrument,
+)
+from .labels import LABELS, MAX_OTHERS, declared
+from .personas import Catalogue
+from .workflows import WORKFLOWS
+
+SINKS = ("langfuse", "otlp")
+
+
+class SeriesBudget(NamedTuple):
+    """One metric: series that exist from the start, and the most that there can ever be on a host."""
+
+    name: str
+    from_start: int
+    at_most: int
+
+
+def values_at_most(label: str, personas: int) -> int:
+    """How many values a label can have: the declared ones, 64 others where others are admitted, and `other`."""
+    closed = {
+        "persona": personas + 1,  # `unknown`
+        "from_persona": personas + 1,  # `none`
+        "to_persona": personas,
+        "result": len(GATE_RESULTS),
+        "outcome": max(len(EXPORT_OUTCOMES), len(LLM_OUTCOMES)),
+        "reason": len(USAGE_MISSING_REASONS),
+        "sink": len(SINKS),
+        "label": len(LABELS),
+        "version": 1,
+        "python_version": 1,
+    }
+    if label in closed:
+        return closed[label]
+    return len(list(declared(label))) + MAX_OTHERS + 1
+
+
+def series_per_child(instrument: Instrument) -> int:
+    """A histogram is a series for each bucket, +Inf, sum and count; everything else is one."""
+    return len(instrument.buckets) + 3 if instrument.type == "histogram" else 1
+
+
+def budget(catalogue: Catalogue) -> list[SeriesBudget]:
+    """Every metric's worst case, largest first."""
+    personas = len(catalogue.personas)
+    stages = sum(len(workflow.stages) for workflow in WORKFLOWS.values())
+    start = {
+        "hypertool_workflow_stage_duration_seconds": stages,
+        "hypertool_workflow_quality_gate_total": 2 * stages,
+        OLDEST_START.name: stages,
+        BUDGET_REMAINING.name: personas,
+        "hypertool_persona_token_budget_limit": personas,
+        "hypertool_persona_token_budget_exceeded_total": personas,
+        "hypertool_label_overflow_total": len(LABELS),
+        "hypertool_build_info": 1,
+        "hypertool_store_unreadable_files": 1,
+        "hypertool_store_writers": 1,
+        "hypertool_store_folded_processes_total": 1,
+    }
+    found = [
+        SeriesBudget(
+            i.name,
+            start.get(i.name, 0) * series_per_child(i),
+            prod(values_at_most(label, personas) for label in i.labels) * series_per_child(i),
+        )
+        for i in ALL
+    ]
+    return sorted(found, key=lambda metric: -metric.at_most)

@@ -1,0 +1,323 @@
+"""The life of one LLM call: who makes it, what is reserved, its span, and its one record when it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from functools import partial
+from time import perf_counter, time, time_ns
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...errors import TokenBudgetExceeded
+from ...metrics.collector import PersonaMetricsCollector, get_persona_metrics
+from ...recording.ambient import _RUN, current_place
+from ...runtime.logs import log, once
+from ...spans import span as spans
+from ..describing import attributes
+from ..describing import messages as content
+from ..reading.usage import Reading, Usage
+from ..record import UNKNOWN, CallRecord, Meter, make_record
+from .reservations import Reservation, reserve
+
+if TYPE_CHECKING:
+    from ...domain.personas import Persona
+    from ...recording.cells import Exemplar
+    from ...recording.runs import Run
+
+_CANCELLED = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)
+_NONE: Mapping[str, Any] = {}
+_CALL: ContextVar[Call | None] = ContextVar("hypertool_llm_call", default=None)
+
+
+class Setting(NamedTuple):
+    """What one wrapper was told: it is the same for each of its calls."""
+
+    model: str
+    provider: str | None
+    persona: str | None
+    chatmode: str | None
+    metrics: PersonaMetricsCollector | None
+    counts: bool
+    langfuse: bool
+
+
+class Caller:
+    """The wrapper's side of its calls; what it costs to find out is found out at the first one."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.span_name = f"chat {setting.model}"
+        self._meter: Meter | None = None
+
+    @property
+    def meter(self) -> Meter:
+        """Where its calls are counted."""
+        if self._meter is None:
+            self._meter = Meter(self.setting.metrics or get_persona_metrics())
+        return self._meter
+
+    def call(
+        self,
+        persona: str | None,
+        chatmode: str | None,
+        prompt: Any,
+        arguments: Mapping[str, Any],
+        trace: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Call:
+        """A call that has not begun. Raises ValueError for an unknown persona, TypeError for no string."""
+        setting, meter = self.setting, self._meter or self.meter
+        run = _RUN.get()
+        session = meter.recorder.implicit.session if run is None else None
+        active, mode = current_place()
+        if chatmode is None:
+            chatmode = mode or setting.chatmode
+            if chatmode is None or (chatmode == "default" and session is not None):
+                chatmode = session.chatmode if session is not None else "default"
+        elif not isinstance(chatmode, str):
+            raise TypeError(f"chatmode must be a string, not {chatmode!r:.60}")
+        name = persona if persona is not None else active or setting.persona
+        if name is None or (name == UNKNOWN and persona is None):
+            name = session.persona if session is not None else UNKNOWN
+        known = None if name == UNKNOWN else meter.catalogue.resolve(name)
+        return Call(self, meter, known, chatmode, run, prompt, arguments, trace, metadata)
+
+
+class Call:
+    """One call. `start`, then `enter` and `leave` around every step of its work, then `finish`, which counts once."""
+
+    # What most calls never set: on the class, because a call is made for each request.
+    _reservation: Reservation | None = None
+    _span: spans.OurSpan | None = None
+    _context: Any = None
+    _output: str | None = None
+    _token: Token[Call | None] | None = None
+    started = last = 0.0
+    first: float | None = None
+    done = covered = touched = False
+
+    def __init__(
+        self,
+        caller: Caller,
+        meter: Meter,
+        known: Persona | None,
+        chatmode: str,
+        run: Run | None,
+        prompt: Any,
+        arguments: Mapping[str, Any],
+        trace: Any,
+        metadata: Mapping[str, Any] | None,
+    ) -> None:
+        self._caller = caller
+        self._meter = meter
+        self._known = known
+        self.persona = known.name if known is not None else UNKNOWN
+        self.chatmode = chatmode
+        self._run = run
+        self._prompt = prompt
+        self._arguments = arguments
+        self._trace = trace
+        self._metadata = metadata
+        self._parent = _CALL.get()
+        self.pending: list[tuple[Call, CallRecord, int]] = []  # threads of one call append to it
+
+    def remember_place(self) -> None:
+        """It begins later and perhaps elsewhere; its parent is the span that is current now."""
+        context = sys.modules.get("opentelemetry.context")
+        if context is not None:
+            self._context = context.get_current()
+
+    def start(self) -> None:
+        """Reserve, begin the span, start the clock. Raises TokenBudgetExceeded; the call must not be made then."""
+        setting = self._caller.setting
+        known = self._known
+        if known is not None and setting.counts and known.on_exceed == "block":
+            meter = self._meter
+            parent = self._active_parent()
+            if parent is not None:
+                parent.give_back(None)  # what the enclosing call would use is used by this one
+            try:
+                self._reservation = reserve(meter.collector, known, self._run, self._prompt, self._arguments)
+            except TokenBudgetExceeded:
+                self.done = True
+                if parent is not None:
+                    parent.touched = True
+                meter.blocked(self.persona, setting.model)
+                raise
+        context = self._context
+        if self._trace is not None:
+            in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
+            context = in_trace() if callable(in_trace) else context
+        of = (
+            setting.model,
+            setting.provider,
+            self.persona,
+            self.chatmode,
+            self._run,
+            self._prompt,
+            self._arguments,
+            self._metadata,
+        )
+        self._span = spans.start(
+            self._caller.span_name,
+            attributes.at_start,
+            context,
+            calls_out=True,
+            to_langfuse=setting.langfuse,
+            current=False,
+            fitted=True,
+            of=of,
+        )
+        self._context = self._trace = None
+        self._arguments = _NONE
+        self.started = perf_counter()
+
+    def enter(self) -> None:
+        """What runs from now on in this context works for this call."""
+        self._token = _CALL.set(self)
+        if self._span is not None:
+            self._span.activate()
+
+    def leave(self) -> None:
+        """The context is its caller's again."""
+        token, self._token = self._token, None
+        here = token is not None
+        if token is not None:
+            try:
+                _CALL.reset(token)
+            except ValueError:  # closed by another task, or by the garbage collector
+                here = False
+                if _CALL.get() is self:
+                    _CALL.set(None)
+        if self._span is not None:
+            self._span.suspend(here)
+
+    def give_back(self, used: int | None) -> None:
+        """End the reservation, if there is one."""
+        reservation, self._reservation = self._reservation, None
+        if reservation is not None:
+            collector = self._meter.collector
+            with collector.recorder.lock:
+                reservation.release(used)
+            if reservation.shared:
+                collector.publish_soon()
+
+    def finish(
+        self,
+        reading: Reading | None,
+        error: BaseException | None = None,
+        *,
+        outcome: str | None = None,
+        output: Any = None,
+    ) -> None:
+        """The call has ended; counted once, whatever calls this again. Raises nothing."""
+        if self.done:
+            return
+        self.done = True
+        seconds = (self.last or perf_counter()) - self.started
+        if outcome is None:
+            outcome = "success" if error is None else "cancelled" if isinstance(error, _CANCELLED) else "error"
+        try:
+            record = make_record(
+                self.persona, self.chatmode, self._caller.setting.model, outcome, max(seconds, 0.0), reading, self.first
+            )
+            if output is not None and self._span is not None and content.captures():
+                self._output = content.output_messages(output)
+            if self._parent is None and not (self.pending or self.covered or self.touched):
+                self.count(record, error, None)  # as most calls: nested in none, and around none
+            else:
+                self._settle(record, error)
+        except Exception as broken:  # a defect of ours, or of what we write to, is not the caller's
+            once.warn("llm-finish", f"an LLM call could not be recorded: {type(broken).__name__}: {broken}")
+            self.give_back(None)
+
+    def _active_parent(self) -> Call | None:
+        parent = self._parent
+        while parent is not None and parent.done:
+            parent = parent._parent
+        return parent
+
+    def _settle(self, record: CallRecord, error: BaseException | None) -> None:
+        parent = self._active_parent()
+        usage = record.counted
+        if self.covered or (usage is None and (self.touched or self.pending)):
+            self._end_as_agent(error)
+            for call, waiting, ended in self.pending:  # they were the innermost calls
+                if self.covered or parent is None:
+                    call.count(waiting, None, ended)
+                else:
+                    parent.pending.append((call, waiting, ended))
+            if parent is not None:
+                parent.covered = parent.covered or self.covered
+                parent.touched = parent.touched or self.touched
+            return
+        if parent is not None and usage is None and record.outcome == "success":
+            # Whether this is the call, or a part of one, is known when the enclosing one ends.
+            self.give_back(None)
+            parent.pending.append((self, record, time_ns()))
+            return
+        if parent is not None:
+            parent.covered = parent.covered or usage is not None
+            parent.touched = True
+        self.count(record, error, None)
+        for call, _, ended in self.pending:
+            call._end_as_agent(None, ended)
+
+    def count(self, record: CallRecord, error: BaseException | None, ended: int | None) -> None:
+        """Write the record everywhere."""
+        span, caller = self._span, self._caller
+        if caller.setting.counts:
+            exemplar = None
+            if record.seconds is not None:
+                exemplar = (
+                    span.exemplar(record.seconds) if span is not None else self._meter.recorder.exemplar(record.seconds)
+                )
+            for share in self._debit(record, exemplar):
+                self._tell(share)
+        if span is not None:
+            last = attributes.at_end(record, caller.setting.provider)
+            if self._output is not None:
+                last["gen_ai.output.messages"] = self._output
+            first = record.first_chunk
+            if first is not None:
+                first += time() - (perf_counter() - self.started)
+            span.end(last, error, ended, True, partial(attributes.for_langfuse, record.usage, record.nano_usd, first))
+
+    def _debit(self, record: CallRecord, exemplar: Exemplar | None) -> tuple[int, ...]:
+        """Count it and settle what was reserved; returns the shares of the budget that are reached by it."""
+        meter, known = self._meter, self._known
+        reservation, self._reservation = self._reservation, None
+        if reservation is None:
+            reached = meter.write(record, self._run, exemplar)
+        else:
+            with meter.recorder.lock:  # no other call sees the tokens twice, or not at all
+                reached = meter.write(record, self._run, exemplar)
+                reservation.release(record.total if isinstance(record.usage, Usage) else None)
+            if reservation.shared:
+                meter.collector.publish_soon()
+        if known is not None and known.window != "run" and isinstance(record.usage, Usage):
+            return meter.collector.core.shares_reached(known)
+        return reached
+
+    def _tell(self, share: int) -> None:
+        known = self._known
+        assert known is not None
+        limit = known.tokens_in(self._run.workflow if self._run is not None else None)
+        log.info("%s has used %d %% of its budget of %d tokens (window: %s)", self.persona, share, limit, known.window)
+        if self._span is not None:
+            self._span.event(
+                "budget_threshold", {"persona": self.persona, "percent": share, "limit": limit, "window": known.window}
+            )
+
+    def _end_as_agent(self, error: BaseException | None, ended: int | None = None) -> None:
+        self.give_back(None)
+        if self._span is not None:
+            self._span.rename(f"invoke_agent {self.persona}")
+            last = {"gen_ai.operation.name": "invoke_agent"}
+            if self._caller.setting.provider is None:
+                last["gen_ai.provider.name"] = attributes.OTHER_PROVIDER
+            if self._output is not None:
+                last["gen_ai.output.messages"] = self._output
+            self._span.end(last, error, ended, True, attributes.agent_for_langfuse)

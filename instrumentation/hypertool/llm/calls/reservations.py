@@ -1,0 +1,106 @@
+"""Reserve before the call, settle after: how calls that run at once share a budget that blocks.
+
+An hour or day budget is shared by all processes: what one has reserved stands in its snapshot, and is void as soon as
+the process is no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...errors import TokenBudgetExceeded
+
+if TYPE_CHECKING:
+    from ...domain.personas import Persona
+    from ...metrics.collector import PersonaMetricsCollector
+    from ...recording.recorder import Recorder
+    from ...recording.runs import Run
+
+FIRST_GUESS = 1_000
+_CHARACTERS_PER_TOKEN = 4
+_MAX_TOKENS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "maxTokens")
+
+
+class Reservation:
+    """Tokens of a budget that one call in flight may still use; given back by `release`, once.
+
+    `shared` says that other processes see it: after its release there is something to publish.
+    """
+
+    __slots__ = ("_epoch", "_key", "_recorder", "shared", "tokens")
+
+    def __init__(self, recorder: Recorder, key: tuple[str, str], tokens: int) -> None:
+        recorder.reserved[key] = recorder.reserved.get(key, 0) + tokens
+        self._recorder = recorder
+        self._epoch = recorder.epoch
+        self._key = key
+        self.shared = not key[0]
+        self.tokens = tokens
+
+    def release(self, used: int | None) -> None:
+        """The call has ended and its use, where known, is debited; the recorder's lock is the caller's."""
+        recorder, tokens = self._recorder, self.tokens
+        self.tokens = 0
+        if recorder.epoch is not self._epoch:  # a fork: what its parent reserved is not ours to take
+            return
+        left = recorder.reserved.get(self._key, 0) - tokens
+        if left > 0:
+            recorder.reserved[self._key] = left
+        else:
+            recorder.reserved.pop(self._key, None)
+        if used is not None:
+            persona = self._key[1]
+            recorder.largest_call[persona] = max(used, recorder.largest_call.get(persona, 0))
+
+
+def reserve(
+    collector: PersonaMetricsCollector, persona: Persona, run: Run | None, prompt: Any, arguments: Mapping[str, Any]
+) -> Reservation:
+    """Reserve what the call may use. Raises TokenBudgetExceeded where nothing is left beside other calls in flight."""
+    recorder, core = collector.recorder, collector.core
+    if persona.window == "run":
+        with recorder.lock:
+            mine = recorder.run_of(run)
+            account = mine.accounts.get(persona.name)
+            limit = persona.tokens_in(mine.workflow)
+            remaining = account.remaining if account is not None else limit
+            return _take(recorder, persona, (mine.id, persona.name), limit, remaining, prompt, arguments)
+    with core.reserving():
+        core.used_in_window(persona)  # reads the store, which nobody should wait for with the recorder's lock
+        with recorder.lock:
+            left = persona.tokens - core.used_in_window(persona) - core.reserved_elsewhere(persona.name)
+            return _take(recorder, persona, ("", persona.name), persona.tokens, left, prompt, arguments)
+
+
+def _take(
+    recorder: Recorder,
+    persona: Persona,
+    key: tuple[str, str],
+    limit: int,
+    remaining: int,
+    prompt: Any,
+    arguments: Mapping[str, Any],
+) -> Reservation:
+    left = remaining - recorder.reserved.get(key, 0)
+    if left <= 0:
+        raise TokenBudgetExceeded(persona.name, limit, left)
+    return Reservation(recorder, key, min(_wanted(recorder, persona.name, prompt, arguments), left))
+
+
+def _wanted(recorder: Recorder, persona: str, prompt: Any, arguments: Mapping[str, Any]) -> int:
+    for name in _MAX_TOKENS:
+        most = arguments.get(name)
+        if isinstance(most, int) and not isinstance(most, bool) and most > 0:
+            return most + _length(prompt) // _CHARACTERS_PER_TOKEN
+    return recorder.largest_call.get(persona) or FIRST_GUESS
+
+
+def _length(prompt: Any, depth: int = 6) -> int:
+    if isinstance(prompt, str):
+        return len(prompt)
+    if depth and isinstance(prompt, Mapping):
+        return sum(_length(value, depth - 1) for key, value in prompt.items() if key in ("content", "text", "parts"))
+    if depth and isinstance(prompt, (list, tuple)):
+        return sum(_length(item, depth - 1) for item in prompt)
+    return 0

@@ -1,0 +1,216 @@
+"""What a function may return instead of a value, measured to its end: awaitables, generators, SDK streams.
+
+A closed list: what is not on it comes back as the same object, however much it looks like a stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+from ..reading.extract import base_named, extract
+from .call import Call
+from .sdk_streams import SDK_STREAMS, Measure, ObservedManager, ObservedStream
+
+_BEDROCK = ("stream", "body")
+
+
+def deliver(call: Call, result: Any) -> Any:
+    """What the function's caller gets for `result`."""
+    kind = type(result)
+    handler = _handlers.get(kind) or _learn(kind)
+    return handler(call, result)
+
+
+def _plain(call: Call, result: Any) -> Any:
+    call.finish(extract(result), output=result)
+    return result
+
+
+def _dict(call: Call, result: Any) -> Any:
+    if "stream" in result or "body" in result:
+        for key in _BEDROCK:
+            part = result.get(key)
+            if part is not None and base_named(type(part), SDK_STREAMS):
+                result[key] = ObservedStream(part, Measure(call))
+                return result
+    return _plain(call, result)
+
+
+async def _coroutine(call: Call, result: Any) -> Any:
+    return await awaited(call, result)
+
+
+def _future(call: Call, result: Any) -> Any:
+    def ended(future: Any) -> None:
+        if future.cancelled():
+            call.finish(None, asyncio.CancelledError())
+        elif future.exception() is not None:
+            call.finish(None, future.exception())
+        else:
+            call.finish(extract(future.result()), output=future.result())
+
+    result.add_done_callback(ended)
+    return result
+
+
+async def awaited(call: Call, awaitable: Any) -> Any:
+    """The value of what is awaited, measured."""
+    call.enter()
+    try:
+        result = await awaitable
+    except BaseException as error:
+        call.leave()
+        call.finish(None, error)
+        raise
+    call.leave()
+    return deliver(call, result)
+
+
+_handlers: dict[type, Callable[[Call, Any], Any]] = {dict: _dict}
+_LIMIT = 1024
+
+
+def _learn(kind: type) -> Callable[[Call, Any], Any]:
+    if len(_handlers) >= _LIMIT:
+        _handlers.clear()
+        _handlers[dict] = _dict
+    known = base_named(kind, SDK_STREAMS)
+    handler: Callable[[Call, Any], Any]
+    if known is not None:
+        handler = (
+            (lambda call, result: ObservedStream(result, Measure(call)))
+            if known
+            else (lambda call, result: ObservedManager(result, call))
+        )
+    elif issubclass(kind, dict):
+        handler = _dict
+    else:
+        handler = _by_protocol(kind)
+    _handlers[kind] = handler
+    return handler
+
+
+def _by_protocol(kind: type) -> Callable[[Call, Any], Any]:
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if name == "builtins.generator":
+        return lambda call, result: ObservedGenerator(result, call)
+    if name == "builtins.async_generator":
+        return lambda call, result: ObservedAsyncGenerator(result, call)
+    if name == "builtins.coroutine":
+        return _coroutine
+    if issubclass(kind, asyncio.Future):
+        return _future
+    if hasattr(kind, "__await__"):
+        return lambda call, result: ObservedAwaitable(result, call)
+    return _plain
+
+
+class ObservedAwaitable:
+    """An awaitable that is no coroutine; everything else about it is its own."""
+
+    def __init__(self, awaitable: Any, call: Call) -> None:
+        self._awaitable = awaitable
+        self._call = call
+
+    def __await__(self) -> Any:
+        return awaited(self._call, self._awaitable).__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._awaitable, name)
+
+
+class _Steps:
+    """A generator's call: it begins with the first step, and is the current one inside its steps only."""
+
+    def __init__(self, generator: Any, call: Call) -> None:
+        self._generator = generator
+        self._measure = Measure(call)
+
+    def _enter(self) -> bool:
+        """A step begins; False where the call has ended already, and nothing is measured any more."""
+        call = self._measure.call
+        if call.done:
+            return False
+        if not call.started:
+            call.start()
+        call.enter()
+        return True
+
+    def _leave(self, chunk: Any) -> Any:
+        self._measure.call.leave()
+        self._measure.feed(chunk)
+        return chunk
+
+    def _fail(self, error: BaseException) -> None:
+        self._measure.call.leave()
+        self._measure.end(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+
+class ObservedGenerator(_Steps, Generator[Any, Any, Any]):
+    """A generator, measured to its end."""
+
+    def __next__(self) -> Any:
+        return self._step(self._generator.__next__)
+
+    def send(self, value: Any) -> Any:
+        return self._step(self._generator.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self._generator.throw, *error)
+
+    def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        if not self._enter():
+            return step(*arguments)
+        try:
+            chunk = step(*arguments)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        return self._leave(chunk)
+
+    def close(self) -> None:
+        try:
+            self._generator.close()
+        finally:
+            self._measure.drop()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class ObservedAsyncGenerator(_Steps, AsyncGenerator[Any, Any]):
+    """The same for async generators."""
+
+    async def __anext__(self) -> Any:
+        return await self._step(self._generator.__anext__)
+
+    async def asend(self, value: Any) -> Any:
+        return await self._step(self._generator.asend, value)
+
+    async def athrow(self, *error: Any) -> Any:
+        return await self._step(self._generator.athrow, *error)
+
+    async def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        if not self._enter():
+            return await step(*arguments)
+        try:
+            chunk = await step(*arguments)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        return self._leave(chunk)
+
+    async def aclose(self) -> None:
+        try:
+            await self._generator.aclose()
+        finally:
+            self._measure.drop()
+
+    def __del__(self) -> None:
+        # The generator itself is closed by the event loop's own hook.
+        self._measure.drop()

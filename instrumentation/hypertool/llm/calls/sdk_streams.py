@@ -1,0 +1,267 @@
+"""The SDKs' own stream and stream-manager types, measured: same type to whoever asks, same methods."""
+
+from __future__ import annotations
+
+import inspect
+from time import perf_counter
+from types import TracebackType
+from typing import Any
+
+from ..describing.messages import captures
+from ..describing.transcript import Transcript
+from ..reading.streams import StreamReader
+from .call import _CANCELLED, Call
+
+# (top package, class) -> whether it is a stream; otherwise it is a manager, whose `with` yields one.
+SDK_STREAMS: dict[tuple[str, str], bool] = {
+    ("openai", "Stream"): True,
+    ("openai", "AsyncStream"): True,
+    ("openai", "ChatCompletionStream"): True,
+    ("openai", "AsyncChatCompletionStream"): True,
+    ("openai", "ResponseStream"): True,
+    ("openai", "AsyncResponseStream"): True,
+    ("openai", "ChatCompletionStreamManager"): False,
+    ("openai", "AsyncChatCompletionStreamManager"): False,
+    ("openai", "ResponseStreamManager"): False,
+    ("openai", "AsyncResponseStreamManager"): False,
+    ("anthropic", "Stream"): True,
+    ("anthropic", "AsyncStream"): True,
+    ("anthropic", "MessageStream"): True,
+    ("anthropic", "AsyncMessageStream"): True,
+    ("anthropic", "BetaMessageStream"): True,
+    ("anthropic", "BetaAsyncMessageStream"): True,
+    ("anthropic", "MessageStreamManager"): False,
+    ("anthropic", "AsyncMessageStreamManager"): False,
+    ("anthropic", "BetaMessageStreamManager"): False,
+    ("anthropic", "BetaAsyncMessageStreamManager"): False,
+    ("mistralai", "EventStream"): True,
+    ("mistralai", "EventStreamAsync"): True,
+    ("litellm", "CustomStreamWrapper"): True,
+    ("botocore", "EventStream"): True,
+}
+
+
+class Measure:
+    """The chunks of one call: the time of the first and the last, and what they say of the usage."""
+
+    __slots__ = ("_read", "_unusual", "call", "reader", "transcript")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.reader = StreamReader()
+        self._read = self.reader.feed
+        self.transcript = Transcript() if captures() else None
+        self._unusual = True
+
+    def feed(self, chunk: Any) -> None:
+        """One more chunk."""
+        call = self.call
+        call.last = now = perf_counter()
+        self._read(chunk)
+        if self._unusual:  # the first one, or each where the words are recorded
+            self._look(now, chunk)
+
+    def _look(self, now: float, chunk: Any) -> None:
+        if self.call.first is None:
+            self.call.first = now - self.call.started
+        if self.transcript is not None:
+            self.transcript.feed(chunk)
+        self._unusual = self.transcript is not None
+
+    def end(self, error: BaseException | None = None) -> None:
+        """It ended by itself (None), or with an error; StopIteration is an end."""
+        if self.call.done:
+            return
+        if error is None or isinstance(error, (StopIteration, StopAsyncIteration)):
+            self.call.last = perf_counter()
+            self._finish(True)
+        elif isinstance(error, _CANCELLED):
+            self.drop(error)
+        else:
+            self.call.last = perf_counter()
+            self._finish(False, error)
+
+    def drop(self, error: BaseException | None = None) -> None:
+        """Nobody asks for more; after the final usage nothing was missed."""
+        if self.call.done:
+            return
+        if self.reader.settled:
+            self._finish(True)
+        elif self.call.started:
+            self._finish(False, error or GeneratorExit(), "cancelled")
+
+    def _finish(self, complete: bool, error: BaseException | None = None, outcome: str | None = None) -> None:
+        words = self.transcript.response() if self.transcript is not None else None
+        self.call.finish(self.reader.finish(complete), error, outcome=outcome, output=words)
+
+
+class _Tap:
+    """Stands in for an SDK stream's own iterator, so that its helpers (`text_stream`, `get_final_...`) are seen too."""
+
+    __slots__ = ("_feed", "_iterator", "_later", "_measure")
+
+    def __init__(self, iterator: Any, measure: Measure) -> None:
+        self._iterator = iterator
+        self._measure = measure
+        self._feed = measure.feed
+        self._later = getattr(iterator, "__anext__", None)
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __aiter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            chunk = self._iterator.__next__()
+        except BaseException as error:
+            self._measure.end(error)
+            raise
+        self._measure.feed(chunk)
+        return chunk
+
+    async def __anext__(self) -> Any:
+        try:
+            chunk = await self._later()  # type: ignore[misc]  # an async iterator is asked for it
+        except BaseException as error:
+            self._measure.end(error)
+            raise
+        self._feed(chunk)
+        return chunk
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._iterator, name)
+
+
+class ObservedStream:
+    """An SDK's stream: the same type to whoever asks, the same methods, and measured until it ends or is closed."""
+
+    def __init__(self, stream: Any, measure: Measure) -> None:
+        self._stream = stream
+        self._measure = measure
+        own = vars(stream).get("_iterator") if hasattr(stream, "__dict__") else None
+        if own is not None:
+            tap = stream._iterator = _Tap(own, measure)
+            # OpenAI's streams hand on what their iterator gives; others (Anthropic's) look at it first.
+            self._tap: Any = tap if type(stream).__module__.startswith("openai.") else stream
+        else:
+            self._tap = None
+
+    @property  # type: ignore[misc]  # what isinstance() asks
+    def __class__(self) -> Any:
+        return type(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Any:
+        if self._tap is None:
+            self._tap = _Tap(iter(self._stream), self._measure)
+        return self
+
+    def __next__(self) -> Any:
+        if self._tap is None:
+            self.__iter__()
+        return self._tap.__next__()
+
+    def __aiter__(self) -> Any:
+        if self._tap is None:
+            self._tap = _Tap(self._stream.__aiter__(), self._measure)
+        return self
+
+    def __anext__(self) -> Any:  # no coroutine of its own around that of every chunk
+        if self._tap is None:
+            self.__aiter__()
+        return self._tap.__anext__()
+
+    def close(self) -> Any:
+        """Close it; for an async stream this is to be awaited."""
+        closed = self._stream.close()
+        if inspect.isawaitable(closed):
+            return self._close(closed)
+        self._measure.drop()
+        return closed
+
+    async def _close(self, closed: Any) -> Any:
+        try:
+            return await closed
+        finally:
+            self._measure.drop()
+
+    def __enter__(self) -> Any:
+        self._stream.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return self._stream.__exit__(kind, error, trace)
+        finally:
+            self._measure.drop(error)
+
+    async def __aenter__(self) -> Any:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return await self._stream.__aexit__(kind, error, trace)
+        finally:
+            self._measure.drop(error)
+
+    def __del__(self) -> None:
+        self._measure.drop()
+
+
+class ObservedManager:
+    """What an SDK's `stream(...)` returns: the call is made when it is entered."""
+
+    def __init__(self, manager: Any, call: Call) -> None:
+        self._manager = manager
+        self._measure = Measure(call)
+
+    @property  # type: ignore[misc]  # what isinstance() asks
+    def __class__(self) -> Any:
+        return type(self._manager)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
+
+    def __enter__(self) -> Any:
+        try:
+            stream = self._manager.__enter__()
+        except BaseException as error:
+            self._measure.end(error)
+            raise
+        return ObservedStream(stream, self._measure)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return self._manager.__exit__(kind, error, trace)
+        finally:
+            self._measure.drop(error)
+
+    async def __aenter__(self) -> Any:
+        try:
+            stream = await self._manager.__aenter__()
+        except BaseException as error:
+            self._measure.end(error)
+            raise
+        return ObservedStream(stream, self._measure)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return await self._manager.__aexit__(kind, error, trace)
+        finally:
+            self._measure.drop(error)
+
+    def __del__(self) -> None:
+        self._measure.drop()

@@ -1,0 +1,1 @@
+"""From usage to US dollars: the price table and the calculation."""

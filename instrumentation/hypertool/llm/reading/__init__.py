@@ -1,0 +1,1 @@
+"""From a response to its usage: one file a provider shape, one table that registers them."""

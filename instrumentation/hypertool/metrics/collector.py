@@ -1,0 +1,324 @@
+"""PersonaMetricsCollector: what a program calls to record personas, tokens, stages and gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..domain.checks import MAX_TOKENS, duration, whole_tokens
+from ..domain.instruments import (
+    EXPORT_LAST_SUCCESS,
+    EXPORT_OUTCOMES,
+    EXPORT_SCORES,
+    EXPORT_SPANS,
+    QUALITY_GATE,
+    STAGE_DURATION,
+    SWITCHES,
+    TOKENS,
+)
+from ..domain.labels import OTHER
+from ..domain.personas import Catalogue
+from ..domain.workflows import declared_chatmode
+from ..errors import TokenBudgetExceeded
+from ..recording.ambient import _CHATMODE, _RUN
+from ..recording.cells import Clock, StageCells
+from ..recording.recorder import Recorder
+from ..recording.runs import Run, Session
+from . import core as cores
+from .stages import StageTracker
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+
+class PersonaMetricsCollector:
+    """Records what personas do.
+
+    Without a registry, every instance is a view of the one collector of this process (`get_persona_metrics()`),
+    whose numbers go to the host's store and from there to http://localhost:9464/metrics. With a registry the
+    collector is on its own: its metrics and budgets appear in that registry and nowhere else.
+
+    A mistake in a call (unknown persona, impossible token count) raises ValueError or TypeError before anything is
+    counted; nothing else is raised, whatever the disk does.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry | None = None,
+        *,
+        catalogue: Catalogue | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._core = cores.shared() if registry is None else cores.isolated(registry, catalogue, clock)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The personas and budgets that this collector goes by."""
+        return self._core.catalogue
+
+    @property
+    def recorder(self) -> Recorder:
+        """The numbers of this process; for the modules of this package."""
+        return self._core.recorder
+
+    def label(self, name: str, value: str) -> str:
+        """The label value that is recorded for `value`: itself, or `other` beyond the host's limit."""
+        return self._core.guard.resolve(name, value)
+
+    @property
+    def core(self) -> cores.Core:
+        """What stands behind it; for the modules of this package."""
+        return self._core
+
+    # Personas
+
+    def switch_persona(self, from_persona: str | None, to_persona: str, chatmode: str) -> None:
+        """Count a switch (labels from_persona, to_persona, chatmode) and close the session before it.
+
+        `from_persona` is taken as given ("none" for a first switch); None means whatever persona is active.
+        Switching to the persona already active counts nothing.
+        """
+        to = self.catalogue.resolve(to_persona).name
+        origin = from_persona
+        if origin is not None and origin != "none":
+            origin = self.catalogue.resolve(origin).name
+        mode = self._core.guard.resolve("chatmode", chatmode)
+        self._switch(self.recorder.run_of(_RUN.get()), origin, to, mode, True)
+        self.publish_soon()
+
+    def enter_session(self, run: Run, persona: str, chatmode: str) -> None:
+        """A stage begins: its persona becomes the run's active one."""
+        self._switch(run, None, persona, chatmode, False)
+
+    def _switch(self, run: Run, origin: str | None, to: str, mode: str, explicit: bool) -> None:
+        recorder = self.recorder
+        with recorder.lock:
+            session = run.session
+            active = session.persona if session is not None else "none"
+            if origin is None:
+                origin = active
+            if origin == to and session is not None and active == to and session.chatmode == mode:
+                return
+            now = recorder.clock.monotonic()
+            run.session = Session(to, mode, now, explicit)
+        if session is not None:
+            recorder.observe_session(session.persona, session.chatmode, now - session.started)
+        if origin != to:
+            recorder.add(1, SWITCHES.key, origin, to, mode)
+
+    def end_session(self) -> None:
+        """Close the active session under its own chatmode; counts no switch."""
+        self.recorder.end_session(self.recorder.run_of(_RUN.get()))
+        self.publish_soon()
+
+    def record_switch(self, from_persona: str, to_persona: str, chatmode: str) -> None:
+        """Count a switch between two processes' sessions, which this process does not hold itself."""
+        origin = from_persona if from_persona == "none" else self.catalogue.resolve(from_persona).name
+        to = self.catalogue.resolve(to_persona).name
+        if origin != to:
+            self.recorder.add(1, SWITCHES.key, origin, to, self._core.guard.resolve("chatmode", chatmode))
+
+    def record_session(self, persona: str, chatmode: str, seconds: float) -> None:
+        """Record a session (seconds) that began in another process and has ended."""
+        name = self.catalogue.resolve(persona).name
+        self.recorder.observe_session(name, self._core.guard.resolve("chatmode", chatmode), duration(seconds))
+
+    # Tokens and budgets
+
+    def record_token_usage(self, persona: str, chatmode: str, model: str, tokens: int) -> None:
+        """Count input plus output tokens (labels persona, chatmode, model) and debit the persona's budget.
+
+        Raises ValueError for an unknown persona or a count that is negative, not whole, not finite or above 10^9
+        in one record; TypeError for what is no number. Nothing is counted then.
+        """
+        recorder = self._core.recorder
+        try:
+            cell = recorder.token_cells.get((persona, chatmode, model))
+        except TypeError:  # a list or so, which the next function says something better about
+            cell = None
+        if cell is None or tokens.__class__ is not int or not 0 <= tokens <= MAX_TOKENS:
+            self._record_new_tokens(persona, chatmode, model, tokens)
+            return
+        counter, known = cell
+        run = _RUN.get()
+        if run is None or run.owner is not recorder.epoch:
+            run = recorder.implicit
+        account = run.accounts.get(known.name)
+        if account is None or account.exceeded:
+            with recorder.lock:
+                counter.value += tokens
+            recorder.spend(run, known, tokens)
+        else:
+            with recorder.lock:
+                counter.value += tokens
+                account.used = used = account.used + tokens
+            if used > account.limit:
+                recorder.spend(run, known, 0)
+        if not recorder.dirty:
+            recorder.touch()
+
+    def _record_new_tokens(self, persona: str, chatmode: str, model: str, tokens: int) -> None:
+        amount = whole_tokens(tokens)
+        known = self.catalogue.resolve(persona)
+        if not isinstance(chatmode, str) or not isinstance(model, str):
+            wrong = "chatmode" if not isinstance(chatmode, str) else "model"
+            raise TypeError(f"{wrong} must be a string, not {(chatmode if wrong == 'chatmode' else model)!r:.60}")
+        guard = self._core.guard
+        mode, name = guard.resolve("chatmode", chatmode), guard.resolve("model", model)
+        counter = self.recorder.counter(TOKENS.key, known.name, mode, name)
+        if OTHER not in (mode, name):  # what overflows is not remembered: it has no bound
+            self.recorder.token_cells[persona, chatmode, model] = (counter, known)
+        with self.recorder.lock:
+            counter.value += amount
+        self.recorder.spend(self.recorder.run_of(_RUN.get()), known, amount)
+        self.recorder.touch()
+
+    def get_remaining_budget(self, persona: str) -> int:
+        """Tokens left to this persona in its current window (in this run, for window `run`); negative if overspent."""
+        known = self.catalogue.resolve(persona)
+        if known.window != "run":
+            return known.tokens - self._core.used_in_window(known)
+        run = self.recorder.run_of(_RUN.get())
+        account = run.accounts.get(known.name)
+        return account.remaining if account is not None else known.tokens_in(run.workflow)
+
+    def require_budget(self, persona: str) -> None:
+        """Call it before an LLM call: raises TokenBudgetExceeded when the budget blocks and nothing is left.
+
+        HYPERTOOL_DISABLED=1 blocks nothing.
+        """
+        known = self.catalogue.resolve(persona)
+        if known.on_exceed == "block" and not cores.disabled():
+            remaining = self.get_remaining_budget(known.name)
+            if remaining <= 0:
+                raise TokenBudgetExceeded(
+                    known.name, known.tokens_in(self.recorder.run_of(_RUN.get()).workflow), remaining
+                )
+
+    def reset_budget(self, persona: str) -> None:
+        """The persona's budget is full again, in every run of this process; on the whole host for hour and day."""
+        known = self.catalogue.resolve(persona)
+        self._core.reset(known)
+        self.publish_soon()
+
+    # Stages and gates
+
+    def record_workflow_stage(
+        self, workflow: str, stage: str, persona: str, duration_seconds: float, quality_gate_passed: bool
+    ) -> None:
+        """Record a finished stage (seconds; labels workflow, stage, persona) and its gate (result pass or fail)."""
+        seconds = duration(duration_seconds)
+        if quality_gate_passed.__class__ is not bool:
+            raise TypeError(f"quality_gate_passed must be True or False, not {quality_gate_passed!r:.60}")
+        cells = self._stage_cells(workflow, stage, persona)
+        recorder = self.recorder
+        exemplar = recorder.exemplar(seconds)
+        with recorder.lock:
+            cells.histogram.observe(seconds, exemplar)
+            (cells.passed if quality_gate_passed else cells.failed).value += 1
+            recorder.dirty = True
+        self.publish_soon()
+
+    def track_stage(
+        self, workflow: str, stage: str, persona: str, auto_quality_gate: bool = True, *, chatmode: str | None = None
+    ) -> StageTracker:
+        """Time a stage, with `with` or `async with`; yields a handle with `set_quality_gate(passed, reason=None)`.
+
+        With `auto_quality_gate=False` no gate is recorded unless it is set.
+        """
+        cells = self._stage_cells(workflow, stage, persona)
+        return StageTracker(self, cells, auto_quality_gate, self._stage_chatmode(workflow, stage, chatmode))
+
+    def _stage_cells(self, workflow: str, stage: str, persona: str) -> StageCells:
+        recorder = self.recorder
+        try:
+            found = recorder.stage_cells.get((workflow, stage, persona))
+        except TypeError:  # a list or so, which is said better below
+            found = None
+        if found is not None:
+            return found
+        who = self.catalogue.resolve(persona).name
+        if not isinstance(workflow, str) or not isinstance(stage, str):
+            raise TypeError(f"workflow and stage must be strings, not {workflow!r:.60} and {stage!r:.60}")
+        guard = self._core.guard
+        flow, step = guard.resolve("workflow", workflow), guard.resolve("stage", stage)
+        found = StageCells(
+            flow,
+            step,
+            who,
+            recorder.histogram(STAGE_DURATION.key, flow, step, who),
+            recorder.counter(QUALITY_GATE.key, flow, step, "pass"),
+            recorder.counter(QUALITY_GATE.key, flow, step, "fail"),
+        )
+        if OTHER not in (flow, step):
+            recorder.stage_cells[workflow, stage, persona] = found
+        return found
+
+    def _stage_chatmode(self, workflow: str, stage: str, given: str | None) -> str:
+        recorder = self._core.recorder
+        run = recorder.run_of(_RUN.get())
+        mode = given or run.default_chatmode or _CHATMODE.get()
+        if mode is None:
+            for session in (run.session, recorder.implicit.session):
+                if session is not None and session.explicit:
+                    return session.chatmode
+            mode = declared_chatmode(workflow, stage) or "default"
+        return self._core.guard.resolve("chatmode", mode)
+
+    # Runs
+
+    def open_run(self, workflow: str, chatmode: str | None = None) -> Run:
+        """A workflow run begins: budgets of window `run` are full for it, its persona is `none`."""
+        return self.recorder.open_run(workflow, chatmode)
+
+    def close_run(self, run: Run) -> None:
+        """The run ends: its last session is closed, and everything is published at once."""
+        self.recorder.end_session(run)
+        self.recorder.close_run(run)
+        self.flush()
+
+    # Sinks
+
+    def register_sink(self, sink: str) -> None:
+        """A sink is configured: its export series exist from now on, at 0."""
+        for outcome in EXPORT_OUTCOMES:
+            self.recorder.counter(EXPORT_SPANS.key, sink, outcome)
+        self.recorder.set_latest(0, EXPORT_LAST_SUCCESS.key, sink)
+
+    def follow_sink(self, sink: str, submitted: Callable[[], int]) -> None:
+        """Where to ask how many spans a sink was given; what a killed process leaves unresolved of them is dropped."""
+        self.recorder.submitted[sink] = submitted
+
+    def count_export(self, sink: str, outcome: str, spans: int) -> None:
+        """Count spans of a sink by outcome: success, failure or dropped."""
+        if outcome not in EXPORT_OUTCOMES:
+            raise ValueError(f"export outcome {outcome!r:.60}, expected one of {', '.join(EXPORT_OUTCOMES)}")
+        self.recorder.add(spans, EXPORT_SPANS.key, sink, outcome)
+
+    def count_scores(self, sink: str) -> Callable[[str, int], None]:
+        """What counts the scores of a sink by outcome; their series exist from now on, at 0."""
+        for outcome in EXPORT_OUTCOMES:
+            self.recorder.counter(EXPORT_SCORES.key, sink, outcome)
+        return lambda outcome, scores: self.recorder.add(scores, EXPORT_SCORES.key, sink, outcome)
+
+    def export_succeeded(self, sink: str) -> None:
+        """A sink has just taken something."""
+        self.recorder.set_latest(int(self.recorder.clock.time() * 1e6), EXPORT_LAST_SUCCESS.key, sink)
+
+    # Publishing
+
+    def publish_soon(self) -> None:
+        """Publish now, or within 20 ms in a burst."""
+        publisher = self._core.publisher
+        if publisher is not None:
+            publisher.publish_soon()
+
+    def flush(self) -> bool:
+        """Publish everything recorded so far, now. False where the store refused it (said once, tried again)."""
+        publisher = self._core.publisher
+        return publisher.publish() if publisher is not None else True
+
+
+def get_persona_metrics() -> PersonaMetricsCollector:
+    """The one collector of this process, whose numbers the host's endpoint serves."""
+    return PersonaMetricsCollector()

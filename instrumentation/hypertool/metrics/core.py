@@ -1,0 +1,173 @@
+"""What stands behind a collector: the process's one shared core, or an isolated one in somebody's registry."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..domain.instruments import LABEL_OVERFLOW
+from ..domain.labels import LabelGuard
+from ..domain.personas import Catalogue, Persona, load_catalogue
+from ..errors import StoreUnavailable
+from ..recording.cells import Clock
+from ..recording.recorder import Recorder, window_start
+from ..recording.runs import SHARES, shares_reached
+from ..runtime.late_imports import loading
+from ..runtime.logs import log, once
+from ..store.store import Store, used_since
+from ..store.totals import Totals, Window
+from .publisher import Publisher
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from ..exposition import RegistryBridge
+
+HOST_VIEW_SECONDS = 0.25
+
+
+class Core:
+    """The numbers, the personas, the label limits, and the way into the store (None: nothing is published)."""
+
+    def __init__(self, catalogue: Catalogue, clock: Clock | None = None, store: Store | None = None) -> None:
+        self.catalogue = catalogue
+        self.store = store
+        self.recorder = Recorder(clock, own_ledger=store is None)
+        self.publisher = Publisher(self.recorder, catalogue, store) if store is not None else None
+        self.guard = LabelGuard(self._overflow, self._admit if store is not None else None)
+        self._elsewhere = Totals()
+        self._told: dict[str, tuple[int, int, int]] = {}
+        self._elsewhere_at = float("-inf")
+
+    def _overflow(self, label: str) -> None:
+        self.recorder.add(1, LABEL_OVERFLOW.key, label)
+
+    def _admit(self, label: str, value: str, limit: int) -> bool:
+        assert self.store is not None
+        try:
+            return self.store.labels.admit(label, value, limit)
+        except (OSError, StoreUnavailable):  # the publisher says what is wrong with the store
+            return self.guard.admit_here(label, value, limit)
+
+    def used_in_window(self, persona: Persona) -> int:
+        """What the whole host has used of an hour or day budget; other processes as of their last snapshots."""
+        since = self._window(persona)
+        return used_since(self.recorder.windows, since) + used_since(self._elsewhere.windows, since)
+
+    def _window(self, persona: Persona) -> Window:
+        if self.publisher is not None and time.monotonic() - self._elsewhere_at > HOST_VIEW_SECONDS:
+            self.publisher.resets()
+            self._elsewhere = self.publisher.elsewhere()
+            self._elsewhere_at = time.monotonic()
+        recorder = self.recorder
+        return (
+            persona.name,
+            window_start(persona.window, recorder.clock.time()),
+            recorder.resets_seen.get(persona.name, 0),
+        )
+
+    def reserved_elsewhere(self, persona: str) -> int:
+        """What the calls in flight of other processes may still use of an hour or day budget."""
+        return self._elsewhere.reserved.get(persona, 0)
+
+    @contextlib.contextmanager
+    def reserving(self) -> Iterator[None]:
+        """No other process reserves of an hour or day budget meanwhile; what they have used and reserved is exact,
+        and what this one reserves is known to them when it ends.
+        """
+        if self.store is None or self.publisher is None:
+            yield
+            return
+        with self.store.reserving():
+            self._elsewhere_at = float("-inf")
+            yield
+            self.publisher.publish()
+
+    def shares_reached(self, persona: Persona) -> tuple[int, ...]:
+        """The soft thresholds of an hour or day budget (per cent) that the host has reached; told of once a window.
+
+        It publishes first and reads then: of two processes that reach one together, one at least sees it.
+        """
+        _, start, reset = self._window(persona)
+        last = self._told.get(persona.name, (0, 0, 0))
+        told = last[2] if last[:2] == (start, reset) else 0
+        if told == SHARES[-1]:
+            return ()
+        if self.publisher is not None:
+            self.publisher.publish()
+            self._elsewhere_at = float("-inf")
+        shares = shares_reached(self.used_in_window(persona), persona.tokens, told)
+        if not shares:
+            return ()
+        self._told[persona.name] = (start, reset, shares[-1])
+        if self.store is not None:
+            with contextlib.suppress(OSError, StoreUnavailable):  # the publisher says what is wrong with the store
+                return self.store.thresholds.claim(persona.name, start, reset, shares)
+        return shares
+
+    def reset(self, persona: Persona) -> None:
+        """Refill a budget: in this process, and on the whole host where the window is the host's."""
+        number = None
+        if self.store is not None and persona.window != "run":
+            try:
+                number = self.store.reset_budget(persona.name)
+            except StoreUnavailable as error:
+                log.error("the budget of %s is reset in this process only: %s", persona.name, error)
+        self.recorder.reset_budget(persona.name, number)
+        self._told.pop(persona.name, None)
+        self._elsewhere_at = float("-inf")
+
+
+_shared: Core | None = None
+_lock = threading.Lock()
+_isolated: weakref.WeakSet[Core] = weakref.WeakSet()
+_bridges: weakref.WeakKeyDictionary[CollectorRegistry, RegistryBridge] = weakref.WeakKeyDictionary()
+
+
+def shared() -> Core:
+    """The core of this process, made at its first use."""
+    global _shared
+    if _shared is None:
+        with loading:
+            if _shared is None:
+                store = None if disabled() else Store.locate()
+                _shared = Core(load_catalogue(strict=False), store=store)
+    return _shared
+
+
+def isolated(registry: CollectorRegistry, catalogue: Catalogue | None, clock: Clock | None) -> Core:
+    """A core of its own that appears in `registry`; several in one registry are added up there."""
+    core = Core(catalogue or load_catalogue(strict=False), clock)
+    _isolated.add(core)
+    try:
+        from ..exposition import RegistryBridge
+    except ImportError:
+        once.warn("registry", "prometheus_client is not installed: metrics are recorded, but not served")
+        return core
+    with _lock:
+        bridge = _bridges.get(registry)
+        if bridge is None:
+            bridge = _bridges[registry] = RegistryBridge()
+            registry.register(bridge)
+        bridge.cores.append(core)
+    return core
+
+
+def disabled() -> bool:
+    """HYPERTOOL_DISABLED=1: everything is passed through, and nothing is published."""
+    return os.environ.get("HYPERTOOL_DISABLED") == "1"
+
+
+def _renew_locks() -> None:
+    global _lock
+    _lock = threading.Lock()
+    for core in list(_isolated):
+        core.recorder.renew_lock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)

@@ -1,0 +1,219 @@
+"""Publishes a process's numbers into the store: at once where it matters, else every second, and at exit.
+
+Nothing that goes wrong here reaches the caller: it is said once, and tried again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+
+from ..domain.personas import Catalogue
+from ..errors import StoreUnavailable
+from ..recording.recorder import Recorder
+from ..runtime.logs import log
+from ..store.store import Store
+from ..store.totals import Totals
+
+EVERY_SECONDS = 1.0
+COALESCE_SECONDS = 0.02
+RETRY_SECONDS = 5.0
+EXIT_SECONDS = 0.4
+
+
+class Publisher:
+    """Watches a recorder and writes its snapshots; also applies the host's budget resets to it."""
+
+    def __init__(self, recorder: Recorder, catalogue: Catalogue, store: Store) -> None:
+        self.store = store
+        self._recorder = recorder
+        self._catalogue = catalogue
+        self._writer = store.writer()
+        self._failed = False
+        self._armed = False
+        self._begin()
+        recorder.on_dirty = self.notify
+        # Now, not at the first record: exits run last in first out, and what sinks count while they end must still
+        # be published.
+        atexit.register(self.finish)
+        os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._begin_as_fork)
+        if store.note is not None:
+            log.warning("%s", store.note)
+
+    def _begin(self) -> None:
+        self._publishing = threading.RLock()
+        self._writing = False
+        self._starting = threading.Lock()
+        self._wake = threading.Event()
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._urgent = False
+        self._stopping = False
+        self._holder = 0
+        self._last = float("-inf")
+        self._recorder.resets_seen = dict(self.store.resets.read())
+
+    def notify(self) -> None:
+        """There is something new; it is published within a second."""
+        if self._thread is None:
+            self._start()
+        self._wake.set()
+
+    def publish_soon(self) -> None:
+        """Publish now; in a burst, within 20 ms."""
+        spacing = RETRY_SECONDS if self._failed else COALESCE_SECONDS
+        if time.monotonic() - self._last >= spacing:
+            self.publish()
+        elif not self._urgent:
+            self._urgent = True
+            self.notify()
+
+    def publish(self) -> bool:
+        """Write a snapshot now; False where the store refused it (said once, tried again later)."""
+        with self._publishing:
+            if self._writing:  # called by something that interrupted this thread in the middle of a write
+                self._recorder.dirty = True
+                self.notify()
+                return True
+            self._writing = True
+            try:
+                return self._publish()
+            finally:
+                self._writing = False
+
+    def _publish(self) -> bool:
+        self._last = time.monotonic()
+        self._urgent = False
+        self._arm()
+        try:
+            self._writer.write(self._recorder.snapshot(self._catalogue.personas, self._catalogue.loaded_at))
+        except Exception as error:  # whatever it is, it is not the caller's to handle
+            self._recorder.dirty = True
+            if not self._failed:
+                self._failed = True
+                reason = self.store.directory.unavailable(error) if isinstance(error, OSError) else error
+                log.error(
+                    "metrics are not published for now (nothing is lost while this process lives): %s",
+                    reason,
+                    exc_info=None if isinstance(error, (OSError, StoreUnavailable)) else error,
+                )
+            self.notify()  # the thread tries again
+            return False
+        if self._failed:
+            self._failed = False
+            log.warning("metrics are published again to %s", self.store.path)
+        return True
+
+    def elsewhere(self) -> Totals:
+        """What all other processes have counted, and reserved of hour and day budgets."""
+        try:
+            return self.store.view.read(skip=self._writer.id).totals
+        except StoreUnavailable:  # said by publish()
+            return Totals()
+
+    def resets(self) -> dict[str, int]:
+        """The newest reset of each persona's budget that this process goes by."""
+        self._apply_resets()
+        return self._recorder.resets_seen
+
+    def _start(self) -> None:
+        if not self._starting.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            self._start_thread()
+        finally:
+            self._starting.release()
+
+    def _start_thread(self) -> None:
+        if self._thread is not None:
+            return
+        self._arm()
+        thread = threading.Thread(target=self._loop, name="hypertool-publisher", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is shutting down: the exit hook publishes
+            return
+        self._thread = thread
+
+    def _loop(self) -> None:
+        wake, done = self._wake, self._done
+        timeout: float | None = None
+        while True:
+            wake.wait(timeout)
+            wake.clear()
+            self._apply_resets()
+            if self._stopping:
+                self.publish()
+                done.set()
+                return
+            recorder = self._recorder
+            if recorder.dirty or recorder.has_new_spans():
+                spacing = RETRY_SECONDS if self._failed else COALESCE_SECONDS if self._urgent else EVERY_SECONDS
+                timeout = self._last + spacing - time.monotonic()
+                if timeout <= 0:
+                    self.publish()
+                    timeout = EVERY_SECONDS
+                timeout = min(timeout, EVERY_SECONDS)
+            else:
+                # Somebody may reset a budget that this process has used, and sinks do not tell of each span: look
+                # once a second while there is one.
+                timeout = (
+                    EVERY_SECONDS if recorder.runs or recorder.ended or recorder.windows or recorder.submitted else None
+                )
+
+    def _apply_resets(self) -> None:
+        numbers = self.store.resets.read()
+        seen = self._recorder.resets_seen
+        for persona, number in numbers.items():
+            if seen.get(persona, 0) < number:
+                self._recorder.reset_budget(persona, number)
+
+    def _arm(self) -> None:
+        """See to it that the end of a multiprocessing child is published too: it skips atexit."""
+        if self._armed:
+            return
+        self._armed = True
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
+            multiprocessing.Finalize(None, self.finish, exitpriority=0)
+
+    def finish(self) -> None:
+        """The process ends: close what is open and publish it, without holding the exit for long."""
+        recorder = self._recorder
+        deadline = time.monotonic() + EXIT_SECONDS
+        recorder.close_implicit()
+        if self._publishing.acquire(timeout=EXIT_SECONDS):  # let a write that is under way end
+            self._publishing.release()
+        if not recorder.dirty:
+            return
+        if self._thread is None:
+            self._start()
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            self._stopping = True
+            self._wake.set()
+            self._done.wait(max(0.0, deadline - time.monotonic()))
+            self._thread = None
+            self._stopping = False
+            self._done.clear()
+        else:
+            self.publish()
+
+    def _hold(self) -> None:
+        # A fork in the middle of a write would hand the new file's lock to the child for good.
+        if self._publishing.acquire(timeout=1.0):
+            self._holder = threading.get_ident()
+
+    def _release(self) -> None:
+        if self._holder == threading.get_ident():
+            self._holder = 0
+            self._publishing.release()
+
+    def _begin_as_fork(self) -> None:
+        self._recorder.begin_as_fork()
+        self._writer.begin_as_fork()
+        self._armed = False
+        self._begin()

@@ -1,0 +1,132 @@
+"""A stage in progress, as a context manager that works with `with` and with `async with`."""
+
+from __future__ import annotations
+
+from contextvars import Token
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ..recording.ambient import _STAGE, current_run
+from ..recording.cells import OpenStage, StageCells
+from ..recording.runs import Run
+
+if TYPE_CHECKING:
+    from .collector import PersonaMetricsCollector
+
+
+class StageTracker:
+    """Times one stage and records its quality gate.
+
+    An exception or a cancellation is a failed gate and goes on untouched; `set_quality_gate` is an explicit verdict.
+    With `auto_quality_gate=False` no gate is recorded unless one was set. After the block, `duration_seconds` and
+    `quality_gate_passed` (None where no gate was recorded) say what was recorded. Entering switches to the stage's
+    persona.
+    """
+
+    __slots__ = (
+        "_auto",
+        "_cells",
+        "_collector",
+        "_epoch",
+        "_run",
+        "_started",
+        "_token",
+        "_verdict",
+        "chatmode",
+        "duration_seconds",
+        "quality_gate_passed",
+        "quality_gate_reason",
+    )
+
+    def __init__(self, collector: PersonaMetricsCollector, cells: StageCells, auto: bool, chatmode: str) -> None:
+        self._collector = collector
+        self._cells = cells
+        self._auto = auto
+        self._verdict: bool | None = None
+        self._epoch: object = None
+        self._run: Run | None = None
+        self._started = 0.0
+        self._token: Token[StageTracker | None] | None = None
+        self.chatmode = chatmode
+        self.duration_seconds = 0.0
+        self.quality_gate_passed: bool | None = None
+        self.quality_gate_reason: str | None = None
+
+    def set_quality_gate(self, passed: bool, reason: str | None = None) -> None:
+        """The verdict on this stage. Raises TypeError for anything but True and False."""
+        if passed.__class__ is not bool:
+            raise TypeError(f"a quality gate passes or fails: expected True or False, not {passed!r:.60}")
+        self._verdict = passed
+        self.quality_gate_reason = reason
+        recorder = self._collector.recorder
+        with recorder.lock:  # from now on the gate of this stage fails when its process dies
+            stage = recorder.open_stages.get(id(self))
+            if stage is not None:
+                recorder.open_stages[id(self)] = stage._replace(gated=True)
+
+    @property
+    def persona(self) -> str:
+        """Whose stage it is."""
+        return self._cells.persona
+
+    def join(self) -> None:
+        """What runs from now on in this context works in this stage."""
+        self._token = _STAGE.set(self)
+
+    def leave(self) -> None:
+        """The stage before it is the context's again."""
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                _STAGE.reset(token)
+            except ValueError:  # ended in another context: that one is gone with its task
+                if _STAGE.get() is self:
+                    _STAGE.set(None)
+
+    def __enter__(self) -> StageTracker:
+        collector = self._collector
+        recorder = collector.recorder
+        cells = self._cells
+        run = self._run = recorder.run_of(current_run())
+        session = run.session
+        if session is None or session.persona != cells.persona or session.chatmode != self.chatmode:
+            collector.enter_session(run, cells.persona, self.chatmode)
+        self._epoch = recorder.epoch
+        self._started = recorder.clock.monotonic()
+        stage = OpenStage(cells.workflow, cells.stage, recorder.clock.time(), self._auto or self._verdict is not None)
+        with recorder.lock:
+            recorder.open_stages[id(self)] = stage
+        if not recorder.dirty:
+            recorder.touch()
+        self.join()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+        recorder = self._collector.recorder
+        seconds = self.duration_seconds = recorder.clock.monotonic() - self._started
+        if recorder.epoch is not self._epoch:
+            return  # a fork in the middle of the stage: it is the parent's to record
+        passed = self._verdict
+        if self._auto or passed is not None:
+            passed = kind is None and passed is not False
+        self.quality_gate_passed = passed
+        exemplar = recorder.exemplar(seconds)
+        cells = self._cells
+        with recorder.lock:
+            recorder.open_stages.pop(id(self), None)
+            cells.histogram.observe(seconds, exemplar)
+            if passed is not None:
+                (cells.passed if passed else cells.failed).value += 1
+            recorder.dirty = True
+        self._collector.publish_soon()
+
+    async def __aenter__(self) -> StageTracker:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)

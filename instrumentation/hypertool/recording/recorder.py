@@ -1,0 +1,273 @@
+"""The numbers of one process: counters, histograms, work in progress and budget use, under one lock.
+
+Plain integers, because a record must cost no more than a counter of the Prometheus client does; the client
+itself is loaded only where metrics are exposed.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..domain.instruments import BUDGET_EXCEEDED, BY_KEY, DURATION_BUCKETS, EXPORT_SPANS, PERSONA_DURATION, TOKENS
+from ..domain.personas import Persona
+from .cells import Clock, Counter, Exemplar, Histogram, OpenStage, StageCells
+from .runs import Account, Run
+
+Key = tuple[str, ...]
+WINDOW_SECONDS = {"hour": 3600, "day": 86400}
+KEEP_WINDOWS_SECONDS = 2 * 86400
+
+
+def window_start(window: str, now: float) -> int:
+    """Start of the `hour` or `day` (UTC) that `now` is in, seconds since the epoch."""
+    length = WINDOW_SECONDS[window]
+    return int(now // length) * length
+
+
+class Recorder:
+    """What one process has counted since it started (or was forked)."""
+
+    def __init__(self, clock: Clock | None = None, own_ledger: bool = False) -> None:
+        self.clock = clock or Clock()
+        # With a store, hour and day budgets are the host's: who folds counts the windows that were overspent.
+        self._own_ledger = own_ledger
+        self.on_dirty: Callable[[], None] | None = None
+        # How many spans each sink was given; a fork goes on with the same sinks, which start at 0 like everything.
+        self.submitted: dict[str, Callable[[], int]] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        # Re-entrant: a signal handler, or a generator that the garbage collector closes, may record in the middle.
+        self.lock = threading.RLock()
+        self.epoch = object()
+        self.dirty = False
+        self._published_spans = 0
+        self.counters: dict[Key, Counter] = {}
+        self.histograms: dict[Key, Histogram] = {}
+        self.latest: dict[Key, int] = {}
+        self.open_stages: dict[int, OpenStage] = {}
+        self.runs: dict[str, Run] = {}
+        self.ended: dict[str, tuple[float, int]] = {}
+        self.windows: dict[tuple[str, int, int], int] = {}
+        self.resets_seen: dict[str, int] = {}
+        # What calls in flight may still use, by run ("" where the window is the host's) and persona.
+        self.reserved: dict[tuple[str, str], int] = {}
+        self.largest_call: dict[str, int] = {}
+        self.implicit = Run(self.epoch, None, None, self.clock.monotonic())
+        # Looked up on every record; here because a fork must forget them together with the counters.
+        self.token_cells: dict[tuple[str, str, str], tuple[Counter, Persona]] = {}
+        self.stage_cells: dict[tuple[str, str, str], StageCells] = {}
+
+    def set_latest(self, value: int, *key: str) -> None:
+        """Set a value of which the newest counts, and say that there is something new."""
+        with self.lock:
+            self.latest[key] = max(value, self.latest.get(key, 0))
+        self.touch()
+
+    def renew_lock(self) -> None:
+        """In a forked child: whoever held the lock is not there to let it go."""
+        self.lock = threading.RLock()
+
+    def begin_as_fork(self) -> None:
+        """A forked child is a new process: it starts at zero, with locks of its own."""
+        self._begin()
+
+    def touch(self) -> None:
+        """Something new is there to be published."""
+        self.dirty = True
+        if self.on_dirty is not None:
+            self.on_dirty()
+
+    def has_new_spans(self) -> bool:
+        """Whether a sink got spans since the last snapshot; polled, because a notification would cost every span."""
+        return sum(submitted() for submitted in self.submitted.values()) != self._published_spans
+
+    def counter(self, *key: str) -> Counter:
+        """The counter with that key (metric key, then label values), made at 0 when it is new."""
+        found = self.counters.get(key)
+        if found is None:
+            with self.lock:
+                found = self.counters.setdefault(key, Counter())
+        return found
+
+    def histogram(self, *key: str) -> Histogram:
+        """The histogram with that key (metric key, then label values), made empty when it is new."""
+        found = self.histograms.get(key)
+        if found is None:
+            bounds = BY_KEY[key[0]].buckets or DURATION_BUCKETS
+            with self.lock:
+                found = self.histograms.setdefault(key, Histogram(bounds))
+        return found
+
+    def add(self, amount: int, *key: str) -> None:
+        """Add to a counter and say that there is something new."""
+        counter = self.counter(*key)
+        with self.lock:
+            counter.value += amount
+        self.touch()
+
+    # Budgets
+
+    def run_of(self, run: Run | None) -> Run:
+        """`run` where it belongs to this recorder and process, else the implicit run."""
+        return run if run is not None and run.owner is self.epoch else self.implicit
+
+    def account(self, run: Run, persona: Persona) -> Account:
+        """The account of a persona in a run, opened when it is new; the caller holds the lock."""
+        found = run.accounts.get(persona.name)
+        if found is None:
+            found = run.accounts[persona.name] = Account(persona, run.workflow)
+            if run is self.implicit:
+                self.runs[run.id] = run
+        return found
+
+    def spend(self, run: Run, persona: Persona, tokens: int) -> None:
+        """Debit a budget; counts the first overspending of the window."""
+        with self.lock:
+            if persona.window != "run":
+                window = (
+                    persona.name,
+                    window_start(persona.window, self.clock.time()),
+                    self.resets_seen.get(persona.name, 0),
+                )
+                first = self._debit_window(window, persona.tokens, tokens) and self._own_ledger
+            else:
+                account = self.account(run, persona)
+                account.used += tokens
+                first = account.remaining < 0 and not account.exceeded
+                account.exceeded = account.exceeded or first
+        if first:
+            self.add(1, BUDGET_EXCEEDED.key, persona.name)
+
+    def _debit_window(self, window: tuple[str, int, int], limit: int, tokens: int) -> bool:
+        """Whether this is what overspends the window."""
+        before = self.windows.get(window)
+        if before is None:
+            oldest = window[1] - KEEP_WINDOWS_SECONDS
+            for past in [w for w in self.windows if w[1] < oldest]:
+                del self.windows[past]
+            before = 0
+        self.windows[window] = before + tokens
+        return before <= limit < before + tokens
+
+    def open_run(self, workflow: str, chatmode: str | None) -> Run:
+        """A new run of this process; `close_run` ends it."""
+        run = Run(self.epoch, workflow, chatmode, self.clock.monotonic())
+        with self.lock:
+            self.runs[run.id] = run
+        return run
+
+    def close_run(self, run: Run) -> None:
+        """The run is no longer active; what it left of each budget is shown until another run or 15 minutes."""
+        with self.lock:
+            if self.runs.pop(run.id, None) is None:
+                return
+            run.owner = None  # what still works for it belongs to no run any more
+            now = self.clock.time()
+            for name, account in run.accounts.items():
+                if account.used and not account.windowed:
+                    self.ended[name] = (now, account.remaining)
+        self.touch()
+
+    def end_session(self, run: Run) -> None:
+        """Record the time in the active persona, under the chatmode of the session that ends."""
+        if run.owner is not self.epoch:
+            return  # a fork in the middle of the run: its session is the parent's to record
+        with self.lock:
+            session, run.session = run.session, None
+        if session is not None:
+            self.observe_session(session.persona, session.chatmode, self.clock.monotonic() - session.started)
+
+    def observe_session(self, persona: str, chatmode: str, seconds: float) -> None:
+        """Record the duration of a session that has ended."""
+        histogram = self.histogram(PERSONA_DURATION.key, persona, chatmode)
+        exemplar = self.exemplar(seconds)
+        with self.lock:
+            histogram.observe(max(seconds, 0.0), exemplar)
+        self.touch()
+
+    def close_implicit(self) -> None:
+        """The process ends: close the session and the run of everything outside a workflow."""
+        self.end_session(self.implicit)
+        self.close_run(self.implicit)
+
+    def exemplar(self, value: float) -> Exemplar | None:
+        """The active trace, where there is one; OpenTelemetry is asked only if somebody has loaded it."""
+        trace = sys.modules.get("opentelemetry.trace")
+        if trace is None:
+            return None
+        span = trace.get_current_span().get_span_context()
+        if not span.is_valid or not span.trace_flags.sampled:
+            return None
+        return Exemplar(span.trace_id, span.span_id, value, self.clock.time())
+
+    def reset_budget(self, persona: str, reset: int | None = None) -> None:
+        """Every window of that persona starts full again; `reset` is the host-wide number of the reset."""
+        with self.lock:
+            if reset is not None:
+                self.resets_seen[persona] = reset
+            for run in self.runs.values():
+                account = run.accounts.get(persona)
+                if account is not None:
+                    account.refill()
+            self.ended.pop(persona, None)
+            if reset is None:
+                for window in [w for w in self.windows if w[0] == persona]:
+                    del self.windows[window]
+        self.touch()
+
+    # Snapshots
+
+    def snapshot(self, personas: dict[str, Persona], loaded_at: float) -> dict[str, Any]:
+        """Everything as plain data for the store; marks the recorder as clean."""
+        with self.lock:
+            self.dirty = False
+            active: dict[str, int] = {}
+            # Copies of names and values first: something may be recorded in the middle, see `lock`.
+            for run in list(self.runs.values()):
+                for account in list(run.accounts.values()):
+                    name, left = account.persona.name, account.remaining
+                    if not account.windowed:
+                        active[name] = min(active.get(name, left), left)
+            counters, histograms = self.counters, self.histograms
+            # What became of the spans before how many there are: none is resolved before it was submitted.
+            resolved = {
+                sink: sum(
+                    counter.value for key, counter in list(counters.items()) if key[:2] == (EXPORT_SPANS.key, sink)
+                )
+                for sink in self.submitted
+            }
+            submitted = {sink: count() for sink, count in self.submitted.items()}
+            self._published_spans = sum(submitted.values())
+            used = {key[1] for key in list(counters) if key[0] == TOKENS.key}
+            return {
+                "t": self.clock.time(),
+                "c": [[*key, counters[key].value] for key in list(counters)],
+                "h": [
+                    [
+                        *key,
+                        histograms[key].buckets[:],
+                        histograms[key].sum,
+                        {bucket: one.written() for bucket, one in histograms[key].exemplars.copy().items()},
+                    ]
+                    for key in list(histograms)
+                ],
+                "m": [[*key, self.latest[key]] for key in list(self.latest)],
+                "s": [list(stage) for stage in list(self.open_stages.values())],
+                "p": [
+                    [sink, submitted[sink] - resolved[sink]] for sink in submitted if submitted[sink] > resolved[sink]
+                ],
+                "a": [[name, left, self.resets_seen.get(name, 0)] for name, left in active.items()],
+                "e": [[name, *self.ended[name], self.resets_seen.get(name, 0)] for name in list(self.ended)],
+                "w": [[*window, self.windows[window]] for window in list(self.windows)],
+                "r": [[key[1], tokens] for key, tokens in list(self.reserved.items()) if not key[0]],
+                # A default travels once it is used: it may take the place of a configuration that is gone.
+                "l": [
+                    [p.name, p.tokens, p.window, loaded_at]
+                    for p in personas.values()
+                    if p.source != "package" or p.name in used
+                ],
+            }

@@ -1,0 +1,193 @@
+"""A webhook receiver for Alertmanager: every notification becomes one JSON line in the journal and in a file.
+
+So alerts arrive somewhere on a host that has no account anywhere. It listens on 127.0.0.1:9465
+(`HYPERTOOL_ALERT_LOG_LISTEN`) and writes `alerts.jsonl` in the state directory, rotated once, so bounded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from ..runtime.logs import ERROR, WARNING, StateLog, log
+from ..store.store import Store
+from .addresses import Address, PortTaken, bind, holder, parse_address
+from .systemd import hold_stop_signals, notify, wait_for_stop
+
+VARIABLE = "HYPERTOOL_ALERT_LOG_LISTEN"
+DEFAULT_LISTEN = "127.0.0.1:9465"
+FILE_NAME = "alerts.jsonl"
+FILE_LIMIT = 5_000_000
+BODY_LIMIT = 1_000_000
+REQUEST_SECONDS = 10
+
+
+class AlertFile:
+    """Appends lines to a file of at most `limit` bytes; the one before it is kept as `<name>.1`."""
+
+    def __init__(self, path: Path, limit: int = FILE_LIMIT) -> None:
+        self.path = path
+        self._limit = limit
+        self._lock = threading.Lock()
+
+    def append(self, line: str) -> None:
+        """Add one line, whole or not at all. Raises OSError."""
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        with self._lock:
+            with contextlib.suppress(FileNotFoundError):
+                if self.path.stat().st_size + len(data) > self._limit:
+                    self.path.replace(self.path.with_name(self.path.name + ".1"))
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(self.path, flags, 0o660)
+            try:
+                before = os.fstat(descriptor).st_size
+                if before == 0:
+                    os.fchmod(descriptor, 0o660)  # whatever the umask: the group may read it
+                if os.write(descriptor, data) < len(data):
+                    os.ftruncate(descriptor, before)
+                    raise OSError(28, "No space left on device", str(self.path))
+            finally:
+                os.close(descriptor)
+
+
+class AlertLog:
+    """The HTTP server: POST takes a notification, GET /healthz says ok."""
+
+    def __init__(self, address: Address, file: AlertFile) -> None:
+        self._file = file
+        self._state = StateLog()
+        self._server = _listen(address, _handler(self))
+        self.address = Address(address.host, self._server.server_address[1])
+
+    def start(self) -> None:
+        """Serve in a background thread."""
+        threading.Thread(target=self._server.serve_forever, name="hypertool-alert-log", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def take(self, body: bytes) -> tuple[int, str]:
+        """Write one notification down; the status to answer with, and why."""
+        try:
+            notification = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            return 400, f"not JSON: {error}"
+        if not isinstance(notification, dict) or not isinstance(notification.get("alerts"), list):
+            return 400, "not an Alertmanager notification: expected an object with a list `alerts`"
+        now = time.time()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+        # ASCII only: what an alert's text contains can then neither break the line nor drive a terminal.
+        line = json.dumps({"received_at": stamp, **notification}, ensure_ascii=True, allow_nan=True)
+        print(line, flush=True)
+        try:
+            self._file.append(line)
+        except OSError as error:
+            self._state.change(
+                "failing",
+                ERROR,
+                f"{self._file.path} cannot be written: {error.strerror}; Alertmanager is told to try again (said once)",
+            )
+            return 503, f"cannot write: {error.strerror}"
+        self._state.change("ok", WARNING, f"{self._file.path} is written again")
+        return 200, "ok"
+
+
+def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = REQUEST_SECONDS
+        server_version = "hypertool-alert-log"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            if self.path == "/healthz":
+                self._answer(200, "ok")
+            else:
+                self._answer(404, "not found; POST notifications here, GET /healthz")
+
+        def do_POST(self) -> None:
+            # A web page can make a browser post to loopback, but not with this content type.
+            if self.headers.get_content_type() != "application/json":
+                return self._answer(415, "expected Content-Type: application/json")
+            length = self.headers.get("Content-Length", "")
+            if not length.isascii() or not length.isdigit():
+                return self._answer(411, "expected a Content-Length")
+            if len(length) > 9 or int(length) > BODY_LIMIT:
+                return self._answer(413, f"a notification may have {BODY_LIMIT} bytes")
+            try:
+                body = self.rfile.read(int(length))
+            except OSError:
+                return self._answer(408, "too slow")
+            if len(body) < int(length):
+                return self._answer(400, "the body is shorter than its Content-Length")
+            return self._answer(*alert_log.take(body))
+
+        def _answer(self, status: int, text: str) -> None:
+            data = text.encode("utf-8", "backslashreplace") + b"\n"
+            with contextlib.suppress(OSError):  # the client went away
+                self.send_response(status)
+                self.send_header("Content-Type", "text/plain; charset=utf-8")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            """Requests are not news; notifications are printed."""
+
+    return Handler
+
+
+def _listen(address: Address, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    class Server(ThreadingHTTPServer):
+        address_family = address.family
+        daemon_threads = True
+
+        def server_bind(self) -> None:
+            self.server_address = bind(self.socket, self.server_address)
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that went away is not news."""
+
+    try:
+        return Server((address.host, address.port), handler)
+    except OSError as error:
+        if error.errno == 98:
+            who = holder(address.port) or "a process of another user"
+            raise PortTaken(
+                f"cannot listen on {address}: it is in use by {who}; stop that process, or choose another "
+                f"address with {VARIABLE}"
+            ) from None
+        raise ConfigError(f"{VARIABLE}={address}: cannot listen there: {error.strerror}") from None
+
+
+def run_alert_log() -> int:
+    """The service: serves until SIGTERM or SIGINT, then returns 0. Raises HypertoolError before it serves."""
+    logging.basicConfig(level=WARNING, format="%(message)s")
+    address = parse_address(os.environ.get(VARIABLE) or DEFAULT_LISTEN, VARIABLE)
+    directory = Store.locate().directory
+    directory.ensure()
+    hold_stop_signals()
+    alert_log = AlertLog(address, AlertFile(directory.path / FILE_NAME))
+    alert_log.start()
+    if not alert_log.address.loopback:
+        log.warning("listening on %s: every machine that reaches it can write here", alert_log.address)
+    print(
+        f"writing notifications from http://{alert_log.address}/ to {directory.path / FILE_NAME}",
+        file=sys.stderr,
+        flush=True,
+    )
+    notify("READY=1")
+    wait_for_stop()
+    notify("STOPPING=1")
+    alert_log.close()
+    return 0

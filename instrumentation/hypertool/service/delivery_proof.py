@@ -1,0 +1,37 @@
+"""The canary of a delivery proof: a gauge whose value is the run that looks for it at the destination."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from prometheus_client.core import GaugeMetricFamily
+
+from ..domain.instruments import DELIVERY_PROOF
+from ..runtime.logs import once
+from ..store.directory import read_file
+
+FILE = "delivery-proof"
+# Seconds since the epoch, to the millisecond. Whoever may write to the store may write anything into this file.
+_RUN = re.compile(rb"\d{1,11}(\.\d{1,3})?\n?")
+_SIZE = 64
+
+
+def delivery_proof(state: Path) -> GaugeMetricFamily:
+    """The gauge, with a sample while the state directory has a file `delivery-proof` that holds a time.
+
+    Raises nothing: a file that is anything else is said once and shows as no sample.
+    """
+    family = GaugeMetricFamily(DELIVERY_PROOF.name, DELIVERY_PROOF.help)
+    try:
+        content = read_file(state / FILE, _SIZE)
+    except FileNotFoundError:
+        return family
+    except OSError as error:
+        once.warn(FILE, f"{state / FILE} cannot be read: {error.strerror}; delete it, a delivery proof makes its own")
+        return family
+    if _RUN.fullmatch(content):
+        family.add_metric((), float(content))
+    else:
+        once.warn(FILE, f"{state / FILE} does not hold a time in seconds; delete it, a delivery proof makes its own")
+    return family

@@ -1,0 +1,206 @@
+"""The service on :9464: serves the exact merge of every process, folds finished ones in the background."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
+from prometheus_client.registry import Collector
+
+from ..domain.personas import Catalogue, config_files, load_catalogue
+from ..errors import ConfigError, StoreUnavailable
+from ..exposition import families, names
+from ..runtime.logs import log
+from ..store.store import Store
+from .addresses import Address, bind, parse_address, taken
+from .delivery_proof import delivery_proof
+from .systemd import hold_stop_signals, notify, wait_for_stop
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+DEFAULT_LISTEN = "127.0.0.1:9464"
+FOLD_SECONDS = 1.0
+
+_PAGE = b"""<!doctype html><html lang="en"><title>Hypertool exporter</title>
+<h1>Hypertool exporter</h1><p><a href="/metrics">Metrics</a> of every persona and workflow on this host.</p></html>
+"""
+
+
+class HostCollector(Collector):
+    """The whole host as one collector; `failed` says why the last scrape could not read the store."""
+
+    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+        self.store = store
+        self.catalogue = catalogue
+
+    def describe(self) -> Iterable[Metric]:
+        """The names alone, so that registration reads nothing."""
+        return names()
+
+    def collect(self) -> Iterable[Metric]:
+        """Raises StoreUnavailable: a scrape that cannot see the store must fail, not show zeros."""
+        yield from families(self.store.merge(), self.catalogue, self.store.resets.read(), time.time())
+        yield delivery_proof(self.store.path)
+
+
+class Exporter:
+    """An HTTP server over one store. `close` ends it; used by the service and by `serve_metrics`."""
+
+    def __init__(self, address: Address, store: Store, catalogue: Catalogue, reload: bool) -> None:
+        self._collector = HostCollector(store, catalogue)
+        self._stop = threading.Event()
+        self._reload = reload
+        self._seen = _config_signature()
+        self._complaint: str | None = None
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self._collector)
+        self._server = _listen(address, _application(make_wsgi_app(registry)))
+        self.address = Address(address.host, self._server.server_port)
+
+    def start(self) -> None:
+        """Serve and fold in background threads."""
+        threading.Thread(target=self._server.serve_forever, name="hypertool-exporter", daemon=True).start()
+        threading.Thread(target=self._tend, name="hypertool-fold", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._stop.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def close_inherited(self) -> None:
+        """In a forked child: let go of the listening socket, which would hold the port and answer nobody."""
+        self._server.socket.close()
+
+    def _tend(self) -> None:
+        while True:
+            try:
+                while self._collector.store.fold(self._collector.catalogue):
+                    if self._stop.is_set():
+                        return
+                self._complain(None)
+            except Exception as error:  # whatever it is, the next round may go well: this thread must not end
+                self._complain(f"finished processes cannot be folded for now (nothing is lost): {error}")
+            if self._reload:
+                self._reload_catalogue()
+            if self._stop.wait(FOLD_SECONDS):
+                return
+
+    def _complain(self, text: str | None) -> None:
+        if text != self._complaint:
+            if text is not None:
+                log.error("%s", text)
+            else:
+                log.warning("folding works again")
+            self._complaint = text
+
+    def _reload_catalogue(self) -> None:
+        signature = _config_signature()
+        if signature == self._seen:
+            return
+        self._seen = signature
+        try:
+            self._collector.catalogue = load_catalogue()
+            log.warning("personas reloaded")
+        except ConfigError as error:
+            log.error("going on with the personas as they were: %s", error)
+
+
+def _config_signature() -> list[tuple[str, int]]:
+    found = []
+    for path in config_files():
+        try:
+            found.append((str(path), path.stat().st_mtime_ns))
+        except OSError:
+            found.append((str(path), 0))
+    return found
+
+
+def _application(metrics: WSGIApplication) -> WSGIApplication:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        if path == "/metrics":
+            try:
+                return metrics(environ, start_response)
+            except StoreUnavailable as error:
+                return _answer(start_response, "503 Service Unavailable", f"{error}\n".encode())
+        if path == "/-/healthy":
+            return _answer(start_response, "200 OK", b"ok\n")
+        if path == "/":
+            return _answer(start_response, "200 OK", _PAGE, "text/html; charset=utf-8")
+        return _answer(start_response, "404 Not Found", b"not found; the metrics are at /metrics\n")
+
+    return application
+
+
+def _answer(
+    start_response: StartResponse, status: str, body: bytes, kind: str = "text/plain; charset=utf-8"
+) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+class _QuietHandler(WSGIRequestHandler):
+    timeout = 10  # a client that sends nothing does not hold a thread for ever
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Scrapes are not news."""
+
+
+def _listen(address: Address, application: WSGIApplication) -> ThreadingWSGIServer:
+    class Server(ThreadingWSGIServer):
+        address_family = address.family
+        daemon_threads = True
+
+        def server_bind(self) -> None:
+            self.server_address = bind(self.socket, self.server_address)
+            self.server_name, self.server_port = address.host, self.server_address[1]
+            self.setup_environ()
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that went away is not news."""
+
+    try:
+        return make_server(address.host, address.port, application, Server, handler_class=_QuietHandler)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise taken(address) from None
+        raise ConfigError(f"HYPERTOOL_LISTEN={address}: cannot listen there: {error.strerror}") from None
+
+
+def listen_address() -> Address:
+    """HYPERTOOL_LISTEN, else 127.0.0.1:9464. Raises ConfigError."""
+    return parse_address(os.environ.get("HYPERTOOL_LISTEN") or DEFAULT_LISTEN, "HYPERTOOL_LISTEN")
+
+
+def run_exporter(ready: Callable[[Exporter], None] | None = None) -> int:
+    """The service: serves until SIGTERM or SIGINT, then returns 0. Raises HypertoolError before it serves."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    address = listen_address()
+    catalogue = load_catalogue()
+    store = Store.locate()
+    store.directory.ensure()
+    store.merge()
+    hold_stop_signals()
+    exporter = Exporter(address, store, catalogue, reload=True)
+    exporter.start()
+    if not exporter.address.loopback:
+        log.warning("listening on %s: every machine that reaches it can read the metrics", exporter.address)
+    print(f"serving {store.path} on http://{exporter.address}/metrics", flush=True)
+    if ready is not None:
+        ready(exporter)
+    notify("READY=1")
+    wait_for_stop()
+    notify("STOPPING=1")
+    exporter.close()
+    return 0

@@ -1,0 +1,1 @@
+"""Workflow runs and their stages, as metrics and as spans."""

@@ -1,0 +1,303 @@
+"""WorkflowTracer: a workflow run with its stages, as metrics and as spans; the same object for sync and async code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ..metrics.collector import get_persona_metrics
+from ..metrics.core import disabled
+from ..recording.ambient import reset_run, set_run
+from ..runtime.logs import once
+from ..runtime.workspace import workspace_name
+from ..spans import span as spans
+from .stage_generators import follow
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from ..metrics.collector import PersonaMetricsCollector
+    from ..metrics.stages import StageTracker
+    from ..recording.runs import Run
+
+_PLAIN = frozenset((bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset))
+_NOTHING: dict[str, Any] = {}
+
+
+class Stage:
+    """One stage in progress; `set_quality_gate` is its verdict.
+
+    After the block, `duration_seconds` and `quality_gate_passed` (None where nothing was recorded) say what was
+    recorded. An exception or a cancellation fails the gate, marks the span, and goes on untouched.
+    """
+
+    __slots__ = ("_attributes", "_name", "_span", "_tracker")
+
+    def __init__(self, name: str, tracker: StageTracker | None, attributes: Callable[[], Mapping[str, Any]]) -> None:
+        self._name = name
+        self._tracker = tracker
+        self._attributes = attributes
+        self._span: spans.OurSpan | None = None
+
+    @property
+    def duration_seconds(self) -> float:
+        """Its length in seconds; 0 until it has ended."""
+        return self._tracker.duration_seconds if self._tracker is not None else 0.0
+
+    @property
+    def quality_gate_passed(self) -> bool | None:
+        """The gate that was recorded; None before the end, and where none was."""
+        return self._tracker.quality_gate_passed if self._tracker is not None else None
+
+    def set_quality_gate(self, passed: bool, reason: str | None = None) -> None:
+        """Say whether the gate of this stage passed; the last call counts. Raises TypeError for no bool."""
+        if self._tracker is not None:
+            self._tracker.set_quality_gate(passed, reason)
+
+    def judge(self, result: Any) -> None:
+        """Take the verdict out of a result whose key or attribute `quality_gate_passed` is False."""
+        if result is None or result.__class__ in _PLAIN:
+            return
+        try:
+            read = result.get if isinstance(result, Mapping) else functools.partial(getattr, result)
+            verdict, reason = read("quality_gate_passed", None), read("quality_gate_reason", None)
+        except Exception as error:  # a result's own code may fail; that is no verdict
+            once.warn("verdict", f"a stage's result was not asked for its verdict: {type(error).__name__}")
+            return
+        if verdict is False:
+            self.set_quality_gate(False, reason if isinstance(reason, str) else None)
+
+    def resume(self) -> None:
+        """Make it the current stage, and its span the current one, again; for stages whose work is done in steps."""
+        if self._tracker is not None:
+            self._tracker.join()
+        if self._span is not None:
+            self._span.activate()
+
+    def suspend(self) -> None:
+        """Give stage and span back to whoever had them before."""
+        if self._tracker is not None:
+            self._tracker.leave()
+        if self._span is not None:
+            self._span.suspend()
+
+    def __enter__(self) -> Stage:
+        if self._tracker is not None:
+            self._tracker.__enter__()
+            self._span = spans.start("stage." + self._name, self._attributes)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tracker, span = self._tracker, self._span
+        if tracker is None:
+            return
+        # While the span is still the current one: the histogram's exemplar is its trace.
+        tracker.__exit__(kind, error, trace)
+        if span is not None:
+            passed, reason = tracker.quality_gate_passed, tracker.quality_gate_reason
+            if passed is not None:
+                span.event("quality_gate", {"passed": passed, "reason": reason})
+                span.score("quality_gate", passed, reason)
+            span.end(
+                {
+                    "stage.duration_seconds": tracker.duration_seconds,
+                    "stage.quality_gate_passed": passed,
+                    "stage.quality_gate_reason": reason,
+                },
+                error,
+            )
+
+    async def __aenter__(self) -> Stage:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
+class WorkflowTracer:
+    """One run of a workflow, with `with` or `async with`; may be entered again after it has ended.
+
+    `metadata` goes to the span as `workflow.<key>`; its `chatmode` is that of every stage that names none.
+    Every run has budgets of its own, a nested one too. Raises TypeError or ValueError for a wrong name or metadata.
+    """
+
+    def __init__(self, workflow_name: str, metadata: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(workflow_name, str):
+            raise TypeError(f"workflow_name must be a string, not {type(workflow_name).__name__}")
+        if not workflow_name:
+            raise ValueError("workflow_name is empty; a workflow needs a name")
+        self.workflow_name = workflow_name
+        self.metadata = dict(_checked(metadata))
+        self.run: Run | None = None
+        self.duration_seconds = 0.0
+        # Of the current or last run; None where it is not traced.
+        self.trace_id: str | None = None
+        self._collector: PersonaMetricsCollector | None = None
+        self._entered = self._async = False
+        self._token: Token[Run | None] | None = None
+        self._span: spans.OurSpan | None = None
+        self._started = 0.0
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of the current or last run, as on its span; None before the first."""
+        return self.run.id if self.run is not None else None
+
+    def __enter__(self) -> WorkflowTracer:
+        if self._entered:
+            raise ValueError(f"the run of {self.workflow_name!r} is in progress; use a WorkflowTracer for each run")
+        self._entered, self._async = True, False
+        self._started = time.perf_counter()
+        if disabled():
+            return self
+        collector = self._collector = get_persona_metrics()
+        run = self.run = collector.open_run(self.workflow_name, self.metadata.get("chatmode"))
+        self._token = set_run(run)
+        self._span = spans.start(
+            f"workflow.{self.workflow_name}",
+            lambda: {
+                **{f"workflow.{key}": value for key, value in self.metadata.items()},
+                "workflow.name": self.workflow_name,
+                "hypertool.runtime.workspace": workspace_name(),
+                "hypertool.run_id": run.id,
+            },
+        )
+        self.trace_id = self._span.ids()[0] if self._span is not None and self._span.sampled else None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.duration_seconds = time.perf_counter() - self._started
+        self._entered = False
+        collector, run, token, span = self._collector, self.run, self._token, self._span
+        self._collector = self._token = self._span = None
+        if collector is None or run is None:
+            return
+        if span is not None:
+            span.end({"workflow.duration_seconds": self.duration_seconds}, error)
+        collector.close_run(run)
+        if token is not None:
+            try:
+                reset_run(token)
+            except ValueError:  # entered in another context (a generator fixture): that one is gone with its task
+                set_run(None)
+
+    async def __aenter__(self) -> WorkflowTracer:
+        self.__enter__()
+        self._async = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def stage_context(self, stage_name: str, persona: str, metadata: Mapping[str, Any] | None = None) -> Stage:
+        """A stage as a context manager, sync or async; `metadata` goes to its span as `stage.<key>`.
+
+        Raises ValueError for an unknown persona, or outside of the workflow's own block.
+        """
+        known = _checked(metadata)
+        if not self._entered:
+            raise ValueError(
+                f"stage {stage_name!r} is outside of its run; enter it first: "
+                f"`with WorkflowTracer({self.workflow_name!r}) as workflow:`"
+            )
+        collector = self._collector
+        if collector is None:
+            return Stage(stage_name, None, dict)
+        chatmode = known.get("chatmode", self.metadata.get("chatmode"))
+        tracker = collector.track_stage(self.workflow_name, stage_name, persona, chatmode=chatmode)
+        return Stage(
+            stage_name,
+            tracker,
+            lambda: {
+                **{f"stage.{key}": value for key, value in known.items()},
+                "stage.name": stage_name,
+                "stage.persona": collector.catalogue.resolve(persona).name,
+                "stage.chatmode": tracker.chatmode,
+                "workflow.name": self.workflow_name,
+            },
+        )
+
+    def trace_stage(
+        self, stage_name: str, persona: str, func: Callable[..., Any] | Awaitable[Any], /, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run `func(*args, **kwargs)` as a stage.
+
+        Under `with` it returns the value, and what is awaitable is a TypeError. Under `async with` it always returns
+        an awaitable: of a function, sync or async (a sync one runs inline when awaited), or of an awaitable object.
+        The stage of a generator, sync or async, lasts until it is exhausted or closed.
+        A result whose key or attribute `quality_gate_passed` is False fails the gate, and so does an exception.
+        """
+        if not callable(func) and not inspect.isawaitable(func):
+            raise TypeError(f"func must be callable or awaitable, not {type(func).__name__} ({func!r:.60})")
+        if not self._async:
+            self._refuse_awaitables(func)
+        stage = self.stage_context(stage_name, persona)
+        if self._async:
+            return self._run_async(stage, func, args, kwargs)
+        stage.__enter__()
+        with follow(stage) as following:
+            result = func(*args, **kwargs)  # type: ignore[operator]
+            if inspect.isawaitable(result):
+                if inspect.iscoroutine(result):
+                    result.close()
+                raise _awaitable_error(self.workflow_name)
+            return following.result(result)
+
+    async def _run_async(self, stage: Stage, func: Any, args: Any, kwargs: Any) -> Any:
+        stage.__enter__()
+        with follow(stage) as following:
+            result = func(*args, **kwargs) if callable(func) else func
+            if inspect.isawaitable(result):
+                result = await result
+            return following.result(result)
+
+    def _refuse_awaitables(self, func: Any) -> None:
+        if inspect.iscoroutine(func):
+            func.close()
+        elif callable(func) and not inspect.isawaitable(func):
+            plain = func.func if isinstance(func, functools.partial) else func
+            if not inspect.iscoroutinefunction(plain) and not (
+                not inspect.isroutine(plain)
+                and not inspect.isclass(plain)
+                and inspect.iscoroutinefunction(type(plain).__call__)
+            ):
+                return
+        raise _awaitable_error(self.workflow_name)
+
+
+def trace_workflow(name: str, metadata: Mapping[str, Any] | None = None) -> WorkflowTracer:
+    """`with trace_workflow("bug_fix") as workflow:`; the same as `WorkflowTracer(name, metadata)`."""
+    return WorkflowTracer(name, metadata)
+
+
+def _awaitable_error(workflow: str) -> TypeError:
+    return TypeError(
+        f"trace_stage got something to await under `with`; use `async with WorkflowTracer({workflow!r})` "
+        "and `await workflow.trace_stage(...)`, or pass a function that is not async"
+    )
+
+
+def _checked(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    if metadata is None:
+        return _NOTHING
+    if not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata must be a mapping, not {type(metadata).__name__} ({metadata!r:.60})")
+    for key in metadata:
+        if not isinstance(key, str) or not key:
+            raise TypeError(f"the keys of metadata must be non-empty strings, not {key!r:.60}")
+    chatmode = metadata.get("chatmode")
+    if chatmode is not None and not isinstance(chatmode, str):
+        raise TypeError(f"the chatmode in metadata must be a string, not {chatmode!r:.60}")
+    return dict(metadata)
