@@ -3,6 +3,7 @@
 #   scripts/test.sh                    everything but the benchmarks
 #   scripts/test.sh tests/unit -k gate what is named (arguments go to pytest)
 #   scripts/test.sh --benchmarks       the benchmarks, with their tables
+#   scripts/test.sh --install          only install what the tests need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -49,6 +50,7 @@ python=$(command -v python3) || die "python3 is not on the PATH; install Python 
 
 install_packages
 install_python_packages
+if [ "${1:-}" = "--install" ]; then exit; fi
 
 export PATH="$PWD/.venv/bin:$PATH"
 if [ "${1:-}" = "--benchmarks" ]; then
