@@ -9,8 +9,8 @@ from pathlib import Path
 # The folder that ansible/module_utils is mounted in; Ansible itself is not here.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ansible.module_utils.hypertool_cloud import without
-from ansible.module_utils.hypertool_cloud_preflight import complaint, preflight, secrets_of
+from ansible.module_utils.hypertool.cloud.connection import without
+from ansible.module_utils.hypertool.cloud.preflight import complaint, preflight, secrets_of
 
 TOKEN = Path("/run/secrets/grafana_cloud_token")
 

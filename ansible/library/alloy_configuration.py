@@ -8,14 +8,14 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_alloy import Alloy, restart_refusal
-from ansible.module_utils.hypertool_generations import (
+from ansible.module_utils.hypertool.alloy import Alloy, restart_refusal
+from ansible.module_utils.hypertool.generations import (
     ENVIRONMENT,
     Generations,
     environment_text,
     environment_variables,
 )
-from ansible.module_utils.hypertool_host import changed_since_start, journal_tail, unit_properties, wait_for_unit
+from ansible.module_utils.hypertool.host import changed_since_start, journal_tail, unit_properties, wait_for_unit
 
 DOCUMENTATION = r"""
 module: alloy_configuration

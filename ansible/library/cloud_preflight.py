@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_cloud import without
-from ansible.module_utils.hypertool_cloud_preflight import complaint, preflight, secrets_of
+from ansible.module_utils.hypertool.cloud.connection import without
+from ansible.module_utils.hypertool.cloud.preflight import complaint, preflight, secrets_of
 
 DOCUMENTATION = r"""
 module: cloud_preflight

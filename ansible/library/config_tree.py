@@ -7,8 +7,8 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_host import journal_tail
-from ansible.module_utils.hypertool_tree import Tree
+from ansible.module_utils.hypertool.host import journal_tail
+from ansible.module_utils.hypertool.tree import Tree
 
 DOCUMENTATION = r"""
 module: config_tree

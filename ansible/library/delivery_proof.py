@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_cloud import without
-from ansible.module_utils.hypertool_cloud_canary import Refused
-from ansible.module_utils.hypertool_cloud_proof import SCOPES, Proof
+from ansible.module_utils.hypertool.cloud.canary import Refused
+from ansible.module_utils.hypertool.cloud.connection import without
+from ansible.module_utils.hypertool.cloud.proof import SCOPES, Proof
 
 DOCUMENTATION = r"""
 module: delivery_proof

@@ -7,7 +7,7 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_host import unit_properties
+from ansible.module_utils.hypertool.host import unit_properties
 
 DOCUMENTATION = r"""
 module: host_conflicts

@@ -8,7 +8,7 @@ import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_host import changed_since_start, journal_tail, unit_properties, wait_for_unit
+from ansible.module_utils.hypertool.host import changed_since_start, journal_tail, unit_properties, wait_for_unit
 
 DOCUMENTATION = r"""
 module: managed_unit

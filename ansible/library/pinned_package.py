@@ -6,9 +6,9 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_alloy import restart_refusal
-from ansible.module_utils.hypertool_host import HostError, unit_properties
-from ansible.module_utils.hypertool_packages import bring_about
+from ansible.module_utils.hypertool.alloy import restart_refusal
+from ansible.module_utils.hypertool.host import HostError, unit_properties
+from ansible.module_utils.hypertool.packages import bring_about
 
 DOCUMENTATION = r"""
 module: pinned_package

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_host import group_exists, unit_properties, user_exists
-from ansible.module_utils.hypertool_packages import bring_about
+from ansible.module_utils.hypertool.host import group_exists, unit_properties, user_exists
+from ansible.module_utils.hypertool.packages import bring_about
 
 DOCUMENTATION = r"""
 module: recorded_packages

@@ -9,7 +9,7 @@ import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_host import group_exists, user_exists
+from ansible.module_utils.hypertool.host import group_exists, user_exists
 
 DOCUMENTATION = r"""
 module: service_account

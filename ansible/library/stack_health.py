@@ -9,7 +9,7 @@ import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool_host import journal_tail, unit_properties
+from ansible.module_utils.hypertool.host import journal_tail, unit_properties
 
 DOCUMENTATION = r"""
 module: stack_health

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import http.server
-import importlib.util
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-UTILS = Path(__file__).resolve().parents[2] / "ansible" / "module_utils"
+from tests.support.ansible_module import shared_code
+
 IDLE = """\
 # HELP prometheus_remote_storage_samples_pending Waiting.
 prometheus_remote_storage_samples_pending{component_id="prometheus.remote_write.destination",url="https://a/{b}"} 0
@@ -27,14 +25,7 @@ loki_write_batch_retries_total{host="a"} 0
 
 @pytest.fixture(scope="module")
 def alloy() -> ModuleType:
-    for name in ("hypertool_host", "hypertool_alloy"):
-        full = f"ansible.module_utils.{name}"
-        spec = importlib.util.spec_from_file_location(full, UTILS / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[full] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[full])
-    return sys.modules["ansible.module_utils.hypertool_alloy"]
+    return shared_code("alloy")
 
 
 class Metrics(http.server.ThreadingHTTPServer):

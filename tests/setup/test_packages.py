@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.setup.script import TOP
-
-UTILS = TOP / "ansible" / "module_utils"
+from tests.support.ansible_module import shared_code
 
 APT = """\
 Reading package lists...
@@ -54,14 +49,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def packages() -> ModuleType:
-    for name in ("hypertool_host", "hypertool_packages"):
-        full = f"ansible.module_utils.{name}"
-        spec = importlib.util.spec_from_file_location(full, Path(UTILS, f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[full] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[full])
-    return sys.modules["ansible.module_utils.hypertool_packages"]
+    return shared_code("packages")
 
 
 def test_apt_additions_are_recorded_and_upgrades_are_not(packages: ModuleType) -> None:

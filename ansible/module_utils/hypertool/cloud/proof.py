@@ -5,10 +5,10 @@ import os
 import time
 from contextlib import suppress
 
-from ansible.module_utils.hypertool_cloud import NoAnswer, Route, without
-from ansible.module_utils.hypertool_cloud_canary import GAUGE, LOOP_SECONDS, Canary, Reader, Refused
-from ansible.module_utils.hypertool_cloud_hops import INTAKE, Collector, Samples, Sender, diagnose, not_scraped
-from ansible.module_utils.hypertool_cloud_probe import Probe
+from ansible.module_utils.hypertool.cloud.canary import GAUGE, LOOP_SECONDS, Canary, Reader, Refused
+from ansible.module_utils.hypertool.cloud.connection import NoAnswer, Route, without
+from ansible.module_utils.hypertool.cloud.hops import INTAKE, Collector, Samples, Sender, diagnose, not_scraped
+from ansible.module_utils.hypertool.cloud.probe import Probe
 
 POLL_SECONDS = 1.0
 TOKEN_FILES = {

@@ -6,7 +6,7 @@ import re
 import time
 import traceback
 
-from ansible.module_utils.hypertool_host import HostError, Record
+from ansible.module_utils.hypertool.host import HostError, Record
 
 LISTS_FRESH_SECONDS = 3600
 LISTS = "/var/lib/apt/lists"

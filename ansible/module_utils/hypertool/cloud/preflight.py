@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from ansible.module_utils.hypertool_cloud import NoAnswer, Route
-from ansible.module_utils.hypertool_cloud_probe import Probe
-from ansible.module_utils.hypertool_cloud_values import (
+from ansible.module_utils.hypertool.cloud.connection import NoAnswer, Route
+from ansible.module_utils.hypertool.cloud.probe import Probe
+from ansible.module_utils.hypertool.cloud.values import (
     problems_of_proxy,
     problems_of_token,
     problems_of_url,

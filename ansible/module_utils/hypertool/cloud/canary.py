@@ -8,7 +8,7 @@ import tempfile
 from contextlib import suppress
 from urllib.parse import urlencode
 
-from ansible.module_utils.hypertool_cloud import NoAnswer, Route, basic
+from ansible.module_utils.hypertool.cloud.connection import NoAnswer, Route, basic
 
 GAUGE = "hypertool_delivery_proof_timestamp_seconds"
 FILE = "delivery-proof"

@@ -6,9 +6,9 @@ import json
 import re
 import time
 
-from ansible.module_utils.hypertool_cloud import NoAnswer, Route
-from ansible.module_utils.hypertool_cloud_canary import LOOP_SECONDS
-from ansible.module_utils.hypertool_cloud_probe import accepted
+from ansible.module_utils.hypertool.cloud.canary import LOOP_SECONDS
+from ansible.module_utils.hypertool.cloud.connection import NoAnswer, Route
+from ansible.module_utils.hypertool.cloud.probe import accepted
 
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([^ ]+)")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')

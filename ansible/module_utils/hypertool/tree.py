@@ -10,7 +10,7 @@ import time
 
 from ansible.module_utils.urls import fetch_url
 
-from ansible.module_utils.hypertool_host import changed_since_start, group_exists, unit_properties
+from ansible.module_utils.hypertool.host import changed_since_start, group_exists, unit_properties
 
 STAGE_PREFIX = ".hypertool-stage-"
 RELOAD_SECONDS = 30

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible.module_utils.hypertool_cloud import NoAnswer, basic
-from ansible.module_utils.hypertool_cloud_values import PROXY_WITHOUT_CREDENTIAL, SERVICES, variable
+from ansible.module_utils.hypertool.cloud.connection import NoAnswer, basic
+from ansible.module_utils.hypertool.cloud.values import PROXY_WITHOUT_CREDENTIAL, SERVICES, variable
 
 SCOPES = {"metrics": "metrics:write", "logs": "logs:write", "otlp": "traces:write"}
 _JSON = {"Content-Type": "application/json"}

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 
-from ansible.module_utils.hypertool_host import group_exists
+from ansible.module_utils.hypertool.host import group_exists
 
 ENVIRONMENT = "environment"
 # The unit's drop-in with which a generation ran; hidden, because it is not part of what the generation is.

@@ -1,0 +1,1 @@
+# Grafana Cloud as a destination: checks before anything is changed, and proof of delivery.
