@@ -17,7 +17,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from . import __version__
+from ._version import __version__
 from .domain.instruments import (
     BUDGET_EXCEEDED,
     BUDGET_LIMIT,

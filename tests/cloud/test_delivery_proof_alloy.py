@@ -140,7 +140,7 @@ def test_sample_line_and_span_are_read_back_by_one_run_id(bench: Bench) -> None:
     assert (gauge[0]["value"][1], gauge[0]["metric"]["instance"]) == (run, bench.collector.instance)
     assert any(run in line.text and line.count == 1 for line in bench.cloud.lines(unit=UNIT))
     spans = [span for span in bench.cloud.spans() if span.trace_id == answer["trace_id"]]
-    assert [(span.attributes["hypertool.service.delivery_proof"], span.count) for span in spans] == [(run, 1)]
+    assert [(span.attributes["hypertool.delivery_proof"], span.count) for span in spans] == [(run, 1)]
 
 
 def test_without_a_token_that_may_read_the_counters_of_all_three_are_the_proof(bench: Bench) -> None:

@@ -61,7 +61,7 @@ def test_a_run_is_a_parent_span_with_a_child_for_each_stage(host: Host, receiver
         "workflow.name": "package_release",
         "workflow.ticket": "T-1",
         "workflow.big": str(2**70),
-        "hypertool.runtime.workspace": "work",
+        "hypertool.workspace": "work",
         "hypertool.run_id": out.strip(),
     }
     assert stage.attributes.pop("stage.duration_seconds") > 0

@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 from typing import Any, NoReturn
 
-from .. import __version__
+from .._version import __version__
 from .output import UsageProblem
 
 _PERSONA = ".cli.persona"

@@ -63,7 +63,7 @@ class Beside(Told):
         self.run: Run | None = _RUN.get()
         persona = given.get("gen_ai.agent.name") or given.get("stage.persona")
         chatmode = given.get("hypertool.chatmode") or given.get("stage.chatmode")
-        if not (persona and chatmode) and "hypertool.runtime.workspace" not in given:
+        if not (persona and chatmode) and "hypertool.workspace" not in given:
             here = current_place()
             persona, chatmode = persona or here[0], chatmode or here[1]
         self.persona = persona

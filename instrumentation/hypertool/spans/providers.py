@@ -113,7 +113,7 @@ class _Private:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
 
-        from .. import __version__
+        from .._version import __version__
         from .recorded import OwnTracer, RecordedSpan
 
         resource = Resource.create()
@@ -166,7 +166,7 @@ def _application_tracer(otel: Any, provider: Any) -> Any:
     """A tracer of the application's own provider, or None where it has none; remembered."""
     tracer = None
     if not isinstance(provider, (otel.ProxyTracerProvider, otel.NoOpTracerProvider)):
-        from .. import __version__
+        from .._version import __version__
 
         tracer = provider.get_tracer(SCOPE, __version__)
         api.load()

@@ -74,7 +74,7 @@ def run_gate(workflow: str, stage: str, persona: str, command: Sequence[str]) ->
                 "workflow.name": workflow,
                 "stage.name": stage,
                 "stage.persona": metrics.catalogue.resolve(persona).name,
-                "hypertool.runtime.workspace": workspace_name(),
+                "hypertool.workspace": workspace_name(),
                 "hypertool.run_id": run.id,
                 "process.executable.name": os.path.basename(command[0]),
             },

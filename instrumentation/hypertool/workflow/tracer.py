@@ -166,7 +166,7 @@ class WorkflowTracer:
             lambda: {
                 **{f"workflow.{key}": value for key, value in self.metadata.items()},
                 "workflow.name": self.workflow_name,
-                "hypertool.runtime.workspace": workspace_name(),
+                "hypertool.workspace": workspace_name(),
                 "hypertool.run_id": run.id,
             },
         )

@@ -58,7 +58,7 @@ class Canary:
             "kind": 1,
             "startTimeUnixNano": str(began),
             "endTimeUnixNano": str(began + 10**6),
-            "attributes": [{"key": "hypertool.service.delivery_proof", "value": {"stringValue": self.run}}],
+            "attributes": [{"key": "hypertool.delivery_proof", "value": {"stringValue": self.run}}],
         }
         resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "hypertool-delivery-proof"}}]}
         body = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
