@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 INSTALLED := .venv/.made-for
 # Programs that write generated files; with --check they compare instead, and exit 1 on a difference.
-GENERATORS := grafana/generator prometheus/build_runbook.py
+GENERATORS := prometheus.generator grafana.generator
 
 .DEFAULT_GOAL := help
 .PHONY: help fmt generate check-generated lint test sandbox hooks
@@ -19,11 +19,11 @@ fmt: $(INSTALLED) ## Format every Python file and sort its imports
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
 
-generate: $(INSTALLED) ## Write every generated file again: dashboards, the runbook page
-	set -e; for generator in $(GENERATORS); do $(BIN)/python $$generator; done
+generate: $(INSTALLED) ## Write every generated file again: rules, runbook, dashboards
+	set -e; for generator in $(GENERATORS); do $(BIN)/python -m $$generator; done
 
 check-generated: $(INSTALLED)
-	@set -e; for generator in $(GENERATORS); do $(BIN)/python $$generator --check; done
+	@set -e; for generator in $(GENERATORS); do $(BIN)/python -m $$generator --check; done
 
 lint: check-generated ## Run every linter, and check that generated files are up to date
 	$(BIN)/python -m pytest -q tests/lint

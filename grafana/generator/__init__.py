@@ -1,1 +1,1 @@
-"""Generates the dashboards in grafana/dashboards; run it with `python3 grafana/generator`."""
+"""Generates the dashboards in grafana/dashboards; run it with `python3 -m grafana.generator`."""

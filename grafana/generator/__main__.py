@@ -1,4 +1,4 @@
-"""`python3 grafana/generator` writes the dashboards; `--check` only says whether they are up to date."""
+"""`python3 -m grafana.generator` writes the dashboards; `--check` only says whether they are up to date."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-# A directory that is run has no package; the modules beside this file import each other as one.
-sys.path.insert(0, str(HERE.parent))
+from . import persona_overview, workflow_performance
 
-from generator import persona_overview, workflow_performance  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 BUILDERS = {
     "persona_overview.json": persona_overview.build,
@@ -21,7 +19,7 @@ BUILDERS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="grafana/generator", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python3 -m grafana.generator", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
     parser.add_argument(
         "--output", type=Path, default=HERE.parent / "dashboards", help="where the files are (%(default)s)"
@@ -45,7 +43,7 @@ def main() -> int:
             path.write_text(wanted, encoding="utf-8")
             print(f"wrote {path}")
     if stale:
-        print(f"{stale} file(s) differ from the generator: run python3 grafana/generator", file=sys.stderr)
+        print(f"{stale} file(s) differ from the generator: run python3 -m grafana.generator", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from prometheus.generator.counting import BUILD_INFO
+
 from .panels import DATASOURCE, Json
 from .parameters import DEFAULT_RANGE
-from .promql import BUILD_INFO
 
 SCHEMA_VERSION = 37
 TAG = "hypertool"

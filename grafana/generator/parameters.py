@@ -1,7 +1,7 @@
 """Every number and name that somebody may want to change: thresholds, windows, refresh, colours.
 
 The thresholds are the ones the alert rules act on or lead up to; a change here is followed by
-`python3 grafana/generator`, which writes the dashboards again.
+`python3 -m grafana.generator`, which writes the dashboards again.
 """
 
 from __future__ import annotations
@@ -27,12 +27,6 @@ FAILED_GATES: Steps = ((None, GREEN), (1, YELLOW), (6, RED))
 TOP = 10
 #: The window of the panels that speak of the last hour, whatever range the dashboard shows.
 LAST_HOUR = "1h"
-
-#: How far before a window its starting value is looked for, if nothing was scraped right at its start.
-LOOKBACK = "1h"
-#: How far back a host counts as known. A counter of a known host that is there in the very first scrape
-#: after a longer gap is an old one; on a host never seen before it is a new one and counts from 0.
-KNOWN = "30d:5m"
 
 #: Time range that the dashboards open with.
 DEFAULT_RANGE = "now-6h"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus.generator.counting import Metric, block, count_in, total, zero_where_scraped
+
 from . import panels as p
 from .dashboard import dashboard
 from .parameters import (
@@ -16,7 +18,6 @@ from .parameters import (
     TOKENS_USED,
     TOP,
 )
-from .promql import Metric, block, count_in, total, zero_where_scraped
 
 HOSTS = 'instance=~"$instance"'
 SWITCHES = Metric("hypertool_persona_switches_total", (HOSTS,))

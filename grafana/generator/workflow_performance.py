@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus.generator.counting import TARGET, Metric, block, count_in, quantile, total
+
 from . import panels as p
 from .dashboard import dashboard, query_variable
 from .parameters import (
@@ -16,7 +18,6 @@ from .parameters import (
     TOP,
     WORKFLOW_REFRESH,
 )
-from .promql import TARGET, Metric, block, count_in, quantile, total
 
 SCOPE = ('instance=~"$instance"', 'workflow=~"$workflow"')
 PERSONA = 'persona=~"$persona"'

@@ -44,7 +44,7 @@ class View:
 def load_dashboards(directory: Path = DASHBOARDS) -> list[dict[str, Any]]:
     files = sorted(directory.glob("*.json"))
     if not files:
-        raise FileNotFoundError(f"no dashboards in {directory}; run python3 grafana/generator")
+        raise FileNotFoundError(f"no dashboards in {directory}; run python3 -m grafana.generator")
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 

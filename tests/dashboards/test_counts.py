@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from grafana.generator.promql import Metric, count_in
+from prometheus.generator.counting import Metric, count_in
 from tests.dashboards.backfill import Host, samples_of, true_count
 from tests.dashboards.panels import Fetch
 from tests.dashboards.scenarios import RANDOM_HOSTS, SWITCHES

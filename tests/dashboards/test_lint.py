@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from grafana.generator import parameters
+from prometheus.generator import counting
 from tests.dashboards.panels import expected_after_baseline
 from tests.dashboards.promql_tree import selectors
 from tests.dashboards.queries import DASHBOARDS, Query, View, all_queries, interpolate, load_dashboards
@@ -41,17 +42,17 @@ def instruments() -> dict[str, set[str]]:
 
 
 def test_the_committed_dashboards_are_what_the_generator_writes() -> None:
-    command = [sys.executable, str(ROOT / "grafana" / "generator"), "--check"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "grafana.generator", "--check"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_drift_check_sees_a_change(tmp_path: Path) -> None:
-    generator = [sys.executable, str(ROOT / "grafana" / "generator"), "--output", str(tmp_path)]
-    subprocess.run(generator, check=True, capture_output=True)
+    generator = [sys.executable, "-m", "grafana.generator", "--output", str(tmp_path)]
+    subprocess.run(generator, cwd=ROOT, check=True, capture_output=True)
     changed = tmp_path / "persona_overview.json"
     changed.write_text(changed.read_text(encoding="utf-8").replace('"10s"', '"5s"'), encoding="utf-8")
-    result = subprocess.run([*generator, "--check"], capture_output=True, text=True, check=False)
+    result = subprocess.run([*generator, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert '-  "refresh": "5s"' in result.stdout
 
@@ -215,8 +216,8 @@ def test_a_query_is_filtered_by_every_variable_that_its_labels_allow(query: Quer
 def test_a_counter_is_only_read_over_a_window_that_fits_the_panel(query: Query) -> None:
     """A raw counter shows its whole life; a fixed window ignores the range that the person has chosen."""
     written = set(re.findall(r"\[(\w+)(?::\w+)?\]", query.expr))
-    known = parameters.KNOWN.partition(":")[0]
-    assert written <= {parameters.LAST_HOUR, parameters.LOOKBACK, known}, f"fixed windows {written}"
+    known = counting.KNOWN.partition(":")[0]
+    assert written <= {parameters.LAST_HOUR, counting.LOOKBACK, known}, f"fixed windows {written}"
     for selector in selectors(interpolate(query, View(0.0))):
         if re.search(r"_(total|bucket|count|sum)$", selector.metric):
             assert selector.window is not None, f"{selector.metric} is used raw"

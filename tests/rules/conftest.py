@@ -61,9 +61,9 @@ def cases_of(release: str) -> list[Case]:
     return [case for case in all_cases() if case.scrape == (60 if release == OLDEST_RELEASE else 15)]
 
 
-def run(*command: str | Path, timeout: float = 120) -> Outcome:
-    """Run a program and keep its output."""
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+def run(*command: str | Path, timeout: float = 120, folder: Path | None = None) -> Outcome:
+    """Run a program, in a folder if one is given, and keep its output."""
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 class CaseResults:

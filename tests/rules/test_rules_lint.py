@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import promql_parser
 import pytest
 
+from prometheus.generator import records as generated
+from prometheus.generator.counting import KNOWN_COLLECTOR
 from tests.rules.cases import PROMETHEUS, REPO, RULE_FILES, load
+from tests.rules.conftest import run
 from tests.rules.contract import ANNOTATIONS, METRICS, OF_THE_FLEET, SEVERITIES, SLOWEST_SCRAPE
 from tests.rules.promql import arms, compares, grouping_labels, kept_labels, matched_labels, ranges, selectors
 from tests.rules.runbook_blocks import sections
 
-RULES: list[dict[str, Any]] = [rule for path in RULE_FILES for group in load(path)["groups"] for rule in group["rules"]]
+GROUPS: list[dict[str, Any]] = [group for path in RULE_FILES for group in load(path)["groups"]]
+RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
 RECORDS = {rule["record"]: promql_parser.parse(rule["expr"]) for rule in RULES if "record" in rule}
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 EXPRESSIONS = {rule.get("record") or rule["alert"]: promql_parser.parse(rule["expr"]) for rule in RULES}
@@ -23,27 +28,7 @@ KNOWN = dict(METRICS)
 for _record, _expr in RECORDS.items():  # in their order, so that one may use those before it
     KNOWN[_record] = kept_labels(_expr, KNOWN) or frozenset()
 TEMPLATE_LABEL = re.compile(r"\$labels\.(\w+)")
-# The one pattern of all records: METRIC, WINDOW, and where the label le has two spellings, UNLESS.
-PATTERN = """
-(increase(METRIC[WINDOW]) and resets(METRIC[WINDOW]) > 0)
-or (METRIC - METRIC offset WINDOW >= 0)
-or (
-  last_over_time(METRIC[WINDOW]) and count_over_time(METRIC[WINDOW])
-    < on (job, instance) group_left () sum by (job, instance) (count_over_time(hypertool_build_info[WINDOW])) UNLESS
-)
-or (max_over_time(METRIC[WINDOW]) - min_over_time(METRIC[WINDOW]))
-"""
-# The one pattern of all losses of a collector: METRIC and LABELS.
-LOSS = """
-sum by (LABELS) (
-  (increase(METRIC[5m]) and resets(METRIC[5m]) > 0)
-  or (METRIC - last_over_time(METRIC[9h] offset 5m) >= 0)
-  or (METRIC and on (job, instance) job_instance:collector:known9h)
-)
-"""
-KNOWN_COLLECTOR = "job_instance:collector:known9h"
-LOSSES = [name for name in RECORDS if name.endswith(":rise5m")]
-COUNTS = [name for name in RECORDS if name not in {*LOSSES, KNOWN_COLLECTOR}]
+COUNTED = sorted(RECORDS.keys() - {KNOWN_COLLECTOR})
 
 
 def test_the_alerts_are_those_of_the_contract() -> None:
@@ -68,27 +53,28 @@ def test_every_range_holds_four_of_the_slowest_scrapes(name: str) -> None:
         assert seconds >= 4 * SLOWEST_SCRAPE
 
 
-@pytest.mark.parametrize("name", COUNTS)
-def test_records_count_by_the_one_exact_pattern(name: str) -> None:
-    first = selectors(RECORDS[name])[0]
-    metric, window = promql_parser.VectorSelector.prettify(first), name.rsplit("increase", 1)[1]
-    unless = f"unless ignoring (le) {metric} offset {window}" if "le" in KNOWN[name] else ""
-    wanted = PATTERN.replace("METRIC", metric).replace("WINDOW", window).replace("UNLESS", unless)
-    assert RECORDS[name].prettify() == promql_parser.parse(wanted).prettify()
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_record_is_named_after_the_labels_it_keeps(name: str) -> None:
     level, measured, _ = name.split(":")
-    assert level == "_".join(sorted(KNOWN[name], key=level.find)), "a record is named after the labels it keeps"
-    assert str(first.name).removesuffix("_total") in measured
+    assert level == "_".join(sorted(KNOWN[name], key=level.find))
+    assert str(selectors(RECORDS[name])[0].name).removesuffix("_total") in measured
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_losses_are_counted_by_the_one_pattern(name: str) -> None:
-    first = selectors(RECORDS[name])[0]
-    wanted = LOSS.replace("METRIC", promql_parser.VectorSelector.prettify(first))
-    level, measured, _ = name.split(":")
-    labels = sorted(KNOWN[name], key=level.find)
-    assert RECORDS[name].prettify() == promql_parser.parse(wanted.replace("LABELS", ", ".join(labels))).prettify()
-    assert level == "_".join(labels), "a record is named after the labels it keeps"
-    assert str(first.name).removesuffix("_total") == measured
+def test_generated_rules_are_up_to_date() -> None:
+    """Recording rules come from prometheus/generator, whose forms the cases of prometheus/tests prove."""
+    checked = run(sys.executable, "-m", "prometheus.generator", "--check", folder=REPO)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    blocks = [
+        name for path in RULE_FILES for name in re.findall(r"# <records (\w+)>", path.read_text(encoding="utf-8"))
+    ]
+    assert sorted(blocks) == sorted(generated.RECORDS), "a group of records.py has no place in a rule file"
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group["name"])
+def test_a_group_fits_grafana_cloud_and_grafana(group: dict[str, Any]) -> None:
+    """Mimir refuses a group of more than 20 rules, Grafana one whose interval is no multiple of 10 s."""
+    assert len(group["rules"]) <= 20
+    assert re.fullmatch(r"[1-9]\d*0s|[1-9]\d*m", group["interval"])
 
 
 def test_every_record_is_used() -> None:
@@ -123,6 +109,11 @@ def test_texts_name_only_labels_that_the_expression_keeps(name: str) -> None:
     for text in ALERTS[name]["annotations"].values():
         certain = re.sub(r"\{\{-? with \$labels\.\w+.*?end -?\}\}", "", text, flags=re.DOTALL)
         assert set(TEMPLATE_LABEL.findall(certain)) <= kept
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_actions_name_commands_that_every_host_has(name: str) -> None:
+    assert not re.search(r"\b(curl|wget|jq)\b", ALERTS[name]["annotations"]["action"])
 
 
 @pytest.mark.parametrize("name", sorted(ALERTS.keys() - OF_THE_FLEET - {"HypertoolMetricsNotReported"}))

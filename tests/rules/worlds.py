@@ -50,7 +50,9 @@ def _rules(folder: Path) -> list[Path]:
     """Our rules, evaluated every second and without the waits that test cases prove elsewhere."""
     copies: list[Path] = []
     for source in RULE_FILES:
-        text = re.sub(r"^( +)interval: 15s$", r"\1interval: 1s", source.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        text = re.sub(
+            r"^( +)interval: \d+s$", r"\1interval: 1s", source.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
         copy = folder / source.name
         copy.write_text(re.sub(r"^( +)for: \d+[smh]$", r"\1for: 1s", text, flags=re.MULTILINE), encoding="utf-8")
         copies.append(copy)

@@ -1,18 +1,12 @@
-#!/usr/bin/env python3
 """Fills the rule blocks of ALERT_RUNBOOK.md from the rules and renders web/runbook.html from it.
 
-    python3 prometheus/build_runbook.py            write both files
-    python3 prometheus/build_runbook.py --check    exit 1 and say which file is out of date
-
-A section is linked from its alert's runbook_url, so its heading is the alert's name and its id that name in lower
-case. What stands between the two rule markers of a section is generated: conditions are never typed twice.
+Each alert's runbook_url leads to its section, so the heading is the alert's name and its id is that name in lower
+case. The text between the two rule markers of a section is generated, so that no condition is typed twice.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,8 +15,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-HERE = Path(__file__).resolve().parent
-RULES = HERE / "rules"
+HERE = Path(__file__).resolve().parents[1]
 CASES = HERE / "tests"
 RUNBOOK = HERE / "ALERT_RUNBOOK.md"
 PAGE = HERE / "web" / "runbook.html"
@@ -46,10 +39,9 @@ nav ul { columns: 2; } @media (max-width: 40rem) { nav ul { columns: 1; } }
 """
 
 
-def alerts() -> dict[str, dict[str, Any]]:
+def alerts(rule_texts: list[str]) -> dict[str, dict[str, Any]]:
     """Alert name -> its rule, in the order of the files."""
-    files = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(RULES.glob("*.yml"))]
-    groups = [group for file in files for group in file["groups"]]
+    groups = [group for text in rule_texts for group in yaml.safe_load(text)["groups"]]
     return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
@@ -76,14 +68,13 @@ def rule_block(alert: str, rule: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def filled(markdown: str) -> str:
+def filled(markdown: str, rules: dict[str, dict[str, Any]]) -> str:
     """The runbook with every rule block as the rules and the cases have it now."""
-    rules = alerts()
 
     def fill(match: re.Match[str]) -> str:
         name = match["alert"]
         if name not in rules:
-            raise SystemExit(f"{RUNBOOK.name} has a rule block for {name}, which no file of {RULES.name}/ defines")
+            raise SystemExit(f"{RUNBOOK.name} has a rule block for {name}, which no file of rules/ defines")
         return f"{match[1]}{rule_block(name, rules[name])}{match[3]}"
 
     return MARKED.sub(fill, markdown)
@@ -133,24 +124,7 @@ def page(markdown: str) -> str:
     )
 
 
-def main() -> int:
-    """Write both files, or with --check compare them."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a file is out of date")
-    check = parser.parse_args().check
-    markdown = filled(RUNBOOK.read_text(encoding="utf-8"))
-    stale = 0
-    for path, text in ((RUNBOOK, markdown), (PAGE, page(markdown))):
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        if check:
-            print(f"{path.relative_to(HERE.parent)} is out of date: run python3 prometheus/build_runbook.py")
-            stale = 1
-        else:
-            path.write_text(text, encoding="utf-8")
-            print(f"wrote {path.relative_to(HERE.parent)}")
-    return stale
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def outputs(rule_texts: list[str]) -> list[tuple[Path, str]]:
+    """The runbook and its page with the texts that they must have; `rule_texts` are those of the rule files."""
+    markdown = filled(RUNBOOK.read_text(encoding="utf-8"), alerts(rule_texts))
+    return [(RUNBOOK, markdown), (PAGE, page(markdown))]

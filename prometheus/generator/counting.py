@@ -1,0 +1,134 @@
+"""How events are counted exactly in PromQL: the one source of every recording rule and every dashboard query.
+
+`increase()` loses the first event of a series that is born with its value, and it extrapolates. Our counters never
+decrease except when the store is purged, and every scrape carries `hypertool_build_info`, so a plain difference is
+exact. There are three forms of it, for three readers:
+
+* `count_in`: a dashboard, which may look at any window and at a host that was away for weeks;
+* `recorded_count`: a recording rule over a fixed window, evaluated every 20 s, which must be cheap;
+* `recorded_loss`: what a collector lost, which is often seen only after a gap of hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from textwrap import indent
+
+BUILD_INFO = "hypertool_build_info"
+#: What tells two hosts apart; both labels are added by the scrape.
+TARGET = "job, instance"
+#: How far before a window its starting value is looked for, if nothing was scraped right at its start.
+LOOKBACK = "1h"
+#: How far back a host counts as known. A counter of a known host that is there in the very first scrape
+#: after a longer gap is an old one; on a host never seen before it is a new one and counts from 0.
+KNOWN = "30d:5m"
+#: Recorded by records.py: 1 for a collector that was there before a loss, or started in the last nine hours.
+KNOWN_COLLECTOR = "job_instance:collector:known9h"
+#: The window of losses, and the longest gap over which one is still counted.
+LOSS_WINDOW, LOSS_GAP = "5m", "9h"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric name with its label matchers."""
+
+    name: str
+    matchers: tuple[str, ...] = ()
+
+    def where(self, *matchers: str) -> Metric:
+        return Metric(self.name, self.matchers + matchers)
+
+    def __str__(self) -> str:
+        return f"{self.name}{{{', '.join(self.matchers)}}}" if self.matchers else self.name
+
+
+def count_in(metric: Metric, window: str) -> str:
+    """For dashboards: how much each series of a counter grew in the window that ends now.
+
+    It is the last value minus the one at the window's start. The starting value is, in this order: the last
+    one before the window; for a host that was not scraped for longer than the look-back, the first one after
+    that gap (what happened in the gap has no known time); otherwise 0, because the series is newborn. After a
+    purge of the store, only what came after the purge is counted.
+    """
+    return block(
+        "\n".join(
+            (
+                f"last_over_time({metric}[{window}]) - (",
+                f"  last_over_time({metric}[{LOOKBACK}] offset {window})",
+                "  or (",
+                f"    min_over_time({metric}[{window}])",
+                f"    and count_over_time({metric}[{window}]) >= on ({TARGET}) group_left ()",
+                f"      sum by ({TARGET}) (count_over_time({BUILD_INFO}[{window}]))",
+                f"    and on ({TARGET}) last_over_time({BUILD_INFO}[{KNOWN}] offset {window})",
+                f"    unless on ({TARGET}) last_over_time({BUILD_INFO}[{LOOKBACK}] offset {window})",
+                "  )",
+                f") >= 0 unless resets({metric}[{window}]) > 0",
+                f"or last_over_time({metric}[{window}])",
+            )
+        )
+    )
+
+
+def recorded_count(metric: Metric, window: str, *, respelt: str = "") -> str:
+    """For recording rules: how much each series of a counter grew in the window that ends now.
+
+    The first arm that has the series wins: a purge inside the window (`increase()` survives a reset); the plain
+    difference to the start of the window; a series born after its target was first seen, which counts from 0 (one
+    as old as its target is history, not news); a gap at the start of the window, so what changed since.
+    `respelt` names a label whose values change spelling between versions: such a change is no birth.
+    """
+    arms = [
+        f"increase({metric}[{window}])\nand resets({metric}[{window}]) > 0",
+        f"{metric}\n- {metric} offset {window} >= 0",
+        "\n".join(
+            (
+                f"last_over_time({metric}[{window}])",
+                f"and count_over_time({metric}[{window}])",
+                f"  < on ({TARGET}) group_left ()",
+                f"  sum by ({TARGET}) (count_over_time({BUILD_INFO}[{window}]))",
+                *([f"unless ignoring ({respelt}) {metric} offset {window}"] if respelt else []),
+            )
+        ),
+        f"max_over_time({metric}[{window}])\n- min_over_time({metric}[{window}])",
+    ]
+    return "\nor\n".join(block(arm) for arm in arms)
+
+
+def recorded_loss(metric: Metric, *labels: str) -> str:
+    """For recording rules: how much a collector lost in the last five minutes, summed by `labels`.
+
+    Most of these counters appear with their first loss, and a loss is often seen only after a gap. The first arm
+    that has the series wins: a restart of the collector inside the window; the difference to the last known value,
+    across a gap of up to nine hours; all of it, if the collector is known or younger than those nine hours. A host
+    back from a weekend has history, not news.
+    """
+    arms = [
+        f"increase({metric}[{LOSS_WINDOW}])\nand resets({metric}[{LOSS_WINDOW}]) > 0",
+        f"{metric}\n- last_over_time({metric}[{LOSS_GAP}] offset {LOSS_WINDOW}) >= 0",
+        f"{metric}\nand on ({TARGET}) {KNOWN_COLLECTOR}",
+    ]
+    inside = "\nor\n".join(block(arm) for arm in arms)
+    return f"sum by ({', '.join(labels)}) {block(inside)}"
+
+
+def zero_where_scraped(metric: Metric) -> str:
+    """0 at every time the host was scraped, for each series that the dashboard's range ends with.
+
+    Without it a newborn series has no left neighbour and its mean covers only its own life.
+    """
+    return f"0 * last_over_time({metric}[$__range] @ end()) and on ({TARGET}) {BUILD_INFO}"
+
+
+def total(expression: str, *labels: str) -> str:
+    """The sum by `labels`; without any, one number."""
+    return f"sum by ({', '.join(labels)}) {expression}" if labels else f"sum {expression}"
+
+
+def quantile(share: float, buckets: str, *labels: str) -> str:
+    """The quantile of counted buckets; nothing, instead of NaN, where nothing was counted."""
+    return f"histogram_quantile({share}, {total(buckets, *labels, 'le')}) >= 0"
+
+
+def block(expression: str) -> str:
+    """The expression in parentheses, on lines of its own."""
+    return f"(\n{indent(expression, '  ')}\n)"
