@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hypertool.cli.sessions import SavedSession, Sessions, directory
 from hypertool.errors import HypertoolError
 from hypertool.runtime.workspace import find_workspace, workspace_name
+from hypertool.store.sessions import SavedSession, Sessions, directory
 
 SESSION = SavedSession("backend-engineer", "bug-fix", 1_700_000_000.0)
 

@@ -8,9 +8,9 @@ import time
 from ..domain.personas import Catalogue, Persona, load_catalogue
 from ..errors import StoreUnavailable
 from ..runtime.workspace import find_workspace
+from ..store.sessions import SavedSession, Sessions
 from ..store.store import Store
 from .output import UsageProblem, complain, label, listen, print_json, print_table
-from .sessions import SavedSession, Sessions
 
 
 def resolve(catalogue: Catalogue, name: str) -> Persona:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import HypertoolError
-from ..store.directory import full
+from .directory import full
 
 
 class SavedSession(NamedTuple):
