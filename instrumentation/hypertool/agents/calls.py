@@ -1,0 +1,139 @@
+"""What is known of one model call of an agent: ids, model, time, sub-agent and disjoint tokens. Never content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+KINDS = ("input", "cache_read", "cache_write", "output", "reasoning")
+MAX_TOKENS = 10**9
+"""More than any call can use: a larger count is a broken one."""
+MAX_ID = 200
+
+UNRECOGNISED = ("no_id", "no_usage", "inconsistent", "malformed", "too_large", "unreadable", "unknown_format")
+
+
+class Tokens(NamedTuple):
+    """Tokens of one call, each in exactly one part; their sum is the total."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+    @property
+    def total(self) -> int:
+        """Input with cache plus output with reasoning."""
+        return sum(self)
+
+
+class AgentCall(NamedTuple):
+    """One model call. `keys` are the ids it is known by: any of them counted before means the call was counted.
+
+    `at` is in seconds since the epoch. `subagent` is the sub-agent's name, `subagent_id` its id where only that is
+    known; both are empty for the main agent. `version` is the agent's.
+    """
+
+    agent: str
+    session: str
+    keys: tuple[str, ...]
+    at: float
+    model: str
+    tokens: Tokens
+    subagent: str = ""
+    subagent_id: str = ""
+    version: str = ""
+
+
+class Unrecognised(NamedTuple):
+    """Something that should have been a model call and cannot be counted; `reason` is one of UNRECOGNISED."""
+
+    reason: str
+    version: str = ""
+
+
+Read = AgentCall | Unrecognised | None
+
+
+class Inconsistent(ValueError):
+    """Figures that contradict each other: none of them is counted."""
+
+
+def guarded(version: str, read: Callable[..., Read], *arguments: Any) -> Read:
+    """What a reader makes of one record; figures that contradict each other make it an unrecognised one."""
+    try:
+        return read(*arguments)
+    except Inconsistent:
+        return Unrecognised("inconsistent", version)
+
+
+def whole(value: Any) -> int:
+    """A count of tokens. None (absent) is 0. Raises Inconsistent for anything that is no count."""
+    if value is None:
+        return 0
+    if value.__class__ is float and value.is_integer():
+        value = int(value)
+    if value.__class__ is not int or not 0 <= value <= MAX_TOKENS:
+        raise Inconsistent(f"{value!r:.40} is no number of tokens")
+    return int(value)
+
+
+def part(whole_: int, *parts: int) -> int:
+    """What is left of a figure without the parts that it contains. Raises Inconsistent where they exceed it."""
+    left = whole_ - sum(parts)
+    if left < 0:
+        raise Inconsistent(f"parts {parts} of {whole_}")
+    return left
+
+
+def text(value: Any) -> str:
+    """An id or a name as found in a file: at most 200 printable characters, else empty."""
+    if value.__class__ is str and 0 < len(value) <= MAX_ID and value.isprintable():
+        return str(value)
+    return ""
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A JSON object, or an empty one for anything else."""
+    return value if value.__class__ is dict else {}
+
+
+def seconds(value: Any) -> float:
+    """A time as agents write it (ISO 8601, or milliseconds or seconds since the epoch), in seconds; 0 if unknown."""
+    if value.__class__ in (int, float):
+        number = float(value)
+        if 1e11 < number < 1e14:
+            return number / 1000
+        return number if 0 < number < 1e11 else 0.0
+    if value.__class__ is str and 19 <= len(value) <= 40:
+        return _iso(value)
+    return 0.0
+
+
+def _iso(value: str) -> float:
+    # By hand for the form all agents write: datetime costs a hook several milliseconds to import.
+    try:
+        year, month, day = int(value[0:4]), int(value[5:7]), int(value[8:10])
+        hour, minute = int(value[11:13]), int(value[14:16])
+        rest = value[17:]
+        if not rest.endswith("Z") or not (1970 <= year < 3000 and 1 <= month <= 12 and 1 <= day <= 31):
+            return _iso_with_offset(value)
+        second = float(rest[:-1])
+    except ValueError:
+        return 0.0
+    # Days since the epoch in the proleptic Gregorian calendar (Howard Hinnant's days_from_civil).
+    shifted = year - (month <= 2)
+    era, of_era = divmod(shifted, 400)
+    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    days = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+    return days * 86400.0 + hour * 3600 + minute * 60 + second
+
+
+def _iso_with_offset(value: str) -> float:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return 0.0

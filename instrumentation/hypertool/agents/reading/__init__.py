@@ -1,0 +1,1 @@
+"""Readers of what agents keep: one small file per agent, each turning its records into calls."""

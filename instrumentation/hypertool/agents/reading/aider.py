@@ -1,0 +1,49 @@
+"""Aider: the file of `--analytics-log` (AIDER_ANALYTICS_LOG); `message_send` is one call, without an id.
+
+While streaming these are Aider's own estimates; they are what the provider reported with `--no-stream` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..calls import AgentCall, Read, Tokens, mapping, seconds, text, whole
+
+NAME = "aider"
+FORMAT = "lines"
+MARKERS = (b"message_send", b"launched")
+
+
+def locations(_home: str, environment: dict[str, str]) -> Iterator[str]:
+    """The file that AIDER_ANALYTICS_LOG names."""
+    chosen = environment.get("AIDER_ANALYTICS_LOG")
+    if chosen:
+        yield chosen
+
+
+def with_subagents(session: str) -> Iterator[str]:
+    """That file alone."""
+    yield session
+
+
+def read(record: dict[str, Any], context: dict[str, str]) -> Read:
+    """The call that an event tells of. Its key is made of the log's own place, given by the caller in `context`."""
+    event, properties = record.get("event"), mapping(record.get("properties"))
+    at = seconds(record.get("time"))
+    if event == "launched":
+        context["session"] = f"launched-{at:.0f}"
+        context["version"] = text(properties.get("aider_version"))
+    if event != "message_send":
+        return None
+    return AgentCall(
+        NAME,
+        context.get("session", "") or "launched-0",
+        (f"{at:.0f}:{context['offset']}",),
+        at,
+        text(properties.get("main_model")),
+        Tokens(input=whole(properties.get("prompt_tokens")), output=whole(properties.get("completion_tokens"))),
+        "",
+        "",
+        context.get("version", ""),
+    )

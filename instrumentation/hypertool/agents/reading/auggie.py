@@ -1,0 +1,62 @@
+"""Auggie: `~/.augment/sessions/<id>.json`, one document; response nodes of type 10 have the usage, 9 the credits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, mapping, seconds, text, whole
+from .sources import files_in
+
+NAME = "auggie"
+FORMAT = "document"
+_USAGE = 10
+
+
+def locations(home: str, _environment: dict[str, str]) -> Iterator[str]:
+    """Every session."""
+    yield from files_in(os.path.join(home, ".augment", "sessions"), ".json")
+
+
+def with_subagents(session: str) -> Iterator[str]:
+    """That file alone."""
+    yield session
+
+
+def read_document(document: dict[str, Any]) -> Iterator[Read]:
+    """Every call of the session so far."""
+    session = text(document.get("sessionId"))
+    model = text(mapping(document.get("agentState")).get("modelId"))
+    history = document.get("chatHistory")
+    if history.__class__ is not list:
+        yield Unrecognised("unknown_format")
+        return
+    for entry in map(mapping, history):
+        exchange = mapping(entry.get("exchange"))
+        request = text(exchange.get("request_id"))
+        nodes = exchange.get("response_nodes")
+        usages = [node for node in map(mapping, nodes if nodes.__class__ is list else ()) if node.get("type") == _USAGE]
+        for number, node in enumerate(usages):
+            key = request if number == 0 or not request else f"{request}/{number}"
+            yield guarded("", _call, node, entry, session, key, model)
+
+
+def _call(node: dict[str, Any], entry: dict[str, Any], session: str, key: str, model: str) -> Read:
+    usage = mapping(node.get("token_usage"))
+    if not key or not usage:
+        return Unrecognised("no_usage" if key else "no_id")
+    return AgentCall(
+        NAME,
+        session,
+        (key,),
+        seconds(node.get("timestamp_ms")) or seconds(entry.get("finishedAt")),
+        model,
+        Tokens(
+            whole(usage.get("input_tokens")),
+            whole(usage.get("cache_read_input_tokens")),
+            whole(usage.get("cache_creation_input_tokens")),
+            whole(usage.get("output_tokens")),
+            0,
+        ),
+    )

@@ -1,0 +1,71 @@
+"""Claude Code: `~/.claude/projects/<directory>/<session>.jsonl`, sub-agents in `<session>/subagents/agent-*.jsonl`.
+
+A message has a line per content block, each with the usage so far: all of one `message.id` are one call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ..calls import AgentCall, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from .sources import directories, files_in
+
+NAME = "claude-code"
+FORMAT = "lines"
+MARKERS = (b'"assistant"',)
+# Written by the client itself: an error shown as an answer, no model was called.
+_SYNTHETIC = "<synthetic>"
+
+
+def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
+    """Every session file, sub-agents' included."""
+    base = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(home, ".claude")
+    for project in directories(os.path.join(base, "projects")):
+        for session in files_in(project, ".jsonl"):
+            yield from with_subagents(session)
+        for session in directories(project):
+            if not os.path.lexists(session + ".jsonl"):
+                yield from files_in(os.path.join(session, "subagents"), ".jsonl")
+
+
+def with_subagents(session: str) -> Iterator[str]:
+    """The session's file and those of its sub-agents."""
+    yield session
+    yield from files_in(os.path.join(session.removesuffix(".jsonl"), "subagents"), ".jsonl")
+
+
+def read(record: dict[str, Any], _context: dict[str, str]) -> Read:
+    """The call that a line tells of, None where it tells of none."""
+    if record.get("type") != "assistant":
+        return None
+    message = mapping(record.get("message"))
+    model, version = text(message.get("model")), text(record.get("version"))
+    if model == _SYNTHETIC or record.get("isApiErrorMessage") is True:
+        return None
+    identity, request = text(message.get("id")), text(record.get("requestId"))
+    if not identity and not request:
+        return Unrecognised("no_id", version)
+    usage = mapping(message.get("usage"))
+    if not usage:
+        return Unrecognised("no_usage", version)
+    output = whole(usage.get("output_tokens"))
+    thinking = whole(mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
+    return AgentCall(
+        NAME,
+        text(record.get("sessionId")),
+        tuple(key for key in (identity, request) if key),
+        seconds(record.get("timestamp")),
+        model,
+        Tokens(
+            whole(usage.get("input_tokens")),
+            whole(usage.get("cache_read_input_tokens")),
+            whole(usage.get("cache_creation_input_tokens")),
+            part(output, thinking),
+            thinking,
+        ),
+        text(record.get("attributionAgent")),
+        text(record.get("agentId")),
+        version,
+    )

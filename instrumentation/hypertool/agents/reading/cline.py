@@ -1,0 +1,62 @@
+"""Cline CLI: `~/.cline/data/sessions/<id>/<id>.messages.json`, one document that is written anew at every message."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, mapping, part, seconds, text, whole
+from .sources import directories, files_in
+
+NAME = "cline"
+FORMAT = "document"
+
+
+def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
+    """Every session's messages, sub-agents' included."""
+    base = environment.get("CLINE_DIR") or os.path.join(home, ".cline")
+    for session in directories(os.path.join(base, "data", "sessions")):
+        yield from files_in(session, ".messages.json")
+
+
+def with_subagents(session: str) -> Iterator[str]:
+    """Everything beside that file: sub-agents' messages are in the same folder."""
+    yield from files_in(os.path.dirname(session), ".messages.json")
+
+
+def read_document(document: dict[str, Any]) -> Iterator[Read]:
+    """Every call of the session so far."""
+    origin = mapping(document.get("origin"))
+    session = text(origin.get("sessionId")) or text(document.get("sessionId"))
+    version = text(origin.get("version"))
+    agent = text(document.get("agent"))
+    messages = document.get("messages")
+    if messages.__class__ is not list:
+        yield Unrecognised("unknown_format", version)
+        return
+    for message in map(mapping, messages):
+        if message.get("role") == "assistant":
+            yield guarded(version, _call, message, session, version, "" if agent == "lead" else agent)
+
+
+def _call(message: dict[str, Any], session: str, version: str, agent: str) -> Read:
+    metrics = mapping(message.get("metrics"))
+    if not metrics:
+        return None  # not answered yet, or cut off before there was a usage
+    identity = text(message.get("id"))
+    if not identity:
+        return Unrecognised("no_id", version)
+    given = whole(metrics.get("inputTokens"))
+    cached, written = whole(metrics.get("cacheReadTokens")), whole(metrics.get("cacheWriteTokens"))
+    return AgentCall(
+        NAME,
+        session,
+        (identity,),
+        seconds(message.get("ts")),
+        text(mapping(message.get("modelInfo")).get("id")),
+        Tokens(part(given, cached, written), cached, written, whole(metrics.get("outputTokens")), 0),
+        agent,
+        "",
+        version,
+    )

@@ -1,0 +1,70 @@
+"""GitHub Copilot CLI: `~/.copilot/session-state/<session>/events.jsonl`, one `session.usage_record` per call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ..calls import AgentCall, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from .sources import directories, files_in
+
+NAME = "copilot-cli"
+FORMAT = "lines"
+MARKERS = (b'"session.usage_record"', b'"session.start"', b'"session.resume"', b'"subagent.')
+
+
+def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
+    """Every session's events."""
+    base = environment.get("COPILOT_HOME") or os.path.join(home, ".copilot")
+    for session in directories(os.path.join(base, "session-state")):
+        yield from files_in(session, "events.jsonl")
+
+
+def with_subagents(session: str) -> Iterator[str]:
+    """That file alone: sub-agents write into it."""
+    yield session
+
+
+def read(record: dict[str, Any], context: dict[str, str]) -> Read:
+    """The call that an event tells of; remembers session, version and the names of sub-agents."""
+    kind, data = record.get("type"), mapping(record.get("data"))
+    if kind == "session.start":
+        context["session"] = text(data.get("sessionId"))
+        context["version"] = text(data.get("copilotVersion"))
+    elif kind == "session.resume":
+        context["version"] = text(data.get("copilotVersion")) or context.get("version", "")
+    elif kind in ("subagent.started", "subagent.selected"):
+        identity = text(record.get("agentId")) or text(data.get("agentId"))
+        if identity:
+            context["agent:" + identity] = text(data.get("agentName"))
+    elif kind == "session.usage_record":
+        return _call(record, mapping(data.get("usage")), context)
+    return None
+
+
+def _call(record: dict[str, Any], usage: dict[str, Any], context: dict[str, str]) -> Read:
+    version = context.get("version", "")
+    if not usage:
+        return Unrecognised("no_usage", version)
+    accounting = mapping(usage.get("accounting"))
+    call = text(usage.get("apiCallId"))
+    accounted = text(accounting.get("usageId"))
+    keys = tuple(dict.fromkeys(key for key in (call, accounted) if key))
+    if not keys:
+        return Unrecognised("no_id", version)
+    given, output = whole(usage.get("inputTokens")), whole(usage.get("outputTokens"))
+    cached, written = whole(usage.get("cacheReadTokens")), whole(usage.get("cacheWriteTokens"))
+    thought = whole(usage.get("reasoningTokens"))
+    agent = text(record.get("agentId"))
+    return AgentCall(
+        NAME,
+        context.get("session", "") or text(accounting.get("sourceSessionId")),
+        keys,
+        seconds(record.get("timestamp")),
+        text(usage.get("model")),
+        Tokens(part(given, cached, written), cached, written, part(output, thought), thought),
+        context.get("agent:" + agent, "") if agent else "",
+        agent,
+        version,
+    )

@@ -1,0 +1,78 @@
+"""Gemini CLI: `~/.gemini/tmp/<project>/chats/session-*.jsonl`; each answer is written twice or more, under one id.
+
+The calls of the router (a small model that picks the model) are not in it; only its telemetry has them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from .sources import directories, files_in
+
+NAME = "gemini-cli"
+FORMAT = "lines"
+MARKERS = (b'"tokens"', b'"projectHash"')
+
+
+def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
+    """Every chat of every project."""
+    base = environment.get("GEMINI_CLI_HOME") or home
+    for project in directories(os.path.join(base, ".gemini", "tmp")):
+        chats = os.path.join(project, "chats")
+        yield from files_in(chats, ".jsonl")
+        for session in directories(chats):  # sub-agents' chats
+            yield from files_in(session, ".jsonl")
+
+
+def with_subagents(session: str) -> Iterator[str]:
+    """The chat and those of its sub-agents."""
+    yield session
+    for folder in directories(os.path.dirname(session)):
+        yield from files_in(folder, ".jsonl")
+
+
+def read(record: dict[str, Any], context: dict[str, str]) -> Read:
+    """The call that a line tells of; the first line names the session."""
+    if "sessionId" in record and "projectHash" in record:
+        context["session"] = text(record.get("sessionId"))
+        return None
+    if record.get("type") != "gemini":
+        return None
+    tokens = mapping(record.get("tokens"))
+    if not tokens:
+        return None  # an answer that is not complete yet: the same id comes again with its tokens
+    identity = text(record.get("id"))
+    if not identity:
+        return Unrecognised("no_id")
+    return AgentCall(
+        NAME,
+        context.get("session", ""),
+        (identity,),
+        seconds(record.get("timestamp")),
+        text(record.get("model")),
+        tokens_of(
+            whole(tokens.get("input")),
+            whole(tokens.get("cached")),
+            whole(tokens.get("output")),
+            whole(tokens.get("thoughts")),
+            whole(tokens.get("tool")),
+            whole(tokens.get("total")),
+        ),
+    )
+
+
+def tokens_of(given: int, cached: int, output: int, thoughts: int, tool: int, total: int) -> Tokens:
+    """The parts, checked against the total: input contains what was cached, and output excludes thoughts.
+
+    Tokens of tool use are part of the input where the total says so, beside it otherwise.
+    """
+    if total in (0, given + output + thoughts):
+        return Tokens(part(given, cached), cached, 0, output, thoughts)
+    if total == given + output + thoughts + tool:
+        return Tokens(part(given, cached) + tool, cached, 0, output, thoughts)
+    if total == given + output:  # an OpenAI-shaped provider behind it: thoughts are a part of the output
+        return Tokens(part(given, cached), cached, 0, part(output, thoughts), thoughts)
+    raise Inconsistent("the total is not the sum of its parts")

@@ -1,0 +1,68 @@
+"""Reads what was added to a file of JSON lines since the last time; an incomplete last line is left for the next."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ..calls import Inconsistent, Read, Unrecognised
+from .positions import Position
+from .registry import LinesReader
+
+CHUNK = 1 << 20
+MAX_LINE = 16 << 20
+MAX_CONTEXT = 256
+"""Entries of a reader's context; what is beyond is forgotten first in, first out."""
+
+
+def read_lines(reader: LinesReader, descriptor: int, start: Position, limit: int) -> tuple[list[Read], Position, bool]:
+    """What the lines after `start` tell of, the position after them, and whether more is left beyond `limit` bytes.
+
+    Calls are in the file's order; a call may be told of again by later lines. Raises OSError.
+    """
+    found: list[Read] = []
+    context = dict(start.context)
+    offset, end = start.offset, start.offset + limit
+    rest = b""
+    while offset + len(rest) < end:
+        chunk = os.pread(descriptor, CHUNK, offset + len(rest))
+        if not chunk:
+            break
+        *complete, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+        for line in complete:
+            _take(reader, line, offset, context, found)
+            offset += len(line) + 1
+        if len(rest) > MAX_LINE:
+            offset += len(rest)
+            rest = b""
+            context["skipping"] = "1"
+    more = offset + len(rest) >= end
+    for oldest in list(context)[: max(0, len(context) - MAX_CONTEXT)]:
+        del context[oldest]
+    return found, start._replace(offset=offset, context=tuple(context.items())), more
+
+
+def _take(reader: LinesReader, line: bytes, offset: int, context: dict[str, str], found: list[Read]) -> None:
+    if "skipping" in context:  # the end of a line that was too long to be read
+        del context["skipping"]
+        found.append(Unrecognised("too_large", context.get("version", "")))
+        return
+    for marker in reader.MARKERS:
+        if marker in line:
+            break
+    else:
+        return
+    context["offset"] = str(offset)
+    try:
+        record: Any = json.loads(line)
+        if record.__class__ is dict:
+            read = reader.read(record, context)
+            if read is not None:
+                found.append(read)
+    except Inconsistent:
+        found.append(Unrecognised("inconsistent", context.get("version", "")))
+    except (ValueError, RecursionError):
+        found.append(Unrecognised("malformed", context.get("version", "")))
+    finally:
+        context.pop("offset", None)

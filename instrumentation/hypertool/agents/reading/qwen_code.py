@@ -1,0 +1,58 @@
+"""Qwen Code: `~/.qwen/projects/<directory>/chats/<session>.jsonl`; each response is an `api_response` event in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ..calls import AgentCall, Read, Unrecognised, mapping, seconds, text, whole
+from .gemini_cli import tokens_of
+from .sources import directories, files_in
+
+NAME = "qwen-code"
+FORMAT = "lines"
+MARKERS = (b"ui_telemetry",)
+
+
+def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
+    """Every chat of every project."""
+    base = environment.get("QWEN_HOME") or os.path.join(home, ".qwen")
+    for project in directories(os.path.join(base, "projects")):
+        yield from files_in(os.path.join(project, "chats"), ".jsonl")
+
+
+def with_subagents(session: str) -> Iterator[str]:
+    """That file alone: sub-agents' responses are in it."""
+    yield session
+
+
+def read(record: dict[str, Any], _context: dict[str, str]) -> Read:
+    """The call that a line tells of. The assistant's own line repeats the event's figures and is not read."""
+    if record.get("type") != "system" or record.get("subtype") != "ui_telemetry":
+        return None
+    event = mapping(mapping(record.get("systemPayload")).get("uiEvent"))
+    if not str(event.get("event.name", "")).endswith("api_response"):
+        return None
+    version = text(record.get("version"))
+    response = text(event.get("response_id"))
+    if not response:
+        return Unrecognised("no_id", version)
+    return AgentCall(
+        NAME,
+        text(record.get("sessionId")),
+        (response,),
+        seconds(record.get("timestamp")),
+        text(event.get("model")),
+        tokens_of(
+            whole(event.get("input_token_count")),
+            whole(event.get("cached_content_token_count")),
+            whole(event.get("output_token_count")),
+            whole(event.get("thoughts_token_count")),
+            0,
+            whole(event.get("total_token_count")),
+        ),
+        text(event.get("subagent_name")),
+        "",
+        version,
+    )

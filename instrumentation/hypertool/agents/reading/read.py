@@ -1,0 +1,143 @@
+"""Reads one file of an agent from where the last reading ended, whatever happened to the file meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..calls import AgentCall, Read, Unrecognised
+from .lines import read_lines
+from .positions import Position, begin, stamp_of, still_valid
+from .sources import open_source
+
+MAX_DOCUMENT = 64 << 20
+LIMIT = 256 << 20
+"""Bytes of a file of lines that one reading takes; the next one goes on."""
+
+
+class Reading(NamedTuple):
+    """What a file told of since the last reading; `more` where there is more than one reading takes."""
+
+    calls: list[AgentCall]
+    unrecognised: list[Unrecognised]
+    position: Position | None
+    more: bool = False
+
+
+NOTHING = Reading([], [], None)
+Positions = Callable[[int, int], Position | None]
+
+
+def read_file(reader: Any, path: str, positions: Positions, limit: int = LIMIT) -> Reading:
+    """Read what is new in that file. `positions(device, inode)` is where the last reading ended.
+
+    A file that is gone, a link, or another user's file tells of nothing. Never raises: what cannot be read is
+    unrecognised.
+    """
+    try:
+        descriptor = open_source(path)
+    except FileNotFoundError:
+        return NOTHING
+    except OSError:
+        return Reading([], [Unrecognised("unreadable")], None)
+    if descriptor is None:
+        return NOTHING
+    try:
+        return _read(reader, path, descriptor, positions, limit)
+    except OSError:
+        return Reading([], [Unrecognised("unreadable")], None)
+    finally:
+        os.close(descriptor)
+
+
+def _read(reader: Any, path: str, descriptor: int, positions: Positions, limit: int) -> Reading:
+    found = os.fstat(descriptor)
+    known = positions(found.st_dev, found.st_ino)
+    if reader.FORMAT == "database":
+        return _read_database(reader, path, known or Position(found.st_dev, found.st_ino))
+    stamp = stamp_of(found)
+    if known is not None and known.stamp == stamp:
+        return NOTHING
+    if reader.FORMAT == "document":
+        position = Position(found.st_dev, found.st_ino, stamp=stamp, context=known.context if known else ())
+        if found.st_size > MAX_DOCUMENT:
+            return Reading([], [Unrecognised("too_large")], position)
+        return _read_document(reader, descriptor, found.st_size, position, known)
+    if known is None or not still_valid(known, descriptor, found.st_size):
+        known = begin(descriptor, found)
+    reads, position, more = read_lines(reader, descriptor, known, limit)
+    return _sorted(reads, position if more else position._replace(stamp=stamp), more)
+
+
+def _read_document(reader: Any, descriptor: int, size: int, position: Position, known: Position | None) -> Reading:
+    raw = b""
+    while len(raw) < size:
+        chunk = os.pread(descriptor, size - len(raw), len(raw))
+        if not chunk:
+            break
+        raw += chunk
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        # Perhaps in the middle of being written: then it has another stamp the next time.
+        return Reading([], [Unrecognised("malformed")] if raw else [], position)
+    if document.__class__ is not dict:
+        return Reading([], [Unrecognised("unknown_format")], position)
+    reading = _sorted(list(reader.read_document(document)), position, False)
+    return _only_new(reading, dict(known.context) if known is not None else {})
+
+
+def _only_new(reading: Reading, before: dict[str, str]) -> Reading:
+    """A document tells of everything again: what was unrecognised in it before is not unrecognised once more."""
+    seen: dict[str, int] = {}
+    new = []
+    for one in reading.unrecognised:
+        seen[one.reason] = seen.get(one.reason, 0) + 1
+        if seen[one.reason] > int(before.get(one.reason, "0")):
+            new.append(one)
+    assert reading.position is not None
+    counts = {reason: str(max(count, int(before.get(reason, "0")))) for reason, count in seen.items()}
+    return reading._replace(
+        unrecognised=new, position=reading.position._replace(context=tuple({**before, **counts}.items()))
+    )
+
+
+def _read_database(reader: Any, path: str, position: Position) -> Reading:
+    import sqlite3
+
+    reads: list[Read] = []
+    newest = position.offset
+    try:
+        # From the last time on, not after it: several messages may have the same one.
+        for updated, read in reader.read_database(path, position.offset):
+            newest = max(newest, updated)
+            if isinstance(read, AgentCall) or updated > position.offset:
+                reads.append(read)
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error) or "busy" in str(error):
+            return NOTHING
+        return Reading([], [Unrecognised("unknown_format")], None)
+    except sqlite3.Error:
+        return Reading([], [Unrecognised("unreadable")], None)
+    return _sorted(reads, position._replace(offset=newest), False)
+
+
+def _sorted(reads: list[Read], position: Position, more: bool) -> Reading:
+    """Calls told of several times become one, with the most complete usage; the first place in the file counts."""
+    calls: dict[tuple[str, ...], AgentCall] = {}
+    unrecognised = []
+    for read in reads:
+        if isinstance(read, AgentCall):
+            known = calls.get(read.keys)
+            calls[read.keys] = read if known is None else more_complete(known, read)
+        elif read is not None:
+            unrecognised.append(read)
+    return Reading(list(calls.values()), unrecognised, position, more)
+
+
+def more_complete(known: AgentCall, again: AgentCall) -> AgentCall:
+    """Of two tellings of one call: the later one, unless it knows of fewer tokens; the first time is kept."""
+    best = again if again.tokens.total >= known.tokens.total else known
+    return best._replace(at=known.at or best.at, subagent=best.subagent or known.subagent)
