@@ -170,6 +170,7 @@ def test_counters_spans_langfuse_and_budgets_agree_exactly(tmp_path: Path, seed:
         spans, generations = receiver.spans, langfuse.generations()
     debits = json.loads(done.stdout)
     tokens, cost = _sum(host.counters("tok"), 0), _sum(host.counters("usd"), 0)
+    assert _sum(host.counters("ltk"), 0) == tokens
     requests = host.counters("llm")
     blocked = sum(count for key, count in requests.items() if key[2] == "blocked")
     calls = [span for span in spans if span.attributes.get("gen_ai.operation.name") == "chat"]

@@ -12,6 +12,7 @@ DURATION_BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1
 PERSONA_BUCKETS = (0.1, *DURATION_BUCKETS)
 # OpenTelemetry GenAI semantic conventions, gen_ai.client.operation.duration: 0.01 * 2^n seconds.
 REQUEST_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+FIRST_CHUNK_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
 class Instrument(NamedTuple):
@@ -119,6 +120,21 @@ LLM_COST = Instrument(
     (),
     10**9,
 )
+LLM_TOKENS = Instrument(
+    "ltk",
+    "hypertool_llm_tokens_total",
+    "counter",
+    "Tokens of LLM calls by kind: input, cache_read, cache_write, output or reasoning; each token is in one kind",
+    ("persona", "model", "kind"),
+)
+LLM_FIRST_CHUNK = Instrument(
+    "ttf",
+    "hypertool_llm_time_to_first_chunk_seconds",
+    "histogram",
+    "Time from the start of a streamed LLM call to its first chunk",
+    ("persona", "model"),
+    FIRST_CHUNK_BUCKETS,
+)
 LLM_USAGE_MISSING = Instrument(
     "miss",
     "hypertool_llm_usage_missing_total",
@@ -179,13 +195,14 @@ COUNTERS = (
     BUDGET_EXCEEDED,
     LLM_REQUESTS,
     LLM_COST,
+    LLM_TOKENS,
     LLM_USAGE_MISSING,
     EXPORT_SPANS,
     EXPORT_SCORES,
     LABEL_OVERFLOW,
     STORE_FOLDED,
 )
-HISTOGRAMS = (PERSONA_DURATION, STAGE_DURATION, LLM_DURATION)
+HISTOGRAMS = (PERSONA_DURATION, STAGE_DURATION, LLM_DURATION, LLM_FIRST_CHUNK)
 GAUGES = (
     BUDGET_REMAINING,
     BUDGET_LIMIT,
@@ -202,4 +219,6 @@ BY_KEY: dict[str, Instrument] = {instrument.key: instrument for instrument in AL
 GATE_RESULTS = ("pass", "fail")
 EXPORT_OUTCOMES = ("success", "failure", "dropped")
 LLM_OUTCOMES = ("success", "error", "cancelled", "blocked")
+# The order of `Usage`'s first five parts.
+TOKEN_KINDS = ("input", "cache_read", "cache_write", "output", "reasoning")
 USAGE_MISSING_REASONS = ("no_usage", "stream_cut", "invalid", "unrecognised")

@@ -12,6 +12,7 @@ from .instruments import (
     GATE_RESULTS,
     LLM_OUTCOMES,
     OLDEST_START,
+    TOKEN_KINDS,
     USAGE_MISSING_REASONS,
     Instrument,
 )
@@ -39,6 +40,7 @@ def values_at_most(label: str, personas: int) -> int:
         "result": len(GATE_RESULTS),
         "outcome": max(len(EXPORT_OUTCOMES), len(LLM_OUTCOMES)),
         "reason": len(USAGE_MISSING_REASONS),
+        "kind": len(TOKEN_KINDS),
         "sink": len(SINKS),
         "label": len(LABELS),
         "version": 1,

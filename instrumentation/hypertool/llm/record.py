@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..domain.checks import MAX_TOKENS
-from ..domain.instruments import LLM_COST, LLM_DURATION, LLM_REQUESTS, LLM_USAGE_MISSING, TOKENS
+from ..domain.instruments import (
+    LLM_COST,
+    LLM_DURATION,
+    LLM_FIRST_CHUNK,
+    LLM_REQUESTS,
+    LLM_TOKENS,
+    LLM_USAGE_MISSING,
+    TOKEN_KINDS,
+    TOKENS,
+)
 from ..domain.labels import OTHER
 from ..domain.personas import Persona
 from .pricing.cost import cost_of
@@ -25,7 +35,7 @@ class CallRecord(NamedTuple):
 
     `usage` is None where a call that did not succeed reported none, which is not missing. `nano_usd` is None where
     no price is known. `total` is the tokens of `usage`, 0 where it is not known. `seconds` is
-    None for a blocked call, which was never made.
+    None for a blocked call, which was never made. `first_chunk` is the seconds to a stream's first chunk.
     """
 
     persona: str
@@ -70,20 +80,43 @@ def make_record(
     )
 
 
-class _Cells:
-    """Where the numbers of one persona, chatmode and model go; `cost` from the first call on that has a price."""
+def count_kinds(recorder: Recorder, persona: str, model: str, parts: Sequence[int]) -> None:
+    """Count tokens by kind; `parts` are in the order of TOKEN_KINDS, `model` is an admitted label value.
 
-    __slots__ = ("cost", "known", "model", "seconds", "success", "tokens")
+    The total is counted apart (`hypertool_persona_tokens_used_total`); the caller holds the recorder's lock.
+    """
+    for kind, tokens in zip(TOKEN_KINDS, parts, strict=True):
+        if tokens:
+            recorder.counter(LLM_TOKENS.key, persona, model, kind).value += tokens
+
+
+class _Cells:
+    """Where the numbers of one persona, chatmode and model go.
+
+    `cost` is None until a call has a price, `first_chunk` until one is streamed.
+    """
+
+    __slots__ = ("cost", "first_chunk", "input", "known", "model", "output", "seconds", "success", "tokens")
 
     def __init__(
-        self, known: Persona | None, tokens: Counter, success: Counter, seconds: Histogram, model: str
+        self,
+        known: Persona | None,
+        tokens: Counter,
+        input: Counter,
+        output: Counter,
+        success: Counter,
+        seconds: Histogram,
+        model: str,
     ) -> None:
         self.known = known
         self.tokens = tokens
+        self.input = input
+        self.output = output
         self.success = success
         self.seconds = seconds
         self.model = model
         self.cost: Counter | None = None
+        self.first_chunk: Histogram | None = None
 
 
 class Meter:
@@ -106,6 +139,10 @@ class Meter:
         with recorder.lock:
             if record.seconds is not None:
                 cells.seconds.observe(record.seconds, exemplar)
+                if record.first_chunk is not None:
+                    if cells.first_chunk is None:
+                        cells.first_chunk = recorder.histogram(LLM_FIRST_CHUNK.key, record.persona, cells.model)
+                    cells.first_chunk.observe(max(record.first_chunk, 0.0))
             if record.outcome == "success":
                 cells.success.value += 1
             else:
@@ -113,6 +150,10 @@ class Meter:
             usage = record.usage
             if isinstance(usage, Usage):
                 cells.tokens.value += record.total
+                cells.input.value += usage[0]
+                cells.output.value += usage[3]
+                if record.total != usage[0] + usage[3]:
+                    count_kinds(recorder, record.persona, cells.model, (0, usage[1], usage[2], 0, usage[4]))
                 if cells.known is not None:
                     reached = self._spend(recorder, run, cells.known, record.total)
                 if record.nano_usd is not None:
@@ -152,6 +193,8 @@ class Meter:
         found = _Cells(
             known,
             recorder.counter(TOKENS.key, record.persona, mode, model),
+            recorder.counter(LLM_TOKENS.key, record.persona, model, "input"),
+            recorder.counter(LLM_TOKENS.key, record.persona, model, "output"),
             recorder.counter(LLM_REQUESTS.key, record.persona, model, "success"),
             recorder.histogram(LLM_DURATION.key, record.persona, model),
             model,
