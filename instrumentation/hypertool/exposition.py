@@ -40,7 +40,7 @@ from .domain.instruments import (
 from .domain.labels import LABELS
 from .domain.personas import Catalogue
 from .domain.workflows import WORKFLOWS
-from .store.store import budgets
+from .store.budgets import budgets
 from .store.totals import Totals, from_data
 from .store.view import Merge
 

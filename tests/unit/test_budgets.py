@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from hypertool import PersonaMetricsCollector, TokenBudgetExceeded
 from hypertool.domain.personas import Catalogue, Persona
 from hypertool.recording.ambient import use_run
-from hypertool.store.store import BudgetState, budgets
+from hypertool.store.budgets import BudgetState, budgets
 from hypertool.store.totals import Totals
 from tests.support.hypertool_host import Host, wait_until
 from tests.support.store_writers import Process, store

@@ -10,17 +10,20 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..domain.budget_windows import window_start
 from ..domain.instruments import LABEL_OVERFLOW
 from ..domain.labels import LabelGuard
 from ..domain.personas import Catalogue, Persona, load_catalogue
 from ..errors import StoreUnavailable
 from ..recording.cells import Clock
-from ..recording.recorder import Recorder, window_start
+from ..recording.recorder import Recorder
 from ..recording.runs import SHARES, shares_reached
 from ..runtime.late_imports import loading
 from ..runtime.logs import log, once
-from ..store.store import Store, used_since
-from ..store.totals import Totals, Window
+from ..store.budgets import used_since
+from ..store.snapshot_format import Window
+from ..store.store import Store
+from ..store.totals import Totals
 from .publisher import Publisher
 
 if TYPE_CHECKING:

@@ -11,20 +11,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ..domain.budget_windows import KEEP_WINDOWS_SECONDS, window_start
 from ..domain.instruments import BUDGET_EXCEEDED, BY_KEY, DURATION_BUCKETS, EXPORT_SPANS, PERSONA_DURATION, TOKENS
 from ..domain.personas import Persona
+from ..store import snapshot_format
+from ..store.snapshot_format import Key
 from .cells import Clock, Counter, Exemplar, Histogram, OpenStage, StageCells
 from .runs import Account, Run
-
-Key = tuple[str, ...]
-WINDOW_SECONDS = {"hour": 3600, "day": 86400}
-KEEP_WINDOWS_SECONDS = 2 * 86400
-
-
-def window_start(window: str, now: float) -> int:
-    """Start of the `hour` or `day` (UTC) that `now` is in, seconds since the epoch."""
-    length = WINDOW_SECONDS[window]
-    return int(now // length) * length
 
 
 class Recorder:
@@ -244,30 +237,34 @@ class Recorder:
             self._published_spans = sum(submitted.values())
             used = {key[1] for key in list(counters) if key[0] == TOKENS.key}
             return {
-                "t": self.clock.time(),
-                "c": [[*key, counters[key].value] for key in list(counters)],
-                "h": [
-                    [
-                        *key,
-                        histograms[key].buckets[:],
-                        histograms[key].sum,
-                        {bucket: one.written() for bucket, one in histograms[key].exemplars.copy().items()},
-                    ]
-                    for key in list(histograms)
+                snapshot_format.TAKEN: self.clock.time(),
+                snapshot_format.RESERVED: [
+                    [key[1], tokens] for key, tokens in list(self.reserved.items()) if not key[0]
                 ],
-                "m": [[*key, self.latest[key]] for key in list(self.latest)],
-                "s": [list(stage) for stage in list(self.open_stages.values())],
-                "p": [
-                    [sink, submitted[sink] - resolved[sink]] for sink in submitted if submitted[sink] > resolved[sink]
-                ],
-                "a": [[name, left, self.resets_seen.get(name, 0)] for name, left in active.items()],
-                "e": [[name, *self.ended[name], self.resets_seen.get(name, 0)] for name in list(self.ended)],
-                "w": [[*window, self.windows[window]] for window in list(self.windows)],
-                "r": [[key[1], tokens] for key, tokens in list(self.reserved.items()) if not key[0]],
-                # A default travels once it is used: it may take the place of a configuration that is gone.
-                "l": [
-                    [p.name, p.tokens, p.window, loaded_at]
-                    for p in personas.values()
-                    if p.source != "package" or p.name in used
-                ],
+                **snapshot_format.rows(
+                    counters={key: counters[key].value for key in list(counters)},
+                    histograms=[
+                        (
+                            key,
+                            histograms[key].buckets[:],
+                            histograms[key].sum,
+                            {bucket: one.written() for bucket, one in histograms[key].exemplars.copy().items()},
+                        )
+                        for key in list(histograms)
+                    ],
+                    latest=self.latest.copy(),
+                    open_stages=list(self.open_stages.values()),
+                    pending={
+                        sink: submitted[sink] - resolved[sink] for sink in submitted if submitted[sink] > resolved[sink]
+                    },
+                    active=[(name, left, self.resets_seen.get(name, 0)) for name, left in active.items()],
+                    ended=[(name, *self.ended[name], self.resets_seen.get(name, 0)) for name in list(self.ended)],
+                    windows=self.windows.copy(),
+                    # A default travels once it is used: it may take the place of a configuration that is gone.
+                    limits=[
+                        (p.name, p.tokens, p.window, loaded_at)
+                        for p in personas.values()
+                        if p.source != "package" or p.name in used
+                    ],
+                ),
             }

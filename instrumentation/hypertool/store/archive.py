@@ -18,15 +18,16 @@ from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
+from ..domain.budget_windows import KEEP_WINDOWS_SECONDS
 from ..errors import StoreUnavailable
 from .directory import StateDirectory, create, locked, read_file, same_file, stamp, write_all
-from .totals import ForeignVersion, Malformed, Totals, Window, encode, parse
+from .snapshot_format import TAKEN, Window, encode
+from .totals import ForeignVersion, Malformed, Totals, parse
 
 BATCH = 2000
 SNAPSHOT = re.compile(r"[0-9a-f]{32}\.json")
 TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 ORPHAN_SECONDS = 60.0
-KEEP_WINDOWS_SECONDS = 2 * 86400.0
 
 
 class Generation(NamedTuple):
@@ -151,7 +152,7 @@ class Archive:
                 continue
             try:
                 snapshot, data = parse(read_file(path))
-                snapshot.finish(float(data["t"]))
+                snapshot.finish(float(data[TAKEN]))
                 totals.add(snapshot)
             except (OSError, Malformed, KeyError, TypeError, ValueError):
                 continue  # it stays where it is and is counted as unreadable

@@ -9,26 +9,15 @@ from typing import NamedTuple
 
 from ..domain.personas import Catalogue, load_catalogue
 from ..errors import StoreUnavailable
-from ..recording.recorder import window_start
 from ..runtime.logs import once
 from . import directory as places
 from .archive import Archive
+from .budgets import BudgetState, budgets, limits
 from .directory import StateDirectory, locked
 from .registers import RESERVE_SECONDS, AdmittedLabels, Resets, Thresholds
-from .totals import Limit, Totals, Window
+from .snapshot_format import Window
 from .view import Merge, View, require_readable
 from .writer import SnapshotWriter
-
-LINGER_SECONDS = 15 * 60.0
-
-
-class BudgetState(NamedTuple):
-    """A persona's budget on this host, in tokens; `remaining` is negative when overspent."""
-
-    limit: int
-    remaining: int
-    window: str
-    exceeded: int
 
 
 class HostState(NamedTuple):
@@ -128,46 +117,3 @@ class Store:
 
 def _by_labels(counters: dict[tuple[str, ...], int], metric: str) -> dict[tuple[str, str, str], int]:
     return {(key[1], key[2], key[3]): value for key, value in counters.items() if key[0] == metric}
-
-
-def limits(catalogue: Catalogue, totals: Totals) -> dict[str, Limit]:
-    """Every persona's budget; where processes disagree about it, the configuration that was loaded last wins."""
-    known = {p.name: Limit(catalogue.loaded_at, p.tokens, p.window) for p in catalogue.personas.values()}
-    for persona, limit in totals.limits.items():
-        mine = catalogue.personas.get(persona)
-        if mine is None or mine.source == "package" or limit.loaded_at > catalogue.loaded_at:
-            known[persona] = limit
-    return known
-
-
-def used_since(windows: dict[Window, int], since: Window) -> int:
-    """What was used in a window since the reset that it names, or after a later one.
-
-    Later ones are there when the register of resets was lost: then a reset is forgotten, never a use.
-    """
-    return sum(used for window, used in windows.items() if window[:2] == since[:2] and window[2] >= since[2])
-
-
-def budgets(catalogue: Catalogue, totals: Totals, resets: dict[str, int], now: float) -> dict[str, BudgetState]:
-    """Every known persona's budget: the active run with the least left, else the last one for 15 minutes, else full."""
-    known = limits(catalogue, totals)
-    active: dict[str, int] = {}
-    for persona, remaining, reset in totals.active:
-        if persona not in known:
-            continue
-        left = remaining if reset >= resets.get(persona, 0) else known[persona].tokens
-        active[persona] = min(active.get(persona, left), left)
-    found = {}
-    for persona, (_, tokens, window) in known.items():
-        reset = resets.get(persona, 0)
-        ended = totals.ended.get(persona)
-        if window != "run":
-            remaining = tokens - used_since(totals.windows, (persona, window_start(window, now), reset))
-        elif persona in active:
-            remaining = active[persona]
-        elif ended is not None and ended.reset >= reset and now - ended.time < LINGER_SECONDS:
-            remaining = ended.remaining
-        else:
-            remaining = tokens
-        found[persona] = BudgetState(tokens, remaining, window, totals.counters.get(("exc", persona), 0))
-    return found

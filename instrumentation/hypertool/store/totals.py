@@ -7,12 +7,9 @@ from typing import Any, NamedTuple
 
 from ..domain.instruments import BY_KEY
 from ..domain.personas import WINDOWS
+from . import snapshot_format
+from .snapshot_format import VERSION, VERSION_KEY, Exemplar, Key, Window
 
-VERSION = 1
-
-Key = tuple[str, ...]
-# Persona, start (seconds since the epoch) and number of the reset that opened it.
-Window = tuple[str, int, int]
 # No honest count comes near it, and a float can hold it: one damaged file must not stop every scrape.
 MAX_COUNT = 2**63
 
@@ -65,7 +62,7 @@ class Totals:
     def __init__(self) -> None:
         self.counters: dict[Key, int] = {}
         self.histograms: dict[Key, list[int]] = {}
-        self.exemplars: dict[tuple[Key, int], tuple[str, str, float, float]] = {}
+        self.exemplars: dict[tuple[Key, int], Exemplar] = {}
         self.latest: dict[Key, int] = {}
         self.open_stages: list[tuple[str, str, float, bool]] = []
         self.pending: dict[str, int] = {}
@@ -132,34 +129,29 @@ class Totals:
 
     def as_data(self) -> dict[str, Any]:
         """Plain data of the shape that `parse` reads."""
-        exemplars: dict[Key, dict[int, Any]] = {}
+        exemplars: dict[Key, dict[int, Exemplar]] = {}
         for (key, bucket), exemplar in self.exemplars.items():
-            exemplars.setdefault(key, {})[bucket] = list(exemplar)
-        return {
-            "c": [[*key, value] for key, value in self.counters.items()],
-            "h": [[*key, cells[:-1], cells[-1], exemplars.get(key, {})] for key, cells in self.histograms.items()],
-            "m": [[*key, value] for key, value in self.latest.items()],
-            "s": [list(stage) for stage in self.open_stages],
-            "p": [[sink, spans] for sink, spans in self.pending.items()],
-            "a": [list(active) for active in self.active],
-            "e": [[persona, *ended] for persona, ended in self.ended.items()],
-            "w": [[*window, used] for window, used in self.windows.items()],
-            "l": [[p, limit.tokens, limit.window, limit.loaded_at] for p, limit in self.limits.items()],
-        }
-
-
-def encode(data: dict[str, Any]) -> bytes:
-    """A snapshot as bytes."""
-    return json.dumps({"v": VERSION, **data}, separators=(",", ":")).encode()
+            exemplars.setdefault(key, {})[bucket] = exemplar
+        return snapshot_format.rows(
+            counters=self.counters,
+            histograms=[(key, cells[:-1], cells[-1], exemplars.get(key, {})) for key, cells in self.histograms.items()],
+            latest=self.latest,
+            open_stages=self.open_stages,
+            pending=self.pending,
+            active=self.active,
+            ended=[(persona, *ended) for persona, ended in self.ended.items()],
+            windows=self.windows,
+            limits=[(p, limit.tokens, limit.window, limit.loaded_at) for p, limit in self.limits.items()],
+        )
 
 
 def parse(raw: bytes) -> tuple[Totals, dict[str, Any]]:
     """The totals in a snapshot, and its other fields. Raises Malformed."""
     try:
         data = json.loads(raw)
-        if not isinstance(data, dict) or data.get("v").__class__ is not int:
+        if not isinstance(data, dict) or data.get(VERSION_KEY).__class__ is not int:
             raise Malformed("not an object with a version")
-        if data["v"] != VERSION:
+        if data[VERSION_KEY] != VERSION:
             raise ForeignVersion(f"its format is {data['v']}, expected {VERSION}")
         return from_data(data), data
     except Malformed:
@@ -203,9 +195,9 @@ def _key(parts: list[Any]) -> Key:
 def from_data(data: dict[str, Any]) -> Totals:
     """The totals in a recorder's snapshot."""
     totals = Totals()
-    for *key, value in data["c"]:
+    for *key, value in data[snapshot_format.COUNTERS]:
         totals.counters[_key(key)] = _count(value)
-    for *key, buckets, total, exemplars in data["h"]:
+    for *key, buckets, total, exemplars in data[snapshot_format.HISTOGRAMS]:
         name = _key(key)
         totals.histograms[name] = [*map(_count, buckets), _count(total)]
         known = BY_KEY.get(name[0])
@@ -215,16 +207,23 @@ def from_data(data: dict[str, Any]) -> Totals:
             if len(trace_id) != 32 or len(span_id) != 16:
                 raise Malformed(f"{trace_id!r:.60} and {span_id!r:.60} are no trace and span")
             totals.exemplars[name, int(bucket)] = (_text(trace_id), _text(span_id), _time(value), _time(at))
-    for *key, value in data["m"]:
+    for *key, value in data[snapshot_format.LATEST]:
         totals.latest[_key(key)] = _count(value)
-    totals.open_stages = [(_text(w), _text(s), _time(at), gated is True) for w, s, at, gated in data["s"]]
+    totals.open_stages = [
+        (_text(w), _text(s), _time(at), gated is True) for w, s, at, gated in data[snapshot_format.OPEN_STAGES]
+    ]
     # Not in the files of versions that did not follow spans.
-    totals.pending = {_text(sink): _count(spans) for sink, spans in data.get("p", [])}
-    totals.active = [(_text(p), _left(left), _count(reset)) for p, left, reset in data["a"]]
-    totals.ended = {_text(p): Ended(_time(at), _left(left), _count(reset)) for p, at, left, reset in data["e"]}
-    totals.windows = {(_text(p), _count(start), _count(reset)): _count(used) for p, start, reset, used in data["w"]}
-    totals.reserved = {_text(p): _count(tokens) for p, tokens in data.get("r", ())}
-    for persona, tokens, window, at in data["l"]:
+    totals.pending = {_text(sink): _count(spans) for sink, spans in data.get(snapshot_format.PENDING, ())}
+    totals.active = [(_text(p), _left(left), _count(reset)) for p, left, reset in data[snapshot_format.ACTIVE]]
+    totals.ended = {
+        _text(p): Ended(_time(at), _left(left), _count(reset)) for p, at, left, reset in data[snapshot_format.ENDED]
+    }
+    totals.windows = {
+        (_text(p), _count(start), _count(reset)): _count(used)
+        for p, start, reset, used in data[snapshot_format.WINDOWS]
+    }
+    totals.reserved = {_text(p): _count(tokens) for p, tokens in data.get(snapshot_format.RESERVED, ())}
+    for persona, tokens, window, at in data[snapshot_format.LIMITS]:
         if window not in WINDOWS:
             raise Malformed(f"{window!r:.60} is no budget window")
         totals.limits[_text(persona)] = Limit(_time(at), _count(tokens), window)

@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from .directory import StateDirectory, create, stamp, write_all
-from .totals import encode
+from .snapshot_format import WRITER, encode
 
 
 class SnapshotWriter:
@@ -23,7 +23,7 @@ class SnapshotWriter:
         """Publish a snapshot. Raises OSError or StoreUnavailable; the one before it then stays in place."""
         live = self._directory.live
         temporary = live / f".{self.id}.tmp"
-        raw = encode({"id": self.id, **data})
+        raw = encode({WRITER: self.id, **data})
         try:
             descriptor = create(temporary)
         except FileNotFoundError:

@@ -1,0 +1,64 @@
+"""What is left of every persona's budget on a host, from its merged numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..domain.budget_windows import window_start
+from ..domain.personas import Catalogue
+from .snapshot_format import Window
+from .totals import Limit, Totals
+
+LINGER_SECONDS = 15 * 60.0
+
+
+class BudgetState(NamedTuple):
+    """A persona's budget on this host, in tokens; `remaining` is negative when overspent."""
+
+    limit: int
+    remaining: int
+    window: str
+    exceeded: int
+
+
+def limits(catalogue: Catalogue, totals: Totals) -> dict[str, Limit]:
+    """Every persona's budget; where processes disagree about it, the configuration that was loaded last wins."""
+    known = {p.name: Limit(catalogue.loaded_at, p.tokens, p.window) for p in catalogue.personas.values()}
+    for persona, limit in totals.limits.items():
+        mine = catalogue.personas.get(persona)
+        if mine is None or mine.source == "package" or limit.loaded_at > catalogue.loaded_at:
+            known[persona] = limit
+    return known
+
+
+def used_since(windows: dict[Window, int], since: Window) -> int:
+    """What was used in a window since the reset that it names, or after a later one.
+
+    Later ones are there when the register of resets was lost: then a reset is forgotten, never a use.
+    """
+    return sum(used for window, used in windows.items() if window[:2] == since[:2] and window[2] >= since[2])
+
+
+def budgets(catalogue: Catalogue, totals: Totals, resets: dict[str, int], now: float) -> dict[str, BudgetState]:
+    """Every known persona's budget: the active run with the least left, else the last one for 15 minutes, else full."""
+    known = limits(catalogue, totals)
+    active: dict[str, int] = {}
+    for persona, remaining, reset in totals.active:
+        if persona not in known:
+            continue
+        left = remaining if reset >= resets.get(persona, 0) else known[persona].tokens
+        active[persona] = min(active.get(persona, left), left)
+    found = {}
+    for persona, (_, tokens, window) in known.items():
+        reset = resets.get(persona, 0)
+        ended = totals.ended.get(persona)
+        if window != "run":
+            remaining = tokens - used_since(totals.windows, (persona, window_start(window, now), reset))
+        elif persona in active:
+            remaining = active[persona]
+        elif ended is not None and ended.reset >= reset and now - ended.time < LINGER_SECONDS:
+            remaining = ended.remaining
+        else:
+            remaining = tokens
+        found[persona] = BudgetState(tokens, remaining, window, totals.counters.get(("exc", persona), 0))
+    return found

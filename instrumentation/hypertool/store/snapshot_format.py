@@ -1,0 +1,65 @@
+"""The snapshot as it is written: the one place that knows its keys and the order of each row.
+
+A snapshot is one JSON object. Every value is a list of rows, so that label values need no quoting rules of ours;
+counts are integers in the unit of the instrument's table (tokens, events, microseconds, nano-dollars).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+VERSION = 1
+VERSION_KEY = "v"
+WRITER = "id"
+
+TAKEN = "t"  # seconds since the epoch
+COUNTERS = "c"  # [*key, value]
+HISTOGRAMS = "h"  # [*key, buckets, sum in microseconds, {bucket: exemplar}]
+LATEST = "m"  # [*key, value]
+OPEN_STAGES = "s"  # [workflow, stage, started, has a gate]
+PENDING = "p"  # [sink, spans that it has not resolved]
+ACTIVE = "a"  # [persona, tokens left, reset seen]
+ENDED = "e"  # [persona, time, tokens left, reset seen]
+WINDOWS = "w"  # [persona, start, reset, used]
+RESERVED = "r"  # [persona, tokens]
+LIMITS = "l"  # [persona, tokens, window, loaded at]
+
+# A metric's key, then its label values.
+Key = tuple[str, ...]
+# Persona, start (seconds since the epoch) and number of the reset that opened it.
+Window = tuple[str, int, int]
+# Trace id and span id in hexadecimal, value and time in seconds.
+Exemplar = tuple[str, str, float, float]
+
+
+def rows(
+    *,
+    counters: Mapping[Key, int],
+    histograms: Iterable[tuple[Key, Sequence[int], int, Mapping[int, Exemplar]]],
+    latest: Mapping[Key, int],
+    open_stages: Iterable[Iterable[Any]],
+    pending: Mapping[str, int],
+    active: Iterable[tuple[str, int, int]],
+    ended: Iterable[tuple[str, float, int, int]],
+    windows: Mapping[Window, int],
+    limits: Iterable[tuple[str, int, str, float]],
+) -> dict[str, Any]:
+    """What a snapshot and the archive have in common. The mappings must not change meanwhile."""
+    return {
+        COUNTERS: [[*key, value] for key, value in counters.items()],
+        HISTOGRAMS: [[*key, buckets, total, exemplars] for key, buckets, total, exemplars in histograms],
+        LATEST: [[*key, value] for key, value in latest.items()],
+        OPEN_STAGES: [list(stage) for stage in open_stages],
+        PENDING: [[sink, spans] for sink, spans in pending.items()],
+        ACTIVE: [list(row) for row in active],
+        ENDED: [list(row) for row in ended],
+        WINDOWS: [[*window, used] for window, used in windows.items()],
+        LIMITS: [list(row) for row in limits],
+    }
+
+
+def encode(data: dict[str, Any]) -> bytes:
+    """A snapshot as bytes."""
+    return json.dumps({VERSION_KEY: VERSION, **data}, separators=(",", ":")).encode()
