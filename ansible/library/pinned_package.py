@@ -7,7 +7,8 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool.alloy import restart_refusal
-from ansible.module_utils.hypertool.host import HostError, unit_properties
+from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.host import unit_properties
 from ansible.module_utils.hypertool.packages import bring_about
 
 DOCUMENTATION = r"""

@@ -126,6 +126,8 @@ def absent(module, packages, record):
         result["diff"] = {"before": "".join(f"package {name}\n" for name in sorted(ours)), "after": ""}
         result["removed"] = sorted(ours)
         return result
+    # The roles removed their drop-ins; a unit that starts again does so as its package has it.
+    module.run_command(["systemctl", "daemon-reload"], check_rc=True)
     disable_units(module, record)
     result["removed"] = packages.remove(ours) if ours else []
     still_needed = sorted(set(ours) - set(result["removed"]))

@@ -8,11 +8,9 @@ import pwd
 import tempfile
 import time
 
+from ansible.module_utils.hypertool.errors import HostError
+
 RECORD = "/var/lib/hypertool-install/record.json"
-
-
-class HostError(Exception):
-    """A problem whose text can be shown to a person as it is."""
 
 
 class Record:

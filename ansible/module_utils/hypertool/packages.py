@@ -6,7 +6,8 @@ import re
 import time
 import traceback
 
-from ansible.module_utils.hypertool.host import HostError, Record
+from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.host import Record
 
 LISTS_FRESH_SECONDS = 3600
 LISTS = "/var/lib/apt/lists"
