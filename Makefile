@@ -1,7 +1,7 @@
 # The everyday commands; `make` lists them. Everything runs from .venv, which the first command makes.
 SHELL := /bin/bash
 BIN := .venv/bin
-INSTALLED := .venv/.made-for
+INSTALLED := .venv/.installed-for
 # Programs that write generated files; with --check they compare instead, and exit 1 on a difference.
 GENERATORS := prometheus.generator grafana.generator
 
@@ -11,7 +11,7 @@ GENERATORS := prometheus.generator grafana.generator
 help: ## List these commands
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
 
-$(INSTALLED): requirements/test.txt scripts/test.sh
+$(INSTALLED): requirements/test.txt pyproject.toml
 	./scripts/test.sh --install
 	@touch $@
 

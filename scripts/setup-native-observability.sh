@@ -102,7 +102,7 @@ parse() {
             --keep-cache) KEEP_CACHE=true ;;
             --yes) YES=true ;;
             --version)
-                sed -nE 's/^version = "(.*)"$/\1/p' "$TOP/pyproject.toml"
+                sed -nE 's/^__version__ = "(.*)"$/\1/p' "$TOP/instrumentation/hypertool/_version.py"
                 exit 0
                 ;;
             --help | -h)

@@ -31,16 +31,23 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
 }
 
+# stamp FILE VALUE: whether FILE of .venv already holds VALUE.
+stamp() { [ "$(cat ".venv/$1" 2>/dev/null)" = "$2" ]; }
+
 install_python_packages() {
-  local wanted
+  local pip=(.venv/bin/python -m pip install -q --disable-pip-version-check) wanted project
   wanted="$(sha256sum requirements/test.txt | cut -d' ' -f1) $("$python" -c 'import sys; print(sys.version)' | tr '\n' ' ')"
-  if [ "$(cat .venv/.made-for 2>/dev/null)" != "$wanted" ]; then
+  if ! stamp .made-for "$wanted"; then
     say "installing the pinned Python packages of the tests into .venv (about a minute)"
     "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/test.txt
-    # The package itself, from this tree: imports and the two commands, as `pip install -e` would make them.
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+    "${pip[@]}" --require-hashes -r requirements/test.txt
     printf '%s' "$wanted" >.venv/.made-for
+  fi
+  project=$(sha256sum pyproject.toml | cut -d' ' -f1)
+  if ! stamp .installed-for "$project"; then
+    # The package itself, from this tree: imports and the two commands, as `pip install -e` makes them.
+    "${pip[@]}" --no-deps --no-build-isolation -e .
+    printf '%s' "$project" >.venv/.installed-for
   fi
 }
 

@@ -6,9 +6,18 @@ Names are loaded when they are first used, so that importing the package stays c
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__ as __version__
+
+try:
+    import fcntl as _fcntl  # noqa: F401
+except ImportError:
+    raise ImportError(
+        f"hypertool runs on POSIX systems only: its store locks files with fcntl, which {sys.platform!r} lacks. "
+        "On Windows, run it in WSL or in a container."
+    ) from None
 
 _HOME = {
     "PersonaMetricsCollector": "metrics.collector",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import tarfile
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -60,3 +63,18 @@ def test_the_repository_s_own_pins_hold_on_every_supported_python(wheelhouse: Mo
         pinned = wheelhouse.pinned_for(text, python, "x86_64")
         assert ("tomli==" in pinned) == (python == "3.10")
         assert "prometheus-client==" in pinned
+
+
+def test_own_wheel_is_the_new_distribution(wheelhouse: ModuleType, tmp_path: Path) -> None:
+    """The wheel is built under the distribution's name, and the archive's requirements pin exactly this wheel."""
+    wheel = wheelhouse.own_wheel(TOP, tmp_path)
+    assert wheel.name.startswith("hypertool_observability-")
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / "requirements.txt").write_text("")
+    wheelhouse.pack(tmp_path / "wheels", wheel, tmp_path / "out.tar")
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        pinned = archive.extractfile("requirements.txt")
+        assert pinned is not None
+        line = pinned.read().decode()
+    assert line.startswith("hypertool_observability==")
+    assert hashlib.sha256(wheel.read_bytes()).hexdigest() in line
