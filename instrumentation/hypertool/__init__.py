@@ -22,9 +22,9 @@ except ImportError:
 _HOME = {
     "PersonaMetricsCollector": "metrics.collector",
     "get_persona_metrics": "metrics.collector",
-    "context": "recording.ambient",
+    "context": "metrics.context",
     "serve_metrics": "service.serve_metrics",
-    "set_redaction": "runtime.redaction",
+    "set_redaction": "runtime.redaction_hook",
     "WorkflowTracer": "workflow.tracer",
     "trace_workflow": "workflow.tracer",
     "WorkflowExecutor": "workflow.executor",
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from .llm.calls.wrapper import observe_llm as observe_llm
     from .metrics.collector import PersonaMetricsCollector as PersonaMetricsCollector
     from .metrics.collector import get_persona_metrics as get_persona_metrics
-    from .recording.ambient import context as context
-    from .runtime.redaction import set_redaction as set_redaction
+    from .metrics.context import context as context
+    from .runtime.redaction_hook import set_redaction as set_redaction
     from .service.serve_metrics import serve_metrics as serve_metrics
     from .workflow.executor import WorkflowExecutor as WorkflowExecutor
     from .workflow.tracer import WorkflowTracer as WorkflowTracer

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -14,7 +12,6 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from ._version import __version__
@@ -41,11 +38,8 @@ from .domain.labels import LABELS
 from .domain.personas import Catalogue
 from .domain.workflows import WORKFLOWS
 from .store.budgets import budgets
-from .store.totals import Totals, from_data
+from .store.totals import Totals
 from .store.view import Merge
-
-if TYPE_CHECKING:
-    from .metrics.core import Core
 
 
 def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: float) -> Iterator[Metric]:
@@ -146,24 +140,3 @@ def _oldest_starts(totals: Totals) -> dict[tuple[str, ...], float]:
         known = oldest.get((workflow, stage), 0.0)
         oldest[workflow, stage] = min(known, started) if known else started
     return oldest
-
-
-class RegistryBridge(Collector):
-    """Shows isolated collectors in somebody's registry, under the same names as the host's endpoint."""
-
-    def __init__(self) -> None:
-        self.cores: list[Core] = []
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: the names are announced by nobody, so that no registration can clash."""
-        return []
-
-    def collect(self) -> Iterable[Metric]:
-        """The sum of the collectors in this registry."""
-        if not self.cores:
-            return []
-        totals = Totals()
-        for core in self.cores:
-            totals.add(from_data(core.recorder.snapshot(core.catalogue.personas, core.catalogue.loaded_at)))
-        core = self.cores[-1]
-        return families(Merge(totals, len(self.cores), 0, time.time()), core.catalogue, {}, core.recorder.clock.time())

@@ -11,17 +11,18 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from .domain.personas import UNKNOWN
 from .llm.describing import attributes
 from .llm.describing import messages as content
 from .llm.describing.metadata import as_attributes
 from .llm.pricing.cost import cost_of
 from .llm.reading.usage import Missing, Usage
 from .llm.reading.usage_records import read_usage
-from .llm.record import UNKNOWN, CallRecord
+from .llm.record import CallRecord
 from .metrics.collector import get_persona_metrics
-from .metrics.core import disabled
 from .runtime.logs import log, once
 from .runtime.redaction import redact_name
+from .runtime.settings import disabled
 from .sinks import langfuse
 from .spans import span as spans
 from .spans.values import fit_all

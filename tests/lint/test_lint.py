@@ -52,6 +52,11 @@ def test_the_package_is_typed_strictly() -> None:
     check(tool("mypy"))
 
 
+def test_the_package_keeps_its_floors() -> None:
+    """A room imports its own floor or below, and no imports form a circle (pyproject.toml, tool.importlinter)."""
+    check(tool("lint-imports"), "--no-cache", env={**os.environ, "PYTHONPATH": str(ROOT / "instrumentation")})
+
+
 def shell_scripts() -> list[str]:
     scripts = tracked("*.sh")
     for name in tracked("scripts/*", ".ci/*"):

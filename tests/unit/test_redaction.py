@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from hypertool import set_redaction
 from hypertool.runtime.logs import Log, once
-from hypertool.runtime.redaction import FAILED, REDACTED, redact, redact_id, redact_name, redact_tail
+from hypertool.runtime.redaction import REDACTED, redact, redact_id, redact_name, redact_tail
+from hypertool.runtime.redaction_hook import FAILED
 from tests.support.credentials import CREDENTIALS, secrets
 
 # What may stand around a credential: prose, punctuation, line ends, other scripts; for some keys no word before it.

@@ -19,6 +19,7 @@ def main_persona(argv: Sequence[str] | None = None) -> int:
 
 def _run(program: str, argv: Sequence[str] | None) -> int:
     from ..errors import HypertoolError
+    from ..runtime.settings import DEBUG
     from .output import UsageProblem, complain
 
     _fill_closed_streams()
@@ -43,7 +44,7 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # a defect of ours; a person gets a line and a way to report it, never a traceback
-        if os.environ.get("HYPERTOOL_DEBUG") == "1":
+        if DEBUG.on():
             raise
         complain(
             program,

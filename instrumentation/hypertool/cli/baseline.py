@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..domain.personas import Catalogue, load_catalogue
 from ..errors import HypertoolError, StoreUnavailable
 from ..runtime.redaction import redact
-from ..service.addresses import parse_address
+from ..service.addresses import listen_address
 from ..store.store import HostState, Store
 from .output import UsageProblem, complain, listen, print_json
 from .persona import tell
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 0.3
 FLUSH_SECONDS = 3.0
-DEFAULT_LISTEN = "127.0.0.1:9464"
 
 
 class Sent(NamedTuple):
@@ -84,7 +82,7 @@ def workflow(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[], WorkflowReport]) -> int:
-    address = parse_address(os.environ.get("HYPERTOOL_LISTEN") or DEFAULT_LISTEN, "HYPERTOOL_LISTEN")
+    address = listen_address()
     endpoint = f"http://{address}/metrics".replace("//127.0.0.1:", "//localhost:")
     catalogue = load_catalogue()
     store = Store.locate()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import operator
 
-MAX_TOKENS = 10**9
+MAX_TOKENS_PER_RECORD = 10**9
 MAX_SECONDS = 1e9  # 31 years
 
 
 def whole_tokens(tokens: object) -> int:
     """A token count as an integer. Raises ValueError or TypeError that names the value."""
-    expected = f"expected a whole number from 0 to {MAX_TOKENS}"
+    expected = f"expected a whole number from 0 to {MAX_TOKENS_PER_RECORD}"
     if isinstance(tokens, bool) or not isinstance(tokens, (int, float)):
         try:
             amount = operator.index(tokens)  # type: ignore[arg-type]
@@ -25,7 +25,7 @@ def whole_tokens(tokens: object) -> int:
         amount = int(tokens)
     else:
         amount = int(tokens)
-    if not 0 <= amount <= MAX_TOKENS:
+    if not 0 <= amount <= MAX_TOKENS_PER_RECORD:
         shown = tokens if amount.bit_length() < 200 else "a number of more than 60 digits"
         raise ValueError(f"tokens = {shown}: {expected} in one record")
     return amount

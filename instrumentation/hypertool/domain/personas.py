@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from ..runtime.logs import once
+from ..runtime.settings import CONFIG
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,7 +19,8 @@ else:  # pragma: no cover - exercised on hosts with Python 3.10
     import tomli as tomllib
 
 HOST_FILE = Path("/etc/hypertool/hypertool.toml")
-RESERVED = frozenset({"none", "unknown", "other"})
+UNKNOWN = "unknown"  # the persona of an LLM call that nobody named; it has no budget
+RESERVED = frozenset({"none", UNKNOWN, "other"})
 WINDOWS = ("run", "hour", "day")
 ON_EXCEED = ("warn", "block")
 MAX_BUDGET = 10**12
@@ -96,7 +98,7 @@ def config_files() -> list[Path]:
 
     `HYPERTOOL_CONFIG` replaces the host's and the user's file; it must exist.
     """
-    chosen = os.environ.get("HYPERTOOL_CONFIG")
+    chosen = CONFIG.read()
     if chosen:
         return [Path(chosen)]
     return [path for path in (HOST_FILE, user_file()) if os.path.exists(path)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..domain.checks import MAX_TOKENS
+from ..domain.checks import MAX_TOKENS_PER_RECORD
 from ..domain.instruments import (
     LLM_COST,
     LLM_DURATION,
@@ -17,7 +17,7 @@ from ..domain.instruments import (
     TOKENS,
 )
 from ..domain.labels import OTHER
-from ..domain.personas import Persona
+from ..domain.personas import UNKNOWN, Persona
 from .pricing.cost import cost_of
 from .reading.usage import INVALID, Missing, Reading, Usage
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ..recording.cells import Counter, Exemplar, Histogram
     from ..recording.recorder import Recorder
     from ..recording.runs import Run
-
-UNKNOWN = "unknown"
 
 
 class CallRecord(NamedTuple):
@@ -69,7 +67,7 @@ def make_record(
     nano, total = None, 0
     if reading is not None and isinstance(usage, Usage):
         total = usage.total
-        if total <= MAX_TOKENS:
+        if total <= MAX_TOKENS_PER_RECORD:
             nano = cost_of(reading.model or model, usage, reading.service_tier)
         else:
             usage, total = INVALID, 0
@@ -176,13 +174,9 @@ class Meter:
             recorder.spend(mine, persona, tokens)
             return ()
         account = mine.accounts.get(persona.name) or recorder.account(mine, persona)
-        limit = account.limit
-        after = account.used + tokens
-        if after <= limit or account.exceeded:
-            account.used = after
-        else:
-            recorder.spend(mine, persona, tokens)
-        return account.reached() if after * 5 >= limit * 4 and account.told < 100 else ()
+        if account.debit(tokens):
+            recorder.count_exceeded(persona.name)
+        return account.reached() if account.used >= account.next_threshold else ()
 
     def _learn(self, record: CallRecord, recorder: Recorder) -> _Cells:
         if self._epoch is not recorder.epoch:  # a fork: those cells are the parent's
@@ -199,6 +193,6 @@ class Meter:
             recorder.histogram(LLM_DURATION.key, record.persona, model),
             model,
         )
-        if OTHER not in (mode, model):  # what overflows is not remembered: it has no bound
+        if OTHER not in (mode, model):  # Don't cache overflow values; they are unbounded.
             self._cells[record.persona, record.chatmode, record.model] = found
         return found

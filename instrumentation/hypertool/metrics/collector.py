@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..domain.checks import MAX_TOKENS, duration, whole_tokens
+from ..domain.checks import MAX_TOKENS_PER_RECORD, duration, whole_tokens
 from ..domain.instruments import (
     EXPORT_LAST_SUCCESS,
     EXPORT_OUTCOMES,
@@ -20,11 +20,13 @@ from ..domain.labels import OTHER
 from ..domain.personas import Catalogue
 from ..domain.workflows import declared_chatmode
 from ..errors import TokenBudgetExceeded
-from ..recording.ambient import _CHATMODE, _RUN
+from ..recording.ambient import CHATMODE, RUN
 from ..recording.cells import Clock, StageCells
 from ..recording.recorder import Recorder
-from ..recording.runs import Run, Session
-from . import core as cores
+from ..recording.runs import Run
+from ..runtime.settings import disabled
+from .core import Core, shared
+from .registry_bridge import isolated
 from .stages import StageTracker
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class PersonaMetricsCollector:
         catalogue: Catalogue | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._core = cores.shared() if registry is None else cores.isolated(registry, catalogue, clock)
+        self._core = shared() if registry is None else isolated(registry, catalogue, clock)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -66,7 +68,7 @@ class PersonaMetricsCollector:
         return self._core.guard.resolve(name, value)
 
     @property
-    def core(self) -> cores.Core:
+    def core(self) -> Core:
         """What stands behind it; for the modules of this package."""
         return self._core
 
@@ -83,32 +85,12 @@ class PersonaMetricsCollector:
         if origin is not None and origin != "none":
             origin = self.catalogue.resolve(origin).name
         mode = self._core.guard.resolve("chatmode", chatmode)
-        self._switch(self.recorder.run_of(_RUN.get()), origin, to, mode, True)
+        self.recorder.switch(self.recorder.run_of(RUN.get()), origin, to, mode, explicit=True)
         self.publish_soon()
-
-    def enter_session(self, run: Run, persona: str, chatmode: str) -> None:
-        """A stage begins: its persona becomes the run's active one."""
-        self._switch(run, None, persona, chatmode, False)
-
-    def _switch(self, run: Run, origin: str | None, to: str, mode: str, explicit: bool) -> None:
-        recorder = self.recorder
-        with recorder.lock:
-            session = run.session
-            active = session.persona if session is not None else "none"
-            if origin is None:
-                origin = active
-            if origin == to and session is not None and active == to and session.chatmode == mode:
-                return
-            now = recorder.clock.monotonic()
-            run.session = Session(to, mode, now, explicit)
-        if session is not None:
-            recorder.observe_session(session.persona, session.chatmode, now - session.started)
-        if origin != to:
-            recorder.add(1, SWITCHES.key, origin, to, mode)
 
     def end_session(self) -> None:
         """Close the active session under its own chatmode; counts no switch."""
-        self.recorder.end_session(self.recorder.run_of(_RUN.get()))
+        self.recorder.end_session(self.recorder.run_of(RUN.get()))
         self.publish_soon()
 
     def record_switch(self, from_persona: str, to_persona: str, chatmode: str) -> None:
@@ -134,26 +116,23 @@ class PersonaMetricsCollector:
         recorder = self._core.recorder
         try:
             cell = recorder.token_cells.get((persona, chatmode, model))
-        except TypeError:  # a list or so, which the next function says something better about
+        except TypeError:  # Unhashable; `_record_new_tokens` raises the clear error.
             cell = None
-        if cell is None or tokens.__class__ is not int or not 0 <= tokens <= MAX_TOKENS:
+        if cell is None or tokens.__class__ is not int or not 0 <= tokens <= MAX_TOKENS_PER_RECORD:
             self._record_new_tokens(persona, chatmode, model, tokens)
             return
         counter, known = cell
-        run = _RUN.get()
+        run = RUN.get()
         if run is None or run.owner is not recorder.epoch:
             run = recorder.implicit
         account = run.accounts.get(known.name)
-        if account is None or account.exceeded:
-            with recorder.lock:
-                counter.value += tokens
+        with recorder.lock:
+            counter.value += tokens
+            exceeded = account is not None and account.debit(tokens)
+        if account is None:
             recorder.spend(run, known, tokens)
-        else:
-            with recorder.lock:
-                counter.value += tokens
-                account.used = used = account.used + tokens
-            if used > account.limit:
-                recorder.spend(run, known, 0)
+        elif exceeded:
+            recorder.count_exceeded(known.name)
         if not recorder.dirty:
             recorder.touch()
 
@@ -166,11 +145,11 @@ class PersonaMetricsCollector:
         guard = self._core.guard
         mode, name = guard.resolve("chatmode", chatmode), guard.resolve("model", model)
         counter = self.recorder.counter(TOKENS.key, known.name, mode, name)
-        if OTHER not in (mode, name):  # what overflows is not remembered: it has no bound
+        if OTHER not in (mode, name):  # Don't cache overflow values; they are unbounded.
             self.recorder.token_cells[persona, chatmode, model] = (counter, known)
         with self.recorder.lock:
             counter.value += amount
-        self.recorder.spend(self.recorder.run_of(_RUN.get()), known, amount)
+        self.recorder.spend(self.recorder.run_of(RUN.get()), known, amount)
         self.recorder.touch()
 
     def get_remaining_budget(self, persona: str) -> int:
@@ -178,7 +157,7 @@ class PersonaMetricsCollector:
         known = self.catalogue.resolve(persona)
         if known.window != "run":
             return known.tokens - self._core.used_in_window(known)
-        run = self.recorder.run_of(_RUN.get())
+        run = self.recorder.run_of(RUN.get())
         account = run.accounts.get(known.name)
         return account.remaining if account is not None else known.tokens_in(run.workflow)
 
@@ -188,11 +167,11 @@ class PersonaMetricsCollector:
         HYPERTOOL_DISABLED=1 blocks nothing.
         """
         known = self.catalogue.resolve(persona)
-        if known.on_exceed == "block" and not cores.disabled():
+        if known.on_exceed == "block" and not disabled():
             remaining = self.get_remaining_budget(known.name)
             if remaining <= 0:
                 raise TokenBudgetExceeded(
-                    known.name, known.tokens_in(self.recorder.run_of(_RUN.get()).workflow), remaining
+                    known.name, known.tokens_in(self.recorder.run_of(RUN.get()).workflow), remaining
                 )
 
     def reset_budget(self, persona: str) -> None:
@@ -220,20 +199,29 @@ class PersonaMetricsCollector:
         self.publish_soon()
 
     def track_stage(
-        self, workflow: str, stage: str, persona: str, auto_quality_gate: bool = True, *, chatmode: str | None = None
+        self,
+        workflow: str,
+        stage: str,
+        persona: str,
+        auto_quality_gate: bool = True,
+        *,
+        chatmode: str | None = None,
+        switches: bool = True,
     ) -> StageTracker:
         """Time a stage, with `with` or `async with`; yields a handle with `set_quality_gate(passed, reason=None)`.
 
-        With `auto_quality_gate=False` no gate is recorded unless it is set.
+        With `auto_quality_gate=False` no gate is recorded unless it is set. Entering the stage switches to its
+        persona, unless `switches` is False.
         """
         cells = self._stage_cells(workflow, stage, persona)
-        return StageTracker(self, cells, auto_quality_gate, self._stage_chatmode(workflow, stage, chatmode))
+        mode = self._stage_chatmode(workflow, stage, chatmode)
+        return StageTracker(self._core, cells, auto_quality_gate, mode, switches)
 
     def _stage_cells(self, workflow: str, stage: str, persona: str) -> StageCells:
         recorder = self.recorder
         try:
             found = recorder.stage_cells.get((workflow, stage, persona))
-        except TypeError:  # a list or so, which is said better below
+        except TypeError:  # Unhashable; the checks below raise the clear error.
             found = None
         if found is not None:
             return found
@@ -256,8 +244,8 @@ class PersonaMetricsCollector:
 
     def _stage_chatmode(self, workflow: str, stage: str, given: str | None) -> str:
         recorder = self._core.recorder
-        run = recorder.run_of(_RUN.get())
-        mode = given or run.default_chatmode or _CHATMODE.get()
+        run = recorder.run_of(RUN.get())
+        mode = given or run.default_chatmode or CHATMODE.get()
         if mode is None:
             for session in (run.session, recorder.implicit.session):
                 if session is not None and session.explicit:
@@ -309,9 +297,7 @@ class PersonaMetricsCollector:
 
     def publish_soon(self) -> None:
         """Publish now, or within 20 ms in a burst."""
-        publisher = self._core.publisher
-        if publisher is not None:
-            publisher.publish_soon()
+        self._core.publish_soon()
 
     def flush(self) -> bool:
         """Publish everything recorded so far, now. False where the store refused it (said once, tried again)."""

@@ -1,14 +1,10 @@
-"""What stands behind a collector: the process's one shared core, or an isolated one in somebody's registry."""
+"""What stands behind a collector: recorder, personas, label limits and the way into the store."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 import time
-import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ..domain.budget_windows import window_start
 from ..domain.instruments import LABEL_OVERFLOW
@@ -19,17 +15,13 @@ from ..recording.cells import Clock
 from ..recording.recorder import Recorder
 from ..recording.runs import SHARES, shares_reached
 from ..runtime.late_imports import loading
-from ..runtime.logs import log, once
+from ..runtime.logs import log
+from ..runtime.settings import disabled
 from ..store.budgets import used_since
 from ..store.snapshot_format import Window
 from ..store.store import Store
 from ..store.totals import Totals
 from .publisher import Publisher
-
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
-    from ..exposition import RegistryBridge
 
 HOST_VIEW_SECONDS = 0.25
 
@@ -46,6 +38,11 @@ class Core:
         self._elsewhere = Totals()
         self._told: dict[str, tuple[int, int, int]] = {}
         self._elsewhere_at = float("-inf")
+
+    def publish_soon(self) -> None:
+        """Publish now, or within 20 ms in a burst; does nothing without a store."""
+        if self.publisher is not None:
+            self.publisher.publish_soon()
 
     def _overflow(self, label: str) -> None:
         self.recorder.add(1, LABEL_OVERFLOW.key, label)
@@ -127,9 +124,6 @@ class Core:
 
 
 _shared: Core | None = None
-_lock = threading.Lock()
-_isolated: weakref.WeakSet[Core] = weakref.WeakSet()
-_bridges: weakref.WeakKeyDictionary[CollectorRegistry, RegistryBridge] = weakref.WeakKeyDictionary()
 
 
 def shared() -> Core:
@@ -141,36 +135,3 @@ def shared() -> Core:
                 store = None if disabled() else Store.locate()
                 _shared = Core(load_catalogue(strict=False), store=store)
     return _shared
-
-
-def isolated(registry: CollectorRegistry, catalogue: Catalogue | None, clock: Clock | None) -> Core:
-    """A core of its own that appears in `registry`; several in one registry are added up there."""
-    core = Core(catalogue or load_catalogue(strict=False), clock)
-    _isolated.add(core)
-    try:
-        from ..exposition import RegistryBridge
-    except ImportError:
-        once.warn("registry", "prometheus_client is not installed: metrics are recorded, but not served")
-        return core
-    with _lock:
-        bridge = _bridges.get(registry)
-        if bridge is None:
-            bridge = _bridges[registry] = RegistryBridge()
-            registry.register(bridge)
-        bridge.cores.append(core)
-    return core
-
-
-def disabled() -> bool:
-    """HYPERTOOL_DISABLED=1: everything is passed through, and nothing is published."""
-    return os.environ.get("HYPERTOOL_DISABLED") == "1"
-
-
-def _renew_locks() -> None:
-    global _lock
-    _lock = threading.Lock()
-    for core in list(_isolated):
-        core.recorder.renew_lock()
-
-
-os.register_at_fork(after_in_child=_renew_locks)

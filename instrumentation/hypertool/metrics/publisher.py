@@ -39,7 +39,7 @@ class Publisher:
         # Now, not at the first record: exits run last in first out, and what sinks count while they end must still
         # be published.
         atexit.register(self.finish)
-        os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._begin_as_fork)
+        os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._after_fork_in_child)
         if store.note is not None:
             log.warning("%s", store.note)
 
@@ -212,8 +212,8 @@ class Publisher:
             self._holder = 0
             self._publishing.release()
 
-    def _begin_as_fork(self) -> None:
-        self._recorder.begin_as_fork()
-        self._writer.begin_as_fork()
+    def _after_fork_in_child(self) -> None:
+        self._recorder.after_fork_in_child()
+        self._writer.after_fork_in_child()
         self._armed = False
         self._begin()

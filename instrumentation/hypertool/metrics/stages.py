@@ -6,12 +6,12 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..recording.ambient import _STAGE, current_run
+from ..recording.ambient import STAGE, CurrentStage, current_run
 from ..recording.cells import OpenStage, StageCells
 from ..recording.runs import Run
 
 if TYPE_CHECKING:
-    from .collector import PersonaMetricsCollector
+    from .core import Core
 
 
 class StageTracker:
@@ -20,16 +20,17 @@ class StageTracker:
     An exception or a cancellation is a failed gate and goes on untouched; `set_quality_gate` is an explicit verdict.
     With `auto_quality_gate=False` no gate is recorded unless one was set. After the block, `duration_seconds` and
     `quality_gate_passed` (None where no gate was recorded) say what was recorded. Entering switches to the stage's
-    persona.
+    persona, unless `switches` is False.
     """
 
     __slots__ = (
         "_auto",
         "_cells",
-        "_collector",
+        "_core",
         "_epoch",
         "_run",
         "_started",
+        "_switches",
         "_token",
         "_verdict",
         "chatmode",
@@ -38,15 +39,16 @@ class StageTracker:
         "quality_gate_reason",
     )
 
-    def __init__(self, collector: PersonaMetricsCollector, cells: StageCells, auto: bool, chatmode: str) -> None:
-        self._collector = collector
+    def __init__(self, core: Core, cells: StageCells, auto: bool, chatmode: str, switches: bool = True) -> None:
+        self._core = core
         self._cells = cells
         self._auto = auto
+        self._switches = switches
         self._verdict: bool | None = None
         self._epoch: object = None
         self._run: Run | None = None
         self._started = 0.0
-        self._token: Token[StageTracker | None] | None = None
+        self._token: Token[CurrentStage | None] | None = None
         self.chatmode = chatmode
         self.duration_seconds = 0.0
         self.quality_gate_passed: bool | None = None
@@ -58,7 +60,7 @@ class StageTracker:
             raise TypeError(f"a quality gate passes or fails: expected True or False, not {passed!r:.60}")
         self._verdict = passed
         self.quality_gate_reason = reason
-        recorder = self._collector.recorder
+        recorder = self._core.recorder
         with recorder.lock:  # from now on the gate of this stage fails when its process dies
             stage = recorder.open_stages.get(id(self))
             if stage is not None:
@@ -71,26 +73,27 @@ class StageTracker:
 
     def join(self) -> None:
         """What runs from now on in this context works in this stage."""
-        self._token = _STAGE.set(self)
+        self._token = STAGE.set(self)
 
     def leave(self) -> None:
         """The stage before it is the context's again."""
         token, self._token = self._token, None
         if token is not None:
             try:
-                _STAGE.reset(token)
+                STAGE.reset(token)
             except ValueError:  # ended in another context: that one is gone with its task
-                if _STAGE.get() is self:
-                    _STAGE.set(None)
+                if STAGE.get() is self:
+                    STAGE.set(None)
 
     def __enter__(self) -> StageTracker:
-        collector = self._collector
-        recorder = collector.recorder
+        recorder = self._core.recorder
         cells = self._cells
         run = self._run = recorder.run_of(current_run())
         session = run.session
-        if session is None or session.persona != cells.persona or session.chatmode != self.chatmode:
-            collector.enter_session(run, cells.persona, self.chatmode)
+        if self._switches and (
+            session is None or session.persona != cells.persona or session.chatmode != self.chatmode
+        ):
+            recorder.switch(run, None, cells.persona, self.chatmode)
         self._epoch = recorder.epoch
         self._started = recorder.clock.monotonic()
         stage = OpenStage(cells.workflow, cells.stage, recorder.clock.time(), self._auto or self._verdict is not None)
@@ -105,7 +108,7 @@ class StageTracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.leave()
-        recorder = self._collector.recorder
+        recorder = self._core.recorder
         seconds = self.duration_seconds = recorder.clock.monotonic() - self._started
         if recorder.epoch is not self._epoch:
             return  # a fork in the middle of the stage: it is the parent's to record
@@ -121,7 +124,7 @@ class StageTracker:
             if passed is not None:
                 (cells.passed if passed else cells.failed).value += 1
             recorder.dirty = True
-        self._collector.publish_soon()
+        self._core.publish_soon()
 
     async def __aenter__(self) -> StageTracker:
         return self.__enter__()

@@ -1,78 +1,67 @@
-"""Who is at work here: run, persona and chatmode, carried by contextvars through awaits, tasks and executors."""
+"""The current run, stage, persona and chatmode: contextvars, inherited by awaits, tasks and executors."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ..metrics.stages import StageTracker
     from .runs import Run
 
-_RUN: ContextVar[Run | None] = ContextVar("hypertool_run", default=None)
-# The stage that this code works in; the run's session is shared by its concurrent stages and cannot say it.
-_STAGE: ContextVar[StageTracker | None] = ContextVar("hypertool_stage", default=None)
-_PERSONA: ContextVar[str | None] = ContextVar("hypertool_persona", default=None)
-_CHATMODE: ContextVar[str | None] = ContextVar("hypertool_chatmode", default=None)
+
+class CurrentStage(Protocol):
+    """What this module asks of a stage in progress."""
+
+    @property
+    def persona(self) -> str:
+        """The persona that does the stage."""
+
+    @property
+    def chatmode(self) -> str:
+        """The chatmode that the stage is recorded with."""
+
+
+RUN: ContextVar[Run | None] = ContextVar("hypertool_run", default=None)
+# Not derived from the run: its session is shared by concurrent stages.
+STAGE: ContextVar[CurrentStage | None] = ContextVar("hypertool_stage", default=None)
+PERSONA: ContextVar[str | None] = ContextVar("hypertool_persona", default=None)
+CHATMODE: ContextVar[str | None] = ContextVar("hypertool_chatmode", default=None)
 
 
 def current_run() -> Run | None:
     """The workflow run that this code works for, or None."""
-    return _RUN.get()
+    return RUN.get()
 
 
 def set_run(run: Run | None) -> Token[Run | None]:
     """Make `run` the current one; undo with `reset_run`."""
-    return _RUN.set(run)
+    return RUN.set(run)
 
 
 def reset_run(token: Token[Run | None]) -> None:
     """Undo `set_run`."""
-    _RUN.reset(token)
+    RUN.reset(token)
 
 
 @contextlib.contextmanager
 def use_run(run: Run | None) -> Iterator[None]:
     """`run` is the current one inside the block."""
-    token = _RUN.set(run)
+    token = RUN.set(run)
     try:
         yield
     finally:
-        _RUN.reset(token)
-
-
-@contextlib.contextmanager
-def context(persona: str | None = None, chatmode: str | None = None) -> Iterator[None]:
-    """Persona and chatmode of everything inside the block that does not name its own (None leaves one as it is).
-
-    An unknown persona is a ValueError that names the known ones.
-    """
-    if persona is not None and persona != "unknown":
-        from ..metrics.collector import get_persona_metrics
-
-        persona = get_persona_metrics().catalogue.resolve(persona).name
-    persona_token = _PERSONA.set(persona) if persona is not None else None
-    chatmode_token = _CHATMODE.set(chatmode) if chatmode is not None else None
-    try:
-        yield
-    finally:
-        if chatmode_token is not None:
-            _CHATMODE.reset(chatmode_token)
-        if persona_token is not None:
-            _PERSONA.reset(persona_token)
+        RUN.reset(token)
 
 
 def current_place() -> tuple[str | None, str | None]:
-    """Persona and chatmode: each as `context` names it, else the current stage's, else the current run's active one,
-    else None.
-    """
-    persona, chatmode = _PERSONA.get(), _CHATMODE.get()
-    stage = _STAGE.get()
+    """Persona and chatmode: from `hypertool.context`, else from the current stage, else from the run, else None."""
+    persona, chatmode = PERSONA.get(), CHATMODE.get()
+    stage = STAGE.get()
     if stage is not None:
         return persona if persona is not None else stage.persona, chatmode if chatmode is not None else stage.chatmode
-    run = _RUN.get()
+    run = RUN.get()
     if run is not None:
         if persona is None and run.persona != "none":
             persona = run.persona

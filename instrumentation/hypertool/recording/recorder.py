@@ -12,12 +12,20 @@ from collections.abc import Callable
 from typing import Any
 
 from ..domain.budget_windows import KEEP_WINDOWS_SECONDS, window_start
-from ..domain.instruments import BUDGET_EXCEEDED, BY_KEY, DURATION_BUCKETS, EXPORT_SPANS, PERSONA_DURATION, TOKENS
+from ..domain.instruments import (
+    BUDGET_EXCEEDED,
+    BY_KEY,
+    DURATION_BUCKETS,
+    EXPORT_SPANS,
+    PERSONA_DURATION,
+    SWITCHES,
+    TOKENS,
+)
 from ..domain.personas import Persona
 from ..store import snapshot_format
 from ..store.snapshot_format import Key
 from .cells import Clock, Counter, Exemplar, Histogram, OpenStage, StageCells
-from .runs import Account, Run
+from .runs import Account, Run, Session
 
 
 class Recorder:
@@ -61,11 +69,11 @@ class Recorder:
         self.touch()
 
     def renew_lock(self) -> None:
-        """In a forked child: whoever held the lock is not there to let it go."""
+        """In a forked child: the thread that held the lock doesn't exist there."""
         self.lock = threading.RLock()
 
-    def begin_as_fork(self) -> None:
-        """A forked child is a new process: it starts at zero, with locks of its own."""
+    def after_fork_in_child(self) -> None:
+        """Start at zero with new locks: a forked child is a new process."""
         self._begin()
 
     def touch(self) -> None:
@@ -128,12 +136,13 @@ class Recorder:
                 )
                 first = self._debit_window(window, persona.tokens, tokens) and self._own_ledger
             else:
-                account = self.account(run, persona)
-                account.used += tokens
-                first = account.remaining < 0 and not account.exceeded
-                account.exceeded = account.exceeded or first
+                first = self.account(run, persona).debit(tokens)
         if first:
-            self.add(1, BUDGET_EXCEEDED.key, persona.name)
+            self.count_exceeded(persona.name)
+
+    def count_exceeded(self, persona: str) -> None:
+        """Count a budget window that has just been overspent."""
+        self.add(1, BUDGET_EXCEEDED.key, persona)
 
     def _debit_window(self, window: tuple[str, int, int], limit: int, tokens: int) -> bool:
         """Whether this is what overspends the window."""
@@ -164,6 +173,26 @@ class Recorder:
                 if account.used and not account.windowed:
                     self.ended[name] = (now, account.remaining)
         self.touch()
+
+    def switch(self, run: Run, origin: str | None, to: str, chatmode: str, explicit: bool = False) -> None:
+        """Make `to` the run's active persona; close the session before it and count the switch.
+
+        `origin` None means the persona that is active now. `explicit` marks a switch that the program asked for, as
+        against one by entering a stage. Nothing happens where persona and chatmode are active already.
+        """
+        with self.lock:
+            session = run.session
+            active = session.persona if session is not None else "none"
+            if origin is None:
+                origin = active
+            if origin == to and session is not None and active == to and session.chatmode == chatmode:
+                return
+            now = self.clock.monotonic()
+            run.session = Session(to, chatmode, now, explicit)
+        if session is not None:
+            self.observe_session(session.persona, session.chatmode, now - session.started)
+        if origin != to:
+            self.add(1, SWITCHES.key, origin, to, chatmode)
 
     def end_session(self, run: Run) -> None:
         """Record the time in the active persona, under the chatmode of the session that ends."""

@@ -6,13 +6,15 @@ import os
 
 from ..domain.personas import Persona
 
+# Soft thresholds of a budget, in per cent; the first use past each is announced.
 SHARES = (80, 100)
+_NEVER = float("inf")
 
 
 class Account:
     """What one run has used of one persona's budget. Changed under the recorder's lock only."""
 
-    __slots__ = ("exceeded", "limit", "persona", "told", "used", "windowed")
+    __slots__ = ("exceeded", "limit", "next_threshold", "persona", "told", "used", "windowed")
 
     def __init__(self, persona: Persona, workflow: str | None) -> None:
         self.persona = persona
@@ -21,28 +23,45 @@ class Account:
         self.told = 0
         self.exceeded = False
         self.windowed = persona.window != "run"
+        # Tokens at which `reached` has something to say; compared on every call instead of the shares.
+        self.next_threshold = next_threshold(self.limit, 0)
 
     @property
     def remaining(self) -> int:
         """Tokens left; negative when overspent."""
         return self.limit - self.used
 
+    def debit(self, tokens: int) -> bool:
+        """Use `tokens` of the budget; True if that overspends it for the first time in this window."""
+        self.used = used = self.used + tokens
+        if used <= self.limit or self.exceeded:
+            return False
+        self.exceeded = True
+        return True
+
     def refill(self) -> None:
-        """A new window begins."""
+        """Start a new window with the full budget."""
         self.used = self.told = 0
         self.exceeded = False
+        self.next_threshold = next_threshold(self.limit, 0)
 
     def reached(self) -> tuple[int, ...]:
-        """The shares of the budget (per cent) that are used up and were not told of yet; told of by this."""
+        """The thresholds (per cent) reached since the last call; each is returned once."""
         shares = shares_reached(self.used, self.limit, self.told)
         if shares:
             self.told = shares[-1]
+            self.next_threshold = next_threshold(self.limit, self.told)
         return shares
 
 
 def shares_reached(used: int, limit: int, told: int) -> tuple[int, ...]:
-    """The soft thresholds (per cent of the limit) that are reached, beyond the one that was told of last."""
+    """The thresholds (per cent of the limit) that `used` has reached, above the one announced last (`told`)."""
     return tuple(share for share in SHARES if told < share and used * 100 >= limit * share)
+
+
+def next_threshold(limit: int, told: int) -> float:
+    """The use in tokens at which the first threshold above `told` per cent is reached; infinite after the last."""
+    return next((-(-limit * share // 100) for share in SHARES if share > told), _NEVER)
 
 
 class Session:

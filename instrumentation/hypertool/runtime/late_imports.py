@@ -36,7 +36,7 @@ class _Loading:
             self._held -= 1
             self._lock.release()
 
-    def begin_as_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """After it, in the child."""
         self._lock = threading.RLock()
         self._held = 0
@@ -55,7 +55,7 @@ class _Loading:
 
     def register(self) -> None:
         """Make every fork wait; may be called again, because the lock is re-entrant and holds are counted."""
-        os.register_at_fork(before=self.hold, after_in_parent=self.release, after_in_child=self.begin_as_fork)
+        os.register_at_fork(before=self.hold, after_in_parent=self.release, after_in_child=self.after_fork_in_child)
 
 
 loading = _Loading()

@@ -1,14 +1,13 @@
-"""The one point that every text passes on its way into a span, a score or a log line: no credentials, no e-mail
-addresses, and not too long. `set_redaction` adds what only the application knows.
+"""Redaction: removes credentials and e-mail addresses from every text of a span, a score or a log line, and cuts it.
 
-The time is bounded: a text is cut first, and every pattern is linear in what is left.
+`hypertool.set_redaction` (`redaction_hook`) adds what only the application knows. The time is bounded: a text is cut
+first, and every pattern is linear in what is left.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-import threading
 from collections.abc import Callable
 
 MESSAGE_LIMIT = 1_000
@@ -16,7 +15,6 @@ LOG_LIMIT = 4_000
 STACK_LIMIT = 8_000
 NAME_LIMIT = 200
 REDACTED = "[redacted]"
-FAILED = "[redaction failed]"
 
 Hook = Callable[[str], str]
 
@@ -115,27 +113,12 @@ _PATTERNS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
 )
 
 
-class _State(threading.local):
-    """Whether this thread is inside the hook, or saying that it failed: what it does then needs no hook."""
-
-    inside = False
-
-
-_state = _State()
 _hook: Hook | None = None
 
 
-def set_redaction(hook: Hook | None) -> None:
-    """Let `hook` see every text after the built-in patterns; what it returns goes out in its place. None ends that.
-
-    It gets at most a few times the size limit of the value, in the thread of the call that is traced, or of the sink
-    that writes a name, so it should be quick. Where it raises, or returns no string, the value is replaced by
-    "[redaction failed]", and that is logged once. It is set by a function, not by the environment: a variable that
-    names code would run it in every process.
-    """
+def install_hook(hook: Hook | None) -> None:
+    """Let `hook` see every text after the built-in patterns; `redaction_hook` wraps the application's function."""
     global _hook
-    if hook is not None and not callable(hook):
-        raise TypeError(f"a redaction hook is a function of one string, not {type(hook).__name__} ({hook!r:.60})")
     _hook = hook
     redact_name.cache_clear()
     redact_names.cache_clear()
@@ -187,37 +170,9 @@ def _cleaned(text: str) -> str:
             if hint in text:
                 text = pattern.sub(replacement, text)
                 break
-    if _hook is not None and not _state.inside:
-        text = _through(_hook, text)
+    if _hook is not None:
+        text = _hook(text)
     if not text.isascii():
         # Half a surrogate pair cannot be encoded, and would take the whole batch with it.
         text = text.encode("utf-8", "backslashreplace").decode()
     return text
-
-
-def _through(hook: Hook, text: str) -> str:
-    _state.inside = True
-    try:
-        result = hook(text)
-        if isinstance(result, str):
-            return result
-        problem = f"it returned {type(result).__name__}, expected str"
-    except Exception as error:  # its message may hold what it should have hidden
-        problem = f"it raised {type(error).__name__}"
-    finally:
-        _state.inside = False
-    _say(problem)
-    return FAILED
-
-
-def _say(problem: str) -> None:
-    from .logs import once
-
-    _state.inside = True
-    try:
-        once.warn(
-            "redaction-hook",
-            f"the redaction hook fails ({problem}); such values are replaced by {FAILED!r} (said once)",
-        )
-    finally:
-        _state.inside = False

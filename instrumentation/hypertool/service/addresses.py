@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ConfigError, HypertoolError
+from ..runtime.settings import LISTEN, LISTEN_DEFAULT
 
 
 class PortTaken(HypertoolError):
-    """Somebody else listens there; the text names the process where it can be known."""
+    """Another process listens there; the text names it where it is visible."""
 
 
 class Address(NamedTuple):
@@ -54,6 +55,11 @@ def parse_address(text: str, variable: str) -> Address:
     return Address(host, number)
 
 
+def listen_address() -> Address:
+    """Where the metrics endpoint of this host listens: HYPERTOOL_LISTEN, else 127.0.0.1:9464. Raises ConfigError."""
+    return parse_address(LISTEN.read() or LISTEN_DEFAULT, LISTEN.name)
+
+
 def bind(listener: socket.socket, address: Any) -> Any:
     """Bind a server's socket as `server_bind` of http.server should; returns the address it got.
 
@@ -65,12 +71,12 @@ def bind(listener: socket.socket, address: Any) -> Any:
     return listener.getsockname()
 
 
-def taken(address: Address) -> PortTaken:
+def taken(address: Address, variable: str) -> PortTaken:
     """The error for an address that is in use, with its holder where it can be known."""
     who = holder(address.port) or f"a process of another user (as root, `ss -ltnp 'sport = :{address.port}'` names it)"
     return PortTaken(
-        f"cannot listen on {address}: it is in use by {who}; stop that process, or choose another "
-        f"address with HYPERTOOL_LISTEN"
+        f"cannot listen on {address}: it is in use by {who}; stop that process, "
+        f"or choose another address with {variable}"
     )
 
 

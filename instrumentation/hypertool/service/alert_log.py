@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-from ..errors import ConfigError
-from ..runtime.logs import ERROR, WARNING, StateLog, log
+from ..runtime.logs import ERROR, WARNING, StateLog
+from ..runtime.settings import ALERT_LOG_LISTEN, ALERT_LOG_LISTEN_DEFAULT
 from ..store.store import Store
-from .addresses import Address, PortTaken, bind, holder, parse_address
-from .systemd import hold_stop_signals, notify, wait_for_stop
+from .addresses import Address, parse_address
+from .lifecycle import log_to_stderr, serve_until_stopped
+from .server import LocalHandler, LocalServer, listen
+from .systemd import hold_stop_signals
 
-VARIABLE = "HYPERTOOL_ALERT_LOG_LISTEN"
-DEFAULT_LISTEN = "127.0.0.1:9465"
 FILE_NAME = "alerts.jsonl"
 FILE_LIMIT = 5_000_000
 BODY_LIMIT = 1_000_000
-REQUEST_SECONDS = 10
 
 
 class AlertFile:
@@ -65,7 +61,7 @@ class AlertLog:
     def __init__(self, address: Address, file: AlertFile) -> None:
         self._file = file
         self._state = StateLog()
-        self._server = _listen(address, _handler(self))
+        self._server = listen(address, ALERT_LOG_LISTEN.name, _Server, _handler(self))
         self.address = Address(address.host, self._server.server_address[1])
 
     def start(self) -> None:
@@ -88,7 +84,7 @@ class AlertLog:
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
         # ASCII only: what an alert's text contains can then neither break the line nor drive a terminal.
-        line = json.dumps({"received_at": stamp, **notification}, ensure_ascii=True, allow_nan=True)
+        line = json.dumps({**notification, "received_at": stamp}, ensure_ascii=True, allow_nan=True)
         print(line, flush=True)
         try:
             self._file.append(line)
@@ -104,10 +100,8 @@ class AlertLog:
 
 
 def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = REQUEST_SECONDS
+    class Handler(LocalHandler):
         server_version = "hypertool-alert-log"
-        sys_version = ""
 
         def do_GET(self) -> None:
             if self.path == "/healthz":
@@ -141,53 +135,22 @@ def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
                 self.end_headers()
                 self.wfile.write(data)
 
-        def log_message(self, *_: Any) -> None:
-            """Requests are not news; notifications are printed."""
-
     return Handler
 
 
-def _listen(address: Address, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
-    class Server(ThreadingHTTPServer):
-        address_family = address.family
-        daemon_threads = True
-
-        def server_bind(self) -> None:
-            self.server_address = bind(self.socket, self.server_address)
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that went away is not news."""
-
-    try:
-        return Server((address.host, address.port), handler)
-    except OSError as error:
-        if error.errno == 98:
-            who = holder(address.port) or "a process of another user"
-            raise PortTaken(
-                f"cannot listen on {address}: it is in use by {who}; stop that process, or choose another "
-                f"address with {VARIABLE}"
-            ) from None
-        raise ConfigError(f"{VARIABLE}={address}: cannot listen there: {error.strerror}") from None
+class _Server(LocalServer, ThreadingHTTPServer):
+    pass
 
 
 def run_alert_log() -> int:
     """The service: serves until SIGTERM or SIGINT, then returns 0. Raises HypertoolError before it serves."""
-    logging.basicConfig(level=WARNING, format="%(message)s")
-    address = parse_address(os.environ.get(VARIABLE) or DEFAULT_LISTEN, VARIABLE)
+    log_to_stderr()
+    address = parse_address(ALERT_LOG_LISTEN.read() or ALERT_LOG_LISTEN_DEFAULT, ALERT_LOG_LISTEN.name)
     directory = Store.locate().directory
     directory.ensure()
     hold_stop_signals()
-    alert_log = AlertLog(address, AlertFile(directory.path / FILE_NAME))
-    alert_log.start()
-    if not alert_log.address.loopback:
-        log.warning("listening on %s: every machine that reaches it can write here", alert_log.address)
-    print(
-        f"writing notifications from http://{alert_log.address}/ to {directory.path / FILE_NAME}",
-        file=sys.stderr,
-        flush=True,
+    path = directory.path / FILE_NAME
+    alert_log = AlertLog(address, AlertFile(path))
+    return serve_until_stopped(
+        alert_log, f"writing notifications from http://{alert_log.address}/ to {path}", "write here"
     )
-    notify("READY=1")
-    wait_for_stop()
-    notify("STOPPING=1")
-    alert_log.close()
-    return 0

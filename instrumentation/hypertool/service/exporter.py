@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import logging
-import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -20,15 +18,17 @@ from ..domain.personas import Catalogue, config_files, load_catalogue
 from ..errors import ConfigError, StoreUnavailable
 from ..exposition import families, names
 from ..runtime.logs import log
+from ..runtime.settings import LISTEN
 from ..store.store import Store
-from .addresses import Address, bind, parse_address, taken
+from .addresses import Address, listen_address
 from .delivery_proof import delivery_proof
-from .systemd import hold_stop_signals, notify, wait_for_stop
+from .lifecycle import log_to_stderr, serve_until_stopped
+from .server import LocalHandler, LocalServer, listen
+from .systemd import hold_stop_signals
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-DEFAULT_LISTEN = "127.0.0.1:9464"
 FOLD_SECONDS = 1.0
 
 _PAGE = b"""<!doctype html><html lang="en"><title>Hypertool exporter</title>
@@ -64,7 +64,8 @@ class Exporter:
         self._complaint: str | None = None
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
-        self._server = _listen(address, _application(make_wsgi_app(registry)))
+        self._server = listen(address, LISTEN.name, _Server, _Handler)
+        self._server.set_app(_application(make_wsgi_app(registry)))
         self.address = Address(address.host, self._server.server_port)
 
     def start(self) -> None:
@@ -150,42 +151,20 @@ def _answer(
     return [body]
 
 
-class _QuietHandler(WSGIRequestHandler):
-    timeout = 10  # a client that sends nothing does not hold a thread for ever
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Scrapes are not news."""
+class _Handler(LocalHandler, WSGIRequestHandler):
+    pass
 
 
-def _listen(address: Address, application: WSGIApplication) -> ThreadingWSGIServer:
-    class Server(ThreadingWSGIServer):
-        address_family = address.family
-        daemon_threads = True
-
-        def server_bind(self) -> None:
-            self.server_address = bind(self.socket, self.server_address)
-            self.server_name, self.server_port = address.host, self.server_address[1]
-            self.setup_environ()
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that went away is not news."""
-
-    try:
-        return make_server(address.host, address.port, application, Server, handler_class=_QuietHandler)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise taken(address) from None
-        raise ConfigError(f"HYPERTOOL_LISTEN={address}: cannot listen there: {error.strerror}") from None
+class _Server(LocalServer, ThreadingWSGIServer):
+    def server_bind(self) -> None:
+        super().server_bind()
+        self.server_name, self.server_port = self.listens_on.host, self.server_address[1]
+        self.setup_environ()
 
 
-def listen_address() -> Address:
-    """HYPERTOOL_LISTEN, else 127.0.0.1:9464. Raises ConfigError."""
-    return parse_address(os.environ.get("HYPERTOOL_LISTEN") or DEFAULT_LISTEN, "HYPERTOOL_LISTEN")
-
-
-def run_exporter(ready: Callable[[Exporter], None] | None = None) -> int:
+def run_exporter() -> int:
     """The service: serves until SIGTERM or SIGINT, then returns 0. Raises HypertoolError before it serves."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log_to_stderr()
     address = listen_address()
     catalogue = load_catalogue()
     store = Store.locate()
@@ -193,14 +172,6 @@ def run_exporter(ready: Callable[[Exporter], None] | None = None) -> int:
     store.merge()
     hold_stop_signals()
     exporter = Exporter(address, store, catalogue, reload=True)
-    exporter.start()
-    if not exporter.address.loopback:
-        log.warning("listening on %s: every machine that reaches it can read the metrics", exporter.address)
-    print(f"serving {store.path} on http://{exporter.address}/metrics", flush=True)
-    if ready is not None:
-        ready(exporter)
-    notify("READY=1")
-    wait_for_stop()
-    notify("STOPPING=1")
-    exporter.close()
-    return 0
+    return serve_until_stopped(
+        exporter, f"serving {store.path} on http://{exporter.address}/metrics", "read the metrics", sys.stdout
+    )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..domain.personas import load_catalogue
 from ..errors import HypertoolError
-from ..metrics.core import disabled
 from ..runtime.logs import log, once
+from ..runtime.settings import disabled
 from ..store.store import Store
-from .addresses import Address, PortTaken
+from .addresses import Address, PortTaken, listen_address
 
 if TYPE_CHECKING:
     from .exporter import Exporter
@@ -21,9 +21,9 @@ _lock = threading.Lock()
 
 
 def serve_metrics() -> Address | None:
-    """Serve the host's metrics from this process; returns the address, or None where somebody serves it already.
+    """Serve the host's metrics from this process; returns the address, or None where another process serves them.
 
-    Raises nothing: a port that is taken is said once, anything else is logged.
+    Raises nothing: a port that is taken is logged once, anything else is logged.
     """
     global _served
     if disabled():
@@ -36,7 +36,7 @@ def serve_metrics() -> Address | None:
 
 def _serve() -> Exporter | None:
     try:
-        from .exporter import Exporter, listen_address
+        from .exporter import Exporter
     except ImportError as error:
         once.warn(
             "serve_metrics",
@@ -58,7 +58,7 @@ def _serve() -> Exporter | None:
     return exporter
 
 
-def _let_go() -> None:
+def _after_fork_in_child() -> None:
     global _served, _lock
     _lock = threading.Lock()
     if _served is not None:
@@ -66,4 +66,4 @@ def _let_go() -> None:
         _served = None
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=_after_fork_in_child)

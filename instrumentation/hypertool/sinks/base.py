@@ -146,7 +146,7 @@ class SpanSink(ABC):
                 "failing", WARNING, f"{self.name}: {unresolved} spans were not delivered before the process ended"
             )
 
-    def after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """A forked child starts with empty queues: what its parent queued is its parent's to send."""
         self._begin()
         self.reset()
@@ -275,9 +275,9 @@ def close_all(sinks: Iterable[SpanSink] | None = None, seconds: float = EXIT_SEC
             deadline = 0.0
 
 
-def _after_fork() -> None:
+def _after_fork_in_child() -> None:
     for sink in list(_sinks):
-        sink.after_fork()
+        sink.after_fork_in_child()
 
 
 def close_at_exit() -> None:
@@ -294,4 +294,4 @@ def _close_with_multiprocessing() -> None:
         util.Finalize(None, close_all, exitpriority=10)
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=_after_fork_in_child)

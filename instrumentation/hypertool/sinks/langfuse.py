@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..recording.ambient import _RUN, current_place
+from ..recording.ambient import RUN, current_place
 from ..runtime.redaction import redact, redact_name
 from .base import Count, Outcome, Verdict
 from .http import HttpSink
@@ -60,7 +60,7 @@ class Beside(Told):
     __slots__ = ("chatmode", "last", "persona", "run")
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        self.run: Run | None = _RUN.get()
+        self.run: Run | None = RUN.get()
         persona = given.get("gen_ai.agent.name") or given.get("stage.persona")
         chatmode = given.get("hypertool.chatmode") or given.get("stage.chatmode")
         if not (persona and chatmode) and "hypertool.workspace" not in given:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StoreUnavailable
+from ..runtime.settings import STATE_DIR
 
 HOST_DIRECTORY = Path("/var/lib/hypertool")
 FILE_MODE = 0o660
@@ -75,7 +76,7 @@ def _writable(path: Path) -> bool:
 
 def locate() -> StateDirectory:
     """HYPERTOOL_STATE_DIR, else /var/lib/hypertool where this user may write it, else the user's own directory."""
-    chosen = os.environ.get("HYPERTOOL_STATE_DIR")
+    chosen = STATE_DIR.read()
     if chosen:
         return StateDirectory(Path(chosen))
     if _writable(HOST_DIRECTORY):

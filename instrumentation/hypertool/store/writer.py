@@ -47,7 +47,7 @@ class SnapshotWriter:
             os.close(self._descriptor)
         self._descriptor = descriptor
 
-    def begin_as_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In a forked child: let go of the parent's lock and become a writer of its own.
 
         There is no other way to let go: the lock ends with the process, for a snapshot that was folded must never

@@ -11,20 +11,17 @@ import errno
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..metrics.collector import get_persona_metrics
-from ..metrics.core import disabled
 from ..recording.ambient import use_run
-from ..recording.runs import Session
+from ..runtime.settings import disabled
 from ..runtime.workspace import workspace_name
 from ..spans import span as spans
+from .stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..recording.runs import Run
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -61,46 +58,38 @@ def run_gate(workflow: str, stage: str, persona: str, command: Sequence[str]) ->
     metrics = get_persona_metrics()
     run = metrics.open_run(workflow)
     with use_run(run):
-        tracker = metrics.track_stage(workflow, stage, persona, chatmode="default")
-        with _without_switching(run, metrics.catalogue.resolve(persona).name, tracker.chatmode):
-            tracker.__enter__()
-            metrics.flush()  # a gate that hangs, or is killed, is in the store from its start
-        parent = spans.remote_parent(
-            {"traceparent": environment.get("TRACEPARENT", ""), "tracestate": environment.get("TRACESTATE", "")}
-        )
-        span = spans.start(
-            f"stage.{stage}",
-            lambda: {
-                "workflow.name": workflow,
-                "stage.name": stage,
-                "stage.persona": metrics.catalogue.resolve(persona).name,
-                "hypertool.workspace": workspace_name(),
-                "hypertool.run_id": run.id,
-                "process.executable.name": os.path.basename(command[0]),
-            },
-            parent,
-        )
-        if span is not None:
-            environment.update({key.upper(): value for key, value in span.traceparent().items()})
-        ended = run_command(command, environment)
-        tracker.set_quality_gate(ended.passed, _reason(ended))
-        tracker.__exit__(None, None, None)
-        if span is not None:
-            span.event("quality_gate", {"passed": ended.passed, "reason": _reason(ended)})
-            span.end(
-                {
-                    "stage.duration_seconds": tracker.duration_seconds,
-                    "stage.quality_gate_passed": ended.passed,
-                    "stage.quality_gate_reason": _reason(ended),
-                    "process.exit.code": ended.code,
-                }
-            )
-            sink = spans.sink()
-            if sink is not None:
-                # A command of a moment: what sending needs is still being imported, which no exit bound is about.
-                sink.wait_until_ready(READY_SECONDS)
+        tracker = metrics.track_stage(workflow, stage, persona, chatmode="default", switches=False)
+        measured = Stage(stage, tracker, lambda: _attributes(workflow, stage, tracker.persona, run, command), _parent())
+        with measured:
+            metrics.flush()  # A gate that hangs or is killed is in the store from its start.
+            environment.update({key.upper(): value for key, value in measured.trace_headers().items()})
+            ended = run_command(command, environment)
+            measured.set_quality_gate(ended.passed, _reason(ended))
+            measured.set_attributes({"process.exit.code": ended.code})
+        sink = spans.sink()
+        if sink is not None:
+            # After a very short command the sender is still being imported; the exit bound is not meant for that.
+            sink.wait_until_ready(READY_SECONDS)
         metrics.close_run(run)
     return ended.code
+
+
+def _parent() -> Any:
+    """The trace context that the caller passed in the environment (None without one)."""
+    return spans.remote_parent(
+        {"traceparent": os.environ.get("TRACEPARENT", ""), "tracestate": os.environ.get("TRACESTATE", "")}
+    )
+
+
+def _attributes(workflow: str, stage: str, persona: str, run: Run, command: Sequence[str]) -> dict[str, str]:
+    return {
+        "workflow.name": workflow,
+        "stage.name": stage,
+        "stage.persona": persona,
+        "hypertool.workspace": workspace_name(),
+        "hypertool.run_id": run.id,
+        "process.executable.name": os.path.basename(command[0]),
+    }
 
 
 def run_command(command: Sequence[str], environment: Mapping[str, str]) -> Ended:
@@ -134,16 +123,6 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> int:
             raise
         # A script without `#!`: a shell would run it itself.
         return os.posix_spawn("/bin/sh", ["sh", *command], dict(environment), **options)  # type: ignore[arg-type]
-
-
-@contextlib.contextmanager
-def _without_switching(run: Run, persona: str, chatmode: str) -> Iterator[None]:
-    """The run already has the stage's persona while the stage is entered, so that entering counts no switch."""
-    run.session = Session(persona, chatmode, time.monotonic(), False)
-    try:
-        yield
-    finally:
-        run.session = None
 
 
 def _reason(ended: Ended) -> str | None:

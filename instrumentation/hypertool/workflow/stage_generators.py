@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .tracer import Stage
+    from .stage import Stage
 
 
-class follow:
+class StageEnd:
     """Ends an entered stage with its block, or hands it to the generator that the block's result is."""
 
     def __init__(self, stage: Stage) -> None:
@@ -29,7 +29,7 @@ class follow:
         self._stage.judge(value)
         return value
 
-    def __enter__(self) -> follow:
+    def __enter__(self) -> StageEnd:
         return self
 
     def __exit__(

@@ -10,116 +10,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..metrics.collector import get_persona_metrics
-from ..metrics.core import disabled
 from ..recording.ambient import reset_run, set_run
-from ..runtime.logs import once
+from ..runtime.settings import disabled
 from ..runtime.workspace import workspace_name
 from ..spans import span as spans
-from .stage_generators import follow
+from .stage import Stage
+from .stage_generators import StageEnd
 
 if TYPE_CHECKING:
     from contextvars import Token
 
     from ..metrics.collector import PersonaMetricsCollector
-    from ..metrics.stages import StageTracker
     from ..recording.runs import Run
 
-_PLAIN = frozenset((bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset))
 _NOTHING: dict[str, Any] = {}
-
-
-class Stage:
-    """One stage in progress; `set_quality_gate` is its verdict.
-
-    After the block, `duration_seconds` and `quality_gate_passed` (None where nothing was recorded) say what was
-    recorded. An exception or a cancellation fails the gate, marks the span, and goes on untouched.
-    """
-
-    __slots__ = ("_attributes", "_name", "_span", "_tracker")
-
-    def __init__(self, name: str, tracker: StageTracker | None, attributes: Callable[[], Mapping[str, Any]]) -> None:
-        self._name = name
-        self._tracker = tracker
-        self._attributes = attributes
-        self._span: spans.OurSpan | None = None
-
-    @property
-    def duration_seconds(self) -> float:
-        """Its length in seconds; 0 until it has ended."""
-        return self._tracker.duration_seconds if self._tracker is not None else 0.0
-
-    @property
-    def quality_gate_passed(self) -> bool | None:
-        """The gate that was recorded; None before the end, and where none was."""
-        return self._tracker.quality_gate_passed if self._tracker is not None else None
-
-    def set_quality_gate(self, passed: bool, reason: str | None = None) -> None:
-        """Say whether the gate of this stage passed; the last call counts. Raises TypeError for no bool."""
-        if self._tracker is not None:
-            self._tracker.set_quality_gate(passed, reason)
-
-    def judge(self, result: Any) -> None:
-        """Take the verdict out of a result whose key or attribute `quality_gate_passed` is False."""
-        if result is None or result.__class__ in _PLAIN:
-            return
-        try:
-            read = result.get if isinstance(result, Mapping) else functools.partial(getattr, result)
-            verdict, reason = read("quality_gate_passed", None), read("quality_gate_reason", None)
-        except Exception as error:  # a result's own code may fail; that is no verdict
-            once.warn("verdict", f"a stage's result was not asked for its verdict: {type(error).__name__}")
-            return
-        if verdict is False:
-            self.set_quality_gate(False, reason if isinstance(reason, str) else None)
-
-    def resume(self) -> None:
-        """Make it the current stage, and its span the current one, again; for stages whose work is done in steps."""
-        if self._tracker is not None:
-            self._tracker.join()
-        if self._span is not None:
-            self._span.activate()
-
-    def suspend(self) -> None:
-        """Give stage and span back to whoever had them before."""
-        if self._tracker is not None:
-            self._tracker.leave()
-        if self._span is not None:
-            self._span.suspend()
-
-    def __enter__(self) -> Stage:
-        if self._tracker is not None:
-            self._tracker.__enter__()
-            self._span = spans.start("stage." + self._name, self._attributes)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        tracker, span = self._tracker, self._span
-        if tracker is None:
-            return
-        # While the span is still the current one: the histogram's exemplar is its trace.
-        tracker.__exit__(kind, error, trace)
-        if span is not None:
-            passed, reason = tracker.quality_gate_passed, tracker.quality_gate_reason
-            if passed is not None:
-                span.event("quality_gate", {"passed": passed, "reason": reason})
-                span.score("quality_gate", passed, reason)
-            span.end(
-                {
-                    "stage.duration_seconds": tracker.duration_seconds,
-                    "stage.quality_gate_passed": passed,
-                    "stage.quality_gate_reason": reason,
-                },
-                error,
-            )
-
-    async def __aenter__(self) -> Stage:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
 
 class WorkflowTracer:
@@ -247,21 +151,21 @@ class WorkflowTracer:
         if self._async:
             return self._run_async(stage, func, args, kwargs)
         stage.__enter__()
-        with follow(stage) as following:
+        with StageEnd(stage) as end:
             result = func(*args, **kwargs)  # type: ignore[operator]
             if inspect.isawaitable(result):
                 if inspect.iscoroutine(result):
                     result.close()
                 raise _awaitable_error(self.workflow_name)
-            return following.result(result)
+            return end.result(result)
 
     async def _run_async(self, stage: Stage, func: Any, args: Any, kwargs: Any) -> Any:
         stage.__enter__()
-        with follow(stage) as following:
+        with StageEnd(stage) as end:
             result = func(*args, **kwargs) if callable(func) else func
             if inspect.isawaitable(result):
                 result = await result
-            return following.result(result)
+            return end.result(result)
 
     def _refuse_awaitables(self, func: Any) -> None:
         if inspect.iscoroutine(func):

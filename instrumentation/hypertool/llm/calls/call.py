@@ -10,15 +10,16 @@ from functools import partial
 from time import perf_counter, time, time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...domain.personas import UNKNOWN
 from ...errors import TokenBudgetExceeded
 from ...metrics.collector import PersonaMetricsCollector, get_persona_metrics
-from ...recording.ambient import _RUN, current_place
+from ...recording.ambient import RUN, current_place
 from ...runtime.logs import log, once
 from ...spans import span as spans
 from ..describing import attributes
 from ..describing import messages as content
 from ..reading.usage import Reading, Usage
-from ..record import UNKNOWN, CallRecord, Meter, make_record
+from ..record import CallRecord, Meter, make_record
 from .reservations import Reservation, reserve
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Caller:
     ) -> Call:
         """A call that has not begun. Raises ValueError for an unknown persona, TypeError for no string."""
         setting, meter = self.setting, self._meter or self.meter
-        run = _RUN.get()
+        run = RUN.get()
         session = meter.recorder.implicit.session if run is None else None
         active, mode = current_place()
         if chatmode is None:

@@ -8,20 +8,26 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ...metrics.core import disabled
+from ...runtime.settings import disabled
 from ..describing.metadata import for_function
 from .call import Call, Caller, Setting
 from .results import ObservedAsyncGenerator, ObservedGenerator, awaited, deliver
 
 if TYPE_CHECKING:
-    from ...langfuse_integration import LangfuseIntegration
     from ...metrics.collector import PersonaMetricsCollector
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OURS = ("persona", "chatmode", "trace", "metadata")
 _PROMPTS = ("prompt", "messages", "input", "contents", "inputs", "body")
+
+
+class Langfuse(Protocol):
+    """What may be given as `langfuse`: a `LangfuseIntegration`, which is on a floor above this one."""
+
+    def flush(self) -> bool:
+        """Send what is waiting."""
 
 
 class _Switch:
@@ -125,7 +131,7 @@ def _caller(
     model: str,
     persona: str | None,
     chatmode: str | None,
-    langfuse: LangfuseIntegration | bool | None,
+    langfuse: Langfuse | bool | None,
     metrics: PersonaMetricsCollector | bool | None,
     provider: str | None,
 ) -> Caller:
@@ -150,7 +156,7 @@ class ObservableLLM:
         self,
         llm_function: Callable[..., Any],
         model: str,
-        langfuse: LangfuseIntegration | bool | None = None,
+        langfuse: Langfuse | bool | None = None,
         metrics: PersonaMetricsCollector | bool | None = None,
         default_persona: str = "unknown",
         default_chatmode: str = "default",
@@ -209,7 +215,7 @@ def observe_llm(
     model: str,
     persona: str | None = None,
     chatmode: str | None = None,
-    langfuse: LangfuseIntegration | bool | None = None,
+    langfuse: Langfuse | bool | None = None,
     metrics: PersonaMetricsCollector | bool | None = None,
     *,
     provider: str | None = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
 from ...runtime.logs import log, once
+from ...runtime.settings import PRICES
 from ..reading.usage import Missing, Usage
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def reload() -> PriceTable:
     """Read the price file again. Raises ConfigError that names file and key; the table in use stays then."""
     from .price_table import load
 
-    own = os.environ.get("HYPERTOOL_PRICES")
+    own = PRICES.read()
     table = load(Path(own) if own else None)
     with _state.lock:
         _state.table, _state.known = table, {}

@@ -1,0 +1,59 @@
+"""Every `HYPERTOOL_*` variable that the package reads, in one table; docs/settings.md is generated from it.
+
+`read` asks the environment at each call: a value that costs too much to look up is remembered by its user.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class Setting(NamedTuple):
+    """One environment variable: its name, what it means, and the default in words."""
+
+    name: str
+    meaning: str
+    default: str
+
+    def read(self) -> str:
+        """The value without surrounding blanks; empty where the variable is not set."""
+        return os.environ.get(self.name, "").strip()
+
+    def on(self) -> bool:
+        """Whether a switch is on: its value is exactly 1."""
+        return os.environ.get(self.name) == "1"
+
+
+STATE_DIR = Setting(
+    "HYPERTOOL_STATE_DIR",
+    "The directory of the store: snapshots, archive, budgets, and the current personas of its user",
+    "`/var/lib/hypertool` where the user may write it, else `$XDG_STATE_HOME/hypertool`",
+)
+CONFIG = Setting(
+    "HYPERTOOL_CONFIG",
+    "The file with personas, budgets and workflows; replaces the host's and the user's file, and must exist",
+    "`/etc/hypertool/hypertool.toml`, then `$XDG_CONFIG_HOME/hypertool/hypertool.toml`",
+)
+LISTEN = Setting("HYPERTOOL_LISTEN", "Address and port of the metrics endpoint", "`127.0.0.1:9464`")
+ALERT_LOG_LISTEN = Setting("HYPERTOOL_ALERT_LOG_LISTEN", "Address and port of the alert log", "`127.0.0.1:9465`")
+ALLOWED_HOSTS = Setting(
+    "HYPERTOOL_ALLOWED_HOSTS",
+    "Further names, separated by commas, under which clients may address the services (the `Host` header)",
+    "`localhost`, this machine's name and IP addresses",
+)
+DISABLED = Setting(
+    "HYPERTOOL_DISABLED", "`1` makes every wrapper a pass-through: nothing is recorded, sent or blocked", "off"
+)
+PRICES = Setting("HYPERTOOL_PRICES", "A TOML file with prices of your own, over the shipped table", "none")
+DEBUG = Setting("HYPERTOOL_DEBUG", "`1` shows the traceback of an internal error of the command line", "off")
+
+ALL = (STATE_DIR, CONFIG, LISTEN, ALERT_LOG_LISTEN, ALLOWED_HOSTS, DISABLED, PRICES, DEBUG)
+
+LISTEN_DEFAULT = "127.0.0.1:9464"
+ALERT_LOG_LISTEN_DEFAULT = "127.0.0.1:9465"
+
+
+def disabled() -> bool:
+    """HYPERTOOL_DISABLED=1: everything is passed through, and nothing is published."""
+    return DISABLED.on()
