@@ -16,6 +16,9 @@ from prometheus_client.utils import floatToGoString
 
 from ._version import __version__
 from .domain.instruments import (
+    AGENT_LAST_SEEN,
+    AGENT_SESSIONS,
+    AGENTS,
     BUDGET_EXCEEDED,
     BUDGET_LIMIT,
     BUDGET_REMAINING,
@@ -37,7 +40,7 @@ from .domain.instruments import (
 from .domain.labels import LABELS
 from .domain.personas import Catalogue
 from .domain.workflows import WORKFLOWS
-from .store.budgets import budgets
+from .store.budgets import budgets, heard_of
 from .store.totals import Totals
 from .store.view import Merge
 
@@ -68,6 +71,15 @@ def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: fl
     yield _gauge(
         EXPORT_LAST_SUCCESS,
         {key[1:]: at / 1e6 for key, at in totals.latest.items() if key[0] == EXPORT_LAST_SUCCESS.key and len(key) == 2},
+    )
+    active = dict.fromkeys(AGENTS, 0)
+    for (agent, _), session in totals.agent_sessions.items():
+        if agent in active and heard_of(session, now):
+            active[agent] += 1
+    yield _gauge(AGENT_SESSIONS, {(agent,): count for agent, count in active.items()})
+    yield _gauge(
+        AGENT_LAST_SEEN,
+        {key[1:]: at / 1e6 for key, at in totals.latest.items() if key[0] == AGENT_LAST_SEEN.key and len(key) == 2},
     )
     yield _gauge(BUILD_INFO, {(__version__, platform.python_version()): 1})
     yield _gauge(STORE_UNREADABLE, {(): merge.unreadable})

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-KINDS = ("input", "cache_read", "cache_write", "output", "reasoning")
 MAX_TOKENS = 10**9
 """More than any call can use: a larger count is a broken one."""
 MAX_ID = 200
-
-UNRECOGNISED = ("no_id", "no_usage", "inconsistent", "malformed", "too_large", "unreadable", "unknown_format")
 
 
 class Tokens(NamedTuple):
@@ -47,7 +44,10 @@ class AgentCall(NamedTuple):
 
 
 class Unrecognised(NamedTuple):
-    """Something that should have been a model call and cannot be counted; `reason` is one of UNRECOGNISED."""
+    """Something that should have been a model call and cannot be counted.
+
+    `reason` is one of AGENT_UNRECOGNISED_REASONS, `version` the agent's where it is known.
+    """
 
     reason: str
     version: str = ""

@@ -34,6 +34,7 @@ COMMANDS = {
         "workflow",
         "gate",
         "drill",
+        "usage",
     ),
 }
 
@@ -102,6 +103,7 @@ def build(program: str, only: str | None = None) -> argparse.ArgumentParser:
     if program == "hypertool":
         _service_commands(commands)
         _workflow_commands(commands)
+        _agent_commands(commands)
     return parser
 
 
@@ -184,3 +186,15 @@ def _workflow_commands(commands: Any) -> None:
     drill.add_argument("name", metavar="DRILL", choices=("token-budget-exceeded",), help="token-budget-exceeded")
     drill.add_argument("--persona", metavar="P", default="data-scientist", help="whose budget (data-scientist)")
     drill.add_argument("--reset", action="store_true", help="end the drill: fill the budget again")
+
+
+def _agent_commands(commands: Any) -> None:
+    usage = _add(commands, "usage", "what coding agents used, each model call counted once", (".cli.usage", "show"))
+    usage.add_argument("--since", metavar="LENGTH", default="7d", help="how far back, such as 12h, 7d or 4w (7d)")
+    usage.add_argument(
+        "--by",
+        choices=("persona", "agent", "model", "day", "workspace", "session"),
+        default="persona",
+        metavar="WHAT",
+        help="persona (the default), agent, model, day, workspace or session",
+    )

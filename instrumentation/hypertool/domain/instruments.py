@@ -188,6 +188,49 @@ STORE_FOLDED = Instrument(
     "fol", "hypertool_store_folded_processes_total", "counter", "Finished processes folded into the archive", ()
 )
 
+AGENT_CALLS = Instrument(
+    "ac",
+    "hypertool_agent_calls_total",
+    "counter",
+    "Model calls of coding agents, each counted once, by the source that told of it first",
+    ("agent", "persona", "source"),
+)
+AGENT_TOKENS = Instrument(
+    "at",
+    "hypertool_agent_tokens_total",
+    "counter",
+    "Tokens of coding agents' model calls by kind; the kinds are disjoint and their sum is what was used",
+    ("agent", "persona", "kind"),
+)
+AGENT_BLOCKED = Instrument(
+    "ab",
+    "hypertool_agent_blocked_total",
+    "counter",
+    "Times that a coding agent was stopped because its persona's budget blocks and nothing was left",
+    ("agent", "persona"),
+)
+AGENT_UNRECOGNISED = Instrument(
+    "au",
+    "hypertool_agent_unrecognised_total",
+    "counter",
+    "Records of coding agents that could not be understood, and so were not counted, by reason",
+    ("agent", "reason"),
+)
+AGENT_SESSIONS = Instrument(
+    "as",
+    "hypertool_agent_sessions_active",
+    "gauge",
+    "Sessions of coding agents that have not ended and were heard of in the last 15 minutes",
+    ("agent",),
+)
+AGENT_LAST_SEEN = Instrument(
+    "al",
+    "hypertool_agent_last_seen_timestamp_seconds",
+    "gauge",
+    "When something was last heard of a coding agent, seconds since the epoch; absent until the first time",
+    ("agent",),
+)
+
 COUNTERS = (
     SWITCHES,
     TOKENS,
@@ -199,6 +242,10 @@ COUNTERS = (
     LLM_USAGE_MISSING,
     EXPORT_SPANS,
     EXPORT_SCORES,
+    AGENT_CALLS,
+    AGENT_TOKENS,
+    AGENT_BLOCKED,
+    AGENT_UNRECOGNISED,
     LABEL_OVERFLOW,
     STORE_FOLDED,
 )
@@ -208,6 +255,8 @@ GAUGES = (
     BUDGET_LIMIT,
     OLDEST_START,
     EXPORT_LAST_SUCCESS,
+    AGENT_SESSIONS,
+    AGENT_LAST_SEEN,
     BUILD_INFO,
     STORE_UNREADABLE,
     STORE_WRITERS,
@@ -222,3 +271,24 @@ LLM_OUTCOMES = ("success", "error", "cancelled", "blocked")
 # The order of `Usage`'s first five parts.
 TOKEN_KINDS = ("input", "cache_read", "cache_write", "output", "reasoning")
 USAGE_MISSING_REASONS = ("no_usage", "stream_cut", "invalid", "unrecognised")
+AGENTS = (
+    "claude-code",
+    "codex",
+    "gemini-cli",
+    "copilot-cli",
+    "cline",
+    "auggie",
+    "opencode",
+    "qwen-code",
+    "aider",
+)
+AGENT_SOURCES = ("session_file", "otlp", "gateway")
+AGENT_UNRECOGNISED_REASONS = (
+    "no_id",
+    "no_usage",
+    "inconsistent",
+    "malformed",
+    "too_large",
+    "unreadable",
+    "unknown_format",
+)

@@ -6,6 +6,10 @@ from math import prod
 from typing import NamedTuple
 
 from .instruments import (
+    AGENT_SOURCES,
+    AGENT_UNRECOGNISED,
+    AGENT_UNRECOGNISED_REASONS,
+    AGENTS,
     ALL,
     BUDGET_REMAINING,
     EXPORT_OUTCOMES,
@@ -40,6 +44,8 @@ def values_at_most(label: str, personas: int) -> int:
         "result": len(GATE_RESULTS),
         "outcome": max(len(EXPORT_OUTCOMES), len(LLM_OUTCOMES)),
         "reason": len(USAGE_MISSING_REASONS),
+        "agent": len(AGENTS),
+        "source": len(AGENT_SOURCES),
         "kind": len(TOKEN_KINDS),
         "sink": len(SINKS),
         "label": len(LABELS),
@@ -49,6 +55,12 @@ def values_at_most(label: str, personas: int) -> int:
     if label in closed:
         return closed[label]
     return len(list(declared(label))) + MAX_OTHERS + 1
+
+
+def _values(instrument: Instrument, label: str, personas: int) -> int:
+    if instrument is AGENT_UNRECOGNISED and label == "reason":
+        return len(AGENT_UNRECOGNISED_REASONS)
+    return values_at_most(label, personas)
 
 
 def series_per_child(instrument: Instrument) -> int:
@@ -68,6 +80,7 @@ def budget(catalogue: Catalogue) -> list[SeriesBudget]:
         "hypertool_persona_token_budget_limit": personas,
         "hypertool_persona_token_budget_exceeded_total": personas,
         "hypertool_label_overflow_total": len(LABELS),
+        "hypertool_agent_sessions_active": len(AGENTS),
         "hypertool_build_info": 1,
         "hypertool_store_unreadable_files": 1,
         "hypertool_store_writers": 1,
@@ -77,7 +90,7 @@ def budget(catalogue: Catalogue) -> list[SeriesBudget]:
         SeriesBudget(
             i.name,
             start.get(i.name, 0) * series_per_child(i),
-            prod(values_at_most(label, personas) for label in i.labels) * series_per_child(i),
+            prod(_values(i, label, personas) for label in i.labels) * series_per_child(i),
         )
         for i in ALL
     ]

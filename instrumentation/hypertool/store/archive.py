@@ -28,6 +28,7 @@ BATCH = 2000
 SNAPSHOT = re.compile(r"[0-9a-f]{32}\.json")
 TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 ORPHAN_SECONDS = 60.0
+KEEP_AGENT_SESSIONS_SECONDS = 3600.0
 
 
 class Generation(NamedTuple):
@@ -140,6 +141,7 @@ class Archive:
             _increase(totals, 1, "exc", persona)
         _increase(totals, len(folded), "fol")
         totals.windows = {w: used for w, used in totals.windows.items() if w[1] >= oldest}
+        totals.forget_agent_sessions(now - KEEP_AGENT_SESSIONS_SECONDS)
         known = frozenset(w for w in generation.exceeded | newly if w[1] >= oldest)
         self._settle(self._write(Generation(generation.number + 1, totals, kept | folded, known, settled=not folded)))
         return len(folded)

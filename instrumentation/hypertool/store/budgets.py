@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ..domain.budget_windows import window_start
 from ..domain.personas import Catalogue
 from .snapshot_format import Window
-from .totals import Limit, Totals
+from .totals import AgentSession, Ended, Limit, Totals
 
 LINGER_SECONDS = 15 * 60.0
 
@@ -48,10 +48,13 @@ def budgets(catalogue: Catalogue, totals: Totals, resets: dict[str, int], now: f
             continue
         left = remaining if reset >= resets.get(persona, 0) else known[persona].tokens
         active[persona] = min(active.get(persona, left), left)
+    ended_runs = dict(totals.ended)
+    for session in totals.agent_sessions.values():
+        _add_agent_session(session, known, resets, now, active, ended_runs)
     found = {}
     for persona, (_, tokens, window) in known.items():
         reset = resets.get(persona, 0)
-        ended = totals.ended.get(persona)
+        ended = ended_runs.get(persona)
         if window != "run":
             remaining = tokens - used_since(totals.windows, (persona, window_start(window, now), reset))
         elif persona in active:
@@ -62,3 +65,27 @@ def budgets(catalogue: Catalogue, totals: Totals, resets: dict[str, int], now: f
             remaining = tokens
         found[persona] = BudgetState(tokens, remaining, window, totals.counters.get(("exc", persona), 0))
     return found
+
+
+def heard_of(session: AgentSession, now: float) -> bool:
+    """Whether an agent's session is active: not ended, and heard of in the last 15 minutes."""
+    return not session.ended and -LINGER_SECONDS < now - session.seen < LINGER_SECONDS
+
+
+def _add_agent_session(
+    session: AgentSession,
+    known: dict[str, Limit],
+    resets: dict[str, int],
+    now: float,
+    active: dict[str, int],
+    ended_runs: dict[str, Ended],
+) -> None:
+    """An agent's session is a run: active while it is heard of, else it may be the last one that ended."""
+    for persona, remaining, reset in session.left:
+        if persona not in known:
+            continue
+        if heard_of(session, now):
+            left = remaining if reset >= resets.get(persona, 0) else known[persona].tokens
+            active[persona] = min(active.get(persona, left), left)
+        elif persona not in ended_runs or (ended_runs[persona].reset, ended_runs[persona].time) < (reset, session.seen):
+            ended_runs[persona] = Ended(session.seen, remaining, reset)

@@ -25,6 +25,7 @@ ENDED = "e"  # [persona, time, tokens left, reset seen]
 WINDOWS = "w"  # [persona, start, reset, used]
 RESERVED = "r"  # [persona, tokens]
 LIMITS = "l"  # [persona, tokens, window, loaded at]
+AGENT_SESSIONS = "g"  # [agent, session, last heard of, ended, [[persona, tokens left, reset seen], ...]]
 
 # A metric's key, then its label values.
 Key = tuple[str, ...]
@@ -45,6 +46,7 @@ def rows(
     ended: Iterable[tuple[str, float, int, int]],
     windows: Mapping[Window, int],
     limits: Iterable[tuple[str, int, str, float]],
+    agent_sessions: Iterable[Sequence[Any]] = (),
 ) -> dict[str, Any]:
     """What a snapshot and the archive have in common. The mappings must not change meanwhile."""
     return {
@@ -57,6 +59,7 @@ def rows(
         ENDED: [list(row) for row in ended],
         WINDOWS: [[*window, used] for window, used in windows.items()],
         LIMITS: [list(row) for row in limits],
+        AGENT_SESSIONS: [list(row) for row in agent_sessions],
     }
 
 

@@ -38,6 +38,18 @@ class Limit(NamedTuple):
     window: str
 
 
+class AgentSession(NamedTuple):
+    """What is known of an agent's session: when it was last heard of, whether it ended, and what it left of budgets.
+
+    `left` has persona, remaining tokens and the reset that it had seen, for budgets of window `run`: an agent's
+    session is one run, whichever processes tell of it.
+    """
+
+    seen: float
+    ended: bool
+    left: tuple[tuple[str, int, int], ...]
+
+
 class Totals:
     """Sums over any number of processes.
 
@@ -47,6 +59,7 @@ class Totals:
 
     __slots__ = (
         "active",
+        "agent_sessions",
         "counters",
         "ended",
         "exemplars",
@@ -71,6 +84,7 @@ class Totals:
         self.windows: dict[Window, int] = {}
         self.reserved: dict[str, int] = {}
         self.limits: dict[str, Limit] = {}
+        self.agent_sessions: dict[tuple[str, str], AgentSession] = {}
 
     def add(self, other: Totals) -> None:
         """Add what another process (or the archive) has counted. Raises Malformed before anything is added."""
@@ -107,6 +121,13 @@ class Totals:
         for persona, limit in other.limits.items():
             if persona not in self.limits or self.limits[persona].loaded_at < limit.loaded_at:
                 self.limits[persona] = limit
+        for name, session in other.agent_sessions.items():
+            if name not in self.agent_sessions or self.agent_sessions[name].seen < session.seen:
+                self.agent_sessions[name] = session
+
+    def forget_agent_sessions(self, before: float) -> None:
+        """Drop the sessions that were last heard of before that time (seconds since the epoch)."""
+        self.agent_sessions = {n: session for n, session in self.agent_sessions.items() if session.seen >= before}
 
     def finish(self, at: float) -> None:
         """The process is no more: its runs ended at its last snapshot, its open stages failed their gates, and the
@@ -142,6 +163,7 @@ class Totals:
             ended=[(persona, *ended) for persona, ended in self.ended.items()],
             windows=self.windows,
             limits=[(p, limit.tokens, limit.window, limit.loaded_at) for p, limit in self.limits.items()],
+            agent_sessions=[(*name, *session) for name, session in self.agent_sessions.items()],
         )
 
 
@@ -227,4 +249,9 @@ def from_data(data: dict[str, Any]) -> Totals:
         if window not in WINDOWS:
             raise Malformed(f"{window!r:.60} is no budget window")
         totals.limits[_text(persona)] = Limit(_time(at), _count(tokens), window)
+    # Not in the files of versions that did not follow agents.
+    for agent, session, seen, ended, left in data.get(snapshot_format.AGENT_SESSIONS, ()):
+        totals.agent_sessions[_text(agent), _text(session)] = AgentSession(
+            _time(seen), ended is True, tuple((_text(p), _left(tokens), _count(reset)) for p, tokens, reset in left)
+        )
     return totals

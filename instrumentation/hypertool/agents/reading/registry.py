@@ -6,19 +6,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Protocol
 
+from ...domain.instruments import AGENTS
 from ..calls import Read
-
-AGENTS = (
-    "claude-code",
-    "codex",
-    "gemini-cli",
-    "copilot-cli",
-    "cline",
-    "auggie",
-    "opencode",
-    "qwen-code",
-    "aider",
-)
 
 
 class Reader(Protocol):

@@ -1,0 +1,351 @@
+"""One entry per model call: whoever tells of a call first counts it, and what is counted reaches the store once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ...domain.labels import LabelGuard
+from ...domain.personas import Catalogue
+from ...errors import StoreUnavailable
+from ...store import batches
+from ...store.directory import StateDirectory
+from ...store.store import Store
+from ..calls import AgentCall, Tokens
+from ..reading.positions import Position
+from ..reading.read import Reading
+from . import accounts, database
+from .batch import Batch
+
+FUTURE_SECONDS = 300.0
+UNKNOWN = "unknown"
+_KINDS = "input, cache_read, cache_write, output, reasoning"
+
+
+class Attribution(NamedTuple):
+    """Whose call it is."""
+
+    persona: str = UNKNOWN
+    chatmode: str = "default"
+    workflow: str = ""
+
+
+class Ledger:
+    """A user's ledger, with the store that its numbers go to.
+
+    Raises HypertoolError where the ledger cannot be opened, sqlite3.Error where another process holds it for longer
+    than `seconds`, or the disk is full. What is counted is in the ledger first, and reaches the store with this
+    transaction or, where the store refuses it, with a later one.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: Store | None = None,
+        where: Path | None = None,
+        seconds: float = 2.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.catalogue = catalogue
+        self.store = store or Store.locate()
+        self._connection = database.connect(where or database.directory(), seconds)
+        self._now = now
+        self._batch = Batch()
+        self._touched: set[tuple[str, str]] = set()
+        self._resets: dict[str, int] = {}
+        self._guard = LabelGuard(lambda label: self._batch.add(1, "of", label), self._admit)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _admit(self, label: str, value: str, limit: int) -> bool:
+        try:
+            return self.store.labels.admit(label, value, limit)
+        except (OSError, StoreUnavailable):
+            return self._guard.admit_here(label, value, limit)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open database; for the modules of this room."""
+        return self._connection
+
+    @property
+    def batch(self) -> Batch:
+        """What the transaction under way counts; for the modules of this room."""
+        return self._batch
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """One transaction: what is counted in it is counted together, and handed to the store after it."""
+        self._batch, self._touched = Batch(), set()
+        self._resets = self.store.resets.read()
+        with database.transaction(self._connection):
+            yield
+            for agent, session in self._touched:
+                self._note_session(agent, session)
+            if not self._batch.empty():
+                self._connection.execute(
+                    "INSERT INTO outbox VALUES (?, ?, '')", (os.urandom(16).hex(), self._batch.data(self._now()))
+                )
+        self.publish()
+
+    def publish(self) -> None:
+        """Hand to the store what it does not have yet. What it refuses stays, and is tried again the next time."""
+        waiting = self._connection.execute("SELECT batch FROM outbox").fetchall()
+        with contextlib.suppress(OSError, StoreUnavailable, sqlite3.Error):
+            for (batch,) in waiting:
+                self._publish(batch)
+
+    def _publish(self, batch: str) -> None:
+        # One process at a time prepares: another one might write anew what this one has already made count.
+        with database.transaction(self._connection):
+            row = self._connection.execute("SELECT data, ready_in FROM outbox WHERE batch = ?", (batch,)).fetchone()
+            if row is None:
+                return
+            directory = StateDirectory(Path(row[1])) if row[1] else self.store.directory
+            if not row[1]:
+                batches.prepare(directory, batch, json.loads(row[0]))
+                self._connection.execute(
+                    "UPDATE outbox SET ready_in = ? WHERE batch = ?", (str(directory.path.absolute()), batch)
+                )
+        batches.complete(directory, batch)
+        self._connection.execute("DELETE FROM outbox WHERE batch = ?", (batch,))
+
+    # Calls
+
+    def ingest(self, agent: str, reading: Reading, source: str, workspace: str, default: Attribution) -> int:
+        """Count what a reading tells of, in a transaction; returns how many calls were new.
+
+        `default` is whose call it is where neither a sub-agent's name nor a binding says so.
+        """
+        new = 0
+        for call in reading.calls:
+            new += self._count(call, source, workspace, default)
+        for one in reading.unrecognised:
+            self._batch.unrecognised(agent, one.reason)
+        if reading.calls or reading.unrecognised:
+            self._batch.seen(agent, self._now())
+        if reading.position is not None:
+            self._save(reading.position)
+        return new
+
+    def _count(self, call: AgentCall, source: str, workspace: str, default: Attribution) -> bool:
+        if not call.keys:
+            return False
+        now = self._now()
+        at = call.at if 0 < call.at < now + FUTURE_SECONDS else now
+        session = call.session or "none"
+        marks = ",".join("?" * len(call.keys))
+        known = self._connection.execute(
+            f"SELECT call FROM keys WHERE agent = ? AND key IN ({marks}) LIMIT 1", (call.agent, *call.keys)
+        ).fetchone()
+        if known is not None:
+            self._remember_keys(call, known[0], at)
+            self._amend(known[0], call.tokens, source)
+            return False
+        whose = self._attribute(call, session, at, default)
+        model = self._guard.resolve("model", call.model or UNKNOWN)
+        chatmode = self._guard.resolve("chatmode", whose.chatmode)
+        cursor = self._connection.execute(
+            f"INSERT INTO calls (agent, session, at, model, persona, chatmode, workflow, workspace, subagent, source, "
+            f"version, {_KINDS}) VALUES ({','.join('?' * 16)})",
+            (
+                call.agent,
+                session,
+                at,
+                model,
+                whose.persona,
+                chatmode,
+                whose.workflow,
+                workspace,
+                call.subagent,
+                source,
+                call.version,
+                *call.tokens,
+            ),
+        )
+        self._remember_keys(call, cursor.lastrowid or 0, at)
+        self._see(call.agent, session, at, whose.workflow, workspace, source)
+        self._batch.call(call.agent, whose.persona, model, source)
+        self._debit(call.agent, session, whose.persona, chatmode, model, at, call.tokens)
+        return True
+
+    def _remember_keys(self, call: AgentCall, row: int, at: float) -> None:
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)", [(call.agent, key, row, at) for key in call.keys]
+        )
+
+    def _amend(self, row: int, tokens: Tokens, source: str) -> None:
+        """A later telling of the same source knows more: a message that was still being written when it was read."""
+        found = self._connection.execute(
+            f"SELECT agent, session, persona, chatmode, model, at, source, {_KINDS} FROM calls WHERE id = ?", (row,)
+        ).fetchone()
+        if found is None or found[6] != source:
+            return
+        before = Tokens(*found[7:])
+        more = Tokens(*(max(0, new - old) for new, old in zip(tokens, before, strict=True)))
+        if tokens.total <= before.total or not more.total:
+            return
+        after = Tokens(*map(sum, zip(before, more, strict=True)))
+        self._connection.execute(
+            "UPDATE calls SET input = ?, cache_read = ?, cache_write = ?, output = ?, reasoning = ?, "
+            "priced = 0 WHERE id = ?",
+            (*after, row),
+        )
+        agent, session, persona, chatmode, model, at = found[:6]
+        self._debit(agent, session, persona, chatmode, model, at, more)
+
+    def _debit(
+        self, agent: str, session: str, persona: str, chatmode: str, model: str, at: float, tokens: Tokens
+    ) -> None:
+        self._batch.tokens(agent, persona, chatmode, model, tokens)
+        self._touched.add((agent, session))
+        known = self.catalogue.personas.get(persona)
+        if known is None:
+            return
+        reset = self._resets.get(persona, 0)
+        run = accounts.Run(agent, session, known, self.workflow(agent, session))
+        accounts.debit(self._connection, self._batch, run, at, self._now(), reset, tokens.total)
+
+    # Whose call it is
+
+    def _attribute(self, call: AgentCall, session: str, at: float, default: Attribution) -> Attribution:
+        bound = self.binding(call.agent, session, at) or default
+        name = call.subagent
+        if not name and call.subagent_id:
+            row = self._connection.execute(
+                "SELECT name FROM subagents WHERE agent = ? AND subagent = ?", (call.agent, call.subagent_id)
+            ).fetchone()
+            name = row[0] if row is not None else ""
+        own = self.catalogue.find(name) if name else None
+        persona = own.name if own is not None else bound.persona
+        if persona != UNKNOWN and self.catalogue.find(persona) is None:
+            persona = UNKNOWN  # bound to a persona that the configuration no longer knows
+        return bound._replace(persona=persona)
+
+    def bind(self, agent: str, session: str, whose: Attribution, at: float | None = None) -> None:
+        """From `at` (default: now) on, the session's calls are that persona's; calls before it keep theirs."""
+        when = self._now() if at is None else at
+        known = self.binding(agent, session, when)
+        if known == whose:
+            return
+        self._connection.execute("INSERT INTO bindings VALUES (?, ?, ?, ?, ?, ?)", (agent, session, when, *whose))
+        if whose.workflow:
+            self._see(agent, session, when, whose.workflow, "", "")
+            self._connection.execute(
+                "UPDATE sessions SET workflow = ? WHERE agent = ? AND session = ?", (whose.workflow, agent, session)
+            )
+
+    def binding(self, agent: str, session: str, at: float) -> Attribution | None:
+        """What the session was bound to at that time, or None."""
+        row = self._connection.execute(
+            "SELECT persona, chatmode, workflow FROM bindings WHERE agent = ? AND session = ? AND at <= ? "
+            "ORDER BY at DESC, rowid DESC LIMIT 1",
+            (agent, session, at),
+        ).fetchone()
+        return Attribution(*row) if row is not None else None
+
+    def name_subagent(self, agent: str, subagent: str, name: str) -> None:
+        """A sub-agent's name, for calls that carry its id alone."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO subagents VALUES (?, ?, ?, ?)", (agent, subagent, name, self._now())
+        )
+
+    # Sessions
+
+    def _see(self, agent: str, session: str, at: float, workflow: str, workspace: str, source: str) -> None:
+        self._touched.add((agent, session))
+        self._connection.execute(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT DO UPDATE SET "
+            "seen = max(seen, excluded.seen), ended = 0, "
+            "workspace = CASE workspace WHEN '' THEN excluded.workspace ELSE workspace END",
+            (agent, session, workflow, workspace, source, at),
+        )
+
+    def see_session(self, agent: str, session: str, workspace: str) -> None:
+        """Something was heard of a session: it is active."""
+        self._see(agent, session, self._now(), "", workspace, "")
+        self._batch.seen(agent, self._now())
+
+    def end_session(self, agent: str, session: str) -> None:
+        """The session ended; it is active again when something new is heard of it."""
+        self._touched.add((agent, session))
+        self._connection.execute(
+            "UPDATE sessions SET ended = 1, seen = ? WHERE agent = ? AND session = ?", (self._now(), agent, session)
+        )
+
+    def workflow(self, agent: str, session: str) -> str:
+        """The workflow that the session is bound to, else `agent_session`."""
+        row = self._connection.execute(
+            "SELECT workflow FROM sessions WHERE agent = ? AND session = ?", (agent, session)
+        ).fetchone()
+        return row[0] if row is not None and row[0] else "agent_session"
+
+    def workspace(self, agent: str, session: str) -> str:
+        """The name of the workspace that the session works in, empty where no hook said so."""
+        row = self._connection.execute(
+            "SELECT workspace FROM sessions WHERE agent = ? AND session = ?", (agent, session)
+        ).fetchone()
+        return row[0] if row is not None else ""
+
+    def _note_session(self, agent: str, session: str) -> None:
+        row = self._connection.execute(
+            "SELECT seen, noted, ended FROM sessions WHERE agent = ? AND session = ?", (agent, session)
+        ).fetchone()
+        if row is None:
+            return
+        noted = max(row[0], row[1] + 1e-5)  # two states of one session must not look equally new
+        self._connection.execute(
+            "UPDATE sessions SET noted = ? WHERE agent = ? AND session = ?", (noted, agent, session)
+        )
+        left = accounts.remaining(self._connection, agent, session, self.catalogue, self.workflow(agent, session))
+        self._batch.session(agent, session, noted, bool(row[2]), left)
+
+    def left(self, agent: str, session: str, persona: str) -> int | None:
+        """What the session's run has left of a persona's budget; None where the persona has none."""
+        known = self.catalogue.find(persona)
+        if known is None:
+            return None
+        reset = self.store.resets.read().get(known.name, 0)
+        run = accounts.Run(agent, session, known, self.workflow(agent, session))
+        return accounts.left(self._connection, run, reset)
+
+    def share_to_tell(self, agent: str, session: str, persona: str) -> int:
+        """The share of the run's budget (80 or 100 per cent) that was reached and not told of yet, else 0; in a
+        transaction, and told of by this.
+        """
+        known = self.catalogue.find(persona)
+        if known is None or known.window != "run":
+            return 0
+        return accounts.tell(self._connection, accounts.Run(agent, session, known, self.workflow(agent, session)))
+
+    def count_blocked(self, agent: str, persona: str) -> None:
+        """An agent was stopped, in a transaction."""
+        self._batch.blocked(agent, persona)
+
+    # Positions
+
+    def position(self, device: int, inode: int) -> Position | None:
+        """Where the last reading of that file ended."""
+        row = self._connection.execute(
+            "SELECT offset, head_size, head, stamp, context FROM positions WHERE device = ? AND inode = ?",
+            (device, inode),
+        ).fetchone()
+        if row is None:
+            return None
+        offset, head_size, head, stamp, context = row
+        remembered = tuple((str(name), str(value)) for name, value in json.loads(context))
+        return Position(device, inode, offset, head_size, head, stamp, remembered)
+
+    def _save(self, position: Position) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*position[:6], json.dumps(position.context), self._now()),
+        )
