@@ -9,6 +9,7 @@ import shutil
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool.alloy import Alloy, restart_refusal
+from ansible.module_utils.hypertool.errors import HostError
 from ansible.module_utils.hypertool.generations import (
     ENVIRONMENT,
     Generations,
@@ -300,7 +301,10 @@ class Configuration:
 
 def main():
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    configuration = Configuration(module)
+    try:
+        configuration = Configuration(module)
+    except HostError as error:
+        module.fail_json(msg=str(error))
     result = configuration.roll_back() if module.params["rollback"] else configuration.configure()
     module.exit_json(**result)
 

@@ -7,6 +7,7 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.hypertool.errors import HostError
 from ansible.module_utils.hypertool.host import journal_tail
 from ansible.module_utils.hypertool.tree import Tree
 
@@ -128,7 +129,10 @@ def main():
         },
         supports_check_mode=True,
     )
-    tree, wanted = Tree(module), module.params["files"]
+    try:
+        tree, wanted = Tree(module), module.params["files"]
+    except HostError as error:
+        module.fail_json(msg=str(error))
     before = tree.live()
     written = sorted(name for name, content in wanted.items() if before.get(name) != content)
     if module.params["create_only"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool import paths
+from ansible.module_utils.hypertool import paths, walks
 from ansible.module_utils.hypertool.errors import HostError
 
 DOCUMENTATION = r"""
@@ -63,14 +63,14 @@ kept:
 
 def empty_folders(module):
     """Those of `folders` that went; whether they would be empty is not known in check mode."""
-    return [path for path in module.params["folders"] if not module.check_mode and paths.remove_empty(path)]
+    return [path for path in module.params["folders"] if not module.check_mode and walks.remove_empty(path)]
 
 
 def hand_over(module, kept):
     """Paths that had another owner than root."""
     given = []
     for path in kept:
-        done = paths.HandOver(0, 0, module.check_mode).whole(path)
+        done = walks.HandOver(0, 0, module.check_mode).whole(path)
         if done.left_alone:
             module.warn(
                 f"{path}: files that have a second name elsewhere keep their owner: {', '.join(done.left_alone[:5])}"
@@ -88,7 +88,7 @@ def retire(module):
     kept = [] if params["purge"] else data
     if not module.check_mode:
         for path in going:
-            paths.remove(path)
+            walks.remove(path)
     going += empty_folders(module)
     given = hand_over(module, kept) if params["hand_over"] else []
     result = {"changed": bool(going or given), "removed": going, "kept": kept}

@@ -5,29 +5,36 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.hypertool import paths
+from ansible.module_utils.hypertool.errors import HostError
 from ansible.module_utils.hypertool.host import group_exists, user_exists
+from ansible.module_utils.hypertool.shared_folders import SharedFolder
 
 DOCUMENTATION = r"""
 module: service_account
-short_description: Make a system user, its folders, and the members of its group
+short_description: Create a system user, its folders, and the members of its group
 description:
-  - One round trip for what would be a dozen. A folder that an uninstallation kept for root is given back to the group
-    with all that is in it.
+  - Creates each folder, or corrects its owner, group and mode. Every folder on the way is opened without following
+    links. A link, a FIFO or a file in the place of a folder is an error that names it, before anything is changed.
 options:
   name:
     description: The user, and its group of the same name.
     type: str
     required: true
   home:
-    description: Its home folder in the user database. It is not made.
+    description: Its home folder in the user database. It is not created.
     type: path
     required: true
   folders:
-    description: Folders to make, of user root, each with C(path), C(group) and C(mode).
+    description:
+      - Folders, parents first, each with C(path), C(owner) (default root), C(group) and C(mode).
+      - With C(contents), the files in it belong to owner and group of the folder as well. Without it, only a folder
+        that an uninstallation gave to root is given back to the group, with what is in it.
+      - With C(legacy), a list of names, files of these names (of an older store) become root's, readable by the group.
+        They are written anew, so that a process that has one of them open no longer writes it.
     type: list
     elements: dict
     default: []
@@ -40,12 +47,13 @@ author: [Hypertool]
 """
 
 EXAMPLES = r"""
-- name: Make the account of the services
+- name: Create the account of the services
   service_account:
     name: hypertool
     home: /var/lib/hypertool
     folders:
-      - {path: /var/lib/hypertool, group: hypertool, mode: "2770"}
+      - {path: /var/lib/hypertool, group: hypertool, mode: "2750"}
+      - {path: /var/lib/hypertool/live, owner: hypertool, group: hypertool, mode: "3770"}
 """
 
 RETURN = r"""
@@ -75,36 +83,19 @@ class Account:
             return
         group = ["--gid", self.name] if group_exists(self.name) else ["--user-group"]
         argv = ["useradd", "--system", *group, "--no-create-home", "--home-dir", self.module.params["home"]]
-        self.do(f"user {self.name}", self.command, *argv, "--shell", "/usr/sbin/nologin", self.name)
+        self.do(f"created user {self.name}", self.command, *argv, "--shell", "/usr/sbin/nologin", self.name)
 
-    def give(self, path, gid):
-        """Hand a tree to the group; links themselves, never what they point to."""
-        os.chown(path, 0, gid)
-        for folder, folders, files in os.walk(path):
-            for name in folders + files:
-                os.lchown(os.path.join(folder, name), -1, gid)
-
-    def make_folder(self, path, group, mode):
-        wanted = int(mode, 8)
-        if not os.path.isdir(path):
-            self.do(f"folder {path}", self.create, path, group, wanted)
+    def make_folder(self, wanted):
+        owner, group = wanted.get("owner", "root"), wanted["group"]
+        if not (user_exists(owner) and group_exists(group)):
+            # Only in check mode: the user is not there yet.
+            self.done.append(f"create {wanted['path']}")
             return
-        now = os.stat(path)
-        if not group_exists(group):
-            self.done.append(f"group of {path}")
-            return
-        gid = grp.getgrnam(group).gr_gid
-        if now.st_gid != gid or now.st_uid != 0:
-            self.do(f"{path} given to root and group {group}", self.give, path, gid)
-        # A change of owner may clear the bit that hands the group down.
-        if stat.S_IMODE(os.stat(path).st_mode) != wanted:
-            self.do(f"mode of {path}", os.chmod, path, wanted)
-
-    @staticmethod
-    def create(path, group, mode):
-        os.makedirs(path, exist_ok=True)
-        os.chown(path, 0, grp.getgrnam(group).gr_gid)
-        os.chmod(path, mode)
+        ids = pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+        folder = SharedFolder(wanted["path"], *ids, int(wanted["mode"], 8), self.module.check_mode)
+        self.done += folder.bring_about(wanted.get("contents", False), wanted.get("legacy", []))
+        for warning in folder.warnings:
+            self.module.warn(warning)
 
     def join(self, member):
         try:
@@ -112,11 +103,23 @@ class Account:
         except KeyError:
             self.module.fail_json(
                 msg=f"user {member!r} does not exist on this host, so it cannot join the group {self.name}; "
-                "make it first, or take it out of the list"
+                "create it first, or take it out of the list"
             )
         group = grp.getgrnam(self.name) if group_exists(self.name) else None
         if group is None or (member not in group.gr_mem and user.pw_gid != group.gr_gid):
-            self.do(f"{member} joins {self.name}", self.command, "usermod", "--append", "--groups", self.name, member)
+            text = f"added {member} to group {self.name}"
+            self.do(text, self.command, "usermod", "--append", "--groups", self.name, member)
+
+    def bring_about(self):
+        folders = self.module.params["folders"]
+        for folder in folders:
+            # A link in place of one of them is refused before anything is changed.
+            paths.is_folder(folder["path"])
+        self.make_user()
+        for folder in folders:
+            self.make_folder(folder)
+        for member in self.module.params["members"]:
+            self.join(member)
 
 
 def main():
@@ -129,12 +132,12 @@ def main():
         },
         supports_check_mode=True,
     )
+    os.umask(0o077)
     account = Account(module)
-    account.make_user()
-    for folder in module.params["folders"]:
-        account.make_folder(folder["path"], folder["group"], folder["mode"])
-    for member in module.params["members"]:
-        account.join(member)
+    try:
+        account.bring_about()
+    except HostError as error:
+        module.fail_json(msg=str(error), done=account.done)
     result = {"changed": bool(account.done), "done": account.done}
     if account.done:
         result["diff"] = {"before": "", "after": "".join(f"{text}\n" for text in account.done)}

@@ -9,6 +9,9 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.hypertool import paths
+from ansible.module_utils.hypertool.errors import HostError
+
 DOCUMENTATION = r"""
 module: venv_release
 short_description: Install a wheelhouse archive as a release and switch to it atomically
@@ -168,6 +171,11 @@ def main():
         supports_check_mode=True,
     )
     path, releases = module.params["path"], module.params["releases"]
+    try:
+        for folder in (os.path.dirname(path), releases):
+            paths.require_private(folder)
+    except HostError as error:
+        module.fail_json(msg=str(error))
     release = os.path.join(releases, module.params["digest"][:16])
     previous = os.readlink(path) if os.path.islink(path) else None
     changed = not works(module, release)

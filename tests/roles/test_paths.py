@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -148,7 +149,7 @@ def test_purging_takes_the_links_and_not_their_targets(tmp_path: Path, treasure:
     assert state(treasure) == before
 
 
-def test_a_folder_3000_levels_deep_is_no_obstacle(tmp_path: Path, paths: ModuleType) -> None:
+def test_a_folder_3000_levels_deep_is_no_obstacle(tmp_path: Path) -> None:
     """Deeper than descriptors and recursion reach: it is handed over and removed all the same."""
     top = tmp_path / "deep"
     top.mkdir()
@@ -159,8 +160,9 @@ def test_a_folder_3000_levels_deep_is_no_obstacle(tmp_path: Path, paths: ModuleT
         os.close(fd)
         fd = below
     os.close(fd)
-    assert paths.HandOver(MEMBER, MEMBER).whole(str(top)).given == 3001
-    assert paths.remove(str(top))
+    walks = shared_code("walks")
+    assert walks.HandOver(MEMBER, MEMBER).whole(str(top)).given == 3001
+    assert walks.remove(str(top))
     assert not top.exists()
 
 
@@ -187,3 +189,97 @@ def test_nothing_is_written_where_others_write_too(tmp_path: Path, paths: Module
     facts = (tmp_path / "file").lstat()
     assert (stat.S_IMODE(facts.st_mode), facts.st_gid, stat.S_ISREG(facts.st_mode)) == (0o640, MEMBER, True)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def account(folder: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "name": "nobody",
+        "home": "/nonexistent",
+        "folders": [
+            {"path": str(folder), "group": "nogroup", "mode": "2750", **more},
+            {"path": str(folder / "live"), "owner": "nobody", "group": "nogroup", "mode": "3770"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(("place", "said"), IN_PLACE.values(), ids=IN_PLACE.keys())
+def test_a_shared_folder_is_never_made_through_a_link(tmp_path: Path, treasure: Path, place: Any, said: str) -> None:
+    """`live -> /etc/cron.d` gave a member a root cron job: whatever stands there is named, and nothing is changed."""
+    store = tmp_path / "store"
+    store.mkdir(mode=0o770)
+    place(store / "live", treasure)
+    before = state(treasure), store.stat()
+    answer = run_module("service_account", account(store))
+    assert answer.get("failed"), answer
+    assert f"{store}/live is {said}" in answer["msg"]
+    assert (state(treasure), store.stat()) == before
+
+
+@pytest.mark.parametrize("place", [*(one for one, _ in IN_PLACE.values()), "hard link"], ids=[*IN_PLACE, "hard link"])
+def test_a_file_of_an_older_store_is_taken_over_or_named(tmp_path: Path, treasure: Path, place: Any) -> None:
+    """Its content stays; what is no file of its own in its place is an error, and its content goes nowhere."""
+    store = tmp_path / "store"
+    store.mkdir(mode=0o770)
+    old = store / "archive.json"
+    if place == "hard link":
+        os.link(treasure / "gold", old)
+    else:
+        place(old, treasure / "gold")
+    before = state(treasure)
+    answer = run_module("service_account", account(store, legacy=["archive.json"]))
+    if old.is_file() and not old.is_symlink() and place != "hard link":
+        assert "took" in str(answer["done"]), answer
+        facts = old.stat()
+        assert (facts.st_uid, stat.S_IMODE(facts.st_mode), old.read_text(encoding="utf-8")) == (0, 0o640, "x")
+        assert run_module("service_account", account(store, legacy=["archive.json"]))["changed"] is False
+    else:
+        assert answer.get("failed"), answer
+        assert str(old) in answer["msg"]
+    assert state(treasure) == before
+
+
+def test_a_taken_over_file_is_closed_to_its_former_writer(tmp_path: Path) -> None:
+    """Who has the old file open for writing goes on writing the old one, which nobody reads any more."""
+    store = tmp_path / "store"
+    store.mkdir(mode=0o770)
+    (store / "archive.json").write_text("numbers", encoding="utf-8")
+    with (store / "archive.json").open("a", encoding="utf-8") as held:
+        run_module("service_account", account(store, legacy=["archive.json"]))
+        held.write("forged")
+    assert (store / "archive.json").read_text(encoding="utf-8") == "numbers"
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("config_tree", {"path": "{0}/tree", "files": {"a": "b"}}),
+        ("private_folders", {"names": ["{0}/tree"]}),
+        ("recorded_packages", {"record": "{0}/record/record.json"}),
+        (
+            "venv_release",
+            {
+                "archive": "x", "digest": "x", "path": "{0}/venv", "releases": "{0}/r", "python": "x", "smoke": "",
+            },
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["a member's", "writable for all", "writable for a group", "a member's link"])
+def test_no_module_writes_where_others_write(
+    tmp_path: Path, treasure: Path, module: str, arguments: Any, how: str
+) -> None:
+    """Configuration, programs and the record go only where root alone can exchange what a path names."""
+    spot = tmp_path / "spot"
+    if how == "a member's link":
+        spot.symlink_to(treasure)
+        os.lchown(spot, MEMBER, MEMBER)
+    else:
+        spot.mkdir()
+        spot.chmod({"a member's": 0o755, "writable for all": 0o777, "writable for a group": 0o770}[how])
+        os.chown(spot, MEMBER if how == "a member's" else 0, MEMBER)
+    before = state(treasure)
+    given = json.loads(json.dumps(arguments).replace("{0}", str(spot)))
+    answer = run_module(module, given)
+    assert answer.get("failed"), answer
+    assert str(spot) in answer["msg"]
+    assert state(treasure) == before

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 
+from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.host import group_exists
 
 ENVIRONMENT = "environment"
@@ -34,6 +35,7 @@ class Generations:
     def __init__(self, module, root, group):
         self.module = module
         self.root = root
+        paths.require_private(root)
         self.group = group
         self.folder = os.path.join(root, "generations")
         self.link = os.path.join(root, "current")

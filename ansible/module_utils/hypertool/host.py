@@ -8,6 +8,7 @@ import pwd
 import tempfile
 import time
 
+from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.errors import HostError
 
 RECORD = "/var/lib/hypertool-install/record.json"
@@ -20,6 +21,7 @@ class Record:
     """
 
     def __init__(self, path=RECORD):
+        paths.require_private(os.path.dirname(path))
         self.path = path
         self.packages = set()
         self.users = {}

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import stat
@@ -52,7 +51,12 @@ def only_root_writes(facts):
     return facts.st_uid == 0 and not facts.st_mode & 0o022
 
 
-def _open_folder(path, make):
+def only_root_exchanges(facts, entry):
+    """Whether nobody but root can put another thing in the place of an entry of a folder."""
+    return only_root_writes(facts) or (facts.st_uid == entry.st_uid == 0 and bool(facts.st_mode & stat.S_ISVTX))
+
+
+def _open_folder(path, make, private):
     """Component by component; only an ancestor may be a link, if it is root's own in a folder that only root writes."""
     fd, seen, links = os.open("/", FOLDER), "", 0
     todo = [(name, True) for name in os.path.normpath(path).split("/") if name]
@@ -84,9 +88,16 @@ def _open_folder(path, make):
                 below = os.open(name, FOLDER, dir_fd=fd)
             except OSError as error:
                 raise UnsafePath(f"{shown} was exchanged while it was opened ({error}); run this again") from error
+            if private and not only_root_exchanges(os.fstat(fd), os.fstat(below)):
+                os.close(below)
+                refuse(shown, "where others than root can exchange it", "a folder in one that only root writes")
             os.close(fd)
             fd = below
             seen = shown if asked_for else seen
+        if private and not only_root_writes(os.fstat(fd)):
+            facts = os.fstat(fd)
+            found = f"of user {facts.st_uid} with mode {stat.S_IMODE(facts.st_mode):o}"
+            refuse(path, found, "a folder of root's that nobody else may write (mode 755 at most)")
     except BaseException:
         os.close(fd)
         raise
@@ -94,9 +105,12 @@ def _open_folder(path, make):
 
 
 @contextlib.contextmanager
-def folder(path, make=False):
-    """A descriptor of the folder that a path names; FileNotFoundError where it is absent and not to be made."""
-    fd = _open_folder(path, make)
+def folder(path, make=False, private=False):
+    """A descriptor of the folder that a path names; FileNotFoundError where it is absent and not to be made.
+
+    With `private`, it is an error that anybody but root could change what the path names or what is in it.
+    """
+    fd = _open_folder(path, make, private)
     try:
         yield fd
     finally:
@@ -119,6 +133,19 @@ def exists(path):
         return False
 
 
+def require_private(path):
+    """Make sure that only root can change what a path names and what is in it; what is absent yet will be root's."""
+    if os.geteuid() != 0:
+        return  # Somebody's own folder: there is nothing to be had by it.
+    todo = os.path.normpath(path)
+    while True:
+        try:
+            with folder(todo, private=True):
+                return
+        except FileNotFoundError:
+            todo = os.path.dirname(todo)
+
+
 def is_folder(path):
     """Whether it is a folder; a link or another thing in its place is an error, absence is not."""
     try:
@@ -135,6 +162,11 @@ def read_text(path, limit=BYTES_AT_MOST):
 
 
 def read_text_at(fd, name, path, limit=BYTES_AT_MOST):
+    return read_bytes_at(fd, name, path, limit).decode("utf-8", "replace")
+
+
+def read_bytes_at(fd, name, path, limit, only_name=False):
+    """The content of a regular file in an open folder; with `only_name`, one that has no second name anywhere."""
     facts = facts_of(name, fd)
     if facts is None:
         raise FileNotFoundError(2, "No such file or directory", path)
@@ -148,10 +180,12 @@ def read_text_at(fd, name, path, limit=BYTES_AT_MOST):
         facts = os.fstat(stream.fileno())
         if not stat.S_ISREG(facts.st_mode):
             refuse(path, kind(facts), "a file")
+        if only_name and facts.st_nlink > 1:
+            refuse(path, "a file with a second name (a hard link)", "a file of its own")
         content = stream.read(limit + 1)
     if len(content) > limit:
         refuse(path, f"longer than {limit} bytes", f"a file of at most {limit} bytes")
-    return content.decode("utf-8", "replace")
+    return content
 
 
 def write_text(path, text, uid=0, gid=0, mode=0o644):
@@ -161,6 +195,10 @@ def write_text(path, text, uid=0, gid=0, mode=0o644):
 
 
 def write_text_at(fd, name, path, text, uid=0, gid=0, mode=0o644):
+    write_bytes_at(fd, name, path, text.encode(), uid, gid, mode)
+
+
+def write_bytes_at(fd, name, path, content, uid, gid, mode):
     where = os.fstat(fd)
     if not only_root_writes(where) and os.geteuid() == 0:
         refuse(
@@ -174,8 +212,8 @@ def write_text_at(fd, name, path, text, uid=0, gid=0, mode=0o644):
     staged = f".{name}.{secrets.token_hex(6)}"
     handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
             stream.flush()
             set_attributes(stream.fileno(), uid, gid, mode)
             os.fsync(stream.fileno())
@@ -201,143 +239,3 @@ def set_attributes(handle, uid, gid, mode):
         os.fchown(handle, uid, gid)
     os.fchmod(handle, mode)
     return True
-
-
-def identity(fd):
-    facts = os.fstat(fd)
-    return facts.st_dev, facts.st_ino
-
-
-def walk(top, path, entry, entered=None, left=None):
-    """Visit everything below an open folder, however deep, with one descriptor at a time and without following links.
-
-    `entry(fd, name, facts)` is called for what is no folder, `entered(fd)` for each folder below, and `left(fd, name)`
-    in the folder above when that is done.
-    """
-    fd, above = os.dup(top), []
-    todo = _entries(fd, entry)
-    try:
-        while todo or above:
-            if todo:
-                name = todo.pop()
-                try:
-                    below = os.open(name, FOLDER, dir_fd=fd)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    raise UnsafePath(
-                        f"{name} below {path} was exchanged while it was visited; run this again"
-                    ) from error
-                above.append((identity(fd), name, todo))
-                os.close(fd)
-                fd = below
-                if entered:
-                    entered(fd)
-                todo = _entries(fd, entry)
-                continue
-            up = os.open("..", FOLDER, dir_fd=fd)
-            os.close(fd)
-            fd = up
-            expected, name, todo = above.pop()
-            if identity(fd) != expected:
-                raise UnsafePath(f"{name} below {path} was moved away while it was visited; run this again")
-            if left:
-                left(fd, name)
-    finally:
-        os.close(fd)
-
-
-def _entries(fd, entry):
-    """The names of the folders in a folder; everything else goes to `entry`."""
-    folders = []
-    for name in os.listdir(fd):
-        facts = facts_of(name, fd)
-        if facts is None:
-            continue
-        if stat.S_ISDIR(facts.st_mode):
-            folders.append(name)
-        else:
-            entry(fd, name, facts)
-    return folders
-
-
-def remove(path):
-    """Remove a file, a link itself, or a folder with all that is in it; True if there was something."""
-    try:
-        with parent(path) as (fd, name):
-            facts = facts_of(name, fd)
-            if facts is None:
-                return False
-            if not stat.S_ISDIR(facts.st_mode):
-                os.unlink(name, dir_fd=fd)
-                return True
-            with folder(path) as top:
-                walk(
-                    top,
-                    path,
-                    lambda at, one, _: os.unlink(one, dir_fd=at),
-                    None,
-                    lambda at, one: os.rmdir(one, dir_fd=at),
-                )
-            os.rmdir(name, dir_fd=fd)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def remove_empty(path):
-    """Remove a folder if it is empty; True if it went."""
-    try:
-        with parent(path) as (fd, name):
-            os.rmdir(name, dir_fd=fd)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
-            return False
-        raise
-    return True
-
-
-class HandOver:
-    """Gives a folder and all that is in it to a user and a group; links and files with a second name are left alone.
-
-    A second name (a hard link) may be anybody's file elsewhere, so its owner is not ours to change.
-    """
-
-    def __init__(self, uid, gid, check_mode=False):
-        self.uid, self.gid, self.check_mode = uid, gid, check_mode
-        self.given, self.left_alone = 0, []
-
-    def whole(self, path):
-        with folder(path) as top:
-            self.folder(top)
-            walk(top, path, self.entry, self.folder)
-        return self
-
-    def folder(self, fd):
-        facts = os.fstat(fd)
-        if (facts.st_uid, facts.st_gid) != (self.uid, self.gid):
-            self.given += 1
-            if not self.check_mode:
-                os.fchown(fd, self.uid, self.gid)
-
-    def entry(self, fd, name, _facts):
-        try:
-            handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-        except FileNotFoundError:
-            return
-        try:
-            # Of what the descriptor holds, which cannot be exchanged any more.
-            facts, held = os.fstat(handle), f"/proc/self/fd/{handle}"
-            if stat.S_ISLNK(facts.st_mode) or (facts.st_uid, facts.st_gid) == (self.uid, self.gid):
-                return
-            if facts.st_nlink > 1:
-                self.left_alone.append(name)
-                return
-            self.given += 1
-            if self.check_mode:
-                return
-            if facts.st_mode & (stat.S_ISUID | stat.S_ISGID):
-                os.chmod(held, stat.S_IMODE(facts.st_mode) & 0o777)
-            os.chown(held, self.uid, self.gid)
-        finally:
-            os.close(handle)

@@ -10,6 +10,7 @@ import time
 
 from ansible.module_utils.urls import fetch_url
 
+from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.host import changed_since_start, group_exists, unit_properties
 
 STAGE_PREFIX = ".hypertool-stage-"
@@ -22,6 +23,8 @@ class Tree:
         self.params = module.params
         self.root = self.params["path"]
         self.parent = os.path.dirname(self.root)
+        # Everything below goes by path, which is safe only where root alone can exchange what a path names.
+        paths.require_private(self.root)
         # Present while files are newer than what the unit has read: an interrupted run is finished by the next.
         self.pending = os.path.join(self.parent, f".{os.path.basename(self.root)}.reload-pending")
 

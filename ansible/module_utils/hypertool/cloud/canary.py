@@ -4,10 +4,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from contextlib import suppress
 from urllib.parse import urlencode
 
+from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.cloud.connection import NoAnswer, Route, basic
 
 GAUGE = "hypertool_delivery_proof_timestamp_seconds"
@@ -31,22 +31,18 @@ class Canary:
     # Sending
 
     def put_sample(self, state_dir):
-        """Have the exporter serve the gauge, until `take_sample`. Raises OSError."""
-        handle, staged = tempfile.mkstemp(dir=state_dir, prefix=f".{FILE}-")
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as stream:
-                stream.write(self.run + "\n")
-                os.fchmod(stream.fileno(), 0o640)
-            os.replace(staged, os.path.join(state_dir, FILE))  # a link that somebody put there is not followed
-        except BaseException:
-            os.unlink(staged)
-            raise
+        """Have the exporter serve the gauge, until `take_sample`. Raises OSError and UnsafePath."""
+        with paths.folder(state_dir) as fd:
+            # The folder's group is the exporter's.
+            group = os.fstat(fd).st_gid
+            paths.write_text_at(fd, FILE, os.path.join(state_dir, FILE), f"{self.run}\n", os.geteuid(), group, 0o640)
 
     @staticmethod
     def take_sample(state_dir):
         """End the gauge."""
-        with suppress(OSError):  # it was never there, or somebody else took it away
-            os.unlink(os.path.join(state_dir, FILE))
+        # It may never have been there.
+        with suppress(OSError, paths.UnsafePath), paths.folder(state_dir) as fd:
+            os.unlink(FILE, dir_fd=fd)
 
     def send_span(self, receiver):
         """The answer of the collector's OTLP receiver; raises NoAnswer."""

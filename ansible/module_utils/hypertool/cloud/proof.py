@@ -5,6 +5,7 @@ import os
 import time
 from contextlib import suppress
 
+from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.cloud.canary import GAUGE, LOOP_SECONDS, Canary, Reader, Refused
 from ansible.module_utils.hypertool.cloud.connection import NoAnswer, Route, without
 from ansible.module_utils.hypertool.cloud.hops import INTAKE, Collector, Samples, Sender, diagnose, not_scraped
@@ -73,6 +74,8 @@ class Proof:
                 f"no canary can be put into the state directory {self.params['state_dir']} "
                 f"({error.strerror}): is hypertool installed?"
             )
+        except paths.UnsafePath as error:
+            self.intake["metrics"] = str(error)
         if "logs" in self.signals:
             self.intake["logs"] = self.canary.write_line(self.module, self.params["unit"])
         if "traces" in self.signals:
