@@ -1,0 +1,171 @@
+"""The server under exporter and alert log: loopback is not private, and no client holds a thread for long."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hypertool.domain.personas import load_catalogue
+from hypertool.service import server
+from hypertool.service.addresses import Address
+from hypertool.service.alert_log import AlertFile, AlertLog
+from hypertool.service.exporter import Exporter
+from hypertool.service.server import host_allowed
+from tests.support.store_writers import store
+
+LOOPBACK = Address("127.0.0.1", 9464)
+EVERYWHERE = Address("0.0.0.0", 9464)
+NOTIFICATION = json.dumps({"alerts": [], "received_at": "1999-01-01T00:00:00.000Z"}).encode()
+
+
+@pytest.fixture(params=["exporter", "alert-log"])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exporter | AlertLog]:
+    """Each of the two services, on a port of its own."""
+    address = Address("127.0.0.1", 0)
+    found: Exporter | AlertLog
+    if request.param == "exporter":
+        found = Exporter(address, store(tmp_path / "state"), load_catalogue(), reload=False)
+    else:
+        found = AlertLog(address, AlertFile(tmp_path / "alerts.jsonl"))
+    found.start()
+    yield found
+    found.close()
+
+
+def ask(service: Exporter | AlertLog, *lines: str, body: bytes = b"") -> tuple[int, bytes]:
+    """Send a request as it stands, read until the server closes; the status (0 for no answer) and the whole answer."""
+    with socket.create_connection(("127.0.0.1", service.address.port), timeout=30) as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + body)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/") else 0, answer
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.0.0.1:9464", "localhost:9464", "LOCALHOST", "[::1]:9464", "agents.localhost", "10.1.2.3:9464"],
+)
+def test_host_local_names_are_allowed(host: str) -> None:
+    """IP addresses and localhost cannot be rebound by a page; `localhost` is what Prometheus is configured with."""
+    assert host_allowed(host, LOOPBACK)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:9464",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "evil.example.",
+        "[::1].evil.example",
+        "[::1",
+        "127.0.0.1:9464:evil.example",
+        "localhost:evil.example",
+        "",
+        " ",
+        "exporter:9464",
+    ],
+)
+def test_host_foreign_names_are_refused(host: str) -> None:
+    """A page reaches loopback under a name of its own domain (DNS rebinding): no such name is served."""
+    assert not host_allowed(host, LOOPBACK)
+
+
+def test_host_container_names_beyond_loopback() -> None:
+    """Compose addresses services by names without a dot, which no public domain can have."""
+    assert host_allowed("exporter:9464", EVERYWHERE)
+    assert not host_allowed("evil.example:9464", EVERYWHERE)
+
+
+def test_host_names_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPERTOOL_ALLOWED_HOSTS", "agents.example.org, Other.example.org")
+    assert host_allowed("agents.example.org:9464", LOOPBACK)
+    assert host_allowed("other.example.org", LOOPBACK)
+    assert not host_allowed("evil.example.org", LOOPBACK)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/healthz", "/nothing"])
+def test_rebound_page_reads_nothing(service: Exporter | AlertLog, path: str) -> None:
+    status, answer = ask(service, f"GET {path} HTTP/1.1", "Host: evil.example")
+    assert status == 421
+    assert b"hypertool_" not in answer
+
+
+def test_two_hosts_are_refused(service: Exporter | AlertLog) -> None:
+    """A proxy may look at the one and the server at the other."""
+    assert ask(service, "GET / HTTP/1.1", "Host: localhost", "Host: evil.example")[0] == 421
+
+
+def test_pages_can_change_nothing(service: Exporter | AlertLog) -> None:
+    """A browser names the page in Origin on every POST; Alertmanager sends none."""
+    head = [
+        "POST / HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        f"Content-Length: {len(NOTIFICATION)}",
+    ]
+    assert ask(service, *head, "Origin: https://evil.example", body=NOTIFICATION)[0] == 403
+    assert ask(service, *head, "Origin: null", body=NOTIFICATION)[0] == 403
+
+
+def test_no_answer_allows_another_origin(service: Exporter | AlertLog) -> None:
+    """Without CORS headers a browser hides the answer from a page of another origin."""
+    _, answer = ask(service, "GET /metrics HTTP/1.1", "Host: localhost", "Origin: https://evil.example")
+    assert b"access-control-allow" not in answer.lower()
+
+
+def test_alert_log_stamps_the_time_itself(tmp_path: Path) -> None:
+    """The sender cannot choose `received_at`."""
+    alert_log = AlertLog(Address("127.0.0.1", 0), AlertFile(tmp_path / "alerts.jsonl"))
+    assert alert_log.take(NOTIFICATION) == (200, "ok")
+    assert not json.loads((tmp_path / "alerts.jsonl").read_text())["received_at"].startswith("1999")
+
+
+def test_drip_fed_request_is_ended(service: Exporter | AlertLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One deadline for the whole request: a byte now and then does not extend it."""
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 1.0)
+    with socket.create_connection(("127.0.0.1", service.address.port), timeout=30) as connection:
+        begun = time.monotonic()
+        ended = threading.Event()
+
+        def drip() -> None:
+            connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n")
+            while not ended.wait(0.1):
+                try:
+                    connection.sendall(b"X-A: b\r\n")
+                except OSError:
+                    return
+
+        feeder = threading.Thread(target=drip)
+        feeder.start()
+        try:
+            while connection.recv(65536):
+                pass
+        except OSError:
+            pass
+        ended.set()
+        feeder.join()
+        assert time.monotonic() - begun < 15
+
+
+def test_burst_of_clients_is_answered(service: Exporter | AlertLog) -> None:
+    """Sixty connections at once wait in the backlog instead of being refused."""
+    path = "/-/healthy" if isinstance(service, Exporter) else "/healthz"
+    answers: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(ask(service, f"GET {path} HTTP/1.1", "Host: localhost")[0]))
+        for _ in range(60)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 60
