@@ -78,6 +78,12 @@ def test_every_kind_has_an_example_that_is_taken_out(kind: str) -> None:
         "https://example.org:8443/a/b?x=1#frag and @decorator.attribute",
         "password policy: see the secrets chapter",
         "git commit -u --no-verify --tokens 5 and ls -u a",
+        "the key-value store and secret_santa_list, fw_update and a key-frame at 10:A",
+        "?key=1&code=200 and signature: bytes; def sig(a): return a",
+        "mkdir -p build && cp -p a b; mysql is down; docker login is needed",
+        "ATTENTION: the NRA and EAA bodies, dapper and data_files",
+        "login page and password rules; machine learning and login flows",
+        "response headers = {'retry-after': 5} and HEADERS are fine",
     ],
 )
 def test_ordinary_text_stays_as_it_is(prose: str) -> None:
@@ -119,6 +125,17 @@ def test_what_stands_around_a_secret_stays() -> None:
         "--a-",
         " -u a:",
         "--password ",
+        "mysql -h ",
+        "sshpass ",
+        "login a password ",
+        "?key=",
+        "sig=",
+        "HEADERS=",
+        "12345678:A",
+        "MNOMNOMNOMNOMNOMNOMNOMNO.",
+        "key-0",
+        "discord.com/api/webhooks/",
+        "1//0",
     ],
 )
 def test_no_text_takes_more_than_linear_time(unit: str) -> None:
