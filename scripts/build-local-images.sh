@@ -72,9 +72,9 @@ trap 'rm -rf -- "$WORK"' EXIT
 chmod 755 "$WORK"
 # The mirror and the transport settings are those the machine's own apt uses, as for the sandbox.
 mapfile -t sources < <(PYTHONPATH="$TOP/scripts/sandbox" PYTHONDONTWRITEBYTECODE=1 python3 -c \
-    'import sources, sys; print(*sources.lines(sys.argv[1]), sep="\n")' "$RELEASE")
+    'import sys; from sandbox import sources; print(*sources.lines(sys.argv[1]), sep="\n")' "$RELEASE")
 PYTHONPATH="$TOP/scripts/sandbox" PYTHONDONTWRITEBYTECODE=1 python3 -c \
-    'import sources; print(sources.apt_configuration(), end="")' >"$WORK/apt.conf"
+    'from sandbox import sources; print(sources.apt_configuration(), end="")' >"$WORK/apt.conf"
 
 # build NAME HOOK: the root file system of one image, as a tar file.
 build() {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_interface
@@ -13,23 +11,18 @@ from types import ModuleType
 
 import pytest
 
+import sandbox.network
 from tests.sandbox.engine import kill_engine
-from tests.support.box import PROGRAM, Box, make_box
+from tests.support.box import Box, make_box
 
 UPDATE = ("timeout", "60", "apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update")
 
 
 @pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType]:
+def network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The module of the sandbox that chooses, for a set of its own."""
     monkeypatch.setenv("HYPERTOOL_SANDBOX_DIR", str(tmp_path))
-    monkeypatch.syspath_prepend(str(PROGRAM))
-    names = {path.stem for path in PROGRAM.glob("*.py")}
-    others = {name: sys.modules.pop(name) for name in names & set(sys.modules)}
-    yield importlib.import_module("network")
-    for name in names & set(sys.modules):
-        del sys.modules[name]
-    sys.modules.update(others)
+    return sandbox.network
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engine import Engine
-from progress import SandboxError
-from state import cache_dir, locked
+from .engine import Engine
+from .progress import SandboxError
+from .state import cache_dir, locked
 
 # Written only when it differs, so that publishing a port of a running host changes nothing in it.
 AUTHORIZE = """

@@ -6,18 +6,11 @@ import argparse
 import itertools
 import signal
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import access
-import engine as engines
-import host
-import image
-import packages
-import ports
-from progress import SandboxError, say
-from state import delete_tree, load, state_dir
+from . import access, host, image, packages, ports
+from . import engine as engines
+from .progress import SandboxError, say
+from .state import delete_tree, load, state_dir
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,7 +141,3 @@ def main() -> int:
     except KeyboardInterrupt:
         print("sandbox: interrupted; run it again to go on", file=sys.stderr)
         return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import network
-import packages
-import traces
-from progress import SandboxError, Step, say, undo_on_error, wait_for
-from state import (
+from . import network, packages, traces
+from .progress import SandboxError, Step, say, undo_on_error, wait_for
+from .state import (
     LABEL,
     alive,
     delete_tree,

@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import access
-import image
-import ports
-from engine import Engine
-from progress import SandboxError, Step, say, undo_on_error, wait_for
-from state import (
+from . import access, image, ports
+from .engine import Engine
+from .progress import SandboxError, Step, say, undo_on_error, wait_for
+from .state import (
     LABEL,
     alive,
     identity,

@@ -13,11 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import packages
-import sources
-from engine import Engine
-from progress import SandboxError, Step, say
-from state import LABEL, cache_dir, delete_tree, load, locked, make_private_dir, save, state_dir
+from . import packages, sources
+from .engine import Engine
+from .progress import SandboxError, Step, say
+from .state import LABEL, cache_dir, delete_tree, load, locked, make_private_dir, save, state_dir
 
 REPOSITORY = "hypertool-sandbox"
 DEFAULT_RELEASE = "bookworm"

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from progress import SandboxError, say
-from state import delete_tree, docker_dir, load, save, tag
+from .progress import SandboxError, say
+from .state import delete_tree, docker_dir, load, save, tag
 
 CANDIDATES = ["10.213.0.1/24", "10.217.0.1/24", "10.223.0.1/24", "192.168.213.1/24", "172.29.213.1/24"]
 CANDIDATES += ["10.229.0.1/24", "192.168.217.1/24", "172.29.217.1/24"]

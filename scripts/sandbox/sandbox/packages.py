@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from progress import SandboxError, Step
-from state import state_dir
+from .progress import SandboxError, Step
+from .state import state_dir
 
 
 def install(names: list[str], step: Step) -> list[str]:

@@ -7,8 +7,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from progress import SandboxError
-from state import load, state_dir
+from .progress import SandboxError
+from .state import load, state_dir
 
 LOOPBACK = "127.0.0.1"
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from progress import say
+from .progress import say
 
 LOCAL_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 TRANSPORT_OPTIONS = (

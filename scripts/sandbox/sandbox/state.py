@@ -10,13 +10,12 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from progress import SandboxError, say
+from .progress import SandboxError, say
 
 DEFAULT_DIR = "/var/lib/hypertool-sandbox"
 LABEL = "io.hypertool.sandbox"
@@ -54,11 +53,6 @@ def cache_dir() -> Path:
         return Path(explicit).resolve() / "sandbox"
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "hypertool-observability" / "sandbox"
-
-
-def program() -> list[str]:
-    """The command that runs this program again."""
-    return [sys.executable, str(Path(__file__).resolve().parent)]
 
 
 def make_private_dir(path: Path) -> Path:

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import network
-from progress import wait_for
-from state import delete_tree, identity, run_dir, state_dir, stop_process, suffix, unmount_below
+from . import network
+from .progress import wait_for
+from .state import delete_tree, identity, run_dir, state_dir, stop_process, suffix, unmount_below
 
 # dockerd writes these wherever its data is; they are removed again only if they were not here before.
 STRAYS = ("/etc/docker/key.json", "/etc/docker", "/run/docker/plugins", "/run/docker")

@@ -1,0 +1,1 @@
+"""Throwaway Debian hosts with a real systemd, in containers of the local Docker Engine."""
