@@ -6,9 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-# The folder that ansible/module_utils is mounted in; Ansible itself is not here.
-sys.path.insert(0, str(Path(__file__).parent))
-
+# ansible/module_utils is mounted beside this file, and Ansible itself is not installed here.
 from ansible.module_utils.hypertool.cloud.connection import without
 from ansible.module_utils.hypertool.cloud.preflight import complaint, preflight, secrets_of
 

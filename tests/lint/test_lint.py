@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -113,3 +114,11 @@ def test_requirements_are_pinned_with_hashes_and_name_no_index() -> None:
         assert all("==" in pin and pin.rstrip().endswith("\\") for pin in pins), name
         assert "--hash=sha256:" in text
         assert "://" not in text, name
+
+
+def test_no_program_edits_the_import_path() -> None:
+    """Imports follow from the place in the tree, not from which program ran first."""
+    edited = re.compile(r"\bsys\.path\.(insert|append|extend|remove|pop)|\bsys\.path\s*[+\[]?=")
+    programs = [name for name in tracked("*.py") if not name.startswith("tests/")]
+    assert programs
+    assert [name for name in programs if edited.search((ROOT / name).read_text(encoding="utf-8"))] == []
