@@ -250,6 +250,7 @@ def test_a_second_collector_of_the_process_is_the_first() -> None:
     from hypertool import get_persona_metrics
 
     assert PersonaMetricsCollector().recorder is get_persona_metrics().recorder
+    assert get_persona_metrics() is get_persona_metrics()
 
 
 def test_recording_in_the_middle_of_recording_does_not_hang(collector: PersonaMetricsCollector) -> None:

@@ -270,3 +270,35 @@ def test_a_new_file_is_never_opened_over_an_existing_one(tmp_path: Path) -> None
     (tmp_path / "there").write_text("x")
     with pytest.raises(FileExistsError):
         create(tmp_path / "there")
+
+
+def test_appended_snapshot_counts_and_a_torn_one_not(tmp_path: Path) -> None:
+    """The last complete line of a snapshot file counts; what a killed process has cut short behind it does not."""
+    process = Process(tmp_path).tokens(10).publish()
+    before = process.file.stat()
+    process.tokens(5).publish()
+    assert process.file.stat().st_ino == before.st_ino
+    with process.file.open("ab") as file:
+        file.write(b'{"v":1,"id":"' + process.writer.id.encode() + b'","c":[["tok",')
+    assert total(tmp_path) == 15
+    process.die()
+    store(tmp_path).fold()
+    assert total(tmp_path) == 15
+
+
+def test_snapshot_file_is_replaced_when_it_has_grown(tmp_path: Path) -> None:
+    """However many snapshots a process writes, its file stays below 64 KiB."""
+    process, sizes = Process(tmp_path), set()
+    for _ in range(400):
+        process.tokens(1).publish()
+        sizes.add(process.file.stat().st_size)
+    assert max(sizes) <= 64 * 1024
+    assert total(tmp_path) == 400
+
+
+def test_writer_makes_a_new_file_when_its_own_is_gone(tmp_path: Path) -> None:
+    """A snapshot never goes to a file that was removed: the writer makes a new one, and its directory if need be."""
+    process = Process(tmp_path).tokens(10).publish()
+    shutil.rmtree(tmp_path)
+    process.tokens(5).publish()
+    assert total(tmp_path) == 15

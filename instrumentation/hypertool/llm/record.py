@@ -160,9 +160,15 @@ class Meter:
                     cells.cost.value += record.nano_usd
             elif usage is not None:
                 recorder.counter(LLM_USAGE_MISSING.key, record.persona, cells.model, usage.reason).value += 1
-        if not recorder.dirty:
-            recorder.touch()
         return reached
+
+    def publish(self) -> None:
+        """Publish what was written, before the call returns if that is cheap enough; see `Publisher.publish_call`."""
+        publisher = self.collector.core.publisher
+        if publisher is not None:
+            publisher.publish_call()
+        elif not self.recorder.dirty:
+            self.recorder.touch()
 
     def blocked(self, persona: str, model: str) -> None:
         """Count a call that was refused before it was made."""

@@ -24,6 +24,7 @@ from ..recording.ambient import CHATMODE, RUN
 from ..recording.cells import Clock, StageCells
 from ..recording.recorder import Recorder
 from ..recording.runs import Run
+from ..runtime.late_imports import loading
 from ..runtime.settings import disabled
 from .core import Core, shared
 from .registry_bridge import isolated
@@ -305,6 +306,14 @@ class PersonaMetricsCollector:
         return publisher.publish() if publisher is not None else True
 
 
+_process_collector: PersonaMetricsCollector | None = None
+
+
 def get_persona_metrics() -> PersonaMetricsCollector:
-    """The one collector of this process, whose numbers the host's endpoint serves."""
-    return PersonaMetricsCollector()
+    """The one collector of this process, whose numbers the host's endpoint serves; always the same object."""
+    global _process_collector
+    if _process_collector is None:
+        with loading:
+            if _process_collector is None:
+                _process_collector = PersonaMetricsCollector()
+    return _process_collector

@@ -22,6 +22,10 @@ EVERY_SECONDS = 1.0
 COALESCE_SECONDS = 0.02
 RETRY_SECONDS = 5.0
 EXIT_SECONDS = 0.4
+# Publishing a call takes about 15 us and 20 ns a byte; spaced like this it takes 2 per cent of a busy process's time.
+CALL_SPACING_SECONDS = 0.001
+CALL_SPACING_SECONDS_PER_BYTE = 1e-6
+CALL_BURST = 8
 
 
 class Publisher:
@@ -54,6 +58,8 @@ class Publisher:
         self._stopping = False
         self._holder = 0
         self._last = float("-inf")
+        self._calls_paid_until = float("-inf")
+        self._every_call = False
         self._recorder.resets_seen = dict(self.store.resets.read())
 
     def notify(self) -> None:
@@ -71,6 +77,26 @@ class Publisher:
             self._urgent = True
             self.notify()
 
+    def publish_call(self) -> None:
+        """Publish a call before it returns, so that no signal can lose it; in a long burst, within 20 ms.
+
+        The first CALL_BURST calls of a burst are published one by one, later ones at intervals that keep the cost to a
+        few per cent. A multiprocessing child may be terminated at any time, so it publishes every call.
+        """
+        if self._every_call and not self._failed:
+            self.publish()
+            return
+        now = time.monotonic()
+        interval = CALL_SPACING_SECONDS + CALL_SPACING_SECONDS_PER_BYTE * self._writer.last_size
+        if self._failed or self._calls_paid_until - now > CALL_BURST * interval:
+            self._recorder.dirty = True
+            if not self._urgent:
+                self._urgent = True
+                self.notify()
+            return
+        self._calls_paid_until = max(self._calls_paid_until, now) + interval
+        self.publish()
+
     def publish(self) -> bool:
         """Write a snapshot now; False where the store refused it (said once, tried again later)."""
         with self._publishing:
@@ -86,7 +112,6 @@ class Publisher:
 
     def _publish(self) -> bool:
         self._last = time.monotonic()
-        self._urgent = False
         self._arm()
         try:
             self._writer.write(self._recorder.snapshot(self._catalogue.personas, self._catalogue.loaded_at))
@@ -150,12 +175,16 @@ class Publisher:
                 done.set()
                 return
             recorder = self._recorder
+            # Taken back before `dirty` is read: a record after that finds it unset and wakes this thread again.
+            urgent, self._urgent = self._urgent, False
             if recorder.dirty or recorder.has_new_spans():
-                spacing = RETRY_SECONDS if self._failed else COALESCE_SECONDS if self._urgent else EVERY_SECONDS
+                spacing = RETRY_SECONDS if self._failed else COALESCE_SECONDS if urgent else EVERY_SECONDS
                 timeout = self._last + spacing - time.monotonic()
                 if timeout <= 0:
                     self.publish()
                     timeout = EVERY_SECONDS
+                elif urgent:
+                    self._urgent = True  # nobody needs to wake this thread until then
                 timeout = min(timeout, EVERY_SECONDS)
             else:
                 # Somebody may reset a budget that this process has used, and sinks do not tell of each span: look
@@ -179,6 +208,7 @@ class Publisher:
         multiprocessing = sys.modules.get("multiprocessing.util")
         if multiprocessing is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
             multiprocessing.Finalize(None, self.finish, exitpriority=0)
+            self._every_call = True
 
     def finish(self) -> None:
         """The process ends: close what is open and publish it, without holding the exit for long."""

@@ -1,7 +1,8 @@
 """The snapshot as it is written: the one place that knows its keys and the order of each row.
 
-A snapshot is one JSON object. Every value is a list of rows, so that label values need no quoting rules of ours;
-counts are integers in the unit of the instrument's table (tokens, events, microseconds, nano-dollars).
+A snapshot is one JSON object on one line. A process may append newer snapshots to its file: the last complete line
+counts, and what follows it was cut short. Every value is a list of rows, so that label values need no quoting rules of
+ours; counts are integers in the unit of the instrument's table (tokens, events, microseconds, nano-dollars).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+LINE_END = b"\n"
 VERSION = 1
 VERSION_KEY = "v"
 WRITER = "id"
@@ -66,3 +68,9 @@ def rows(
 def encode(data: dict[str, Any]) -> bytes:
     """A snapshot as bytes."""
     return json.dumps({VERSION_KEY: VERSION, **data}, separators=(",", ":")).encode()
+
+
+def newest(raw: bytes) -> bytes:
+    """The newest snapshot of a file: its last complete line, or all of it if it has no line end."""
+    complete, found, _ = raw.rpartition(LINE_END)
+    return complete.rpartition(LINE_END)[2] if found else raw

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..domain.instruments import BY_KEY
 from ..domain.personas import WINDOWS
 from . import snapshot_format
-from .snapshot_format import VERSION, VERSION_KEY, Exemplar, Key, Window
+from .snapshot_format import VERSION, VERSION_KEY, Exemplar, Key, Window, newest
 
 # No honest count comes near it, and a float can hold it: one damaged file must not stop every scrape.
 MAX_COUNT = 2**63
@@ -168,9 +168,9 @@ class Totals:
 
 
 def parse(raw: bytes) -> tuple[Totals, dict[str, Any]]:
-    """The totals in a snapshot, and its other fields. Raises Malformed."""
+    """The totals in a snapshot file, and the other fields. Raises Malformed."""
     try:
-        data = json.loads(raw)
+        data = json.loads(newest(raw))
         if not isinstance(data, dict) or data.get(VERSION_KEY).__class__ is not int:
             raise Malformed("not an object with a version")
         if data[VERSION_KEY] != VERSION:

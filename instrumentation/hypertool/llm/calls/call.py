@@ -277,14 +277,23 @@ class Call:
                 )
             for share in self._debit(record, exemplar):
                 self._tell(share)
-        if span is not None:
-            last = attributes.at_end(record, caller.setting.provider)
-            if self._output is not None:
-                last["gen_ai.output.messages"] = self._output
-            first = record.first_chunk
-            if first is not None:
-                first += time() - (perf_counter() - self.started)
-            span.end(last, error, ended, True, partial(attributes.for_langfuse, record.usage, record.nano_usd, first))
+        try:
+            if span is not None:
+                self._end_span(span, record, error, ended)
+        finally:
+            if caller.setting.counts:  # last, so that the snapshot knows of the span
+                self._meter.publish()
+
+    def _end_span(
+        self, span: spans.OurSpan, record: CallRecord, error: BaseException | None, ended: int | None
+    ) -> None:
+        last = attributes.at_end(record, self._caller.setting.provider)
+        if self._output is not None:
+            last["gen_ai.output.messages"] = self._output
+        first = record.first_chunk
+        if first is not None:
+            first += time() - (perf_counter() - self.started)
+        span.end(last, error, ended, True, partial(attributes.for_langfuse, record.usage, record.nano_usd, first))
 
     def _debit(self, record: CallRecord, exemplar: Exemplar | None) -> tuple[int, ...]:
         """Count it and settle what was reserved; returns the shares of the budget that are reached by it."""
@@ -296,8 +305,6 @@ class Call:
             with meter.recorder.lock:  # no other call sees the tokens twice, or not at all
                 reached = meter.write(record, self._run, exemplar)
                 reservation.release(record.total if isinstance(record.usage, Usage) else None)
-            if reservation.shared:
-                meter.collector.publish_soon()
         if known is not None and known.window != "run" and isinstance(record.usage, Usage):
             return meter.collector.core.shares_reached(known)
         return reached
