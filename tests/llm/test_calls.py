@@ -11,7 +11,7 @@ import pytest
 
 import hypertool
 from hypertool import ObservableLLM, PersonaMetricsCollector, WorkflowTracer, observe_llm
-from hypertool.llm.calls import wrapper
+from hypertool.llm.calls import observed
 from hypertool.llm.reading.usage import Missing, Reading, Usage
 from hypertool.llm.record import make_record
 from tests.llm.calls import CHAT, counted, durations, stream
@@ -142,7 +142,7 @@ def test_metrics_false_counts_nothing(metrics: PersonaMetricsCollector) -> None:
 
 
 def test_disabled_is_a_pass_through(metrics: PersonaMetricsCollector, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wrapper.switch, "off", None)
+    monkeypatch.setattr(observed.switch, "off", None)
     monkeypatch.setenv("HYPERTOOL_DISABLED", "1")
     assert ObservableLLM(lambda p: CHAT, "m", metrics=metrics)("x", persona="nobody") is CHAT
     assert list(ObservableLLM(stream(1, 2), "m", metrics=metrics)("x")) == [1, 2]

@@ -89,14 +89,14 @@ def run_baseline(llm: SimulatedLLM | None = None) -> WorkflowReport:
     return run_workflow(BASELINE, llm)
 
 
-def _run_stage(tracer: WorkflowTracer, stage: Stage, llm: ObservableLLM) -> StageReport:
+def _run_stage(tracer: WorkflowTracer, stage: Stage, llm: ObservableLLM[[str, int], Reply]) -> StageReport:
     with tracer.stage_context(stage.name, stage.persona, {"chatmode": stage.chatmode}) as handle:
-        reply: Reply = llm(f"{tracer.workflow_name}: {stage.name}", stage.tokens)
+        reply = llm(f"{tracer.workflow_name}: {stage.name}", stage.tokens)
     return StageReport(
         stage.name,
         stage.persona,
         stage.chatmode,
-        llm.model,
+        reply["model"],
         reply["usage"]["total_tokens"],
         handle.duration_seconds,
         handle.quality_gate_passed is True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
@@ -27,15 +26,23 @@ if TYPE_CHECKING:
     from ...recording.cells import Exemplar
     from ...recording.runs import Run
 
-_CANCELLED = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)
+_STOPPED = (GeneratorExit, KeyboardInterrupt)
 _NONE: Mapping[str, Any] = {}
 _CALL: ContextVar[Call | None] = ContextVar("hypertool_llm_call", default=None)
 
 
-class Setting(NamedTuple):
-    """What one wrapper was told: it is the same for each of its calls."""
+def is_cancelled(error: BaseException) -> bool:
+    """Whether an exception means that its call was cancelled; asyncio is not loaded to find out."""
+    if isinstance(error, _STOPPED):
+        return True
+    asyncio = sys.modules.get("asyncio.exceptions")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
-    model: str
+
+class Setting(NamedTuple):
+    """What one wrapper was told: it is the same for each of its calls. `model` None: each call names its own."""
+
+    model: str | None
     provider: str | None
     persona: str | None
     chatmode: str | None
@@ -45,11 +52,11 @@ class Setting(NamedTuple):
 
 
 class Caller:
-    """The wrapper's side of its calls; what it costs to find out is found out at the first one."""
+    """The wrapper's side of its calls; what is costly to find out is found out at the first one."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.span_name = f"chat {setting.model}"
+        self.span_name = f"chat {setting.model}" if setting.model else None
         self._meter: Meter | None = None
 
     @property
@@ -67,6 +74,7 @@ class Caller:
         arguments: Mapping[str, Any],
         trace: Any = None,
         metadata: Mapping[str, Any] | None = None,
+        model: str | None = None,
     ) -> Call:
         """A call that has not begun. Raises ValueError for an unknown persona, TypeError for no string."""
         setting, meter = self.setting, self._meter or self.meter
@@ -83,7 +91,7 @@ class Caller:
         if name is None or (name == UNKNOWN and persona is None):
             name = session.persona if session is not None else UNKNOWN
         known = None if name == UNKNOWN else meter.catalogue.resolve(name)
-        return Call(self, meter, known, chatmode, run, prompt, arguments, trace, metadata)
+        return Call(self, meter, known, chatmode, run, prompt, arguments, trace, metadata, setting.model or model or "")
 
 
 class Call:
@@ -110,8 +118,10 @@ class Call:
         arguments: Mapping[str, Any],
         trace: Any,
         metadata: Mapping[str, Any] | None,
+        model: str,
     ) -> None:
         self._caller = caller
+        self.model = model
         self._meter = meter
         self._known = known
         self.persona = known.name if known is not None else UNKNOWN
@@ -145,14 +155,14 @@ class Call:
                 self.done = True
                 if parent is not None:
                     parent.touched = True
-                meter.blocked(self.persona, setting.model)
+                meter.blocked(self.persona, self.model or UNKNOWN)
                 raise
         context = self._context
         if self._trace is not None:
             in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
             context = in_trace() if callable(in_trace) else context
         of = (
-            setting.model,
+            self.model or UNKNOWN,
             setting.provider,
             self.persona,
             self.chatmode,
@@ -162,7 +172,7 @@ class Call:
             self._metadata,
         )
         self._span = spans.start(
-            self._caller.span_name,
+            self._caller.span_name or f"chat {self.model}".rstrip(),
             attributes.at_start,
             context,
             calls_out=True,
@@ -219,11 +229,11 @@ class Call:
         self.done = True
         seconds = (self.last or perf_counter()) - self.started
         if outcome is None:
-            outcome = "success" if error is None else "cancelled" if isinstance(error, _CANCELLED) else "error"
+            outcome = "success" if error is None else "cancelled" if is_cancelled(error) else "error"
         try:
-            record = make_record(
-                self.persona, self.chatmode, self._caller.setting.model, outcome, max(seconds, 0.0), reading, self.first
-            )
+            # A model that neither wrapper nor arguments named is the one that answered.
+            model = self.model or (reading.model if reading is not None else None) or UNKNOWN
+            record = make_record(self.persona, self.chatmode, model, outcome, max(seconds, 0.0), reading, self.first)
             if output is not None and self._span is not None and content.captures():
                 self._output = content.output_messages(output)
             if self._parent is None and not (self.pending or self.covered or self.touched):

@@ -5,7 +5,7 @@ A closed list: what is not on it comes back as the same object, however much it 
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
@@ -45,6 +45,8 @@ async def _coroutine(call: Call, result: Any) -> Any:
 def _future(call: Call, result: Any) -> Any:
     def ended(future: Any) -> None:
         if future.cancelled():
+            import asyncio  # loaded by whoever made the future
+
             call.finish(None, asyncio.CancelledError())
         elif future.exception() is not None:
             call.finish(None, future.exception())
@@ -100,7 +102,8 @@ def _by_protocol(kind: type) -> Callable[[Call, Any], Any]:
         return lambda call, result: ObservedAsyncGenerator(result, call)
     if name == "builtins.coroutine":
         return _coroutine
-    if issubclass(kind, asyncio.Future):
+    futures = sys.modules.get("asyncio.futures")  # where it is not loaded, there is no future
+    if futures is not None and issubclass(kind, futures.Future):
         return _future
     if hasattr(kind, "__await__"):
         return lambda call, result: ObservedAwaitable(result, call)

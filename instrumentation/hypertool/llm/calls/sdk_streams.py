@@ -10,7 +10,7 @@ from typing import Any
 from ..describing.messages import captures
 from ..describing.transcript import Transcript
 from ..reading.streams import StreamReader
-from .call import _CANCELLED, Call
+from .call import Call, is_cancelled
 
 # (top package, class) -> whether it is a stream; otherwise it is a manager, whose `with` yields one.
 SDK_STREAMS: dict[tuple[str, str], bool] = {
@@ -75,7 +75,7 @@ class Measure:
         if error is None or isinstance(error, (StopIteration, StopAsyncIteration)):
             self.call.last = perf_counter()
             self._finish(True)
-        elif isinstance(error, _CANCELLED):
+        elif is_cancelled(error):
             self.drop(error)
         else:
             self.call.last = perf_counter()
