@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypertool.agents.ledger.ledger import Attribution, Ledger
+from hypertool.agents.ledger.attribution import Attribution
+from hypertool.agents.ledger.ledger import Ledger
 from hypertool.agents.reading.read import read_file
 from hypertool.agents.reading.registry import reader
 from hypertool.domain.personas import load_catalogue

@@ -14,8 +14,9 @@ import pytest
 
 from hypertool.agents.calls import AgentCall, Tokens
 from hypertool.agents.ledger import database, tending
+from hypertool.agents.ledger.attribution import Attribution
 from hypertool.agents.ledger.batch import Batch
-from hypertool.agents.ledger.ledger import Attribution, Ledger
+from hypertool.agents.ledger.ledger import Ledger
 from hypertool.agents.ledger.usage import total, usage
 from hypertool.agents.reading.read import Reading
 from hypertool.domain.instruments import AGENT_CALLS, AGENT_TOKENS, TOKENS

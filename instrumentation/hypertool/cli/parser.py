@@ -35,6 +35,7 @@ COMMANDS = {
         "gate",
         "drill",
         "usage",
+        "hook",
     ),
 }
 
@@ -189,6 +190,15 @@ def _workflow_commands(commands: Any) -> None:
 
 
 def _agent_commands(commands: Any) -> None:
+    hook = _add(
+        commands,
+        "hook",
+        "what coding agents call at their events; `hypertool agents install` sets it up",
+        (".agents.hooks.hook", "run_command"),
+        json=False,
+    )
+    hook.add_argument("agent", metavar="AGENT", help="claude-code, codex, gemini-cli, copilot-cli, cline or auggie")
+    hook.add_argument("event", metavar="EVENT", help="the agent's own name of the event; its data is read from stdin")
     usage = _add(commands, "usage", "what coding agents used, each model call counted once", (".cli.usage", "show"))
     usage.add_argument("--since", metavar="LENGTH", default="7d", help="how far back, such as 12h, 7d or 4w (7d)")
     usage.add_argument(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
+from typing import TYPE_CHECKING
 
 from ..domain.personas import Catalogue, Persona, load_catalogue
 from ..errors import StoreUnavailable
@@ -11,6 +13,11 @@ from ..runtime.workspace import find_workspace
 from ..store.sessions import SavedSession, Sessions
 from ..store.store import Store
 from .output import UsageProblem, complain, label, listen, print_json, print_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..agents.bindings import Session
 
 
 def resolve(catalogue: Catalogue, name: str) -> Persona:
@@ -30,11 +37,13 @@ def tell(*notes: str | None) -> None:
 
 def switch(arguments: argparse.Namespace) -> int:
     """Count the switch, close the session before it, and remember the new one; all of it or nothing."""
-    to = resolve(load_catalogue(), arguments.name).name
+    catalogue = load_catalogue()
+    to = resolve(catalogue, arguments.name).name
     wanted = label("--chatmode", arguments.chatmode) if arguments.chatmode is not None else None
     store = Store.locate()
     store.directory.ensure()
-    sessions = Sessions(find_workspace())
+    workspace = find_workspace()
+    sessions = Sessions(workspace)
     with sessions.held():
         before = sessions.read_held()
         mode = wanted or (before.chatmode if before else "default")
@@ -43,6 +52,7 @@ def switch(arguments: argparse.Namespace) -> int:
         if changed:
             with sessions.replaced_by(SavedSession(to, mode, time.time())):
                 _record(before, to, mode)
+    bound, note = _bind(catalogue, workspace, before, to, mode)
     if arguments.json:
         print_json(
             {
@@ -52,11 +62,12 @@ def switch(arguments: argparse.Namespace) -> int:
                 "changed": changed,
                 "switched": changed and origin != to,
                 "store": str(store.path),
-                "notes": [note for note in (sessions.note, store.note) if note],
+                **({"agent_session": {"agent": bound.agent, "session": bound.id}} if bound else {}),
+                "notes": [one for one in (sessions.note, store.note, note) if one],
             }
         )
         return 0
-    tell(sessions.note, store.note)
+    tell(sessions.note, store.note, note)
     print(
         f"{origin} -> {to} ({mode})"
         if changed and origin != to
@@ -65,6 +76,22 @@ def switch(arguments: argparse.Namespace) -> int:
         else f"already {to} ({mode})"
     )
     return 0
+
+
+def _bind(
+    catalogue: Catalogue, workspace: Path, before: SavedSession | None, to: str, mode: str
+) -> tuple[Session | None, str | None]:
+    """Bind the agent's session that this runs in; returns it, or None and what went wrong."""
+    from ..agents.bindings import session_here, switch
+    from ..agents.ledger.attribution import Attribution
+
+    session = session_here(os.environ)
+    try:
+        former = Attribution(before.persona, before.chatmode) if before is not None else None
+        switch(catalogue, workspace, session, former, Attribution(to, mode))
+    except Exception as error:
+        return None, f"the session of the agent is not bound to {to}: {error}"
+    return session, None
 
 
 def end(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from ...domain.labels import LabelGuard
 from ...domain.personas import Catalogue
@@ -21,19 +20,11 @@ from ..calls import AgentCall, Tokens
 from ..reading.positions import Position
 from ..reading.read import Reading
 from . import accounts, database
+from .attribution import UNKNOWN, Attribution
 from .batch import Batch
 
 FUTURE_SECONDS = 300.0
-UNKNOWN = "unknown"
 _KINDS = "input, cache_read, cache_write, output, reasoning"
-
-
-class Attribution(NamedTuple):
-    """Whose call it is."""
-
-    persona: str = UNKNOWN
-    chatmode: str = "default"
-    workflow: str = ""
 
 
 class Ledger:
@@ -70,6 +61,10 @@ class Ledger:
             return self.store.labels.admit(label, value, limit)
         except (OSError, StoreUnavailable):
             return self._guard.admit_here(label, value, limit)
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._now()
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -251,6 +246,18 @@ class Ledger:
             (agent, session, at),
         ).fetchone()
         return Attribution(*row) if row is not None else None
+
+    def sessions_bound_to(self, whose: Attribution, workspace: str, since: float) -> list[tuple[str, str]]:
+        """Agent and id of the workspace's active sessions whose last binding is that persona and chatmode."""
+        rows = self._connection.execute(
+            "SELECT agent, session FROM sessions WHERE workspace = ? AND ended = 0 AND seen >= ?", (workspace, since)
+        ).fetchall()
+        found = []
+        for agent, session in rows:
+            bound = self.binding(agent, session, self._now())
+            if bound is not None and bound[:2] == whose[:2]:
+                found.append((agent, session))
+        return found
 
     def name_subagent(self, agent: str, subagent: str, name: str) -> None:
         """A sub-agent's name, for calls that carry its id alone."""

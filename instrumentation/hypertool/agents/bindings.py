@@ -1,0 +1,75 @@
+"""The agent's session that a command runs in, found in the environment; and binding it when its persona switches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from .calls import text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..domain.personas import Catalogue
+    from .ledger.attribution import Attribution
+
+# The variables that agents set in their own shells and hooks.
+_VARIABLES = (
+    ("CLAUDE_CODE_SESSION_ID", "claude-code"),
+    ("CODEX_SESSION_ID", "codex"),
+    ("CODEX_THREAD_ID", "codex"),
+    ("QWEN_CODE_SESSION_ID", "qwen-code"),
+    ("COPILOT_AGENT_SESSION_ID", "copilot-cli"),
+    ("GEMINI_SESSION_ID", "gemini-cli"),
+)
+ACTIVE_SECONDS = 900.0
+
+
+class Session(NamedTuple):
+    """An agent's session."""
+
+    agent: str
+    id: str
+
+
+def session_here(environment: Mapping[str, str]) -> Session | None:
+    """The agent's session whose shell this is, or None."""
+    for variable, agent in _VARIABLES:
+        found = text(environment.get(variable, ""))
+        if found:
+            return Session(agent, found)
+    return None
+
+
+def switch(
+    catalogue: Catalogue, workspace: Path, session: Session | None, before: Attribution | None, to: Attribution
+) -> bool:
+    """Bind the session from now on; what it did before keeps the persona before. Returns whether one was bound.
+
+    Without a session (a person's own terminal), the workspace's sessions that follow its persona go on with the new
+    one. Raises HypertoolError or sqlite3.Error where the ledger cannot be written.
+    """
+    from .ledger import database
+    from .ledger.attribution import Attribution
+    from .ledger.ledger import Ledger
+
+    if session is None and not (database.directory() / "ledger.db").exists():
+        return False
+    ledger = Ledger(catalogue)
+    now = time.time()
+    try:
+        with ledger.writing():
+            if session is None:
+                following = ledger.sessions_bound_to(before, workspace.name, now - ACTIVE_SECONDS) if before else []
+                for agent, name in following:
+                    ledger.bind(agent, name, to, now)
+                return bool(following)
+            known = ledger.binding(session.agent, session.id, now)
+            if known is None:
+                known = before or Attribution()
+                ledger.bind(session.agent, session.id, known, 0.0)
+            ledger.bind(session.agent, session.id, to._replace(workflow=to.workflow or known.workflow), now)
+    finally:
+        ledger.close()
+    return True

@@ -1,0 +1,1 @@
+"""What agents call at their events: counts what is new, and stops an agent whose budget blocks, in its own dialect."""

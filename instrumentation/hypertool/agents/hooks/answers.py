@@ -1,0 +1,84 @@
+"""What each agent understands as "stop" and as a warning, as measured with the real clients (docs/agents.md)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from .events import Event
+
+# Agent and kind of event to the form that stops it there. Never an end of a turn: an agent that is "blocked" from
+# ending goes on and spends. Denying a tool alone is not here either: it always costs one more model call.
+_STOPS = {
+    ("claude-code", "prompt"): "exit 2",
+    ("claude-code", "after_batch"): "exit 2",
+    ("claude-code", "before_tool"): "continue",
+    ("claude-code", "after_tool"): "continue",
+    ("codex", "prompt"): "exit 2",
+    ("gemini-cli", "prompt"): "exit 2",
+    ("gemini-cli", "before_model"): "exit 2",
+    ("copilot-cli", "prompt"): "decision",
+    ("cline", "before_tool"): "cancel",
+    ("cline", "after_tool"): "cancel",
+}
+# Where an agent adds a hook's text to what the model reads.
+_CONTEXT = {
+    "claude-code": ("session_start", "prompt", "before_tool", "after_tool"),
+    "codex": ("session_start", "prompt", "after_tool"),
+    "gemini-cli": ("session_start", "prompt", "after_tool"),
+    "copilot-cli": ("session_start", "prompt", "after_tool"),
+    "qwen-code": ("session_start", "prompt", "after_tool"),
+    "auggie": ("session_start",),
+}
+
+
+class Answer(NamedTuple):
+    """What a hook prints, and its exit code."""
+
+    out: str = ""
+    err: str = ""
+    code: int = 0
+
+
+NOTHING = Answer()
+
+
+def stops(event: Event) -> bool:
+    """Whether this agent can be stopped at this event."""
+    return (event.agent, event.kind) in _STOPS
+
+
+def stop(event: Event, why: str) -> Answer:
+    """The answer that stops the agent here."""
+    form = _STOPS[event.agent, event.kind]
+    if form == "exit 2":
+        return Answer("", why + "\n", 2)
+    if form == "continue":
+        return _json({"continue": False, "stopReason": why, "systemMessage": why})
+    if form == "decision":
+        return _json({"decision": "block", "reason": why})
+    return _json({"cancel": True, "errorMessage": why})
+
+
+def warn(event: Event, what: str) -> Answer:
+    """The answer that goes on and says something; nothing where the agent shows nothing."""
+    if event.agent == "cline":
+        return _json({"cancel": False, "contextModification": what})
+    if event.agent == "copilot-cli":
+        return (
+            _json({"additionalContext": what}) if event.kind in ("session_start", "prompt", "after_tool") else NOTHING
+        )
+    if event.kind not in _CONTEXT.get(event.agent, ()):
+        return NOTHING
+    return _json(
+        {"systemMessage": what, "hookSpecificOutput": {"hookEventName": event.name, "additionalContext": what}}
+    )
+
+
+def can_warn(event: Event) -> bool:
+    """Whether a warning at this event reaches anybody."""
+    return warn(event, "") is not NOTHING
+
+
+def _json(document: dict[str, Any]) -> Answer:
+    return Answer(json.dumps(document) + "\n")

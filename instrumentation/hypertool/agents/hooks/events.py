@@ -1,0 +1,127 @@
+"""What an agent tells its hook: which event, of which session, where the session's file is; no more is looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from ..calls import mapping, text
+from ..reading.registry import reader
+
+KINDS = {
+    "sessionstart": "session_start",
+    "taskstart": "session_start",
+    "taskresume": "session_start",
+    "userpromptsubmit": "prompt",
+    "userpromptsubmitted": "prompt",
+    "promptsubmit": "prompt",
+    "beforeagent": "prompt",
+    "pretooluse": "before_tool",
+    "beforetool": "before_tool",
+    "posttooluse": "after_tool",
+    "aftertool": "after_tool",
+    "posttoolbatch": "after_batch",
+    "beforemodel": "before_model",
+    "subagentstart": "subagent_start",
+    "subagentstop": "subagent_stop",
+    "stop": "stop",
+    "agentstop": "stop",
+    "afteragent": "stop",
+    "taskcomplete": "stop",
+    "taskcancel": "stop",
+    "sessionend": "session_end",
+}
+RECENT_FILES = 16
+
+
+class Event(NamedTuple):
+    """One event of an agent. `name` is the agent's own name for it, `kind` one of the values of KINDS, or `other`."""
+
+    agent: str
+    name: str
+    kind: str
+    session: str
+    transcript: str
+    directory: str
+    subagent_id: str = ""
+    subagent: str = ""
+
+
+def parse(agent: str, name: str, given: dict[str, Any]) -> Event:
+    """The event in what an agent wrote to its hook's input. Fields that are not there are empty."""
+    kind = KINDS.get(name.replace("_", "").replace("-", "").lower(), "other")
+    directory = path(given.get("cwd"))
+    roots = given.get("workspace_roots") or given.get("workspaceRoots")
+    if not directory and roots.__class__ is list and roots:
+        directory = path(roots[0])
+    subagent_id = text(given.get("agent_id")) or text(given.get("agentId"))
+    subagent = text(given.get("agent_type")) or text(given.get("agentType"))
+    if agent == "cline":
+        # Every Cline event names its agent; a sub-agent is one that has a parent.
+        subagent_id = subagent_id if given.get("parent_agent_id") else ""
+    return Event(
+        agent,
+        name,
+        kind,
+        _session(agent, given),
+        path(given.get("transcript_path")) or path(given.get("transcriptPath")),
+        directory,
+        subagent_id,
+        subagent,
+    )
+
+
+def _session(agent: str, given: dict[str, Any]) -> str:
+    if agent == "cline":
+        return text(mapping(given.get("sessionContext")).get("rootSessionId")) or text(given.get("taskId"))
+    if agent == "copilot-cli":  # a sub-agent's own events carry its id as the session's
+        return text(given.get("parentAgentId")) or text(given.get("sessionId"))
+    return text(given.get("session_id")) or text(given.get("conversation_id")) or text(given.get("sessionId"))
+
+
+def path(value: Any) -> str:
+    """An absolute path as found in an event, else empty."""
+    if value.__class__ is str and len(value) <= 4096 and os.path.isabs(value) and "\0" not in value:
+        return str(value)
+    return ""
+
+
+def files(event: Event, home: str, environment: dict[str, str]) -> Iterator[str]:
+    """The session's file and those of its sub-agents; where it is not known, the agent's files of the last hour."""
+    module = reader(event.agent)
+    if event.transcript:
+        yield from module.with_subagents(event.transcript)
+        return
+    named = _named(event, home, environment)
+    if named and os.path.exists(named):
+        yield from module.with_subagents(named)
+        return
+    yield from _recent(module.locations(home, environment))
+
+
+def _named(event: Event, home: str, environment: dict[str, str]) -> str:
+    if not event.session or "/" in event.session or event.session in (".", ".."):
+        return ""
+    if event.agent == "copilot-cli":
+        base = environment.get("COPILOT_HOME") or os.path.join(home, ".copilot")
+        return os.path.join(base, "session-state", event.session, "events.jsonl")
+    if event.agent == "cline":
+        base = environment.get("CLINE_DIR") or os.path.join(home, ".cline")
+        return os.path.join(base, "data", "sessions", event.session, f"{event.session}.messages.json")
+    if event.agent == "auggie":
+        return os.path.join(home, ".augment", "sessions", f"{event.session}.json")
+    return ""
+
+
+def _recent(paths: Iterator[str]) -> list[str]:
+    import time
+
+    newest: list[tuple[float, str]] = []
+    for one in paths:
+        try:
+            newest.append((os.lstat(one).st_mtime, one))
+        except OSError:
+            continue
+    oldest = time.time() - 3600
+    return [one for changed, one in sorted(newest, reverse=True)[:RECENT_FILES] if changed > oldest]

@@ -1,0 +1,99 @@
+"""What is done at an event: bind the session, count its new calls, then stop or warn the agent as its budget says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...domain.instruments import AGENTS
+from ...domain.personas import load_catalogue
+from ...runtime.workspace import find_workspace
+from ...store.sessions import Sessions
+from ..ledger import database
+from ..ledger.attribution import UNKNOWN, Attribution
+from ..ledger.ledger import Ledger
+from ..reading.read import read_file
+from ..reading.registry import reader
+from . import answers
+from .budgets import Standing, message, standing
+from .events import Event, files
+
+SOURCE = "session_file"
+LIMIT = 32 << 20
+"""Bytes of one file that one transaction takes, so that no other hook waits long."""
+PASSES = 32
+
+
+def handle(event: Event) -> answers.Answer | None:
+    """The answer to the agent, None where there is nothing to say. Raises whatever goes wrong."""
+    if event.agent not in AGENTS:
+        return None
+    ledger = Ledger(load_catalogue(strict=False), seconds=database.HOOK_SECONDS)
+    home, environment = os.path.expanduser("~"), dict(os.environ)
+    workspace = find_workspace(Path(event.directory)) if event.directory else None
+    name = workspace.name if workspace is not None else ""
+    with ledger.writing():
+        if event.session:
+            _enter(ledger, event, workspace, name, environment)
+    module = reader(event.agent)
+    for path in files(event, home, environment):
+        for _ in range(PASSES):
+            reading = read_file(module, path, ledger.position, LIMIT)
+            if reading.position is not None or reading.unrecognised:
+                with ledger.writing():
+                    ledger.ingest(event.agent, reading, SOURCE, name, Attribution())
+            if not reading.more:
+                break
+    if event.kind == "session_end" and event.session:
+        with ledger.writing():
+            ledger.end_session(event.agent, event.session)
+    return _decide(ledger, event) if event.session else None
+
+
+def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str, environment: dict[str, str]) -> None:
+    ledger.see_session(event.agent, event.session, name)
+    if event.subagent_id and event.subagent:
+        ledger.name_subagent(event.agent, event.subagent_id, event.subagent)
+    if ledger.binding(event.agent, event.session, ledger.now()) is None:
+        # From its beginning on: two sessions in one workspace do not mix, whatever one of them switches to.
+        whose = wanted(environment) or _current(workspace)
+        if whose is not None:
+            ledger.bind(event.agent, event.session, whose, 0.0)
+
+
+def wanted(environment: dict[str, str]) -> Attribution | None:
+    """What `hypertool run` asked for, in the environment that the agent and its hooks inherit."""
+    persona = environment.get("HYPERTOOL_PERSONA", "")
+    workflow = environment.get("HYPERTOOL_WORKFLOW", "")
+    chatmode = environment.get("HYPERTOOL_CHATMODE", "")
+    if not (persona or workflow or chatmode):
+        return None
+    return Attribution(persona or UNKNOWN, chatmode or "default", workflow)
+
+
+def _current(workspace: Path | None) -> Attribution | None:
+    if workspace is None:
+        return None
+    active = Sessions(workspace).read()
+    return Attribution(active.persona, active.chatmode) if active is not None else None
+
+
+def _decide(ledger: Ledger, event: Event) -> answers.Answer | None:
+    if not answers.stops(event) and not answers.can_warn(event):
+        return None
+    found = standing(ledger, event)
+    if found is None:
+        return None
+    if found.blocks and answers.stops(event):
+        with ledger.writing():
+            ledger.count_blocked(event.agent, found.persona.name)
+        return answers.stop(event, message(found))
+    return _warn(ledger, event, found)
+
+
+def _warn(ledger: Ledger, event: Event, found: Standing) -> answers.Answer | None:
+    if found.left * 5 > found.limit or not answers.can_warn(event):
+        return None
+    with ledger.writing():
+        share = ledger.share_to_tell(event.agent, event.session, found.persona.name)
+    return answers.warn(event, message(found)) if share else None

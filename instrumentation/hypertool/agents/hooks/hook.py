@@ -1,0 +1,86 @@
+"""`hypertool hook AGENT EVENT`: what an agent calls. Whatever goes wrong here, the agent goes on.
+
+Exit code 2 means "stop" to some agents, so nothing but a budget that blocks may end in it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+DEADLINE_SECONDS = 3.0
+MAX_INPUT = 64 << 20
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Count what is new, and answer in the agent's dialect; the exit code is 0, or what stops that agent."""
+    try:
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.setitimer(signal.ITIMER_REAL, DEADLINE_SECONDS)
+        if os.environ.get("HYPERTOOL_DISABLED") == "1" or len(arguments) < 2:
+            return 0
+        answer = _answer(arguments[0], arguments[1], _input())
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if answer is None:
+            return 0
+        out, err, code = answer
+        _write(1, out)
+        _write(2, err)
+        return code
+    except BaseException as error:
+        _complain(error)
+        return 0
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """The same for a parsed command line."""
+    return run((arguments.agent, arguments.event))
+
+
+def _give_up(*_: object) -> None:
+    os._exit(0)
+
+
+def _input() -> bytes:
+    chunks = []
+    size = 0
+    while size <= MAX_INPUT:
+        chunk = os.read(0, 1 << 20)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
+
+
+def _answer(agent: str, name: str, raw: bytes) -> tuple[str, str, int] | None:
+    import json
+
+    from ..calls import mapping
+    from .events import parse
+    from .handling import handle
+
+    try:
+        given = mapping(json.loads(raw)) if raw.strip() else {}
+    except (ValueError, RecursionError):
+        given = {}
+    return handle(parse(agent, name, given))
+
+
+def _write(descriptor: int, text: str) -> None:
+    data = text.encode("utf-8", "replace")
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _complain(error: BaseException) -> None:
+    if os.environ.get("HYPERTOOL_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
