@@ -13,11 +13,6 @@ from ..errors import ConfigError
 from ..runtime.logs import once
 from ..runtime.settings import CONFIG
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover - exercised on hosts with Python 3.10
-    import tomli as tomllib
-
 HOST_FILE = Path("/etc/hypertool/hypertool.toml")
 UNKNOWN = "unknown"  # the persona of an LLM call that nobody named; it has no budget
 RESERVED = frozenset({"none", UNKNOWN, "other"})
@@ -87,6 +82,11 @@ class Catalogue:
         )
 
 
+def default_file() -> Path:
+    """Where the package's own personas are."""
+    return _DEFAULTS
+
+
 def user_file() -> Path:
     """Where a user's own personas are: $XDG_CONFIG_HOME/hypertool/hypertool.toml."""
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
@@ -135,6 +135,10 @@ def _merge(personas: dict[str, Persona], path: Path, source: str) -> None:
         raise ConfigError(f"{path}:{line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    if sys.version_info >= (3, 11):  # here, because who has the personas from a cache does without it
+        import tomllib
+    else:  # pragma: no cover - exercised on hosts with Python 3.10
+        import tomli as tomllib
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from ...domain.budget_windows import WINDOW_SECONDS, window_start
 from ...domain.personas import HOST_FILE, Persona
-from ...store.budgets import budgets
 from ..ledger.attribution import UNKNOWN
 from ..ledger.ledger import Ledger
 from .events import Event
@@ -37,8 +36,11 @@ def standing(ledger: Ledger, event: Event) -> Standing | None:
     limit = persona.tokens_in(ledger.workflow(event.agent, event.session))
     if persona.window == "run":
         return Standing(persona, limit, ledger.left(event.agent, event.session, persona.name) or 0)
-    totals = ledger.store.merge().totals
-    state = budgets(ledger.catalogue, totals, ledger.store.resets.read(), time.time()).get(persona.name)
+    from ...store.budgets import budgets  # here, because a budget of a run needs nothing of the store
+    from ...store.store import Store
+
+    totals = Store(ledger.directory).merge().totals
+    state = budgets(ledger.catalogue, totals, ledger.resets.read(), time.time()).get(persona.name)
     return Standing(persona, state.limit, state.remaining) if state is not None else None
 
 

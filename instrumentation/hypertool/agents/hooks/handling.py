@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from ...domain.instruments import AGENTS
-from ...domain.personas import load_catalogue
 from ...runtime.workspace import find_workspace
 from ...store.sessions import Sessions
 from ..ledger import database
@@ -28,7 +27,7 @@ def handle(event: Event) -> answers.Answer | None:
     """The answer to the agent, None where there is nothing to say. Raises whatever goes wrong."""
     if event.agent not in AGENTS:
         return None
-    ledger = Ledger(load_catalogue(strict=False), seconds=database.HOOK_SECONDS)
+    ledger = Ledger(seconds=database.HOOK_SECONDS)
     home, environment = os.path.expanduser("~"), dict(os.environ)
     workspace = find_workspace(Path(event.directory)) if event.directory else None
     name = workspace.name if workspace is not None else ""

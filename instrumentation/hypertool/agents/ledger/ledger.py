@@ -9,22 +9,28 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ...domain.labels import LabelGuard
+from ...domain.instruments import LABEL_OVERFLOW
 from ...domain.personas import Catalogue
 from ...errors import StoreUnavailable
 from ...store import batches
-from ...store.directory import StateDirectory
-from ...store.store import Store
+from ...store.directory import StateDirectory, locate
+from ...store.registers import AdmittedLabels, Resets
 from ..calls import AgentCall, Tokens
 from ..reading.positions import Position
 from ..reading.read import Reading
 from . import accounts, database
 from .attribution import UNKNOWN, Attribution
 from .batch import Batch
+from .personas import cached_catalogue
 
 FUTURE_SECONDS = 300.0
 _KINDS = "input, cache_read, cache_write, output, reasoning"
+
+
+if TYPE_CHECKING:
+    from ...domain.labels import LabelGuard
 
 
 class Ledger:
@@ -37,30 +43,46 @@ class Ledger:
 
     def __init__(
         self,
-        catalogue: Catalogue,
-        store: Store | None = None,
+        catalogue: Catalogue | None = None,
         where: Path | None = None,
         seconds: float = 2.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.catalogue = catalogue
-        self.store = store or Store.locate()
+        # Not the whole store: a hook has no time to import what it does not use.
+        self.directory = locate()
+        self.resets = Resets(self.directory)
         self._connection = database.connect(where or database.directory(), seconds)
+        self.catalogue = catalogue or cached_catalogue(self._connection)
         self._now = now
         self._batch = Batch()
         self._touched: set[tuple[str, str]] = set()
         self._resets: dict[str, int] = {}
-        self._guard = LabelGuard(lambda label: self._batch.add(1, "of", label), self._admit)
+        self._guard: LabelGuard | None = None
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
 
-    def _admit(self, label: str, value: str, limit: int) -> bool:
+    def label(self, label: str, value: str) -> str:
+        """What is recorded for a label value: itself, or `other` beyond the host's limit; in a transaction."""
+        row = self._connection.execute("SELECT 1 FROM labels WHERE label = ? AND value = ?", (label, value)).fetchone()
+        if row is not None:
+            return value
+        if self._guard is None:
+            from ...domain.labels import LabelGuard
+
+            self._guard = LabelGuard(
+                lambda name: self._batch.add(1, LABEL_OVERFLOW.key, name), AdmittedLabels(self.directory).admit
+            )
         try:
-            return self.store.labels.admit(label, value, limit)
-        except (OSError, StoreUnavailable):
-            return self._guard.admit_here(label, value, limit)
+            found = self._guard.resolve(label, value)
+        except (OSError, StoreUnavailable):  # the store's register cannot be had now: asked again the next time
+            from ...domain.labels import MAX_OTHERS, OTHER
+
+            return value if self._guard.admit_here(label, value, MAX_OTHERS) else OTHER
+        if found == value:
+            self._connection.execute("INSERT OR IGNORE INTO labels VALUES (?, ?)", (label, value))
+        return found
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -80,7 +102,7 @@ class Ledger:
     def writing(self) -> Iterator[None]:
         """One transaction: what is counted in it is counted together, and handed to the store after it."""
         self._batch, self._touched = Batch(), set()
-        self._resets = self.store.resets.read()
+        self._resets = self.resets.read()
         with database.transaction(self._connection):
             yield
             for agent, session in self._touched:
@@ -104,7 +126,7 @@ class Ledger:
             row = self._connection.execute("SELECT data, ready_in FROM outbox WHERE batch = ?", (batch,)).fetchone()
             if row is None:
                 return
-            directory = StateDirectory(Path(row[1])) if row[1] else self.store.directory
+            directory = StateDirectory(Path(row[1])) if row[1] else self.directory
             if not row[1]:
                 batches.prepare(directory, batch, json.loads(row[0]))
                 self._connection.execute(
@@ -146,8 +168,8 @@ class Ledger:
             self._amend(known[0], call.tokens, source)
             return False
         whose = self._attribute(call, session, at, default)
-        model = self._guard.resolve("model", call.model or UNKNOWN)
-        chatmode = self._guard.resolve("chatmode", whose.chatmode)
+        model = self.label("model", call.model or UNKNOWN)
+        chatmode = self.label("chatmode", whose.chatmode)
         cursor = self._connection.execute(
             f"INSERT INTO calls (agent, session, at, model, persona, chatmode, workflow, workspace, subagent, source, "
             f"version, {_KINDS}) VALUES ({','.join('?' * 16)})",
@@ -320,7 +342,7 @@ class Ledger:
         known = self.catalogue.find(persona)
         if known is None:
             return None
-        reset = self.store.resets.read().get(known.name, 0)
+        reset = self.resets.read().get(known.name, 0)
         run = accounts.Run(agent, session, known, self.workflow(agent, session))
         return accounts.left(self._connection, run, reset)
 
