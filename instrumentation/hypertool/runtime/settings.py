@@ -48,7 +48,19 @@ DISABLED = Setting(
 PRICES = Setting("HYPERTOOL_PRICES", "A TOML file with prices of your own, over the shipped table", "none")
 DEBUG = Setting("HYPERTOOL_DEBUG", "`1` shows the traceback of an internal error of the command line", "off")
 
-ALL = (STATE_DIR, CONFIG, LISTEN, ALERT_LOG_LISTEN, ALLOWED_HOSTS, DISABLED, PRICES, DEBUG)
+PERSONA = Setting(
+    "HYPERTOOL_PERSONA", "The persona of a coding agent's session; `hypertool run --persona` sets it", "the workspace's"
+)
+CHATMODE = Setting(
+    "HYPERTOOL_CHATMODE", "The chatmode of a coding agent's session; `hypertool run --chatmode` sets it", "`default`"
+)
+WORKFLOW = Setting(
+    "HYPERTOOL_WORKFLOW",
+    "The workflow of a coding agent's session; `hypertool run --workflow` sets it",
+    "`agent_session`",
+)
+
+ALL = (STATE_DIR, CONFIG, LISTEN, ALERT_LOG_LISTEN, ALLOWED_HOSTS, DISABLED, PRICES, DEBUG, PERSONA, CHATMODE, WORKFLOW)
 
 LISTEN_DEFAULT = "127.0.0.1:9464"
 ALERT_LOG_LISTEN_DEFAULT = "127.0.0.1:9465"

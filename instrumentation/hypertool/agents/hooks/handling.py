@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ...domain.instruments import AGENTS
+from ...runtime.settings import CHATMODE, PERSONA, WORKFLOW
 from ...runtime.workspace import find_workspace
 from ...store.sessions import Sessions
 from ..ledger import database
@@ -33,7 +34,7 @@ def handle(event: Event) -> answers.Answer | None:
     name = workspace.name if workspace is not None else ""
     with ledger.writing():
         if event.session:
-            _enter(ledger, event, workspace, name, environment)
+            _enter(ledger, event, workspace, name)
     module = reader(event.agent)
     for path in files(event, home, environment):
         for _ in range(PASSES):
@@ -49,22 +50,20 @@ def handle(event: Event) -> answers.Answer | None:
     return _decide(ledger, event) if event.session else None
 
 
-def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str, environment: dict[str, str]) -> None:
+def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str) -> None:
     ledger.see_session(event.agent, event.session, name)
     if event.subagent_id and event.subagent:
         ledger.name_subagent(event.agent, event.subagent_id, event.subagent)
     if ledger.binding(event.agent, event.session, ledger.now()) is None:
         # From its beginning on: two sessions in one workspace do not mix, whatever one of them switches to.
-        whose = wanted(environment) or _current(workspace)
+        whose = wanted() or _current(workspace)
         if whose is not None:
             ledger.bind(event.agent, event.session, whose, 0.0)
 
 
-def wanted(environment: dict[str, str]) -> Attribution | None:
+def wanted() -> Attribution | None:
     """What `hypertool run` asked for, in the environment that the agent and its hooks inherit."""
-    persona = environment.get("HYPERTOOL_PERSONA", "")
-    workflow = environment.get("HYPERTOOL_WORKFLOW", "")
-    chatmode = environment.get("HYPERTOOL_CHATMODE", "")
+    persona, workflow, chatmode = PERSONA.read(), WORKFLOW.read(), CHATMODE.read()
     if not (persona or workflow or chatmode):
         return None
     return Attribution(persona or UNKNOWN, chatmode or "default", workflow)

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ...runtime.settings import DEBUG, disabled
+
 if TYPE_CHECKING:
     import argparse
 
@@ -23,7 +25,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         signal.signal(signal.SIGALRM, _give_up)
         signal.setitimer(signal.ITIMER_REAL, DEADLINE_SECONDS)
-        if os.environ.get("HYPERTOOL_DISABLED") == "1" or len(arguments) < 2:
+        if disabled() or len(arguments) < 2:
             return 0
         answer = _answer(arguments[0], arguments[1], _input())
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -80,7 +82,7 @@ def _write(descriptor: int, text: str) -> None:
 
 
 def _complain(error: BaseException) -> None:
-    if os.environ.get("HYPERTOOL_DEBUG") == "1":
+    if DEBUG.on():
         import traceback
 
         traceback.print_exception(error, file=sys.stderr)

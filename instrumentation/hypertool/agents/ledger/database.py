@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import HypertoolError
+from ...runtime.settings import STATE_DIR
 from ...store.directory import own_directory
 
 VERSION = 1
@@ -61,7 +62,7 @@ CREATE TABLE outbox (batch TEXT PRIMARY KEY, data TEXT NOT NULL, ready_in TEXT N
 
 def directory() -> Path:
     """Where this user's ledger is: beside the store that HYPERTOOL_STATE_DIR names, else in the user's own state."""
-    chosen = os.environ.get("HYPERTOOL_STATE_DIR")
+    chosen = STATE_DIR.read()
     if chosen:
         return Path(chosen).absolute() / f"agents-{os.getuid()}"
     return own_directory() / "agents"

@@ -242,10 +242,9 @@ class Ledger:
             ).fetchone()
             name = row[0] if row is not None else ""
         own = self.catalogue.find(name) if name else None
-        persona = own.name if own is not None else bound.persona
-        if persona != UNKNOWN and self.catalogue.find(persona) is None:
-            persona = UNKNOWN  # bound to a persona that the configuration no longer knows
-        return bound._replace(persona=persona)
+        persona = own or self.catalogue.find(bound.persona)
+        # Unknown too where it was bound to a persona that the configuration no longer knows.
+        return bound._replace(persona=persona.name if persona is not None else UNKNOWN)
 
     def bind(self, agent: str, session: str, whose: Attribution, at: float | None = None) -> None:
         """From `at` (default: now) on, the session's calls are that persona's; calls before it keep theirs."""
