@@ -71,6 +71,7 @@ RECORDS: dict[str, list[Record]] = {
         count(Metric("hypertool_persona_tokens_used_total"), "20m", *TARGET, "persona", "chatmode", "model"),
     ],
     "hypertool_exports": [count(Metric("hypertool_export_spans_total"), "20m", *TARGET, "sink", "outcome")],
+    "hypertool_labels": [count(Metric("hypertool_label_overflow_total"), "1h", *TARGET, "label")],
     "hypertool_delivery": [
         known_collector(),
         loss(Metric("prometheus_remote_storage_samples_failed_total")),

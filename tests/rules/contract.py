@@ -20,6 +20,10 @@ METRICS: dict[str, frozenset[str]] = {
         "hypertool_llm_requests_total": ("persona", "model", "outcome"),
         "hypertool_llm_request_duration_seconds_bucket": ("persona", "model", "le"),
         "hypertool_llm_request_duration_seconds_count": ("persona", "model"),
+        "hypertool_label_overflow_total": ("label",),
+        "hypertool_store_writers": (),
+        "hypertool_store_last_fold_timestamp_seconds": (),
+        "hypertool_store_quarantined_files": (),
         "hypertool_export_spans_total": ("sink", "outcome"),
         "hypertool_export_last_success_timestamp_seconds": ("sink",),
         # The collector's own, as Alloy and Prometheus serve them. A label that only one of them has is not listed,
@@ -64,11 +68,35 @@ METRICS: dict[str, frozenset[str]] = {
             )
             for signal in ("spans", "metric_points", "log_records")
         },
+        # Prometheus and Alertmanager on themselves, and node_exporter (or Alloy in its place) on the host.
+        "prometheus_target_scrapes_sample_out_of_bounds_total": (),
+        "prometheus_target_scrapes_sample_out_of_order_total": (),
+        "prometheus_tsdb_out_of_bound_samples_total": (),
+        "prometheus_tsdb_too_old_samples_total": (),
+        "prometheus_tsdb_wal_writes_failed_total": (),
+        "prometheus_tsdb_wal_truncations_failed_total": (),
+        "prometheus_tsdb_wal_corruptions_total": (),
+        "prometheus_tsdb_compactions_failed_total": (),
+        "prometheus_tsdb_reloads_failures_total": (),
+        "prometheus_tsdb_head_truncations_failed_total": (),
+        "prometheus_rule_evaluation_failures_total": ("rule_group",),
+        "prometheus_notifications_errors_total": ("alertmanager",),
+        "alertmanager_notifications_failed_total": ("integration",),
+        "node_boot_time_seconds": (),
+        "node_timex_sync_status": (),
+        "node_timex_maxerror_seconds": (),
+        "node_timex_offset_seconds": (),
+        **{
+            f"node_filesystem_{what}": ("device", "fstype", "mountpoint")
+            for what in ("avail_bytes", "size_bytes", "files", "files_free")
+        },
         "up": (),
         "scrape_duration_seconds": (),
         "ALERTS": ("alertname", "alertstate"),
     }.items()
 }
+# Promised, and not yet in the package's table of instruments.
+NOT_YET_SERVED = frozenset({"hypertool_store_last_fold_timestamp_seconds", "hypertool_store_quarantined_files"})
 SEVERITIES = {
     "TokenBudgetExceeded": ("critical", "cost"),
     "HighQualityGateFailureRate": ("warning", "quality"),
@@ -93,6 +121,15 @@ SEVERITIES = {
     "BacklogGrowing": ("warning", "pipeline"),
     "OutageBudgetHalfUsed": ("critical", "pipeline"),
     "JournalSilent": ("warning", "pipeline"),
+    "DiskAlmostFull": ("warning", "availability"),
+    "HostClockWrong": ("warning", "pipeline"),
+    "DuplicateInstance": ("warning", "pipeline"),
+    "PrometheusStorageFailing": ("critical", "availability"),
+    "RuleEvaluationFailing": ("warning", "availability"),
+    "NotificationsFailing": ("critical", "availability"),
+    "LabelLimitReached": ("warning", "observability"),
+    "StoreFoldingStopped": ("warning", "observability"),
+    "SnapshotQuarantined": ("warning", "observability"),
 }
 # Alerts on all hosts together: they name no instance.
 OF_THE_FLEET = frozenset({"Watchdog", "CollectorVersionsDiffer"})

@@ -10,14 +10,16 @@ RUNBOOK = Path(__file__).resolve().parents[2] / "prometheus" / "ALERT_RUNBOOK.md
 # The runbook's table of things to fill in; a test sets these before it runs a block.
 PLACEHOLDERS = {"LANGFUSE_HOST": "http://127.0.0.1:9090"}
 # What only an installed host has: programs that need its units, and the addresses of our own services.
-HOST_ONLY = frozenset({"systemctl", "journalctl", "ss"})
+HOST_ONLY = frozenset({"systemctl", "journalctl", "ss", "timedatectl"})
 # Blocks for one collector are marked with its name after the language: ```bash alloy, ```bash agent.
 COLLECTORS = frozenset({"alloy", "agent"})
 OF_A_COLLECTOR = frozenset({
-    "alloy", "apt-mark", "df", "dpkg-query", "du", "id", "sort", "stat", "tail", "timedatectl", "uniq",
+    "alloy", "apt-mark", "dpkg-query", "id", "sort", "stat", "tail", "uniq",
 })  # fmt: skip
 HOST_ADDRESSES = ("127.0.0.1:9464", "127.0.0.1:9465")
-EVERYWHERE = frozenset({"curl", "promtool", "amtool", "lslocks", "awk", "xargs", "cat", "env", "nproc"})
+EVERYWHERE = frozenset(
+    {"curl", "promtool", "amtool", "lslocks", "awk", "xargs", "cat", "env", "nproc", "df", "du", "find"}
+)
 ALLOWED = HOST_ONLY | EVERYWHERE | OF_A_COLLECTOR | {"hypertool", "tta-persona"}
 HEADING = re.compile(r"^(#+) (.+)$")
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>.*)$")

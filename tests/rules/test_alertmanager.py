@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.rules.cases import PROMETHEUS
 from tests.rules.conftest import run
-from tests.rules.contract import OF_THE_FLEET, SEVERITIES
+from tests.rules.contract import ANNOTATIONS, OF_THE_FLEET, SEVERITIES
 from tests.rules.services import alertmanager, get_json, post_alerts, receiver, until
 
 FOLDER = PROMETHEUS / "alertmanager"
@@ -75,29 +76,74 @@ def test_secrets_are_files_in_the_secrets_folder(config: Path) -> None:
     assert bool(files) == (config != DEFAULT)
 
 
-@pytest.mark.parametrize("status", ["firing", "resolved"])
-@pytest.mark.parametrize("template", ["title", "text", "html"])
-def test_templates_say_what_happened_and_what_to_do(
-    any_alertmanager: Path, template: str, status: str, tmp_path: Path
-) -> None:
-    annotations = {key: f"the {key}" for key in ("summary", "description", "action", "runbook_url", "dashboard_url")}
-    labels = {"alertname": "SlowWorkflowStage", "severity": "warning", "instance": "host-a"}
-    alert = {"status": status, "labels": labels, "annotations": annotations, "startsAt": "2026-01-02T03:04:05Z"}
-    data = tmp_path / "data.json"
-    data.write_text(json.dumps({"status": status, "alerts": [alert], "groupLabels": labels, "commonLabels": labels}))
-    rendered = run(
+def rendered(
+    any_alertmanager: Path, folder: Path, template: str, alerts: list[dict[str, Any]], status: str = "firing"
+) -> str:
+    """What a template makes of a group of alerts; the group's labels are those of the first."""
+    labels = alerts[0]["labels"]
+    data = folder / "data.json"
+    data.write_text(json.dumps({"status": status, "alerts": alerts, "groupLabels": labels, "commonLabels": labels}))
+    done = run(
         any_alertmanager / "amtool", "template", "render", f"--template.glob={FOLDER}/templates/*.tmpl",
         f'--template.text={{{{ template "hypertool.{template}" . }}}}', f"--template.data={data}",
         f"--template.type={'html' if template == 'html' else 'text'}",
     )  # fmt: skip
-    assert rendered.returncode == 0, rendered.stderr
-    if template == "title":
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def an_alert(status: str = "firing", annotations: dict[str, str] | None = None, **labels: str) -> dict[str, Any]:
+    known = {"alertname": "SlowWorkflowStage", "severity": "warning", "instance": "host-a"} | labels
+    given = {key: f"the {key}" for key in ANNOTATIONS} if annotations is None else annotations
+    return {"status": status, "labels": known, "annotations": given, "startsAt": "2026-01-02T03:04:05Z"}
+
+
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+@pytest.mark.parametrize("template", ["title", "text", "html", "slack.title", "slack.text"])
+def test_templates_say_what_happened_and_what_to_do(
+    any_alertmanager: Path, template: str, status: str, tmp_path: Path
+) -> None:
+    alert = an_alert(status)
+    text = rendered(any_alertmanager, tmp_path, template, [alert], status)
+    if template.endswith("title"):
         first = "WARNING" if status == "firing" else "RESOLVED"
-        assert rendered.stdout.strip() == f"{first} SlowWorkflowStage on host-a"
+        assert text.strip() == f"{first} SlowWorkflowStage on host-a"
     else:
-        for text in annotations.values():
-            assert text.replace(" ", "%20") in rendered.stdout or text in rendered.stdout
-        assert ("resolved" in rendered.stdout) == (status == "resolved")
+        for annotation in alert["annotations"].values():
+            assert annotation.replace(" ", "%20") in text or annotation in text
+        assert ("resolved" in text) == (status == "resolved")
+
+
+@pytest.mark.parametrize("template", ["text", "html", "slack.text"])
+def test_lines_without_content_are_left_out(any_alertmanager: Path, template: str, tmp_path: Path) -> None:
+    text = rendered(any_alertmanager, tmp_path, template, [an_alert(annotations={})])
+    assert "SlowWorkflowStage" in text
+    for word in ("What to do", "Runbook", "Dashboard", "<no value>", 'href=""'):
+        assert word not in text
+
+
+@pytest.mark.parametrize("template", ["title", "text", "html", "slack.title", "slack.text"])
+def test_an_alert_without_any_label_is_rendered(any_alertmanager: Path, template: str, tmp_path: Path) -> None:
+    alert = {"status": "firing", "labels": {}, "annotations": {}, "startsAt": "2026-01-02T03:04:05Z"}
+    assert "<no value>" not in rendered(any_alertmanager, tmp_path, template, [alert])
+
+
+@pytest.mark.parametrize("template", ["text", "html", "slack.text"])
+@pytest.mark.parametrize("number", [10, 11, 250])
+def test_a_message_has_ten_alerts_at_most(any_alertmanager: Path, template: str, number: int, tmp_path: Path) -> None:
+    alerts = [an_alert(annotations={"summary": f"alert-{n}-"}) for n in range(number)]
+    text = rendered(any_alertmanager, tmp_path, template, alerts)
+    assert text.count("alert-") == 10
+    assert (f"and {number - 10} more" in text) == (number > 10)
+
+
+@pytest.mark.parametrize("template", ["slack.title", "slack.text"])
+def test_slack_interprets_no_name(any_alertmanager: Path, template: str, tmp_path: Path) -> None:
+    hostile = "<!channel> <https://example.org|click> & co"
+    alert = an_alert(annotations=dict.fromkeys(ANNOTATIONS, hostile), alertname=hostile, instance=hostile)
+    text = rendered(any_alertmanager, tmp_path, template, [alert])
+    assert "&lt;!channel&gt; &lt;https://example.org|click&gt; &amp; co" in text
+    assert not set("<>") & set(text)
 
 
 def alert_labels(alert: str, instance: str = "host-a", **more: str) -> dict[str, str]:

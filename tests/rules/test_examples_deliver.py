@@ -56,7 +56,9 @@ def _secret(folder: Path, text: str) -> str:
 
 
 @contextmanager
-def _running(release: str, example: str, folder: Path, secret: str, **replaced: str) -> Iterator[Receiver]:
+def _running(
+    release: str, example: str, folder: Path, secret: str, texts: dict[str, str] = TEXTS, **replaced: str
+) -> Iterator[Receiver]:
     """The example with its log and its other addresses here, and one critical alert sent to it."""
     with receiver() as log:
         config = quick((FOLDER / "examples" / f"{example}.yml").read_text(encoding="utf-8"), log.address)
@@ -64,7 +66,7 @@ def _running(release: str, example: str, folder: Path, secret: str, **replaced: 
         for old, new in replaced.items():
             config = config.replace(old, new)
         with alertmanager(alertmanager_binaries(release), folder / "am", config, FOLDER / "templates") as url:
-            post_alerts(url, [alert_labels("TokenBudgetExceeded", persona="backend-engineer")], TEXTS)
+            post_alerts(url, [alert_labels("TokenBudgetExceeded", persona="backend-engineer")], texts)
             yield log
             until("the log of the host to hear of it as well", lambda: log.posts)
 
@@ -92,6 +94,17 @@ def test_pagerduty(edge_release: str, tmp_path: Path) -> None:
     assert body["routing_key"] == "the-key"
     assert (body["payload"]["summary"], body["payload"]["severity"]) == (TITLE, "critical")
     assert {link["href"] for link in body["links"]} == {TEXTS["runbook_url"], TEXTS["dashboard_url"]}
+
+
+def test_pagerduty_with_braces_in_a_name(edge_release: str, tmp_path: Path) -> None:
+    """A workflow called {{task}} is text, also where Alertmanager reads a detail as YAML and renders it again."""
+    texts = {"summary": "stage: {{task}}", "description": "of: {{ .Nothing }}", "action": "run: {{end}}"}
+    with receiver() as pager:
+        url = {"  resolve_timeout: 5m": f"  resolve_timeout: 5m\n  pagerduty_url: http://{pager.address}/v2/enqueue"}
+        with _running(edge_release, "pagerduty", tmp_path, "the-key", texts, **url):
+            _, _, body = _first(pager, "an event to PagerDuty")
+    assert "task" in str(body["payload"]["custom_details"])
+    assert all(link["href"] for link in body["links"])
 
 
 def test_webhook(edge_release: str, tmp_path: Path) -> None:

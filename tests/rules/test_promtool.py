@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.rules.cases import CASE_FILES, PROMETHEUS, RULE_FILES, Case
+from tests.rules.cases import CASE_FILES, PROMETHEUS, RULE_FILES, Case, load
 from tests.rules.conftest import CaseResults, cases_of, run
 from tests.rules.services import get_json, prometheus, until
 from tests.support.debian_binaries import NEWEST_RELEASE, OLDEST_RELEASE
@@ -18,6 +18,12 @@ def test_the_configuration_is_valid_in_every_version(any_prometheus: Path) -> No
     checked = run(any_prometheus / "promtool", "check", "config", "--lint=all", PROMETHEUS / "prometheus.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "rules found" in checked.stdout, "the configuration loads no rule file"
+
+
+def test_every_job_bounds_what_a_target_may_send() -> None:
+    jobs = {job["job_name"]: job for job in load(PROMETHEUS / "prometheus.yml")["scrape_configs"]}
+    assert all({"sample_limit", "body_size_limit"} <= job.keys() for job in jobs.values())
+    assert jobs["hypertool"]["label_value_length_limit"] >= 100, "a label value of ours has up to 100 characters"
 
 
 def test_the_checkout_runs_as_it_is_in_every_version(any_prometheus: Path, tmp_path: Path) -> None:

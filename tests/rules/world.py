@@ -46,6 +46,15 @@ FIRING = {
     "BacklogGrowing": Moment("fires: the queue in memory is full", 25),
     "OutageBudgetHalfUsed": Moment("fires: metrics wait for more than 4 h", 20),
     "JournalSilent": Moment("fires: not one line since the start", 20),
+    "DiskAlmostFull": Moment("fires: 4 % of the space left", 20),
+    "HostClockWrong": Moment("fires: no time synchronisation", 30),
+    "DuplicateInstance": Moment("fires: two hosts send their collectors under one name (per scrape)", 20),
+    "PrometheusStorageFailing": Moment("fires: the write-ahead log cannot be written", 20),
+    "RuleEvaluationFailing": Moment("fires: a group of rules fails again and again", 22),
+    "NotificationsFailing": Moment("fires: the web hook refuses notifications", 14),
+    "LabelLimitReached": Moment("fires: a model beyond the limit, the series born with it", 20),
+    "StoreFoldingStopped": Moment("fires: folding stops with processes to fold", 90),
+    "SnapshotQuarantined": Moment("fires: two files are set aside", 20),
 }
 # What fires with it on the same host, because it is a part of the same fact.
 COMPANIONS = {"OutageBudgetHalfUsed": "DeliveryLagging"}
@@ -72,6 +81,15 @@ HEALTHY = {
     "BacklogGrowing": Moment("quiet: as many senders as allowed, a queue without senders yet", 20),
     "OutageBudgetHalfUsed": Moment("quiet: nothing waits", 20),
     "JournalSilent": Moment("quiet: a minute after the start", 20),
+    "DiskAlmostFull": Moment("quiet: 10 % left for days", 20),
+    "HostClockWrong": Moment("quiet: a host that synchronises minutes after its start", 15),
+    "DuplicateInstance": Moment("quiet: a collector that is restarted twice", 20),
+    "PrometheusStorageFailing": Moment("quiet: a restart after errors", 20),
+    "RuleEvaluationFailing": Moment("quiet: one failure at a reload, and an old count", 20),
+    "NotificationsFailing": Moment("quiet: a restart of Alertmanager", 14),
+    "LabelLimitReached": Moment("quiet: an old overflow that this Prometheus sees for the first time", 90),
+    "StoreFoldingStopped": Moment("quiet: folded every minute", 90),
+    "SnapshotQuarantined": Moment("quiet: no file in quarantine", 20),
 }
 # What the runbook's investigations look at besides: metric, its own labels, first value, and growth per scrape.
 STAGE = 'workflow="bug_fix",stage="investigation",persona="observability-expert"'
@@ -80,6 +98,7 @@ MORE: list[tuple[str, str, float, float]] = [
     ("up", "", 1, 0),
     ("hypertool_build_info", 'version="1.0.0"', 1, 0),
     ("scrape_duration_seconds", "", 0.01, 0),
+    ("prometheus_target_scrapes_sample_out_of_bounds_total", "", 0, 0),
     ("hypertool_persona_token_budget_exceeded_total", 'persona="data-scientist"', 2, 0),
     ("hypertool_llm_requests_total", f'{CALL},outcome="error"', 0, 1),
     ("hypertool_llm_request_duration_seconds_bucket", f'{CALL},le="81.92"', 0, 3),
