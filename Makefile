@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 INSTALLED := .venv/.installed-for
 # Programs that write generated files; with --check they compare instead, and exit 1 on a difference.
-GENERATORS := prometheus.generator grafana.generator
+GENERATORS := prometheus.generator grafana.generator docs.generator
 
 .DEFAULT_GOAL := help
 .PHONY: help fmt generate check-generated lint test sandbox hooks
@@ -19,7 +19,7 @@ fmt: $(INSTALLED) ## Format every Python file and sort its imports
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
 
-generate: $(INSTALLED) ## Write every generated file again: rules, runbook, dashboards
+generate: $(INSTALLED) ## Write every generated file again: rules, runbook, dashboards, settings page
 	set -e; for generator in $(GENERATORS); do $(BIN)/python -m $$generator; done
 
 check-generated: $(INSTALLED)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import HypertoolError
+from ..runtime.settings import STATE_DIR
 from .directory import full
 
 
@@ -34,7 +35,7 @@ def directory() -> Path:
     Beside the store that HYPERTOOL_STATE_DIR names, so that one variable isolates everything; else the user's own
     state directory, because sessions are nobody else's business.
     """
-    chosen = os.environ.get("HYPERTOOL_STATE_DIR")
+    chosen = STATE_DIR.read()
     if chosen:
         return Path(chosen).absolute() / f"sessions-{os.getuid()}"
     base = os.environ.get("XDG_STATE_HOME")
