@@ -36,6 +36,7 @@ COMMANDS = {
         "drill",
         "usage",
         "hook",
+        "run",
     ),
 }
 
@@ -73,7 +74,7 @@ class _Parser(argparse.ArgumentParser):
 def dispatch(program: str, argv: list[str]) -> int:
     """Parse `argv` and run the command; returns its exit code."""
     command: list[str] | None = None
-    if argv[:1] == ["gate"] and "--" in argv:
+    if argv[:1] in (["gate"], ["run"]) and "--" in argv:
         cut = argv.index("--")
         argv, command = argv[:cut], argv[cut + 1 :]
     parser = build(program, argv[0] if argv and argv[0] in COMMANDS[program] else None)
@@ -85,7 +86,7 @@ def dispatch(program: str, argv: list[str]) -> int:
         raise UsageProblem(f"no command given; see `{program} --help`")
     if command is not None:
         if arguments.command:
-            raise UsageProblem(f"unexpected {arguments.command[0]!r:.80} before --; see `{program} gate --help`")
+            raise UsageProblem(f"unexpected {arguments.command[0]!r:.80} before --; see `{program} {argv[0]} --help`")
         arguments.command = command
     module, function = arguments.does
     code: int = getattr(import_module(module, "hypertool"), function)(arguments)
@@ -151,6 +152,12 @@ def _service_commands(commands: Any) -> None:
     )
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no number of lines, expected 0 or more")
+    return int(text)
+
+
 def _workflow_commands(commands: Any) -> None:
     _add(
         commands,
@@ -176,12 +183,18 @@ def _workflow_commands(commands: Any) -> None:
         "run a command as a workflow stage; its exit code becomes the quality gate",
         (".cli.workflow", "gate"),
         json=False,
-        usage="hypertool gate --workflow W --stage S --persona P -- COMMAND [ARGUMENT ...]",
+        usage="hypertool gate --workflow W --stage S --persona P [--quiet [--tail N]] -- COMMAND [ARGUMENT ...]",
         epilog="Output and exit code of the command pass through; 127 where it does not exist.\n"
         "A TRACEPARENT in the environment is honoured and passed on.",
     )
     for option in ("workflow", "stage", "persona"):
         gate.add_argument(f"--{option}", metavar=option[0].upper(), required=True)
+    gate.add_argument(
+        "--quiet",
+        action="store_true",
+        help="print the last lines and the exit code only, the rest goes into a file",
+    )
+    gate.add_argument("--tail", metavar="N", type=_count, default=20, help="how many last lines --quiet prints (20)")
     gate.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     drill = _add(commands, "drill", "make a real alert happen, and end it again", (".cli.workflow", "drill"))
     drill.add_argument("name", metavar="DRILL", choices=("token-budget-exceeded",), help="token-budget-exceeded")
@@ -208,3 +221,16 @@ def _agent_commands(commands: Any) -> None:
         metavar="WHAT",
         help="persona (the default), agent, model, day, workspace or session",
     )
+    run = _add(
+        commands,
+        "run",
+        "run a coding agent, its session bound to a persona, chatmode and workflow",
+        (".cli.run", "run"),
+        json=False,
+        usage="hypertool run [--persona P] [--chatmode M] [--workflow W] -- COMMAND [ARGUMENT ...]",
+        epilog="Terminal and exit code are the command's own. A TRACEPARENT in the environment is kept, else one is made.",
+    )
+    run.add_argument("--persona", metavar="P", help="a persona or one of its aliases (default: the workspace's)")
+    run.add_argument("--chatmode", metavar="M", help="the kind of work (default: the workspace's)")
+    run.add_argument("--workflow", metavar="W", help="the workflow that the session is a run of (agent_session)")
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")

@@ -24,7 +24,12 @@ def gate(arguments: argparse.Namespace) -> int:
     from ..workflow.gate import run_gate
 
     heard = listen()
-    code = run_gate(workflow, stage, persona, command)
+    if arguments.quiet:
+        from .quiet import quietly
+
+        code = quietly(lambda output: run_gate(workflow, stage, persona, command, output), arguments.tail)
+    else:
+        code = run_gate(workflow, stage, persona, command)
     for line in heard:
         complain("hypertool gate", line)
     return code

@@ -1,0 +1,105 @@
+"""What `hypertool run` gives an agent's command, and what is done when it has ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+
+from ..domain.instruments import AGENTS
+from .ledger import database
+from .ledger.attribution import Attribution
+from .ledger.ledger import Ledger
+from .reading.read import read_file
+from .reading.registry import reader
+
+OTLP = ("127.0.0.1", 4318)
+# The commands that start each agent.
+COMMANDS = {
+    "claude": "claude-code",
+    "codex": "codex",
+    "gemini": "gemini-cli",
+    "copilot": "copilot-cli",
+    "cline": "cline",
+    "auggie": "auggie",
+    "opencode": "opencode",
+    "qwen": "qwen-code",
+    "aider": "aider",
+}
+_TELEMETRY = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{OTLP[0]}:{OTLP[1]}",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_LOGS_EXPORTER": "otlp",
+    "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
+}
+
+
+def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, str]:
+    """The environment of the command: binding, trace context, and telemetry where a collector listens on this host.
+
+    What the user has set is left as it is.
+    """
+    made = dict(given)
+    for name, value in zip(("HYPERTOOL_PERSONA", "HYPERTOOL_CHATMODE", "HYPERTOOL_WORKFLOW"), whose, strict=True):
+        if value and value != "unknown":
+            made[name] = value
+    made.setdefault("TRACEPARENT", f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01")
+    made.setdefault("AIDER_ANALYTICS_LOG", str(database.directory() / "aider.jsonl"))
+    if not any(name.startswith("OTEL_EXPORTER_") for name in given) and _collector_listens():
+        for name, value in _TELEMETRY.items():
+            made.setdefault(name, value)
+        if whose.persona != "unknown":
+            attribute = f"hypertool.persona={whose.persona}"
+            before = given.get("OTEL_RESOURCE_ATTRIBUTES")
+            made["OTEL_RESOURCE_ATTRIBUTES"] = f"{before},{attribute}" if before else attribute
+    return made
+
+
+def _collector_listens() -> bool:
+    try:
+        socket.create_connection(OTLP, timeout=0.1).close()
+    except OSError:
+        return False
+    return True
+
+
+def take_in(command: str, started: float, whose: Attribution, environment: Mapping[str, str]) -> int:
+    """Count what the command's agent has written since it `started`; sessions without a binding get this one.
+
+    Returns the number of new calls. A command that is no known agent's may have started any of them.
+    """
+    name = os.path.basename(command)
+    agents = (COMMANDS[name],) if name in COMMANDS else AGENTS
+    ledger = Ledger()
+    new = 0
+    try:
+        for agent in agents:
+            for path in _changed(agent, started, environment):
+                new += _take_in(ledger, agent, path, started, whose)
+    finally:
+        ledger.close()
+    return new
+
+
+def _changed(agent: str, started: float, environment: Mapping[str, str]) -> Iterator[str]:
+    for path in reader(agent).locations(os.path.expanduser("~"), dict(environment)):
+        try:
+            if os.lstat(path).st_mtime >= started - 1:
+                yield path
+        except OSError:
+            continue
+
+
+def _take_in(ledger: Ledger, agent: str, path: str, started: float, whose: Attribution) -> int:
+    new, more = 0, True
+    while more:
+        reading = read_file(reader(agent), path, ledger.position)
+        more = reading.more
+        if reading.position is None and not reading.unrecognised:
+            return new
+        with ledger.writing():
+            for session in {call.session for call in reading.calls if call.at >= started - 1 and call.session}:
+                if ledger.binding(agent, session, ledger.now()) is None:
+                    ledger.bind(agent, session, whose, started)
+            new += ledger.ingest(agent, reading, "session_file", "", whose)
+    return new

@@ -1,0 +1,49 @@
+"""`hypertool run`: a coding agent's command, bound to a persona, chatmode and workflow from its start."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+from ..domain.personas import load_catalogue
+from ..runtime.settings import disabled
+from ..runtime.workspace import find_workspace
+from ..store.sessions import Sessions
+from .output import UsageProblem, complain, label, listen
+from .persona import resolve
+
+PROGRAM = "hypertool run"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; its exit code and terminal are its own. What cannot be counted is said on stderr."""
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if not command or not command[0]:
+        raise UsageProblem("no command to run; see `hypertool run --help`")
+    persona = resolve(load_catalogue(), arguments.persona).name if arguments.persona is not None else None
+    chatmode = label("--chatmode", arguments.chatmode) if arguments.chatmode is not None else None
+    workflow = label("--workflow", arguments.workflow) if arguments.workflow is not None else ""
+    from ..agents.ledger.attribution import UNKNOWN, Attribution
+    from ..agents.running import environment_for, take_in
+    from ..workflow.command import hold_signals, run_command
+
+    active = Sessions(find_workspace()).read()
+    whose = Attribution(
+        persona or (active.persona if active is not None else UNKNOWN),
+        chatmode or (active.chatmode if active is not None else "default"),
+        workflow,
+    )
+    heard = listen()
+    hold_signals()
+    started = time.time()
+    environment = dict(os.environ) if disabled() else environment_for(os.environ, whose)
+    code = run_command(PROGRAM, command, environment).code
+    if not disabled():
+        try:
+            take_in(command[0], started, whose, environment)
+        except Exception as error:
+            heard.append(f"what the agent used is not counted yet, the next hook or the service will: {error}")
+    for line in heard:
+        complain(PROGRAM, line)
+    return code

@@ -1,0 +1,135 @@
+"""`hypertool run` binds a command's agent; `hypertool gate --quiet` keeps its output out of the agent's context."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hypertool.domain.instruments import TOKENS
+from tests.agents import homes
+from tests.agents.hooking import HYPERTOOL
+from tests.agents.ledgers import counted, open_ledger
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(HYPERTOOL), *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture
+def agent(home: Path) -> Path:
+    """A program called `copilot` that writes the recorded session into its home, as if it were made now."""
+    script = home / "copilot"
+    source = homes.RECORDED / "copilot-cli-1.0.102.events.jsonl"
+    target = homes.session_file(home, "copilot-cli")
+    script.write_text(
+        f"#!{sys.executable}\nimport os, pathlib, sys, time\n"
+        f"target = pathlib.Path({str(target)!r}); target.parent.mkdir(parents=True)\n"
+        f"now = time.strftime('%Y-%m-%dT%H:%M:', time.gmtime(time.time() + 60))\n"
+        f"import re\n"
+        f"target.write_text(re.sub(r'2026-11-26T01:53:', now, pathlib.Path({str(source)!r}).read_text()))\n"
+        "print(os.environ.get('HYPERTOOL_PERSONA'), os.environ.get('TRACEPARENT')); sys.exit(7)\n"
+    )
+    script.chmod(0o755)
+    return script
+
+
+def test_run_binds_an_agent_without_hooks(agent: Path) -> None:
+    """The session that the command made is the persona's, chatmode's and workflow's; the exit code is the command's."""
+    done = run("run", "--persona", "testing", "--chatmode", "bug-fix", "--workflow", "bug_fix", "--", str(agent))
+    assert (done.returncode, done.stderr) == (7, "")
+    assert re.fullmatch(r"testing-specialist 00-[0-9a-f]{32}-[0-9a-f]{16}-01\n", done.stdout)
+    assert counted(TOKENS.key, "testing-specialist", "bug-fix") == 5 * 1230 + 45
+    ledger = open_ledger()
+    assert ledger.workflow("copilot-cli", "4de4c62c-9093-4889-a4c4-a1537bd4d2db") == "bug_fix"
+
+
+def test_run_keeps_a_trace_context(home: Path) -> None:
+    """A TRACEPARENT that is there already is the command's."""
+    mine = f"00-{'1' * 32}-{'2' * 16}-01"
+    done = run("run", "--", "sh", "-c", "echo $TRACEPARENT", TRACEPARENT=mine)
+    assert done.stdout.strip() == mine
+
+
+def test_run_sets_telemetry_only_where_it_arrives(home: Path) -> None:
+    """Without a collector on this host, or with telemetry of the user's own, nothing is set."""
+    done = run("run", "--", "env", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1")
+    assert "CLAUDE_CODE_ENABLE_TELEMETRY" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--persona", "nobody", "--", "true"], 2, "unknown persona"),
+        (["--persona", "testing"], 2, "no command"),
+        (["--", "/nonexistent/agent"], 127, "command not found"),
+        (["--", "sh", "-c", "kill -TERM $$"], 143, ""),
+    ],
+)
+def test_run_ends_as_a_shell_would(arguments: list[str], code: int, said: str, home: Path) -> None:
+    """An unknown persona runs nothing; a missing command is 127, a signal 128 and its number."""
+    done = run("run", *arguments)
+    assert done.returncode == code
+    assert said in done.stderr
+
+
+def gate(*arguments: str, command: str) -> subprocess.CompletedProcess[str]:
+    names = ("--workflow", "bug_fix", "--stage", "testing_validation", "--persona", "testing")
+    return run("gate", *names, *arguments, "--", "sh", "-c", command)
+
+
+def test_quiet_gate_prints_the_last_lines(home: Path, tmp_path: Path) -> None:
+    """The last lines of both streams in their order, the exit code, and a file with everything."""
+    done = gate("--quiet", "--tail", "2", command="seq 1 1000; echo wrong >&2; exit 3")
+    *lines, last = done.stdout.splitlines()
+    assert (done.returncode, lines, done.stderr) == (3, ["1000", "wrong"], "")
+    found = re.fullmatch(r"hypertool gate: exit code 3; the whole output \((\d+) bytes\) is in (\S+)", last)
+    assert found
+    whole = Path(found[2])
+    assert len(whole.read_bytes()) == int(found[1])
+    assert whole.read_text().splitlines()[:2] == ["1", "2"]
+    assert whole.stat().st_mode & 0o777 == 0o600
+    whole.unlink()
+
+
+@pytest.mark.parametrize(("tail", "expected"), [("0", 0), ("5", 5), ("9999", 30)])
+def test_quiet_gate_tail_counts_lines(tail: str, expected: int, home: Path) -> None:
+    """--tail says how many lines; 0 is none."""
+    done = gate("--quiet", "--tail", tail, command="seq 1 30")
+    *lines, last = done.stdout.splitlines()
+    assert (done.returncode, len(lines)) == (0, expected)
+    Path(shlex.split(last)[-1]).unlink()
+
+
+def test_quiet_gate_is_bounded(home: Path) -> None:
+    """One endless line does not fill the context either; bytes that are no text are no trouble."""
+    done = gate("--quiet", command="head -c 5000000 /dev/zero | tr '\\0' '\\377'")
+    assert len(done.stdout) < 3000
+    Path(shlex.split(done.stdout.splitlines()[-1])[-1]).unlink()
+
+
+def test_loud_gate_is_untouched(home: Path) -> None:
+    """Without --quiet, output passes through and no line is added."""
+    done = gate(command="echo one; echo two >&2")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "one\n", "two\n")
+
+
+def test_wrong_tail_is_refused(home: Path) -> None:
+    """A --tail that is no number is an error with what is expected, and the command is not run."""
+    done = gate("--quiet", "--tail", "-1", command="echo ran")
+    assert (done.returncode, "expected 0 or more" in done.stderr or "expected one argument" in done.stderr) == (2, True)
+    assert json.dumps("ran") not in done.stdout
