@@ -140,6 +140,7 @@ show_addresses() {
     else
         echo "Prometheus:                http://localhost:9090 (alerts: /alerts, targets: /targets, runbook: /user/runbook.html)"
         echo "Alertmanager:              http://localhost:9093"
+        echo "Both ask for:              user hypertool, password in /etc/hypertool/secrets/web_password"
     fi
     if [[ -d /etc/alloy/hypertool || " ${SANDBOX_PORTS[*]} " == *" 12345 "* ]]; then
         echo "Alloy:                     http://localhost:12345 (components and their health)"

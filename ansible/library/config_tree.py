@@ -64,8 +64,10 @@ options:
     description: Environment of these commands; C({tree}) is the staged directory.
     type: dict
     default: {}
-  reload_url:
-    description: Asked with POST after a change, if O(reload_unit) is running. Its answer is the verdict.
+  reload_status_url:
+    description:
+      - Metrics of O(reload_unit) with C(..._config_last_reload_successful) and C(..._success_timestamp_seconds). After
+        a change C(systemctl reload) reloads the unit, if it is running, and these two are the verdict.
     type: str
   reload_unit:
     description: The unit that reads these files.
@@ -86,7 +88,7 @@ EXAMPLES = r"""
       prometheus.yml: "{{ lookup('ansible.builtin.file', 'prometheus.yml') }}"
     validate:
       - [promtool, check, config, "{tree}/prometheus.yml"]
-    reload_url: http://127.0.0.1:9090/-/reload
+    reload_status_url: http://127.0.0.1:9090/metrics
     reload_unit: prometheus.service
 """
 
@@ -123,7 +125,7 @@ def main():
             "keep": {"type": "list", "elements": "str", "default": []},
             "validate": {"type": "list", "elements": "list", "default": []},
             "validate_environment": {"type": "dict", "default": {}},
-            "reload_url": {"type": "str"},
+            "reload_status_url": {"type": "str"},
             "reload_unit": {"type": "str"},
             "restart_files": {"type": "list", "elements": "path", "default": []},
         },

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 import urllib.error
-import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.hypertool import web_access
 from ansible.module_utils.hypertool.host import changed_since_start, journal_tail, unit_properties, wait_for_unit
 
 DOCUMENTATION = r"""
@@ -37,7 +37,7 @@ options:
     elements: path
     default: []
   ready_url:
-    description: Answers 200 when the unit is ready.
+    description: Answers 200 when the unit is ready. Asked with the host's web password, where there is one.
     type: str
   timeout:
     description: Seconds to become ready; or, for processes that outlive a stop, to end before they are killed.
@@ -73,7 +73,7 @@ def complaint_of(url):
     if not url:
         return ""
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
+        with web_access.open_local(url, timeout=2) as response:
             return "" if response.status == 200 else f"{url} answers {response.status}"
     except urllib.error.HTTPError as error:
         return f"{url} answers {error.code}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 import urllib.error
-import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.hypertool import web_access
 from ansible.module_utils.hypertool.host import journal_tail, unit_properties
 
 DOCUMENTATION = r"""
@@ -75,7 +75,7 @@ def young(state):
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=5) as response:
+    with web_access.open_local(url, timeout=5) as response:
         return json.load(response)["data"]
 
 

@@ -75,13 +75,14 @@ def variable_values(query: Query, view: View, fetch: Fetch) -> list[str]:
     return list(answer["data"])
 
 
-def http_fetch(base_url: str, timeout: float = 30) -> Fetch:
-    """Ask the Prometheus at `base_url`, for example http://127.0.0.1:9090."""
+def http_fetch(base_url: str, timeout: float = 30, authorization: str = "") -> Fetch:
+    """Ask the Prometheus at `base_url`, for example http://127.0.0.1:9090; `authorization` is sent as that header."""
+    headers = {"Authorization": authorization} if authorization else {}
 
     def fetch(path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         url = f"{base_url.rstrip('/')}{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=timeout) as response:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout) as response:
                 body = response.read()
         except urllib.error.HTTPError as refused:
             body = refused.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -43,8 +44,11 @@ def listens(port: int) -> bool:
 
 
 def by_label(expression: str, label: str) -> dict[str, float]:
+    password = make_box(DIRECTORY).inside("hypertool", "cat", "/etc/hypertool/secrets/web_password").strip()
+    named = base64.b64encode(f"hypertool:{password}".encode()).decode()
     url = "http://localhost:9090/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    request = urllib.request.Request(url, headers={"Authorization": f"Basic {named}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
         rows = json.load(answer)["data"]["result"]
     return {row["metric"].get(label, ""): float(row["value"][1]) for row in rows}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -32,10 +33,14 @@ PUBLISHED: dict[Host, str] = {}
 
 # Runs on the host, because what it asks listens on the host's own loopback.
 ASK = """
-import sys, urllib.error, urllib.request
+import base64, pathlib, re, sys, urllib.error, urllib.request
 data = sys.argv[2].encode() if len(sys.argv) > 2 else None
+password, headers = pathlib.Path("/etc/hypertool/secrets/web_password"), {}
+if re.match("http://(127.0.0.1|localhost):909[03]/", sys.argv[1]) and password.exists():
+    named = "hypertool:" + password.read_text().strip()
+    headers["Authorization"] = "Basic " + base64.b64encode(named.encode()).decode()
 try:
-    with urllib.request.urlopen(urllib.request.Request(sys.argv[1], data=data), timeout=20) as answer:
+    with urllib.request.urlopen(urllib.request.Request(sys.argv[1], data=data, headers=headers), timeout=20) as answer:
         print(answer.status); print(answer.read().decode(), end="")
 except urllib.error.HTTPError as refused:
     print(refused.code); print(refused.read().decode(), end="")
@@ -51,10 +56,18 @@ def ask(host: Host, url: str) -> str:
     return body
 
 
+def authorization(host: Host) -> str:
+    """The header that Prometheus and Alertmanager of the host ask for; empty before it is installed."""
+    file = host.file("/etc/hypertool/secrets/web_password")
+    if not file.exists:
+        return ""
+    return "Basic " + base64.b64encode(f"hypertool:{file.content_string.strip()}".encode()).decode()
+
+
 def prometheus(host: Host) -> Callable[[str, Mapping[str, str]], dict[str, Any]]:
     """`fetch(path, parameters)` as tests/dashboards/panels.py wants it, against the host's Prometheus."""
     if host in PUBLISHED:
-        return http_fetch(PUBLISHED[host])
+        return http_fetch(PUBLISHED[host], authorization=authorization(host))
 
     def fetch(path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         done = host.run("python3 -c %s %s", ASK, f"http://127.0.0.1:9090{path}?{urlencode(parameters)}")

@@ -1,20 +1,32 @@
 # A directory of configuration files: what is in it, a staged copy of what should be, validation, swap and reload.
 from __future__ import annotations
 
+import collections
 import fnmatch
 import glob
 import os
+import re
 import shutil
 import tempfile
 import time
 
-from ansible.module_utils.urls import fetch_url
-
-from ansible.module_utils.hypertool import paths
+from ansible.module_utils.hypertool import paths, web_access
 from ansible.module_utils.hypertool.host import changed_since_start, group_exists, unit_properties
 
 STAGE_PREFIX = ".hypertool-stage-"
 RELOAD_SECONDS = 30
+RELOADED = re.compile(r"^\w+_config_last_reload_(successful|success_timestamp_seconds) (\S+)$", re.MULTILINE)
+ReloadStatus = collections.namedtuple("ReloadStatus", "successful succeeded_at")
+
+
+def reload_status(url):
+    """What a unit's metrics say of its last reload; None where it does not answer yet."""
+    try:
+        with web_access.open_local(url, timeout=5) as answer:
+            found = dict(RELOADED.findall(answer.read().decode("utf-8", "replace")))
+        return ReloadStatus(float(found["successful"]) == 1, float(found["success_timestamp_seconds"]))
+    except (OSError, KeyError):
+        return None
 
 
 class Tree:
@@ -123,16 +135,23 @@ class Tree:
             os.replace(staged, path)
 
     def reload(self):
-        """Ask the unit to read its files again; None if it did, else what it answered."""
+        """Have the unit read its files again; None if it did, else what its metrics say."""
+        unit, url = self.params["reload_unit"], self.params["reload_status_url"]
+        before = reload_status(url)
+        rc, out, err = self.module.run_command(["systemctl", "reload", unit])
+        if rc:
+            return f"systemctl reload: {(out + err).strip()}"
         deadline = time.monotonic() + RELOAD_SECONDS
         while True:
-            response, info = fetch_url(self.module, self.params["reload_url"], method="POST", timeout=RELOAD_SECONDS)
-            if info["status"] == 200:
+            now = reload_status(url)
+            # The time of a success is the only thing that changes with every one of them.
+            if now and (not before or now.succeeded_at > before.succeeded_at):
                 return None
-            if info["status"] > 0 or time.monotonic() > deadline:
-                body = response.read().decode(errors="replace") if response else info.get("body", "")
-                return f"{info['status']} {info['msg']} {body}".strip()
-            time.sleep(0.2)  # It is running but does not listen yet: ask again until the deadline.
+            if now and before and before.successful and not now.successful:
+                return "its last reload failed"
+            if time.monotonic() > deadline:
+                return f"no successful reload within {RELOAD_SECONDS} s"
+            time.sleep(0.2)
 
     def to_be_reloaded(self):
         unit = self.params["reload_unit"]

@@ -21,6 +21,12 @@ sandbox_up() {
     sandbox up "$SANDBOX_NAME" --release "$SANDBOX_RELEASE" --publish "${SANDBOX_PORTS[@]}"
 }
 
+# The password of the host's web services, for the checks from outside; a host without them has none.
+sandbox_password() {
+    (umask 077 && sandbox exec "$SANDBOX_NAME" -- cat /etc/hypertool/secrets/web_password >"$CACHE/tmp/web-password" 2>/dev/null) ||
+        rm -f -- "$CACHE/tmp/web-password"
+}
+
 sandbox_play() {
     local inventory="$CACHE/tmp/sandbox-inventory.json"
     mkdir -p "$CACHE/tmp"
@@ -45,9 +51,11 @@ sandbox_install() {
         SANDBOX_PORTS+=(3000)
         step publish "Publishing Grafana" sandbox_up
     fi
+    sandbox_password
     # shellcheck disable=SC2046  # one word or none
     step verify "Running the baseline and checking it from outside" "$PYTHON" "$TOP/scripts/lib/setup/verify_host.py" $(verify_arguments) \
-        -- "$PYTHON" "$TOP/scripts/sandbox" exec "$SANDBOX_NAME" -- hypertool baseline
+        --password-file "$CACHE/tmp/web-password" -- "$PYTHON" "$TOP/scripts/sandbox" exec "$SANDBOX_NAME" -- hypertool baseline
+    rm -f -- "$CACHE/tmp/web-password"
     sed 's/^/    /' "${STEP_LOG[verify]}"
     show_addresses
     cat <<TEXT

@@ -7,7 +7,9 @@ Only the standard library; exit 1 with what was waited for and what was seen ins
 from __future__ import annotations
 
 import argparse
+import base64
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -41,8 +43,17 @@ class Failed(Exception):
     """Something is not as promised; the text says what and what to look at."""
 
 
-def fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=5) as response:
+def authorization(path: str) -> dict[str, str]:
+    """The header that Prometheus asks for, from the file of its password; empty where there is none."""
+    try:
+        password = pathlib.Path(path).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(f"hypertool:{password}".encode()).decode()}
+
+
+def fetch(url: str, headers: dict[str, str] | None = None) -> bytes:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=5) as response:
         body: bytes = response.read()
     return body
 
@@ -65,9 +76,10 @@ class Stack:
     def __init__(self, options: argparse.Namespace) -> None:
         self.prometheus = options.prometheus.rstrip("/")
         self.exporter = options.exporter.rstrip("/")
+        self.headers = authorization(options.password_file)
 
     def api(self, path: str) -> dict[str, list[dict[str, object]]]:
-        answer = json.loads(fetch(f"{self.prometheus}/api/v1/{path}"))
+        answer = json.loads(fetch(f"{self.prometheus}/api/v1/{path}", self.headers))
         data: dict[str, list[dict[str, object]]] = answer["data"]
         return data
 
@@ -186,6 +198,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090")
     parser.add_argument("--exporter", default="http://127.0.0.1:9464")
+    parser.add_argument(
+        "--password-file",
+        default="/etc/hypertool/secrets/web_password",
+        help="password of Prometheus, where it has one",
+    )
     parser.add_argument(
         "--exporter-only", action="store_true", help="check the endpoint alone: the samples go elsewhere"
     )

@@ -6,6 +6,7 @@ import json
 import re
 import time
 
+from ansible.module_utils.hypertool import web_access
 from ansible.module_utils.hypertool.cloud.canary import LOOP_SECONDS
 from ansible.module_utils.hypertool.cloud.connection import NoAnswer, Route
 from ansible.module_utils.hypertool.cloud.probe import accepted
@@ -141,7 +142,8 @@ class Collector:
                 yield job, Target(one.get("health"), one.get("last_error") or "", moment(one.get("last_scrape") or ""))
 
     def _get(self, path):
-        answer = self._route.send("GET", self.address + path, {})
+        carried = web_access.headers() if self.kind == "prometheus" else {}
+        answer = self._route.send("GET", self.address + path, carried)
         if answer.status != 200:
             raise NoAnswer("destination", "status", f"{self.address}{path} answers {answer.status}")
         return answer.text

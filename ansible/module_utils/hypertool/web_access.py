@@ -1,0 +1,68 @@
+# The password of the web services on loopback: who knows it, its bcrypt hash, and requests that carry it.
+from __future__ import annotations
+
+import base64
+import ctypes
+import secrets
+import urllib.request
+from urllib.parse import urlsplit
+
+from ansible.module_utils.hypertool import paths
+from ansible.module_utils.hypertool.errors import HostError
+
+USER = "hypertool"
+PASSWORD_FILE = "/etc/hypertool/secrets/web_password"
+# The C library's own, under the names that it has on supported systems; Python 3.13 has no module for it any more.
+LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2")
+ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+# 2**10 rounds, some 50 ms: Prometheus and Alertmanager remember what they have checked.
+COST = "10"
+
+
+def _crypt(password, setting):
+    for name in LIBRARIES:
+        try:
+            library = ctypes.CDLL(name)
+        except OSError:
+            continue
+        library.crypt.restype = ctypes.c_char_p
+        library.crypt.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
+        hashed = (library.crypt(password.encode(), setting.encode()) or b"").decode()
+        if hashed.startswith("$2b$"):
+            return hashed
+    raise HostError(
+        f"this host's C library has no bcrypt (tried {', '.join(LIBRARIES)}); install libxcrypt (Debian: libcrypt1)"
+    )
+
+
+def bcrypt(password):
+    # The last of the 22 characters holds two bits only.
+    salt = "".join(secrets.choice(ALPHABET) for _ in range(21)) + secrets.choice(".Oeu")
+    return _crypt(password, f"$2b${COST}${salt}")
+
+
+def matches(password, hashed):
+    return hashed.startswith("$2b$") and secrets.compare_digest(_crypt(password, hashed), hashed)
+
+
+def password(path=PASSWORD_FILE):
+    """The host's password, empty where there is none yet."""
+    try:
+        return paths.read_text(path, 1024).strip()
+    except FileNotFoundError:
+        return ""
+
+
+def headers(path=PASSWORD_FILE):
+    """What a request to Prometheus or Alertmanager on this host needs."""
+    known = password(path)
+    if not known:
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(f"{USER}:{known}".encode()).decode()}
+
+
+def open_local(url, timeout, path=PASSWORD_FILE):
+    """An answer of a service on this host. The password goes to loopback only, and through no proxy."""
+    carried = headers(path) if urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1") else {}
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(urllib.request.Request(url, headers=carried), timeout=timeout)
