@@ -33,6 +33,8 @@ from .domain.instruments import (
     QUALITY_GATE,
     STAGE_DURATION,
     STORE_FOLDED,
+    STORE_LAST_FOLD,
+    STORE_QUARANTINED,
     STORE_UNREADABLE,
     STORE_WRITERS,
     Instrument,
@@ -83,6 +85,8 @@ def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: fl
     )
     yield _gauge(BUILD_INFO, {(__version__, platform.python_version()): 1})
     yield _gauge(STORE_UNREADABLE, {(): merge.unreadable})
+    yield _gauge(STORE_QUARANTINED, {(): merge.quarantined})
+    yield _gauge(STORE_LAST_FOLD, {(): merge.last_fold})
     yield _gauge(STORE_WRITERS, {(): merge.writers})
 
 

@@ -281,7 +281,7 @@ def test_store_that_refuses_gets_it_later(home: Path, monkeypatch: pytest.Monkey
     """A full disk of the store loses nothing: the ledger hands over with its next transaction."""
     ledger = open_ledger()
     with monkeypatch.context() as patch:
-        patch.setattr(batches, "create", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        patch.setattr(batches, "write_all", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         count(ledger, call(1))
     assert counted(AGENT_CALLS.key) == 0
     count(ledger, call(2))

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from hypertool import ObservableLLM, PersonaMetricsCollector, TokenBudgetExceeded
 from hypertool.domain.personas import Catalogue, Persona
 from hypertool.recording.ambient import use_run
-from hypertool.store.directory import locked
+from hypertool.runtime.foreign_files import Folder, locked
 from tests.support.hypertool_host import Host, wait_until
 from tests.support.otlp_receiver import OtlpReceiver
 
@@ -245,7 +245,7 @@ def test_what_a_process_has_just_used_counts_for_the_next_ones(host: Host) -> No
 def test_a_process_that_stopped_in_the_middle_of_reserving_holds_nobody_up(host: Host) -> None:
     _config(host, "day")
     host.state.mkdir()
-    with locked(host.state / "reservations.lock"):
+    with Folder(host.state) as folder, locked(folder, "reservations.lock"):
         done = host.python(
             HEAD
             + f"""

@@ -173,6 +173,20 @@ LABEL_OVERFLOW = Instrument(
 STORE_UNREADABLE = Instrument(
     "unr", "hypertool_store_unreadable_files", "gauge", "Files of the store that cannot be read or understood", ()
 )
+STORE_QUARANTINED = Instrument(
+    "qua",
+    "hypertool_store_quarantined_files",
+    "gauge",
+    "Files of the store that were refused, or set aside after they were",
+    (),
+)
+STORE_LAST_FOLD = Instrument(
+    "lfo",
+    "hypertool_store_last_fold_timestamp_seconds",
+    "gauge",
+    "Last time that finished processes were looked for and folded, seconds since the epoch; 0 until the first",
+    (),
+)
 STORE_WRITERS = Instrument(
     "wri", "hypertool_store_writers", "gauge", "Processes with a snapshot that is not folded into the archive", ()
 )
@@ -259,6 +273,8 @@ GAUGES = (
     AGENT_LAST_SEEN,
     BUILD_INFO,
     STORE_UNREADABLE,
+    STORE_QUARANTINED,
+    STORE_LAST_FOLD,
     STORE_WRITERS,
     DELIVERY_PROOF,
 )

@@ -17,8 +17,14 @@ MAX_LENGTH = 100
 OTHER = "other"
 LABELS = ("chatmode", "workflow", "stage", "model")
 
-# Control characters, line ends, marks that turn the direction of writing (they forge dashboards), lone surrogates.
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters, line ends, characters without a width and marks that turn the direction of writing (both forge
+# dashboards: two names that look the same), lone surrogates.
+_UNFIT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff9-\uffff\U000e0000-\U000e0fff]"
+)
+# What a chat, a mail or a template would take for markup: names travel into notifications.
+_MARKUP = re.compile(r"[<>`]|\{\{|\}\}|\]\(")
 _DECLARED: dict[str, frozenset[str]] = {
     "chatmode": CHATMODES,
     "workflow": frozenset(WORKFLOWS),
@@ -34,7 +40,9 @@ def unfit(value: str) -> str | None:
     if len(value) > MAX_LENGTH:
         return f"it has more than {MAX_LENGTH} characters"
     if _UNFIT.search(value):
-        return "it contains control characters"
+        return "it contains control characters or characters that cannot be seen"
+    if _MARKUP.search(value):
+        return "it contains markup"
     from ..runtime.redaction import redact_name  # for a new value only: its patterns take a millisecond to compile
 
     if redact_name(value) != value:

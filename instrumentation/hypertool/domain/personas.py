@@ -25,6 +25,11 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,98}[a-z0-9])?")
 _KEYS = {"tokens", "window", "on_exceed", "aliases", "workflows"}
 
 
+def is_name(text: str) -> bool:
+    """Whether a persona could have that name."""
+    return _NAME.fullmatch(text) is not None
+
+
 class Persona(NamedTuple):
     """A persona and its budget: `tokens` per `window` ("run", "hour" or "day", UTC); `workflows` are the workflows
     whose runs have another one.

@@ -83,6 +83,8 @@ def budget(catalogue: Catalogue) -> list[SeriesBudget]:
         "hypertool_agent_sessions_active": len(AGENTS),
         "hypertool_build_info": 1,
         "hypertool_store_unreadable_files": 1,
+        "hypertool_store_quarantined_files": 1,
+        "hypertool_store_last_fold_timestamp_seconds": 1,
         "hypertool_store_writers": 1,
         "hypertool_store_folded_processes_total": 1,
     }

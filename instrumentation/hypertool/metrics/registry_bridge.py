@@ -36,7 +36,8 @@ class RegistryBridge:
     def collect(self) -> Iterable[Metric]:
         """The sum of the collectors in this registry."""
         from ..exposition import families
-        from ..store.totals import Totals, from_data
+        from ..store.snapshot_reader import from_data
+        from ..store.totals import Totals
         from ..store.view import Merge
 
         if not self.cores:

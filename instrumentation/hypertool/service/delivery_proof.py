@@ -8,8 +8,8 @@ from pathlib import Path
 from prometheus_client.core import GaugeMetricFamily
 
 from ..domain.instruments import DELIVERY_PROOF
+from ..runtime.foreign_files import Folder
 from ..runtime.logs import once
-from ..store.directory import read_file
 
 FILE = "delivery-proof"
 # Seconds since the epoch, to the millisecond. Whoever may write to the store may write anything into this file.
@@ -24,7 +24,8 @@ def delivery_proof(state: Path) -> GaugeMetricFamily:
     """
     family = GaugeMetricFamily(DELIVERY_PROOF.name, DELIVERY_PROOF.help)
     try:
-        content = read_file(state / FILE, _SIZE)
+        with Folder(state) as folder:
+            content = folder.read(FILE, _SIZE)
     except FileNotFoundError:
         return family
     except OSError as error:

@@ -9,255 +9,242 @@ leaves either a file that is not yet in the sums, or one that the archive says t
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
 from ..domain.budget_windows import KEEP_WINDOWS_SECONDS
 from ..errors import StoreUnavailable
-from .directory import StateDirectory, create, locked, read_file, same_file, stamp, write_all
-from .snapshot_format import TAKEN, Window, encode
-from .totals import ForeignVersion, Malformed, Totals, parse
+from ..runtime.foreign_files import Folder, locked
+from . import requests
+from .admission import MAX_SETS, Admission, within_sets
+from .directory import StateDirectory
+from .generations import EMPTY, FILE, PREVIOUS, Generation, read_generation, write_generation
+from .labels import AdmittedLabels
+from .quarantine import Quarantine
+from .snapshot_format import Window
+from .snapshot_reader import ForeignVersion
+from .snapshots import NAME, REFUSED, Signature, abandoned, lasting, read_snapshot, signature
+from .totals import Malformed, Totals
 
 BATCH = 2000
-SNAPSHOT = re.compile(r"[0-9a-f]{32}\.json")
+LOCK = "fold.lock"
 TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 ORPHAN_SECONDS = 60.0
 KEEP_AGENT_SESSIONS_SECONDS = 3600.0
-
-
-class Generation(NamedTuple):
-    """One state of the archive; `settled` where the generation before it contains the folded snapshots as well."""
-
-    number: int
-    totals: Totals
-    folded: frozenset[str]
-    exceeded: frozenset[Window]
-    settled: bool
+KEEP_AGENT_SESSIONS_SECONDS = 3600.0
 
 
 class Loaded(NamedTuple):
-    """The newest usable generation, and the files that were passed over because they are corrupt."""
+    """The newest usable generation, and the names of files that were passed over because they are corrupt."""
 
     generation: Generation
-    corrupt: tuple[Path, ...]
-
-
-EMPTY = Generation(0, Totals(), frozenset(), frozenset(), True)
-
-
-def read_generation(path: Path) -> Generation:
-    """Parse an archive file. Raises FileNotFoundError, OSError, Malformed or ForeignVersion."""
-    checksum, _, payload = read_file(path).partition(b"\n")
-    if checksum != b"%08x" % zlib.crc32(payload):
-        raise Malformed("the checksum does not match")
-    totals, data = parse(payload)
-    try:
-        exceeded = frozenset((str(p), int(start), int(reset)) for p, start, reset in data["exceeded"])
-        return Generation(
-            int(data["generation"]), totals, frozenset(map(str, data["folded"])), exceeded, data["settled"] is True
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise Malformed(f"{type(error).__name__}: {error}") from None
+    corrupt: tuple[str, ...]
 
 
 class Archive:
     """Reads the newest usable generation (cached while its file is the same) and folds finished processes."""
 
-    def __init__(self, directory: StateDirectory) -> None:
+    def __init__(self, directory: StateDirectory, labels: AdmittedLabels | None = None) -> None:
         self._directory = directory
-        self.path = directory.path / "archive.json"
-        self.previous = directory.path / "archive.prev.json"
-        self._cached: tuple[tuple[int, int, int], Loaded] | None = None
+        self.labels = labels or AdmittedLabels(directory)
+        self.admission = Admission(self.labels.admit_from)
+        self.quarantine = Quarantine(directory)
+        # When folding went through last, with or without work; seconds since the epoch.
+        self.folded_at = 0.0
+        self._cached: tuple[Signature, Loaded] | None = None
+        self._refused: dict[str, Signature] = {}
 
-    def signature(self) -> tuple[int, int, int] | None:
+    @property
+    def path(self) -> Path:
+        """Where the newest generation is."""
+        return self._directory.shared / FILE
+
+    def signature(self) -> Signature | None:
         """What changes whenever a generation is written; None where there is no archive."""
         try:
-            found = self.path.lstat()
+            return signature(os.lstat(self.path))
         except FileNotFoundError:
             return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def set_aside(self) -> int:
+        """How many files were set aside, as far as this user may see them."""
+        return self.quarantine.count()
 
     def load(self) -> Generation:
         """The newest generation that can be read; a corrupt one is passed over. Raises OSError, StoreUnavailable."""
         return self._load().generation
 
     def _load(self) -> Loaded:
-        signature = self.signature()
+        current = self.signature()
         cached = self._cached
-        if cached is not None and cached[0] == signature:
+        if cached is not None and cached[0] == current:
             return cached[1]
-        corrupt: list[Path] = []
-        generation = EMPTY
-        for path in (self.path, self.previous):
-            try:
-                generation = read_generation(path)
-                break
-            except FileNotFoundError:
-                continue
-            except ForeignVersion as error:  # not damage: a counter that starts again would be worse than none
-                raise StoreUnavailable(
-                    f"the archive {path} was written by another version of hypertool ({error}); "
-                    f"run that version, or move the file away to start at 0"
-                ) from None
-            except Malformed:
-                corrupt.append(path)
-        loaded = Loaded(generation, tuple(corrupt))
-        if signature is not None:
-            self._cached = (signature, loaded)
+        with contextlib.ExitStack() as stack:
+            folders = [stack.enter_context(self._directory.open_shared())]
+            if self._directory.served:
+                folders.append(stack.enter_context(Folder(self._directory.path)))
+            loaded = self._newest(folders)
+        if current is not None:
+            self._cached = (current, loaded)
         return loaded
+
+    def _newest(self, folders: list[Folder]) -> Loaded:
+        corrupt: list[str] = []
+        for folder in folders:  # the second is where the archive was before the service had a folder of its own
+            for name in (FILE, PREVIOUS):
+                try:
+                    return Loaded(read_generation(folder, name), tuple(corrupt))
+                except FileNotFoundError:
+                    continue
+                except ForeignVersion as error:  # not damage: fail rather than reset counters
+                    raise StoreUnavailable(
+                        f"the archive {folder.path / name} was written by another version of hypertool ({error}); "
+                        f"run that version, or move the file away to start at 0"
+                    ) from None
+                except Malformed:
+                    corrupt.append(name)
+            if corrupt or self.quarantine.has_archives():
+                break  # what was before it is older than what was lost
+        return Loaded(EMPTY, tuple(corrupt))
 
     def fold(self, now: float, overspent: Iterable[Window] = ()) -> int:
         """Move finished processes into the archive; returns how many. Raises OSError (a full disk: nothing is lost).
 
         `overspent` are the hour and day windows that the host as a whole has overspent; each is counted once.
-        Only one process folds at a time; where another one is at it, nothing is done.
+        Only one process folds at a time; where another one is at it, nothing is done, and neither is on a host whose
+        archive is another user's.
         """
-        with locked(self._directory.path / "fold.lock", wait=False) as held:
+        if not self._directory.may_fold():
+            return 0
+        with (
+            self._directory.open_private() as private,
+            locked(private, LOCK, 0.0, self._directory.file_mode) as held,
+        ):
             if held is None:
                 return 0
-            generation, corrupt = self._load()
-            for path in corrupt:
-                os.rename(path, path.with_name(f"{path.stem}.corrupt-{time.time_ns()}.json"))
-            if generation.number and self.signature() is None:  # only the one before it is left: write it anew
-                generation = generation._replace(settled=False)
-            return self._fold(generation, now, overspent)
+            with self._directory.open_shared() as shared, self._directory.open_live() as live:
+                folded = self._fold_held(shared, live, now, overspent)
+            self.folded_at = time.time()
+            return folded
 
-    def _fold(self, generation: Generation, now: float, overspent: Iterable[Window]) -> int:
-        generation, kept = self._settle(generation)  # where a fold before this one was cut short: finish it
+    def _fold_held(self, shared: Folder, live: Folder, now: float, overspent: Iterable[Window]) -> int:
+        self.labels.write_new()
+        if self._directory.served:
+            requests.tidy(self._directory)
+        generation, corrupt = self._load()
+        for name in corrupt:
+            self.quarantine.take_archive(shared, name, generation.number)
+        if generation.number and self.signature() is None:  # only the one before it is left: write it anew
+            generation = generation._replace(settled=False)
+        return self._fold(shared, live, generation, now, overspent)
+
+    def _fold(
+        self, shared: Folder, live: Folder, generation: Generation, now: float, overspent: Iterable[Window]
+    ) -> int:
+        # Where a fold before this one was cut short: finish it.
+        generation, kept = self._settle(shared, live, generation)
         totals = Totals()
         totals.add(generation.totals)
-        folded = self._take_finished(totals, kept)
+        clamped = totals.clamp(now)
+        sets = dict(generation.sets)
+        folded = self._take_finished(live, totals, kept, sets)
+        self.labels.write_new()
         oldest = now - KEEP_WINDOWS_SECONDS
         newly = frozenset(w for w in overspent if w not in generation.exceeded and w[1] >= oldest)
-        if not folded and not newly:
+        if not folded and not newly and not clamped:
             return 0
         for persona, _start, _reset in newly:
             _increase(totals, 1, "exc", persona)
-        _increase(totals, len(folded), "fol")
+        if folded:
+            _increase(totals, len(folded), "fol")
+        totals.forget_agent_sessions(now - KEEP_AGENT_SESSIONS_SECONDS)
         totals.windows = {w: used for w, used in totals.windows.items() if w[1] >= oldest}
         totals.forget_agent_sessions(now - KEEP_AGENT_SESSIONS_SECONDS)
         known = frozenset(w for w in generation.exceeded | newly if w[1] >= oldest)
-        self._settle(self._write(Generation(generation.number + 1, totals, kept | folded, known, settled=not folded)))
+        new = Generation(generation.number + 1, totals, kept | folded, known, not folded, sets)
+        self._settle(shared, live, self._write(shared, new))
         return len(folded)
 
-    def _take_finished(self, totals: Totals, skip: Set[str]) -> frozenset[str]:
+    def _take_finished(self, live: Folder, totals: Totals, skip: Set[str], sets: dict[str, int]) -> frozenset[str]:
         """Add finished processes to the totals, as many as one generation may list; returns their names."""
         taken: set[str] = set()
-        for path in self._finished():
-            if path.stem in skip:
+        refused: dict[str, Signature] = {}
+        for name in self._finished(live):
+            if name[:-5] in skip:
                 continue
             try:
-                snapshot, data = parse(read_file(path))
-                snapshot.finish(float(data[TAKEN]))
-                totals.add(snapshot)
-            except (OSError, Malformed, KeyError, TypeError, ValueError):
-                continue  # it stays where it is and is counted as unreadable
-            taken.add(path.stem)
+                current = signature(live.status(name))
+            except OSError:
+                continue  # gone meanwhile
+            try:
+                if self._refused.get(name) == current:
+                    refused[name] = current
+                    continue
+                snapshot = read_snapshot(live, name, self.admission)
+                snapshot.totals.finish(snapshot.taken)
+                user = str(snapshot.user)
+                limited, new = within_sets(snapshot.totals, totals, MAX_SETS - sets.get(user, 0))
+                totals.add(limited)
+                sets[user] = sets.get(user, 0) + new
+            except REFUSED as error:  # it is not of this version's writers: it stays out, and is counted
+                if lasting(error) and not self.quarantine.take(live, name, error):
+                    refused[name] = current
+                continue
+            taken.add(name[:-5])
             if len(taken) == BATCH:
                 break
+        self._refused = refused
         return frozenset(taken)
 
-    def _settle(self, generation: Generation) -> tuple[Generation, frozenset[str]]:
+    def _settle(self, shared: Folder, live: Folder, generation: Generation) -> tuple[Generation, frozenset[str]]:
         """Remove the files that the generation contains; also returns those that are still there after it.
 
         First the same sums are written once more, so that the generation before the newest contains them too.
         """
         if not generation.settled:
-            generation = self._write(generation._replace(number=generation.number + 1, settled=True))
+            generation = self._write(shared, generation._replace(number=generation.number + 1, settled=True))
         kept = set()
         for writer in generation.folded:
             try:
-                (self._directory.live / f"{writer}.json").unlink()
+                live.unlink(f"{writer}.json")
             except FileNotFoundError:
                 continue
             except OSError:  # not ours to remove: it is skipped for as long as it is there
                 kept.add(writer)
         return generation, frozenset(kept)
 
-    def _write(self, generation: Generation) -> Generation:
-        payload = encode(
-            {
-                "generation": generation.number,
-                "settled": generation.settled,
-                "folded": sorted(generation.folded),
-                "exceeded": [list(window) for window in sorted(generation.exceeded)],
-                **generation.totals.as_data(),
-            }
-        )
-        temporary = self.path.with_suffix(".tmp")
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        descriptor = create(temporary)
-        try:
-            write_all(descriptor, b"%08x\n" % zlib.crc32(payload) + payload)
-            stamp(descriptor)
-            os.fsync(descriptor)
-            self._keep_previous()
-            os.rename(temporary, self.path)
-        except OSError:  # on a full disk the rest of it would keep the space that it needs itself
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        finally:
-            os.close(descriptor)
-        directory = os.open(self._directory.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-        return generation
+    def _write(self, shared: Folder, generation: Generation) -> Generation:
+        return write_generation(shared, generation, self._directory.file_mode)
 
-    def _keep_previous(self) -> None:
-        temporary = self.previous.with_suffix(".tmp")
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        try:
-            os.link(self.path, temporary)
-        except FileNotFoundError:
-            return
-        except OSError:  # a file system without hard links
-            import shutil
-
-            shutil.copy2(self.path, temporary)
-        os.rename(temporary, self.previous)
-
-    def _finished(self) -> Iterator[Path]:
+    def _finished(self, live: Folder) -> Iterator[str]:
         """Snapshots whose writers are gone; forgotten temporary files are removed on the way."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._directory.live) as entries:
+        with os.scandir(live.descriptor) as entries:
             for entry in entries:
-                path = Path(entry.path)
-                if SNAPSHOT.fullmatch(entry.name):
-                    if abandoned(path):
-                        yield path
+                if NAME.fullmatch(entry.name):
+                    if abandoned(live, entry.name) or not _openable(live, entry.name):
+                        yield entry.name
                 elif TEMPORARY.fullmatch(entry.name):
-                    self._remove_orphan(path)
+                    _remove_orphan(live, entry.name)
 
-    def _remove_orphan(self, path: Path) -> None:
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            if time.time() - path.lstat().st_mtime > ORPHAN_SECONDS and abandoned(path):
-                path.unlink()
+
+def _openable(live: Folder, name: str) -> bool:
+    """Whether it is a regular file: what is none has no writer either."""
+    try:
+        os.close(live.open(name))
+    except OSError as error:
+        return not lasting(error)
+    return True
+
+
+def _remove_orphan(live: Folder, name: str) -> None:
+    with contextlib.suppress(OSError):
+        if time.time() - live.status(name).st_mtime > ORPHAN_SECONDS and abandoned(live, name):
+            live.unlink(name)
 
 
 def _increase(totals: Totals, amount: int, *key: str) -> None:
     totals.counters[key] = totals.counters.get(key, 0) + amount
-
-
-def abandoned(path: Path) -> bool:
-    """Whether nobody holds the lock of that file any more (and the file is still the one at that path)."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return same_file(descriptor, path)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)

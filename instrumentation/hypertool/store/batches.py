@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import Any
 
-from .directory import StateDirectory, create, stamp, write_all
+from ..runtime.foreign_files import stamp, write_all
+from .directory import SNAPSHOT_MODE, StateDirectory
 from .snapshot_format import WRITER, encode
 
 
@@ -21,31 +21,33 @@ def prepare(directory: StateDirectory, batch: str, data: dict[str, Any]) -> None
 
     `batch` is 32 hexadecimal digits. Raises OSError or StoreUnavailable.
     """
-    waiting = _waiting(directory, batch)
-    with contextlib.suppress(FileNotFoundError):
-        waiting.unlink()
+    waiting = _waiting(batch)
     try:
-        descriptor = create(waiting)
+        live = directory.open_live()
     except FileNotFoundError:
         directory.ensure()
-        descriptor = create(waiting)
-    try:
-        write_all(descriptor, encode({WRITER: batch, **data}))
-        stamp(descriptor)
-    except OSError:  # on a full disk the rest of it would keep the space that it needs itself
-        with contextlib.suppress(OSError):
-            waiting.unlink()
-        raise
-    finally:
-        os.close(descriptor)
+        live = directory.open_live()
+    with live:
+        with contextlib.suppress(FileNotFoundError):
+            live.unlink(waiting)
+        descriptor = live.create(waiting, SNAPSHOT_MODE)
+        try:
+            write_all(descriptor, encode({WRITER: batch, **data}))
+            stamp(descriptor)
+        except OSError:  # on a full disk the rest of it would keep the space that it needs itself
+            with contextlib.suppress(OSError):
+                live.unlink(waiting)
+            raise
+        finally:
+            os.close(descriptor)
 
 
 def complete(directory: StateDirectory, batch: str) -> None:
     """Make a prepared batch count; nothing happens where it counts already. Raises OSError."""
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(_waiting(directory, batch), directory.live / f"{batch}.json")
+    with contextlib.suppress(FileNotFoundError), directory.open_live() as live:
+        live.rename(_waiting(batch), f"{batch}.json")
 
 
-def _waiting(directory: StateDirectory, batch: str) -> Path:
+def _waiting(batch: str) -> str:
     # No name that the exporter takes for a forgotten file and removes.
-    return directory.live / f".{batch}.ready"
+    return f".{batch}.ready"

@@ -22,11 +22,11 @@ class BudgetState(NamedTuple):
 
 
 def limits(catalogue: Catalogue, totals: Totals) -> dict[str, Limit]:
-    """Every persona's budget; where processes disagree about it, the configuration that was loaded last wins."""
+    """Every persona's budget: as this configuration declares it, else as the process that loaded its own last says."""
     known = {p.name: Limit(catalogue.loaded_at, p.tokens, p.window) for p in catalogue.personas.values()}
     for persona, limit in totals.limits.items():
         mine = catalogue.personas.get(persona)
-        if mine is None or mine.source == "package" or limit.loaded_at > catalogue.loaded_at:
+        if mine is None or mine.source == "package":
             known[persona] = limit
     return known
 

@@ -1,22 +1,25 @@
-"""Where the store is, and how files get into it: modes, atomic replacement, locks."""
+"""Where the store is, and its folders: with a service on the host each has one writer, without one all is one user's.
+
+On a host with the service the folder `shared` is there, made by root together with the others (docs/store.md):
+members write their snapshots into `live` and their requests into `requests`, both sticky; `shared` is written by the
+service and read by members; `service` is the service's alone. Without it everything but `live` is in the folder itself.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import os
 import stat
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import StoreUnavailable
+from ..runtime.foreign_files import Folder
 from ..runtime.settings import STATE_DIR
 
 HOST_DIRECTORY = Path("/var/lib/hypertool")
-FILE_MODE = 0o660
+LIVE, REQUESTS, SHARED, SERVICE = "live", "requests", "shared", "service"
+SNAPSHOT_MODE = 0o640
 
 
 class StateDirectory(NamedTuple):
@@ -28,22 +31,81 @@ class StateDirectory(NamedTuple):
     @property
     def live(self) -> Path:
         """Snapshots of processes, one file each."""
-        return self.path / "live"
+        return self.path / LIVE
+
+    @property
+    def served(self) -> bool:
+        """Whether the host has a service, which alone writes what is not a member's own."""
+        try:
+            return stat.S_ISDIR(os.lstat(self.path / SHARED).st_mode)
+        except OSError:
+            return False
+
+    @property
+    def file_mode(self) -> int:
+        """Mode of a file that members share: without a service they write it in turn."""
+        return 0o640 if self.served else 0o660
+
+    @property
+    def shared(self) -> Path:
+        """Where the archive and the admitted labels are."""
+        return self.path / SHARED if self.served else self.path
+
+    @property
+    def private(self) -> Path:
+        """Where the alert log is, and what was set aside."""
+        return self.path / SERVICE if self.served else self.path
+
+    def open_live(self) -> Folder:
+        """Raises OSError, FileNotFoundError where it was not made yet."""
+        return Folder(self.path, LIVE)
+
+    def open_requests(self) -> Folder:
+        """Where each member has a file of requests. Raises OSError."""
+        return Folder(self.path, REQUESTS) if self.served else Folder(self.path)
+
+    def open_shared(self) -> Folder:
+        """The folder of `shared`. Raises OSError."""
+        return Folder(self.path, SHARED) if self.served else Folder(self.path)
+
+    def open_private(self) -> Folder:
+        """The folder of `private`. Raises OSError."""
+        return Folder(self.path, SERVICE) if self.served else Folder(self.path)
+
+    def may_fold(self) -> bool:
+        """Whether this user writes the archive: the service on a host that has one, else any user of the store."""
+        if not self.served:
+            return True
+        with self.open_shared() as shared:
+            return shared.owner == os.geteuid()
 
     def ensure(self) -> None:
         """Make the directory where it is missing. Raises StoreUnavailable with the reason."""
         try:
-            if not os.path.exists(self.path):
+            try:
+                folder = Folder(self.path)
+            except FileNotFoundError:
                 self.path.mkdir(parents=True, exist_ok=True)
-                self.path.chmod(0o2770 if self.path == HOST_DIRECTORY else 0o700)
-            if not os.path.lexists(self.live):
-                mode = stat.S_IMODE(self.path.stat().st_mode)
-                self.live.mkdir(exist_ok=True)
-                self.live.chmod(mode)
-            elif not stat.S_ISDIR(self.live.lstat().st_mode):
-                raise OSError(errno.ENOTDIR, f"{self.live} is not a directory (a link is not followed)")
+                folder = Folder(self.path)
+                with folder:
+                    os.fchmod(folder.descriptor, 0o2770 if self.path == HOST_DIRECTORY else 0o700)
+                folder = Folder(self.path)
+            with folder:
+                try:
+                    self.open_live().__exit__(None, None, None)
+                except FileNotFoundError:
+                    self._make_live(folder)
         except OSError as error:
             raise self.unavailable(error) from None
+
+    def _make_live(self, folder: Folder) -> None:
+        mode = stat.S_IMODE(os.fstat(folder.descriptor).st_mode)
+        try:
+            os.mkdir(LIVE, mode, dir_fd=folder.descriptor)
+        except FileExistsError:
+            return  # another process was faster
+        with self.open_live() as live:
+            os.fchmod(live.descriptor, mode)
 
     def unavailable(self, error: OSError) -> StoreUnavailable:
         """The one line that says what is wrong with the store."""
@@ -70,7 +132,8 @@ def own_directory() -> Path:
 def _writable(path: Path) -> bool:
     # os.path, because Path's own tests raise where a directory above may not be searched.
     if os.path.isdir(path):
-        return os.access(path, os.R_OK | os.W_OK | os.X_OK)
+        written = path / LIVE if os.path.isdir(path / SHARED) else path
+        return os.access(written, os.R_OK | os.W_OK | os.X_OK)
     return os.geteuid() == 0 and not os.path.lexists(path)
 
 
@@ -89,90 +152,3 @@ def locate() -> StateDirectory:
             f"does not see; add the user to the group hypertool (`usermod -aG hypertool USER`, then log in again)",
         )
     return StateDirectory(own)
-
-
-def create(path: Path, flags: int = os.O_WRONLY | os.O_CREAT | os.O_EXCL) -> int:
-    """Open a file of the store for writing, 0660 whatever the umask; returns the descriptor.
-
-    A symbolic link is refused: whoever may write this directory must not choose which file root changes.
-    """
-    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-    try:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != FILE_MODE:
-            os.fchmod(descriptor, FILE_MODE)
-    except PermissionError:
-        pass  # somebody else's file: its owner set the mode
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def read_file(path: Path, size: int = -1) -> bytes:
-    """The content of a regular file of the store, or its first `size` bytes.
-
-    Raises OSError, also for a link, a pipe or a device.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return file.read(size)
-
-
-def stamp(descriptor: int) -> None:
-    """Give a file a time to the nanosecond.
-
-    The kernel's own is one of its ticks, so two files that follow each other in one inode could look the same.
-    """
-    now = time.time_ns()
-    os.utime(descriptor, ns=(now, now))
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write everything; a short write (a full disk) is an OSError at the next round."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-@contextlib.contextmanager
-def locked(path: Path, wait: bool = True, seconds: float | None = None) -> Iterator[int | None]:
-    """Hold an exclusive lock on a file; yields its descriptor, or None where it is taken and `wait` is off.
-
-    With `seconds` it waits no longer than that: whoever holds it may be stopped.
-    """
-    descriptor: int | None = None
-    deadline = time.monotonic() + (seconds or 0.0)
-    try:
-        while descriptor is None:
-            descriptor = create(path, os.O_RDWR | os.O_CREAT)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait and seconds is None else fcntl.LOCK_NB))
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    break
-                os.close(descriptor)
-                descriptor = None
-                time.sleep(0.002)
-                continue
-            if not same_file(descriptor, path):  # removed while it was waited for: that lock holds nobody off
-                os.close(descriptor)
-                descriptor = None
-        else:
-            yield descriptor
-            return
-        yield None
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def same_file(descriptor: int, path: Path) -> bool:
-    """Whether that open file is still the one at that path."""
-    opened = os.fstat(descriptor)
-    try:
-        current = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    return (opened.st_ino, opened.st_dev) == (current.st_ino, current.st_dev)

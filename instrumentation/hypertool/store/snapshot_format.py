@@ -13,6 +13,8 @@ from typing import Any
 
 LINE_END = b"\n"
 VERSION = 1
+# What a reader takes: some 10,000 label sets, far more than a process has; a sparse file may have a terabyte.
+MAX_BYTES = 2**20
 VERSION_KEY = "v"
 WRITER = "id"
 
@@ -28,6 +30,7 @@ WINDOWS = "w"  # [persona, start, reset, used]
 RESERVED = "r"  # [persona, tokens]
 LIMITS = "l"  # [persona, tokens, window, loaded at]
 AGENT_SESSIONS = "g"  # [agent, session, last heard of, ended, [[persona, tokens left, reset seen], ...]]
+PARTS = (COUNTERS, HISTOGRAMS, LATEST, OPEN_STAGES, PENDING, ACTIVE, ENDED, WINDOWS, RESERVED, LIMITS, AGENT_SESSIONS)
 
 # A metric's key, then its label values.
 Key = tuple[str, ...]
@@ -63,6 +66,11 @@ def rows(
         LIMITS: [list(row) for row in limits],
         AGENT_SESSIONS: [list(row) for row in agent_sessions],
     }
+
+
+def without_exemplars(data: dict[str, Any]) -> dict[str, Any]:
+    """The same snapshot without the traces that histograms point to."""
+    return {**data, HISTOGRAMS: [[*row[:-1], {}] for row in data[HISTOGRAMS]]}
 
 
 def encode(data: dict[str, Any]) -> bytes:

@@ -9,15 +9,20 @@ from typing import NamedTuple
 
 from ..domain.personas import Catalogue, load_catalogue
 from ..errors import StoreUnavailable
+from ..runtime.foreign_files import locked
 from ..runtime.logs import once
 from . import directory as places
 from .archive import Archive
 from .budgets import BudgetState, budgets, limits
-from .directory import StateDirectory, locked
-from .registers import RESERVE_SECONDS, AdmittedLabels, Resets, Thresholds
+from .directory import StateDirectory
+from .labels import AdmittedLabels
+from .requests import Resets, Thresholds
 from .snapshot_format import Window
 from .view import Merge, View, require_readable
 from .writer import SnapshotWriter
+
+# A budget that blocks would rather wait than be overspent; an LLM call takes seconds itself.
+RESERVE_SECONDS = 0.75
 
 
 class HostState(NamedTuple):
@@ -40,11 +45,11 @@ class Store:
         self.directory = directory
         self.path = directory.path
         self.note = directory.note
-        self.archive = Archive(directory)
+        self.labels = AdmittedLabels(directory)
+        self.archive = Archive(directory, self.labels)
         self.view = View(directory, self.archive)
         self.resets = Resets(directory)
         self.thresholds = Thresholds(directory)
-        self.labels = AdmittedLabels(directory)
 
     @classmethod
     def locate(cls) -> Store:
@@ -92,9 +97,13 @@ class Store:
         with contextlib.ExitStack() as held:
             try:
                 self.directory.ensure()
-                held.enter_context(locked(self.path / "reservations.lock", seconds=RESERVE_SECONDS))
+                folder = held.enter_context(self.directory.open_requests())
+                if held.enter_context(locked(folder, "reservations.lock", RESERVE_SECONDS, 0o660)) is None:
+                    raise TimeoutError(f"another process holds {folder.path}/reservations.lock")
             except (OSError, StoreUnavailable) as error:
-                reason = self.directory.unavailable(error) if isinstance(error, OSError) else error
+                reason: Exception = error
+                if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+                    reason = self.directory.unavailable(error)
                 once.warn("reservations", f"calls of several processes may overspend a budget together: {reason}")
             yield
 

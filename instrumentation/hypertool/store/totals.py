@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..domain.instruments import BY_KEY
-from ..domain.personas import WINDOWS
+from ..domain.budget_windows import KEEP_WINDOWS_SECONDS, WINDOW_SECONDS, window_start
 from . import snapshot_format
-from .snapshot_format import VERSION, VERSION_KEY, Exemplar, Key, Window, newest
+from .snapshot_format import Exemplar, Key, Window
 
-# No honest count comes near it, and a float can hold it: one damaged file must not stop every scrape.
-MAX_COUNT = 2**63
+# Two clocks of one host differ by less; what is later than this was written under a wrong clock.
+SKEW_SECONDS = 5.0
 
 
 class Malformed(ValueError):
     """A file of the store that is not what a writer of this version makes."""
-
-
-class ForeignVersion(Malformed):
-    """A whole file, but one that another version of this package has written."""
 
 
 class Ended(NamedTuple):
@@ -86,6 +81,11 @@ class Totals:
         self.limits: dict[str, Limit] = {}
         self.agent_sessions: dict[tuple[str, str], AgentSession] = {}
 
+    @property
+    def size(self) -> int:
+        """How many rows it has, of all kinds."""
+        return sum(len(getattr(self, part)) for part in self.__slots__)
+
     def add(self, other: Totals) -> None:
         """Add what another process (or the archive) has counted. Raises Malformed before anything is added."""
         for key, cells in other.histograms.items():
@@ -148,6 +148,103 @@ class Totals:
         self.reserved = {}
         self.pending = {}
 
+    def rename(self, key_of: Callable[[Key], Key | None], value_of: Callable[[str, str], str]) -> None:
+        """Put other keys in the place of these, adding up where two become one; None drops one.
+
+        `value_of(label, value)` does the same for the names of stages, sinks and personas; what becomes `other` has
+        no budget and no pending spans.
+        """
+        renamed = {key: key_of(key) for key in {*self.counters, *self.histograms, *self.latest}}
+        if any(new is not key for key, new in renamed.items()):
+            was = Totals()
+            was.counters, was.histograms, was.latest = self.counters, self.histograms, self.latest
+            was.exemplars, self.exemplars = self.exemplars, {}
+            self.counters, self.histograms, self.latest = {}, {}, {}
+            for key, value in was.counters.items():
+                new = renamed[key]
+                if new is not None:
+                    self.counters[new] = self.counters.get(new, 0) + value
+            for key, cells in was.histograms.items():
+                new = renamed[key]
+                if new is not None:
+                    mine = self.histograms.get(new)
+                    self.histograms[new] = cells if mine is None else [a + b for a, b in zip(mine, cells, strict=True)]
+            for key, value in was.latest.items():
+                new = renamed[key]
+                if new is not None:
+                    self.latest[new] = max(self.latest.get(new, 0), value)
+            for (key, bucket), exemplar in was.exemplars.items():
+                new = renamed[key]
+                if new is not None:
+                    self.exemplars[new, bucket] = exemplar
+        self.open_stages = [
+            (value_of("workflow", w), value_of("stage", s), at, gated) for w, s, at, gated in self.open_stages
+        ]
+        self.pending = {sink: spans for sink, spans in self.pending.items() if value_of("sink", sink) == sink}
+        self.active = [row for row in self.active if value_of("persona", row[0]) == row[0]]
+        self.ended = {p: ended for p, ended in self.ended.items() if value_of("persona", p) == p}
+        self.windows = {w: used for w, used in self.windows.items() if value_of("persona", w[0]) == w[0]}
+        self.reserved = {p: tokens for p, tokens in self.reserved.items() if value_of("persona", p) == p}
+        self.limits = {p: limit for p, limit in self.limits.items() if value_of("persona", p) == p}
+        self.agent_sessions = {
+            name: session._replace(left=tuple(row for row in session.left if value_of("persona", row[0]) == row[0]))
+            for name, session in self.agent_sessions.items()
+            if value_of("agent", name[0]) == name[0]
+        }
+
+    def clamp(self, now: float) -> bool:
+        """Count a time after now as now: it was written under a clock that was ahead. True where one was.
+
+        Otherwise it would be the newest for as long as the clock was ahead, and budgets would follow it.
+        """
+        latest = now + SKEW_SECONDS
+        newest = int(now) + KEEP_WINDOWS_SECONDS  # resets are numbered by the clock, and a little beyond it
+        before = self._timed()
+        if any(session.seen > latest for session in self.agent_sessions.values()):
+            self.agent_sessions = {
+                name: session._replace(seen=now) if session.seen > latest else session
+                for name, session in self.agent_sessions.items()
+            }
+        if any(e.time > latest or e.reset > newest for e in self.ended.values()):
+            self.ended = {
+                p: Ended(now if e.time > latest else e.time, e.remaining, min(e.reset, newest))
+                for p, e in self.ended.items()
+            }
+        if any(limit.loaded_at > latest for limit in self.limits.values()):
+            self.limits = {
+                p: limit._replace(loaded_at=now) if limit.loaded_at > latest else limit
+                for p, limit in self.limits.items()
+            }
+        if any(at > latest * 1e6 for at in self.latest.values()):
+            self.latest = {key: int(now * 1e6) if at > latest * 1e6 else at for key, at in self.latest.items()}
+        if any(stage[2] > latest for stage in self.open_stages):
+            self.open_stages = [(w, s, now if at > latest else at, gated) for w, s, at, gated in self.open_stages]
+        if any(exemplar[3] > latest for exemplar in self.exemplars.values()):
+            self.exemplars = {place: one for place, one in self.exemplars.items() if one[3] <= latest}
+        if any(window[1] > latest or window[2] > newest for window in self.windows):
+            windows: dict[Window, int] = {}
+            for window, used in self.windows.items():
+                mine = window[0], self._start(window, now) if window[1] > latest else window[1], min(window[2], newest)
+                windows[mine] = windows.get(mine, 0) + used
+            self.windows = windows
+        return any(one is not other for one, other in zip(before, self._timed(), strict=True))
+
+    def _timed(self) -> tuple[object, ...]:
+        return (
+            self.ended,
+            self.limits,
+            self.latest,
+            self.open_stages,
+            self.windows,
+            self.exemplars,
+            self.agent_sessions,
+        )
+
+    def _start(self, window: Window, now: float) -> int:
+        limit = self.limits.get(window[0])
+        kind = limit.window if limit is not None and limit.window in WINDOW_SECONDS else None
+        return window_start(kind or ("hour" if window[1] % WINDOW_SECONDS["day"] else "day"), now)
+
     def as_data(self) -> dict[str, Any]:
         """Plain data of the shape that `parse` reads."""
         exemplars: dict[Key, dict[int, Exemplar]] = {}
@@ -165,93 +262,3 @@ class Totals:
             limits=[(p, limit.tokens, limit.window, limit.loaded_at) for p, limit in self.limits.items()],
             agent_sessions=[(*name, *session) for name, session in self.agent_sessions.items()],
         )
-
-
-def parse(raw: bytes) -> tuple[Totals, dict[str, Any]]:
-    """The totals in a snapshot file, and the other fields. Raises Malformed."""
-    try:
-        data = json.loads(newest(raw))
-        if not isinstance(data, dict) or data.get(VERSION_KEY).__class__ is not int:
-            raise Malformed("not an object with a version")
-        if data[VERSION_KEY] != VERSION:
-            raise ForeignVersion(f"its format is {data['v']}, expected {VERSION}")
-        return from_data(data), data
-    except Malformed:
-        raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        raise Malformed(f"{type(error).__name__}: {error}") from None
-
-
-def _count(value: Any) -> int:
-    if value.__class__ is not int or not 0 <= value <= MAX_COUNT:
-        raise Malformed(f"{value!r:.60} is no count")
-    return int(value)
-
-
-def _left(value: Any) -> int:
-    if value.__class__ is not int or not -MAX_COUNT <= value <= MAX_COUNT:
-        raise Malformed(f"{value!r:.60} is no number of tokens")
-    return int(value)
-
-
-def _time(value: Any) -> float:
-    if value.__class__ not in (int, float) or not 0 <= value < 1e12:
-        raise Malformed(f"{value!r:.60} is no time in seconds since the epoch")
-    return float(value)
-
-
-def _text(value: Any) -> str:
-    if value.__class__ is not str or not value:
-        raise Malformed(f"{value!r:.60} is no label value")
-    value.encode()  # UnicodeEncodeError, a ValueError, where it could not be exposed
-    return str(value)
-
-
-def _key(parts: list[Any]) -> Key:
-    known = BY_KEY.get(parts[0])
-    if known is not None and len(parts) != len(known.labels) + 1:
-        raise Malformed(f"{known.name} has {len(parts) - 1} labels, expected {len(known.labels)}")
-    return tuple(map(_text, parts))
-
-
-def from_data(data: dict[str, Any]) -> Totals:
-    """The totals in a recorder's snapshot."""
-    totals = Totals()
-    for *key, value in data[snapshot_format.COUNTERS]:
-        totals.counters[_key(key)] = _count(value)
-    for *key, buckets, total, exemplars in data[snapshot_format.HISTOGRAMS]:
-        name = _key(key)
-        totals.histograms[name] = [*map(_count, buckets), _count(total)]
-        known = BY_KEY.get(name[0])
-        if known is not None and len(buckets) != len(known.buckets) + 1:
-            raise Malformed(f"{known.name} has {len(buckets)} buckets, expected {len(known.buckets) + 1}")
-        for bucket, (trace_id, span_id, value, at) in exemplars.items():
-            if len(trace_id) != 32 or len(span_id) != 16:
-                raise Malformed(f"{trace_id!r:.60} and {span_id!r:.60} are no trace and span")
-            totals.exemplars[name, int(bucket)] = (_text(trace_id), _text(span_id), _time(value), _time(at))
-    for *key, value in data[snapshot_format.LATEST]:
-        totals.latest[_key(key)] = _count(value)
-    totals.open_stages = [
-        (_text(w), _text(s), _time(at), gated is True) for w, s, at, gated in data[snapshot_format.OPEN_STAGES]
-    ]
-    # Not in the files of versions that did not follow spans.
-    totals.pending = {_text(sink): _count(spans) for sink, spans in data.get(snapshot_format.PENDING, ())}
-    totals.active = [(_text(p), _left(left), _count(reset)) for p, left, reset in data[snapshot_format.ACTIVE]]
-    totals.ended = {
-        _text(p): Ended(_time(at), _left(left), _count(reset)) for p, at, left, reset in data[snapshot_format.ENDED]
-    }
-    totals.windows = {
-        (_text(p), _count(start), _count(reset)): _count(used)
-        for p, start, reset, used in data[snapshot_format.WINDOWS]
-    }
-    totals.reserved = {_text(p): _count(tokens) for p, tokens in data.get(snapshot_format.RESERVED, ())}
-    for persona, tokens, window, at in data[snapshot_format.LIMITS]:
-        if window not in WINDOWS:
-            raise Malformed(f"{window!r:.60} is no budget window")
-        totals.limits[_text(persona)] = Limit(_time(at), _count(tokens), window)
-    # Not in the files of versions that did not follow agents.
-    for agent, session, seen, ended, left in data.get(snapshot_format.AGENT_SESSIONS, ()):
-        totals.agent_sessions[_text(agent), _text(session)] = AgentSession(
-            _time(seen), ended is True, tuple((_text(p), _left(tokens), _count(reset)) for p, tokens, reset in left)
-        )
-    return totals

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import NamedTuple
 
 from ..errors import StoreUnavailable
-from .archive import Archive, abandoned
-from .directory import StateDirectory, locked, read_file
-from .totals import Malformed, Totals, parse
+from ..runtime.foreign_files import Folder, locked
+from .admission import MAX_SETS, within_sets
+from .archive import LOCK, Archive
+from .directory import StateDirectory
+from .generations import Generation
+from .snapshots import NAME, REFUSED, Signature, abandoned, lasting, read_snapshot, signature
+from .totals import Malformed, Totals
 
 _TRIES = 5
-_Signature = tuple[int, int, int]
+_HELD_SECONDS = 0.5
+# On a shared host, what one user's files may add up to; beyond it that user's further ones wait to be folded.
+USER_BYTES = 8 * 2**20
+# What is kept of parsed files, in rows (about 400 bytes each).
+_CACHED_ROWS = 50_000
+_BACKWARDS_SECONDS = 1.0
 
 
 class Merge(NamedTuple):
-    """The exact sum of the host. `writers` are processes not folded yet, `unreadable` files that could not be used."""
+    """The exact sum of the host. `writers` are processes not folded yet, `unreadable` files that could not be used,
+    `quarantined` all that was refused or set aside; `last_fold` is in seconds since the epoch, 0 before the first.
+    """
 
     totals: Totals
     writers: int
     unreadable: int
     at: float
+    quarantined: int = 0
+    last_fold: float = 0.0
+
+
+class _Known(NamedTuple):
+    """What a file said when it was read last; no totals where it was refused, so that it is not read again."""
+
+    signature: Signature
+    totals: Totals | None
+    user: int
 
 
 class View:
@@ -30,7 +52,8 @@ class View:
     def __init__(self, directory: StateDirectory, archive: Archive | None = None) -> None:
         self._directory = directory
         self._archive = archive or Archive(directory)
-        self._parsed: dict[str, tuple[_Signature, Totals | None]] = {}
+        self._parsed: dict[str, _Known] = {}
+        self._latest = 0.0
 
     def read(self, skip: str | None = None) -> Merge:
         """The merge of now, without the writer `skip`. Raises StoreUnavailable."""
@@ -39,62 +62,104 @@ class View:
                 merge = self._attempt(skip)
                 if merge is not None:
                     return merge
-            with locked(self._directory.path / "fold.lock"):  # folded again and again while reading: hold it still
-                return self._attempt(skip) or Merge(Totals(), 0, 1, time.time())
+            return self._held(skip)
         except FileNotFoundError:
             return Merge(Totals(), 0, 0, time.time())
         except OSError as error:
             raise self._directory.unavailable(error) from None
 
+    def _held(self, skip: str | None) -> Merge:
+        """Folded again and again while reading: hold it still, where this user may."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(PermissionError):
+                private = stack.enter_context(self._directory.open_private())
+                stack.enter_context(locked(private, LOCK, _HELD_SECONDS, self._directory.file_mode))
+            for _ in range(_TRIES * 10):
+                merge = self._attempt(skip)
+                if merge is not None:
+                    return merge
+                time.sleep(0.002)
+        raise StoreUnavailable(f"the state directory {self._directory.path} changes faster than it can be read")
+
     def _attempt(self, skip: str | None) -> Merge | None:
         before = self._archive.signature()
         generation = self._archive.load()
+        now = time.time()
+        if now < self._latest - _BACKWARDS_SECONDS:
+            self._parsed = {}  # the clock was set back: what was in time then may be ahead now
+        self._latest = now
         totals = Totals()
         totals.add(generation.totals)
-        seen: dict[str, tuple[_Signature, Totals | None]] = {}
-        unreadable = 0
-        try:
-            with os.scandir(self._directory.live) as entries:
-                names = [entry.name for entry in entries if entry.name.endswith(".json")]
-        except FileNotFoundError:
-            names = []
-        for name in names:
-            writer = name[:-5]
-            if writer in generation.folded or writer == skip:
-                continue
-            try:
-                seen[name] = self._snapshot(name)
-            except FileNotFoundError:
-                return None  # folded meanwhile
-            except OSError:
-                unreadable += 1
-                continue
-            snapshot = seen[name][1]
-            if snapshot is not None and snapshot.reserved and abandoned(self._directory.live / name):
-                snapshot.reserved = {}  # its process was killed, and the calls with it
-            try:
-                if snapshot is None:
-                    raise Malformed(name)
-                totals.add(snapshot)
-            except Malformed:
-                unreadable += 1
-        if self._archive.signature() != before:
-            return None
-        self._parsed = seen
-        readable = sum(snapshot is not None for _, snapshot in seen.values())
-        return Merge(totals, readable, unreadable, time.time())
+        totals.clamp(now)
+        merge = self._add_live(totals, generation, skip, now)
+        return merge if self._archive.signature() == before else None
 
-    def _snapshot(self, name: str) -> tuple[_Signature, Totals | None]:
-        path = self._directory.live / name
-        found = path.lstat()
-        signature = (found.st_ino, found.st_mtime_ns, found.st_size)
+    def _add_live(self, totals: Totals, generation: Generation, skip: str | None, now: float) -> Merge | None:
+        seen: dict[str, _Known] = {}
+        unreadable = writers = rows = 0
+        sizes: dict[int, int] = {}
+        sets = {int(user): count for user, count in generation.sets.items()}
+        served = self._directory.served
+        try:
+            live = self._directory.open_live()
+        except FileNotFoundError:
+            return self._merge(totals, 0, 0, now)
+        with live:
+            for name in _names(live):
+                writer = name[:-5]
+                if NAME.fullmatch(name) is None:
+                    unreadable += 1
+                    continue
+                if writer in generation.folded or writer == skip:
+                    continue
+                try:
+                    known = self._snapshot(live, name, now)
+                except FileNotFoundError:
+                    return None  # folded meanwhile
+                size = sizes[known.user] = sizes.get(known.user, 0) + known.signature[-1]
+                snapshot = known.totals
+                if snapshot is None or (served and size > USER_BYTES):
+                    unreadable += 1
+                    seen[name] = known
+                    continue
+                rows += snapshot.size
+                if rows < _CACHED_ROWS:
+                    seen[name] = known
+                if snapshot.reserved and abandoned(live, name):
+                    snapshot.reserved = {}  # its process was killed, and the calls with it
+                try:
+                    limited, new = within_sets(snapshot, totals, MAX_SETS - sets.get(known.user, 0))
+                    totals.add(limited)
+                    sets[known.user] = sets.get(known.user, 0) + new
+                    writers += 1
+                except Malformed:
+                    unreadable += 1
+        self._parsed = seen
+        return self._merge(totals, writers, unreadable, now)
+
+    def _merge(self, totals: Totals, writers: int, unreadable: int, now: float) -> Merge:
+        aside = unreadable + self._archive.set_aside()
+        return Merge(totals, writers, unreadable, now, aside, self._archive.folded_at)
+
+    def _snapshot(self, live: Folder, name: str, now: float) -> _Known:
+        """Raises FileNotFoundError alone; whatever else is wrong with a file is its own."""
+        found = live.status(name)
+        current = signature(found)
         known = self._parsed.get(name)
-        if known is not None and known[0] == signature:
+        if known is not None and known.signature == current:
             return known
         try:
-            return signature, parse(read_file(path))[0]
-        except Malformed:
-            return signature, None
+            snapshot = read_snapshot(live, name, self._archive.admission, now)
+        except FileNotFoundError:
+            raise
+        except REFUSED as error:
+            return _Known(current if lasting(error) else (0, 0, 0, found.st_size), None, found.st_uid)
+        return _Known(current, snapshot.totals, snapshot.user)
+
+
+def _names(live: Folder) -> list[str]:
+    with os.scandir(live.descriptor) as entries:
+        return [entry.name for entry in entries if entry.name.endswith(".json")]
 
 
 def require_readable(directory: StateDirectory) -> None:

@@ -16,7 +16,8 @@ from ...domain.personas import Catalogue
 from ...errors import StoreUnavailable
 from ...store import batches
 from ...store.directory import StateDirectory, locate
-from ...store.registers import AdmittedLabels, Resets
+from ...store.labels import AdmittedLabels
+from ...store.requests import Resets
 from ..calls import AgentCall, Tokens
 from ..reading.positions import Position
 from ..reading.read import Reading

@@ -17,7 +17,7 @@ from typing import Any
 from ...errors import StoreUnavailable
 from ...metrics.core import shared
 from ...runtime.logs import once
-from ...store.registers import fingerprint_key
+from ...store.fingerprint_key import fingerprint_key
 from ..reading.view import view
 
 _DEPTH = 12

@@ -1,0 +1,163 @@
+"""Which label values of a snapshot become series: the rules of `domain.labels`, applied again where files are merged.
+
+A client may be an old one, another program or a hostile one, so its own limits are not believed. A value that is not
+admitted becomes `other`, and the sums stay exact. A user may bring as many values as the host has room for, less a
+share that is kept for each other member of the store's group; so nobody's values can use up everybody's.
+"""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import time
+from collections.abc import Callable
+
+from ..domain.instruments import (
+    AGENT_SOURCES,
+    AGENT_UNRECOGNISED_REASONS,
+    AGENTS,
+    BY_KEY,
+    EXPORT_OUTCOMES,
+    GATE_RESULTS,
+    LABEL_OVERFLOW,
+    LLM_OUTCOMES,
+    TOKEN_KINDS,
+    USAGE_MISSING_REASONS,
+)
+from ..domain.labels import LABELS, MAX_OTHERS, OTHER, declared, unfit
+from ..domain.personas import RESERVED, is_name
+from ..domain.series_budget import SINKS
+from .snapshot_format import Key
+from .totals import Totals
+
+MAX_PERSONAS = 256
+# Label sets that one user may bring to the host; each persona, model and so on of them is admitted besides.
+MAX_SETS = 5000
+MEMBERS_SECONDS = 60.0
+
+_CLOSED = {
+    "result": frozenset(GATE_RESULTS),
+    "outcome": frozenset((*LLM_OUTCOMES, *EXPORT_OUTCOMES)),
+    "reason": frozenset((*USAGE_MISSING_REASONS, *AGENT_UNRECOGNISED_REASONS)),
+    "kind": frozenset(TOKEN_KINDS),
+    "agent": frozenset(AGENTS),
+    "source": frozenset(AGENT_SOURCES),
+    "sink": frozenset(SINKS),
+    "label": frozenset(LABELS),
+}
+_PERSONAS = ("persona", "from_persona", "to_persona")
+
+
+def limit_of(label: str) -> int:
+    """How many undeclared values that label may have on a host."""
+    return MAX_PERSONAS if label == "persona" else MAX_OTHERS
+
+
+def share(limit: int, members: int) -> int:
+    """How many of `limit` values one of that many members may bring: an eighth is kept for each other member."""
+    kept = limit // 8
+    return max(kept, limit - kept * (members - 1))
+
+
+class Members:
+    """How many users a store has: the members of its group, and the owners of files that were seen in it."""
+
+    def __init__(self, group: int | None) -> None:
+        self._group = group
+        self._seen: set[int] = set()
+        self._known: set[int] = set()
+        self._until = float("-inf")
+
+    def count(self, users: set[int]) -> int:
+        """The number of members, those users among them."""
+        self._seen |= users
+        if self._group is not None and time.monotonic() > self._until:
+            self._until = time.monotonic() + MEMBERS_SECONDS
+            self._known = _of_group(self._group)
+        return len(self._seen | self._known)
+
+
+def _of_group(group: int) -> set[int]:
+    found: set[int] = set()
+    try:
+        for name in grp.getgrgid(group).gr_mem:
+            found.add(pwd.getpwnam(name).pw_uid)
+    except (KeyError, OSError):
+        pass  # no such group, or a member that is no user: those whose files are seen count all the same
+    return found
+
+
+class Admission:
+    """Rewrites the label values of a snapshot. `admit(label, value, user)` asks the register of the store."""
+
+    def __init__(self, admit: Callable[[str, str, int], bool]) -> None:
+        self._admit = admit
+        self._declared = {label: frozenset(declared(label)) for label in LABELS}
+        self._fit: dict[str, bool] = {}
+
+    def apply(self, totals: Totals, user: int) -> None:
+        """Rewrite what must not become a series; how often is added to the overflow counter of the label."""
+        overflow: dict[tuple[str, str], None] = {}
+
+        def value_of(label: str, value: str) -> str:
+            if self._may(label, value, user):
+                return value
+            overflow[label, value] = None
+            return OTHER
+
+        def key_of(key: Key) -> Key | None:
+            known = BY_KEY.get(key[0])
+            if known is None and not self._may("metric", key[0], user):
+                return None  # not a metric of any version, or too many of them
+            labels = known.labels if known is not None else ("unknown",) * (len(key) - 1)
+            new = tuple(value_of(label, value) for label, value in zip(labels, key[1:], strict=True))
+            return key if new == key[1:] else (key[0], *new)
+
+        totals.rename(key_of, value_of)
+        for label, _value in overflow:
+            if label in LABELS:
+                key = (LABEL_OVERFLOW.key, label)
+                totals.counters[key] = totals.counters.get(key, 0) + 1
+
+    def _may(self, label: str, value: str, user: int) -> bool:
+        closed = _CLOSED.get(label)
+        if closed is not None:
+            return value in closed
+        if label in _PERSONAS:
+            return value in RESERVED or (is_name(value) and self._admit("persona", value, user))
+        if value == OTHER or value in self._declared.get(label, ()):
+            return True
+        fit = self._fit.get(value)
+        if fit is None:
+            if len(self._fit) > 4096:
+                self._fit.clear()
+            fit = self._fit[value] = unfit(value) is None
+        return fit and self._admit(label, value, user)
+
+
+def within_sets(totals: Totals, known: Totals, room: int) -> tuple[Totals, int]:
+    """The totals with at most `room` label sets that are not among `known`, and how many of those there are.
+
+    What is beyond is counted under `other` in every label, in a copy.
+    """
+    new = 0
+
+    def key_of(key: Key) -> Key:
+        nonlocal new
+        if key in known.counters or key in known.histograms or key in known.latest:
+            return key
+        if new < room:
+            new += 1
+            return key
+        return (key[0], *(OTHER for _ in key[1:]))
+
+    if len(totals.counters) + len(totals.histograms) + len(totals.latest) <= room:
+        for key in totals.counters:
+            new += key not in known.counters
+        for key in totals.histograms:
+            new += key not in known.histograms
+        return totals, new
+    limited = Totals()
+    limited.add(totals)
+    limited.rename(key_of, lambda _label, value: value)
+    return limited, new

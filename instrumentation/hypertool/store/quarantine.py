@@ -1,0 +1,75 @@
+"""Files that were refused and set aside: kept for a person to look at, counted, and never read again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+from ..runtime.foreign_files import Folder
+from ..runtime.logs import log
+from .directory import StateDirectory
+from .snapshot_reader import ForeignVersion
+
+FOLDER = "quarantine"
+# So many are kept; what is refused beyond that stays where it is.
+MAX_FILES = 100
+_ARCHIVE = "archive.corrupt-"
+
+
+class Quarantine:
+    """Sets aside what a fold cannot use. Snapshots are moved only where the store is the service's."""
+
+    def __init__(self, directory: StateDirectory) -> None:
+        self._directory = directory
+
+    def take(self, live: Folder, name: str, error: Exception) -> bool:
+        """Move a snapshot out of `live`; False where it stays there. Raises nothing."""
+        if not self._directory.served or isinstance(error, (ForeignVersion, PermissionError)):
+            return False  # another version's may be read after an upgrade, another user's by that user
+        try:
+            with self._directory.open_private() as private, contextlib.suppress(FileExistsError):
+                os.mkdir(FOLDER, 0o700, dir_fd=private.descriptor)
+            with Folder(self._directory.private, FOLDER) as kept:
+                if len(os.listdir(kept.descriptor)) >= MAX_FILES:
+                    return False
+                user = live.status(name).st_uid
+                live.rename(name, name, kept)
+        except OSError:
+            return False
+        log.error(
+            "a snapshot of user %s is refused and moved to %s: %s",
+            user,
+            self._directory.private / FOLDER / name,
+            str(error)[:200],
+        )
+        return True
+
+    def take_archive(self, shared: Folder, name: str, instead: int) -> None:
+        """Rename a corrupt archive. Raises OSError: then nothing may be written in its place."""
+        kept = f"{_ARCHIVE if name == 'archive.json' else 'archive.prev.corrupt-'}{time.time_ns()}.json"
+        shared.rename(name, kept)
+        log.error(
+            "the archive %s is corrupt and kept as %s; %s",
+            shared.path / name,
+            kept,
+            f"generation {instead} is used instead"
+            if instead
+            else "NO generation of it can be read, so the counters of finished processes start at 0",
+        )
+
+    def has_archives(self) -> bool:
+        """Whether an archive was set aside, which one from before the service's own folders must not replace."""
+        with contextlib.suppress(OSError), self._directory.open_shared() as shared:
+            return any(".corrupt-" in name for name in os.listdir(shared.descriptor))
+        return False
+
+    def count(self) -> int:
+        """How many files were set aside, as far as this user may see them."""
+        found = 0
+        with contextlib.suppress(OSError), self._directory.open_shared() as shared:
+            found += sum(".corrupt-" in name for name in os.listdir(shared.descriptor))
+        if self._directory.served:
+            with contextlib.suppress(OSError), Folder(self._directory.private, FOLDER) as kept:
+                found += len(os.listdir(kept.descriptor))
+        return found

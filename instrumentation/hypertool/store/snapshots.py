@@ -1,0 +1,74 @@
+"""Snapshots in `live` as readers meet them: read within limits, checked, and under the label rules of the host."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import time
+from typing import NamedTuple
+
+from ..runtime.foreign_files import Folder, read_descriptor
+from .admission import Admission
+from .snapshot_format import MAX_BYTES, TAKEN, WRITER
+from .snapshot_reader import moment, parse
+from .totals import Malformed, Totals
+
+NAME = re.compile(r"[0-9a-f]{32}\.json")
+
+Signature = tuple[int, int, int, int]
+
+# What can be wrong with a file. REFUSED is whatever reading one may raise.
+REFUSED = (OSError, Malformed, MemoryError, ValueError, TypeError, KeyError, IndexError, OverflowError)
+_LASTING = frozenset({errno.EFBIG, errno.EINVAL, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM})
+
+
+class Snapshot(NamedTuple):
+    """One process's numbers; `user` is the owner of the file, `taken` its time in seconds since the epoch."""
+
+    totals: Totals
+    user: int
+    taken: float
+
+
+def signature(found: os.stat_result) -> Signature:
+    """What changes whenever a file is written anew."""
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+def read_snapshot(live: Folder, name: str, admission: Admission, now: float | None = None) -> Snapshot:
+    """Raises OSError, also for a link, a pipe, a folder and a file that is too large; Malformed."""
+    descriptor = live.open(name)
+    try:
+        raw = read_descriptor(descriptor, MAX_BYTES, str(live.path / name))
+        user = os.fstat(descriptor).st_uid
+    finally:
+        os.close(descriptor)
+    totals, data = parse(raw)
+    if data.get(WRITER, name[:-5]) != name[:-5]:
+        raise Malformed("it has another process's name: a copy or a link")
+    now = time.time() if now is None else now
+    totals.clamp(now)
+    admission.apply(totals, user)
+    return Snapshot(totals, user, min(moment(data[TAKEN]), now))
+
+
+def lasting(error: Exception) -> bool:
+    """Whether a file is refused for what it is, and need not be tried again before it changes."""
+    return not isinstance(error, OSError) or error.errno in _LASTING
+
+
+def abandoned(live: Folder, name: str) -> bool:
+    """Whether nobody holds the lock of that file any more (and the file is still the one of that name)."""
+    try:
+        descriptor = live.open(name)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return live.holds(name, descriptor)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
