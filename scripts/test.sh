@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test of the project on this machine, installing what they need first.
-#   scripts/test.sh                    everything but the benchmarks
-#   scripts/test.sh tests/unit -k gate what is named (arguments go to pytest)
+#   scripts/test.sh                    everything but the benchmarks, in parallel groups, with a summary
+#   scripts/test.sh tests/unit -k gate only these tests (the arguments go to pytest)
 #   scripts/test.sh --benchmarks       the benchmarks, with their tables
 #   scripts/test.sh --install          only install what the tests need
 set -euo pipefail
@@ -12,89 +12,155 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # Debian packages: the command that shows a package is there, and the package.
 declare -A needed=(
-  [debootstrap]=debootstrap [curl]=curl [ss]=iproute2 [ssh]=openssh-client [git]=git [node]=nodejs [npm]=npm
+    [debootstrap]=debootstrap [curl]=curl [ss]=iproute2 [ssh]=openssh-client [git]=git [node]=nodejs [npm]=npm
 )
 
 install_packages() {
-  local missing=() command
-  for command in "${!needed[@]}"; do
-    command -v "$command" >/dev/null 2>&1 || missing+=("${needed[$command]}")
-  done
-  "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
-  [ ${#missing[@]} -eq 0 ] && return
-  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    say "not installed: ${missing[*]} (needs root and apt-get); the tests that need them are skipped and say so"
-    return
-  fi
-  say "installing Debian packages: ${missing[*]}"
-  apt-get update -q
-  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+    local missing=() command
+    for command in "${!needed[@]}"; do
+        command -v "$command" >/dev/null 2>&1 || missing+=("${needed[$command]}")
+    done
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+    [ ${#missing[@]} -eq 0 ] && return
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        say "not installed: ${missing[*]} (needs root and apt-get); the tests that need them are skipped and say so"
+        return
+    fi
+    say "installing Debian packages: ${missing[*]}"
+    apt-get update -q
+    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
 }
 
-# stamp FILE VALUE: whether FILE of .venv already holds VALUE.
-stamp() { [ "$(cat ".venv/$1" 2>/dev/null)" = "$2" ]; }
+# stamp FILE VALUE: whether FILE already holds VALUE.
+stamp() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 
-install_python_packages() {
-  local pip=(.venv/bin/python -m pip install -q --disable-pip-version-check) wanted project
-  wanted="$(sha256sum requirements/test.txt | cut -d' ' -f1) $("$python" -c 'import sys; print(sys.version)' | tr '\n' ' ')"
-  if ! stamp .made-for "$wanted"; then
-    say "installing the pinned Python packages of the tests into .venv (about a minute)"
-    "$python" -m venv --clear .venv
-    "${pip[@]}" --require-hashes -r requirements/test.txt
-    printf '%s' "$wanted" >.venv/.made-for
-  fi
-  project=$(sha256sum pyproject.toml | cut -d' ' -f1)
-  if ! stamp .installed-for "$project"; then
-    # The package itself, from this tree: imports and the two commands, as `pip install -e` makes them.
-    "${pip[@]}" --no-deps --no-build-isolation -e .
-    printf '%s' "$project" >.venv/.installed-for
-  fi
+# make_environment FOLDER PYTHON: a virtual environment with the tests' pinned packages and this package; else 1.
+make_environment() {
+    local folder=$1 pip=("$1/bin/python" -m pip install -q --disable-pip-version-check) wanted project
+    wanted="$(sha256sum requirements/test.txt | cut -d' ' -f1) $("$2" -c 'import sys; print(sys.version)' | tr '\n' ' ')"
+    if ! stamp "$folder/.made-for" "$wanted"; then
+        say "installing the pinned Python packages of the tests into $folder (about a minute)"
+        "$2" -m venv --clear "$folder" && "${pip[@]}" --require-hashes -r requirements/test.txt || return
+        printf '%s' "$wanted" >"$folder/.made-for"
+    fi
+    project=$(sha256sum pyproject.toml | cut -d' ' -f1)
+    if ! stamp "$folder/.installed-for" "$project"; then
+        # The package itself, from this tree: imports and the two commands, as `pip install -e` makes them.
+        "${pip[@]}" --no-deps --no-build-isolation -e . || return
+        printf '%s' "$project" >"$folder/.installed-for"
+    fi
+}
+
+# A Python of another minor version, for the tests of the package: the newest supported one, else the oldest.
+second_python() {
+    local version candidate here
+    here=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    for version in 3.13 3.10 3.12 3.11; do
+        [ "$version" = "$here" ] && continue
+        for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3; do
+            # pyenv leaves commands on the PATH that only say how to choose a version.
+            if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+                echo "$candidate"
+                return
+            fi
+        done
+    done
 }
 
 python=$(command -v python3) || die "python3 is not on the PATH; install Python 3.10 or newer"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-  || die "$python is $("$python" --version), but 3.10 or newer is needed"
+    || die "$python is $("$python" --version), but 3.10 or newer is needed"
 
 install_packages
-install_python_packages
+make_environment .venv "$python" || die "the pinned packages could not be installed (see above)"
 if [ "${1:-}" = "--install" ]; then exit; fi
 
 export PATH="$PWD/.venv/bin:$PATH"
 if [ "${1:-}" = "--benchmarks" ]; then
-  shift
-  named=(tests/benchmarks)
-  for argument in "$@"; do [[ "$argument" == tests/* ]] && named=(); done
-  exec python -m pytest "${named[@]}" -m benchmark -s "$@"
+    shift
+    named=(tests/benchmarks)
+    for argument in "$@"; do [[ "$argument" == tests/* ]] && named=(); done
+    exec python -m pytest "${named[@]}" -m benchmark -s "$@"
+fi
+if [ $# -gt 0 ]; then
+    say "pytest $*"
+    exec python -m pytest -m "not benchmark" --durations=15 "$@"
 fi
 
-# Everything. Tests on hosts and of outages wait more than they compute, so they run beside the others; those that compare
-# this whole machine before and after have it to themselves, last.
-beside=(tests/hosts tests/compose tests/alloy_hosts "tests/roles tests/agent tests/cloud")
-alone=(tests/setup tests/sandbox)
-
-run() {
-  say "pytest $*"
-  exec python -m pytest -m "not benchmark" --durations=15 "$@"
+# Everything, in groups that run side by side; within a group the folders run one after the other. Groups whose tests wait
+# more than they compute (hosts, outages) start first, because they take longest. A folder that no group names is in the
+# last one. The tests that compare this whole machine before and after run alone, at the end.
+SIDE_BY_SIDE=5
+groups=(
+    "tests/hosts"
+    "tests/alloy_hosts"
+    "tests/compose"
+    "tests/roles tests/agent tests/cloud"
+    "tests/rules tests/dashboards"
+    "tests/llm tests/reliability"
+    "others"
+)
+alone="tests/setup tests/sandbox"
+others() {
+    local folder
+    for folder in tests/*/; do
+        folder=${folder%/}
+        case " ${groups[*]} $alone tests/benchmarks tests/support tests/packages " in
+            *" $folder "*) ;;
+            *) [ -z "$(find "$folder" -name 'test_*.py' -print -quit)" ] || echo "$folder" ;;
+        esac
+    done
 }
 
-if [ $# -gt 0 ]; then run "$@"; fi
-
-logs=$(mktemp -d)
-running=()
-trap 'kill "${running[@]}" 2>/dev/null || true; rm -rf "$logs"' EXIT
+results=$(mktemp -d)
+declare -A names=()
+trap 'kill "${!names[@]}" 2>/dev/null || true; rm -rf "$results"' EXIT
 failed=0
-ignored=()
-for number in "${!beside[@]}"; do
-  read -ra folders <<<"${beside[number]}"
-  ignored+=("${folders[@]/#/--ignore=}")
-  (run "${folders[@]}") >"$logs/$number" 2>&1 &
-  running+=($!)
+
+# start NAME PYTHON FOLDER...: run a group in the background.
+start() {
+    local name=$1 with=$2
+    shift 2
+    say "started: $name"
+    "$with" -m pytest -m "not benchmark" --durations=15 --junitxml="$results/$name.xml" \
+        -o junit_suite_name="$name" "$@" >"$results/$name.log" 2>&1 &
+    names[$!]=$name
+}
+
+# finish: wait for one group, print its output.
+finish() {
+    local ended code=0
+    wait -n -p ended "${!names[@]}" || code=$?
+    say "ended: ${names[$ended]} (exit $code)"
+    cat "$results/${names[$ended]}.log"
+    unset "names[$ended]"
+    [ "$code" -eq 0 ] || failed=1
+}
+
+mapfile -t rest < <(others)
+for group in "${groups[@]}"; do
+    [ "${#names[@]}" -lt "$SIDE_BY_SIDE" ] || finish
+    read -ra folders <<<"$group"
+    if [ "$group" = others ]; then folders=("${rest[@]}"); fi
+    name=${folders[*]#tests/}
+    start "${name// /+}" python "${folders[@]}"
 done
-(run tests "${ignored[@]}" "${alone[@]/#/--ignore=}") || failed=1
-for number in "${!running[@]}"; do
-  wait "${running[number]}" || failed=1
-  cat "$logs/$number"
-done
-running=()
-(run "${alone[@]}") || failed=1
+notes=()
+second=$(second_python)
+if [ -z "$second" ]; then
+    notes+=("tests/unit and tests/llm ran on one Python only: install another one (python3.13 or python3.10, or pyenv)")
+elif make_environment .venv-second "$second"; then
+    [ "${#names[@]}" -lt "$SIDE_BY_SIDE" ] || finish
+    start "unit+llm-on-$("$second" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
+        .venv-second/bin/python tests/unit tests/llm
+else
+    notes+=("the pinned packages could not be installed for $second (see above)")
+    failed=1
+fi
+while [ "${#names[@]}" -gt 0 ]; do finish; done
+read -ra folders <<<"$alone"
+start "setup+sandbox" python "${folders[@]}"
+finish
+python scripts/lib/summary_of_tests.py "$results"/*.xml
+for note in "${notes[@]}"; do say "$note"; done
 exit "$failed"

@@ -1,0 +1,49 @@
+"""The test runner's summary: what ran, what failed, and how to run what was skipped."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.lint.test_lint import ROOT
+
+TESTS = """\
+import pytest
+
+def test_passes(): pass
+
+def test_fails(): assert False
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_needs(number): pytest.skip("install the thing")
+
+@pytest.fixture
+def broken(): raise RuntimeError
+
+def test_errs(broken): pass
+"""
+
+
+def test_summary_counts_and_gives_reasons(tmp_path: Path) -> None:
+    """Figures per group and in all, an error counts as failed, and each reason of a skip stands once with its count."""
+    (tmp_path / "test_one.py").write_text(TESTS)
+    for group in ("first", "second"):
+        report = f"--junitxml={tmp_path / group}.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", report, "test_one.py"]
+        subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    program = [sys.executable, str(ROOT / "scripts/lib/summary_of_tests.py"), *map(str, tmp_path.glob("*.xml"))]
+    printed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    rows = {line.split()[0]: line.split()[1:4] for line in printed.splitlines() if line.startswith(("first", "second"))}
+    assert rows == {"first": ["1", "2", "2"], "second": ["1", "2", "2"]}
+    assert "4 x install the thing" in printed
+    assert printed.splitlines()[-1] == "2 passed, 4 failed, 4 skipped"
+
+
+def test_every_folder_is_run() -> None:
+    """A group names folders that exist; what no group names runs with the others."""
+    runner = (ROOT / "scripts" / "test.sh").read_text()
+    groups = runner.partition("groups=(")[2].partition(")")[0] + runner.partition('alone="')[2].partition('"')[0]
+    named = {word.strip('"') for word in groups.split() if "tests/" in word}
+    assert len(named) > 8
+    assert sorted(name for name in named if not (ROOT / name).is_dir()) == []
