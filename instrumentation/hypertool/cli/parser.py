@@ -228,7 +228,7 @@ def _agent_commands(commands: Any) -> None:
         (".cli.run", "run"),
         json=False,
         usage="hypertool run [--persona P] [--chatmode M] [--workflow W] -- COMMAND [ARGUMENT ...]",
-        epilog="Terminal and exit code are the command's own. A TRACEPARENT in the environment is kept, else one is made.",
+        epilog="Terminal and exit code are the command's own. A TRACEPARENT of the environment is kept, else made.",
     )
     run.add_argument("--persona", metavar="P", help="a persona or one of its aliases (default: the workspace's)")
     run.add_argument("--chatmode", metavar="M", help="the kind of work (default: the workspace's)")
