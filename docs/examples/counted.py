@@ -1,17 +1,21 @@
-"""What the examples print at their end: what this host's store has counted, all its processes together."""
+"""What the examples print at their end: what this host has counted, all its processes together."""
 
 from __future__ import annotations
 
-from hypertool import get_persona_metrics
-from hypertool.store.store import Store
+import hypertool
 
 
 def show() -> None:
     """One line for each series that an example adds to."""
-    get_persona_metrics().flush()
-    totals = Store.locate().merge().totals
-    named = {"tok": "tokens", "llm": "calls", "miss": "calls of unknown usage", "usd": "nano-dollars"}
+    totals = hypertool.totals()
     print("\ncounted:")
-    for (metric, *labels), value in sorted(totals.counters.items()):
-        if metric in named and value:
-            print(f"  {value:>8} {named[metric]:<23} {' '.join(labels)}")
+    for name, counts in (
+        ("calls", totals.requests),
+        ("calls of unknown usage", totals.usage_missing),
+        ("tokens", totals.tokens),
+    ):
+        for labels, value in sorted(counts.items()):
+            if value:
+                print(f"  {value:>8} {name:<23} {' '.join(labels)}")
+    for (persona, model), dollars in sorted(totals.cost_usd.items()):
+        print(f"  {dollars:>8.6f} {'US dollars':<23} {persona} {model}")

@@ -23,6 +23,8 @@ _HOME = {
     "PersonaMetricsCollector": "metrics.collector",
     "get_persona_metrics": "metrics.collector",
     "context": "metrics.context",
+    "totals": "metrics.totals",
+    "record_llm_call": "llm.record_call",
     "serve_metrics": "service.serve_metrics",
     "set_redaction": "runtime.redaction_hook",
     "WorkflowTracer": "workflow.tracer",
@@ -57,9 +59,11 @@ if TYPE_CHECKING:
     from .langfuse_integration import get_langfuse_integration as get_langfuse_integration
     from .llm.calls.wrapper import ObservableLLM as ObservableLLM
     from .llm.calls.wrapper import observe_llm as observe_llm
+    from .llm.record_call import record_llm_call as record_llm_call
     from .metrics.collector import PersonaMetricsCollector as PersonaMetricsCollector
     from .metrics.collector import get_persona_metrics as get_persona_metrics
     from .metrics.context import context as context
+    from .metrics.totals import totals as totals
     from .runtime.redaction_hook import set_redaction as set_redaction
     from .service.serve_metrics import serve_metrics as serve_metrics
     from .workflow.executor import WorkflowExecutor as WorkflowExecutor

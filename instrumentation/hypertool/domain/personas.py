@@ -18,6 +18,7 @@ UNKNOWN = "unknown"  # the persona of an LLM call that nobody named; it has no b
 RESERVED = frozenset({"none", UNKNOWN, "other"})
 WINDOWS = ("run", "hour", "day")
 ON_EXCEED = ("warn", "block")
+UNKNOWN_PERSONA = ("error", "count")
 MAX_BUDGET = 10**12
 
 _DEFAULTS = Path(__file__).with_name("personas.toml")
@@ -53,15 +54,67 @@ class Persona(NamedTuple):
 
 
 class Catalogue:
-    """Every known persona. `loaded_at` (seconds since the epoch) decides between two processes' limits."""
+    """Every known persona. `loaded_at` (seconds since the epoch) decides between two processes' limits.
 
-    def __init__(self, personas: dict[str, Persona], loaded_at: float) -> None:
+    `unknown_persona` is what an LLM call with an unknown persona does: "error" raises ValueError, "count" counts it as
+    persona `unknown`.
+    """
+
+    def __init__(self, personas: dict[str, Persona], loaded_at: float, unknown_persona: str = "error") -> None:
         self.personas = personas
         self.loaded_at = loaded_at
+        self.unknown_persona = unknown_persona
         self._by_any_name = dict(personas)
         for persona in personas.values():
             for alias in persona.aliases:
                 self._by_any_name[alias] = persona
+
+    def declare(self, persona: Persona) -> None:
+        """Add a persona from code; one that a file declares under its name stays as it is.
+
+        Raises ValueError for a name, an alias or a budget that a file could not have either.
+        """
+        table: dict[str, Any] = {
+            "tokens": persona.tokens,
+            "window": persona.window,
+            "on_exceed": persona.on_exceed,
+            "aliases": list(persona.aliases),
+        }
+        place = _Place(Path("declare_persona"), "", persona.name)
+        try:
+            checked = _persona(None, persona.name, table, place, "code")
+            known = self.personas.get(persona.name)
+            if known is not None and known.source not in ("package", "code"):
+                return
+            if known is not None and known[:5] != checked[:5]:
+                raise place.error(
+                    None,
+                    f"it is known already, with {known.tokens} tokens per {known.window}; change its budget in a "
+                    f"[personas.{known.name}] table of {HOST_FILE} or the user's own file",
+                )
+            _check_names({**self.personas, persona.name: checked})
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        self.personas[persona.name] = checked
+        for name in (checked.name, *checked.aliases):
+            self._by_any_name[name] = checked
+
+    def for_call(self, name: str) -> Persona | None:
+        """The persona of an LLM call; None counts it as `unknown`. Raises ValueError for an unknown persona, unless
+        the configuration says `unknown_persona = "count"`.
+        """
+        found = self._by_any_name.get(name) if isinstance(name, str) else None
+        if found is not None:
+            return found
+        if name == UNKNOWN:
+            return None
+        if self.unknown_persona == "count" and isinstance(name, str):
+            once.warn(
+                "unknown-persona",
+                f"LLM calls with unknown personas count as {UNKNOWN!r}; the first was {name!r:.100} (said once)",
+            )
+            return None
+        return self.resolve(name)
 
     def find(self, name: str) -> Persona | None:
         """The persona with that name or alias, or None."""
@@ -116,21 +169,23 @@ def load_catalogue(strict: bool = True) -> Catalogue:
     """
     now = time.time()
     personas: dict[str, Persona] = {}
+    unknown_persona = "error"
     _merge(personas, _DEFAULTS, "package")
     try:
         merged = dict(personas)
         for path in config_files():
-            _merge(merged, path, str(path))
+            unknown_persona = _merge(merged, path, str(path)) or unknown_persona
         _check_names(merged)
     except ConfigError as error:
         if strict:
             raise
         once.warn(str(error), f"{error}; going on with the default personas")
         merged = personas
-    return Catalogue(merged, now)
+    return Catalogue(merged, now, unknown_persona)
 
 
-def _merge(personas: dict[str, Persona], path: Path, source: str) -> None:
+def _merge(personas: dict[str, Persona], path: Path, source: str) -> str | None:
+    """Add a file's personas; returns what it says of unknown ones, if it does."""
     try:
         text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
@@ -151,10 +206,16 @@ def _merge(personas: dict[str, Persona], path: Path, source: str) -> None:
         line = int(found[1]) if found else text.count("\n") + 1
         reason = str(error).replace(found[0], "") if found else str(error)
         raise ConfigError(f"{path}:{line}: not valid TOML: {reason}") from None
-    for unexpected in sorted(document.keys() - {"personas"}):
+    for unexpected in sorted(document.keys() - {"personas", "unknown_persona"}):
         raise ConfigError(
             f"{path}:{_line(text, unexpected)}: unknown top-level key {unexpected!r}; "
-            f"expected [personas.<name>] tables only"
+            f"expected [personas.<name>] tables and unknown_persona"
+        )
+    unknown_persona = document.get("unknown_persona")
+    if unknown_persona is not None and unknown_persona not in UNKNOWN_PERSONA:
+        raise ConfigError(
+            f"{path}:{_line(text, 'unknown_persona')}: unknown_persona = {unknown_persona!r:.60}, expected one of "
+            f"{', '.join(UNKNOWN_PERSONA)}"
         )
     tables = document.get("personas", {})
     if not isinstance(tables, dict):
@@ -164,6 +225,7 @@ def _merge(personas: dict[str, Persona], path: Path, source: str) -> None:
         )
     for name, table in tables.items():
         personas[name] = _persona(personas.get(name), name, table, _Place(path, text, name), source)
+    return unknown_persona
 
 
 class _Place(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..domain.checks import MAX_TOKENS_PER_RECORD, duration, whole_tokens
@@ -17,7 +17,7 @@ from ..domain.instruments import (
     TOKENS,
 )
 from ..domain.labels import OTHER
-from ..domain.personas import Catalogue
+from ..domain.personas import Catalogue, Persona
 from ..domain.workflows import declared_chatmode
 from ..errors import TokenBudgetExceeded
 from ..recording.ambient import CHATMODE, RUN
@@ -105,6 +105,16 @@ class PersonaMetricsCollector:
         """Record a session (seconds) that began in another process and has ended."""
         name = self.catalogue.resolve(persona).name
         self.recorder.observe_session(name, self._core.guard.resolve("chatmode", chatmode), duration(seconds))
+
+    def declare_persona(
+        self, name: str, tokens: int, *, window: str = "run", on_exceed: str = "warn", aliases: Sequence[str] = ()
+    ) -> None:
+        """Add a persona and its budget (tokens per window) from code, before it is used.
+
+        A persona of that name in a configuration file stays as it is there: budgets are the operator's. Raises
+        ValueError for an impossible name or budget, and for a name that is known with another budget.
+        """
+        self.catalogue.declare(Persona(name, tokens, window, on_exceed, tuple(aliases)))
 
     # Tokens and budgets
 

@@ -14,10 +14,11 @@ from .collector import get_persona_metrics
 def context(persona: str | None = None, chatmode: str | None = None) -> Iterator[None]:
     """Set persona and chatmode for everything in the block that does not name its own; None leaves a value as it is.
 
-    An unknown persona is a ValueError that names the known ones.
+    An unknown persona is a ValueError that names the known ones (unless `unknown_persona = "count"`).
     """
     if persona is not None and persona != UNKNOWN:
-        persona = get_persona_metrics().catalogue.resolve(persona).name
+        known = get_persona_metrics().catalogue.for_call(persona)
+        persona = known.name if known is not None else UNKNOWN
     persona_token = PERSONA.set(persona) if persona is not None else None
     chatmode_token = CHATMODE.set(chatmode) if chatmode is not None else None
     try:

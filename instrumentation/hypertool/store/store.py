@@ -33,6 +33,9 @@ class HostState(NamedTuple):
     gates: dict[tuple[str, str, str], int]
     stages: dict[tuple[str, str, str], int]
     requests: dict[tuple[str, str, str], int]
+    token_kinds: dict[tuple[str, str, str], int]
+    cost_usd: dict[tuple[str, str], float]
+    usage_missing: dict[tuple[str, str, str], int]
     budgets: dict[str, BudgetState]
     writers: int
     unreadable: int
@@ -118,6 +121,9 @@ class Store:
             gates=_by_labels(totals.counters, "qg"),
             stages={key[1:]: sum(cells[:-1]) for key, cells in totals.histograms.items() if key[0] == "st"},  # type: ignore[misc]
             requests=_by_labels(totals.counters, "llm"),
+            token_kinds=_by_labels(totals.counters, "ltk"),
+            cost_usd={(key[1], key[2]): nano / 1e9 for key, nano in totals.counters.items() if key[0] == "usd"},
+            usage_missing=_by_labels(totals.counters, "miss"),
             budgets=budgets(catalogue or load_catalogue(strict=False), totals, self.resets.read(), time.time()),
             writers=merge.writers,
             unreadable=merge.unreadable,

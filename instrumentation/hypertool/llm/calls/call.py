@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from functools import partial
 from time import perf_counter, time, time_ns
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 _STOPPED = (GeneratorExit, KeyboardInterrupt)
 _NONE: Mapping[str, Any] = {}
 _CALL: ContextVar[Call | None] = ContextVar("hypertool_llm_call", default=None)
+
+
+def current_call() -> Call | None:
+    """The observed call that this code works for, or None."""
+    return _CALL.get()
 
 
 def is_cancelled(error: BaseException) -> bool:
@@ -90,7 +95,7 @@ class Caller:
         name = persona if persona is not None else active or setting.persona
         if name is None or (name == UNKNOWN and persona is None):
             name = session.persona if session is not None else UNKNOWN
-        known = None if name == UNKNOWN else meter.catalogue.resolve(name)
+        known = None if name == UNKNOWN else meter.catalogue.for_call(name)
         return Call(self, meter, known, chatmode, run, prompt, arguments, trace, metadata, setting.model or model or "")
 
 
@@ -106,6 +111,8 @@ class Call:
     started = last = 0.0
     first: float | None = None
     done = covered = touched = False
+    metered_usage = False
+    inner: list[Callable[[], None]] | None = None
 
     def __init__(
         self,
@@ -133,6 +140,17 @@ class Call:
         self._metadata = metadata
         self._parent = _CALL.get()
         self.pending: list[tuple[Call, CallRecord, int]] = []  # threads of one call append to it
+
+    def add_inner(self, count: Callable[[], None]) -> bool:
+        """Another instrumentation's span inside this call has usage: `count` is called if this call turns out to have
+        none of its own. False if the call ended meanwhile.
+        """
+        if self.done:
+            return False
+        if self.inner is None:
+            self.inner = []
+        self.inner.append(count)
+        return True
 
     def remember_place(self) -> None:
         """It begins later and perhaps elsewhere; its parent is the span that is current now."""
@@ -236,6 +254,11 @@ class Call:
             record = make_record(self.persona, self.chatmode, model, outcome, max(seconds, 0.0), reading, self.first)
             if output is not None and self._span is not None and content.captures():
                 self._output = content.output_messages(output)
+            if self.inner is not None and record.counted is None and not self.covered:
+                self.covered = True  # what others measured inside it is the call
+                for count in self.inner:
+                    count()
+            self.metered_usage = self.covered or record.counted is not None
             if self._parent is None and not (self.pending or self.covered or self.touched):
                 self.count(record, error, None)  # as most calls: nested in none, and around none
             else:

@@ -1,0 +1,103 @@
+"""`hypertool.record_llm_call`: one LLM call that something else has made and measured, counted like an observed one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..domain.checks import duration
+from ..domain.instruments import LLM_OUTCOMES
+from ..domain.personas import UNKNOWN
+from ..metrics.collector import PersonaMetricsCollector, get_persona_metrics
+from ..recording.ambient import RUN, current_place
+from .reading.usage import Missing, Reading, Usage
+from .reading.usage_records import read_usage
+from .record import Meter, make_record
+
+if TYPE_CHECKING:
+    from ..recording.runs import Run
+
+_OUTCOMES = tuple(outcome for outcome in LLM_OUTCOMES if outcome != "blocked")
+_shared_meter: Meter | None = None
+
+
+def record_llm_call(
+    persona: str | None,
+    model: str,
+    usage: Usage | Mapping[str, Any] | None,
+    seconds: float | None,
+    outcome: str = "success",
+    *,
+    chatmode: str | None = None,
+    first_chunk_seconds: float | None = None,
+    service_tier: str | None = None,
+    metrics: PersonaMetricsCollector | None = None,
+) -> None:
+    """Count one LLM call: its tokens by kind, cost, request, duration, and the persona's budget. No span is made.
+
+    `usage` is a `hypertool.llm.Usage`, or a provider's own usage record, or None where it is not known: then the call
+    counts as one without usage (if `outcome` is "success"). `seconds` None records no duration. `outcome` is
+    "success", "error" or "cancelled". `persona` and `chatmode` None are those of the context, as for observed calls.
+
+    Raises ValueError or TypeError for an unknown persona, an impossible duration, outcome or usage, before anything is
+    counted.
+    """
+    if outcome not in _OUTCOMES:
+        raise ValueError(f"outcome {outcome!r:.60}, expected one of {', '.join(_OUTCOMES)}")
+    if not isinstance(model, str) or not model:
+        raise TypeError(f"model must be a string that is not empty, not {model!r:.60}")
+    if usage is not None and not isinstance(usage, (Usage, Mapping)):
+        raise TypeError(f"usage must be a Usage, a mapping or None, not {type(usage).__name__} ({usage!r:.60})")
+    took = None if seconds is None else duration(seconds)
+    first = None if first_chunk_seconds is None else duration(first_chunk_seconds)
+    collector = metrics or get_persona_metrics()
+    active, mode = current_place()
+    found: Usage | Missing | None = None if usage is None else read_usage(usage)
+    count_call(
+        collector,
+        persona or active,
+        chatmode or mode,
+        model,
+        found,
+        took,
+        outcome,
+        first_chunk=first,
+        service_tier=service_tier,
+        run=RUN.get(),
+    )
+
+
+def count_call(
+    collector: PersonaMetricsCollector,
+    persona: str | None,
+    chatmode: str | None,
+    model: str,
+    usage: Usage | Missing | None,
+    seconds: float | None,
+    outcome: str,
+    *,
+    first_chunk: float | None = None,
+    service_tier: str | None = None,
+    response_model: str | None = None,
+    run: Run | None = None,
+) -> None:
+    """Count a call whose parts are known to be right; raises ValueError for an unknown persona only."""
+    known = collector.catalogue.for_call(persona or UNKNOWN)
+    name = known.name if known is not None else UNKNOWN
+    reading: Reading | None = Reading(usage or Missing("no_usage"), response_model or model, service_tier=service_tier)
+    if outcome != "success" and not isinstance(usage, Usage):
+        reading = None  # a call that failed without usage is not missing
+    meter = _meter_of(collector)
+    record = make_record(name, chatmode or "default", model, outcome, seconds, reading, first_chunk)
+    meter.write(record, run, None)
+    meter.publish()
+
+
+def _meter_of(collector: PersonaMetricsCollector) -> Meter:
+    """The process's collector keeps its meter, which remembers the cells of each label set."""
+    global _shared_meter
+    if collector is not get_persona_metrics():
+        return Meter(collector)
+    if _shared_meter is None:
+        _shared_meter = Meter(collector)
+    return _shared_meter
