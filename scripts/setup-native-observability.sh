@@ -1,10 +1,16 @@
-#!/usr/bin/env bash
+#!/bin/bash -p
 # Installs the observability stack on this host (or in a throwaway one) with the playbook, proves it, says where to look.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
+set +o posix
+unset -v CDPATH
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PROGRAM=$0
+# shellcheck source=lib/setup/environment.sh
+source "$TOP/scripts/lib/setup/environment.sh"
+if [[ -n ${BASH_SOURCE[0]:-} ]]; then drop_functions "${BASH_SOURCE[0]}" "$@"; fi
+clean_environment
 CACHE=${HYPERTOOL_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/hypertool-observability}
 # shellcheck source=lib/setup/ui.sh
 source "$TOP/scripts/lib/setup/ui.sh"
@@ -122,7 +128,7 @@ parse() {
     if [[ -n $ALLOY_PACKAGE && $COLLECTOR == prometheus ]]; then usage_error "--alloy-package does not go with --collector prometheus"; fi
     PLAY_ARGUMENTS=(-e "hypertool_destination=$DESTINATION" -e "hypertool_collector=$COLLECTOR"
         -e "{\"hypertool_take_over\": $TAKE_OVER, \"hypertool_purge_data\": $PURGE}")
-    if [[ -n $ALLOY_PACKAGE ]]; then PLAY_ARGUMENTS+=(-e "{\"alloy_package_file\": $(json_string "$ALLOY_PACKAGE")}"); fi
+    if [[ -n $ALLOY_PACKAGE ]]; then PLAY_ARGUMENTS+=(-e "{alloy_package_file: !unsafe $(yaml_string "$ALLOY_PACKAGE")}"); fi
 }
 
 confirm() {
@@ -204,7 +210,7 @@ native_uninstall() {
     fi
     show_messages "${STEP_LOG[play]}"
     # The sandbox's own part of the cache is somebody else's to delete.
-    rm -rf -- "$CACHE/ansible" "$CACHE/wheels" "$CACHE/wheelhouse" "$CACHE/tmp" "$CACHE/logs" "$CACHE/.setup.lock"
+    rm -rf -- "$CACHE/ansible" "$CACHE/wheels" "$CACHE/wheelhouse" "$CACHE/tmp" "$CACHE/logs" "$CACHE/.setup.lock" "$CACHE/.steps"
     rmdir --ignore-fail-on-non-empty -- "$CACHE"
     if [[ -z ${HYPERTOOL_CACHE_DIR:-} && ! -e $CACHE ]]; then rmdir --ignore-fail-on-non-empty -- "$(dirname "$CACHE")"; fi
     LOG=""
@@ -220,6 +226,7 @@ main() {
     trap interrupted INT TERM
     umask 022
     only_one "$CACHE"
+    remove_leftovers "$CACHE/tmp"
     open_log "$CACHE/logs"
     if [[ $DESTINATION == grafana_cloud && $MODE == install ]] && ! $DOWN; then write_cloud_variables "$CACHE/tmp"; fi
     if $SANDBOX && $DOWN; then

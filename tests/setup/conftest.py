@@ -34,7 +34,9 @@ def shell() -> Run:
     """Run bash code with the script's parts sourced."""
 
     def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        sources = "".join(f'source "{PARTS / name}.sh"\n' for name in ("ui", "host", "controller", "cloud"))
+        sources = "".join(
+            f'source "{PARTS / name}.sh"\n' for name in ("environment", "ui", "host", "controller", "cloud")
+        )
         return subprocess.run(
             ["bash", "-c", f"set -euo pipefail\nPROGRAM=setup\n{sources}{code}"],
             env={**os.environ, **environment},

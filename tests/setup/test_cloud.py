@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.setup.script import Run
+from tests.setup.script import TOP, Run
 
 TOKEN = 'glc_"odd\\token"'
 VARIABLES = {
@@ -16,7 +18,25 @@ VARIABLES = {
     "GRAFANA_CLOUD_METRICS_USER": "1001",
     "GRAFANA_CLOUD_TOKEN": TOKEN,
 }
+CLOUD_NAMES = [
+    "METRICS_URL", "METRICS_USER", "LOGS_URL", "LOGS_USER", "OTLP_URL", "OTLP_USER", "TOKEN", "READ_TOKEN",
+    "TRACES_URL", "TRACES_USER", "CA_FILE", "PROXY_URL",
+]  # fmt: skip
 WRITE = 'PLAY_ARGUMENTS=(); require_cloud_variables prometheus; write_cloud_variables "$FOLDER"\n'
+
+
+class Unsafe(yaml.SafeLoader):
+    """Reads `!unsafe "text"` as the text."""
+
+
+Unsafe.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))  # type: ignore[no-untyped-call]
+
+
+def written(content: str) -> dict[str, str]:
+    """What the play reads; every value is marked as no template."""
+    assert all(": !unsafe " in line for line in content.splitlines()), content
+    read: dict[str, str] = yaml.load(content, Unsafe)
+    return read
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="run it as root: the variables are looked at after the user")
@@ -50,9 +70,11 @@ def test_the_play_gets_them_by_a_private_file_that_is_removed(shell: Run, tmp_pa
         **VARIABLES,
     )
     assert done.returncode == 0, done.stderr
-    mode, content, arguments, *environment = done.stdout.splitlines()
+    shown, _, rest = done.stdout.partition("-e @")
+    mode, _, content = shown.partition("\n")
+    arguments, *environment = f"-e @{rest}".splitlines()
     assert mode == "600"
-    assert json.loads(content) == {name.lower(): value for name, value in VARIABLES.items()}
+    assert written(content) == {name.lower(): value for name, value in VARIABLES.items()}
     assert arguments.startswith("-e @")
     assert "odd" not in arguments
     assert [line for line in environment if line.startswith("GRAFANA_CLOUD")] == []
@@ -63,3 +85,83 @@ def test_the_file_is_removed_after_a_failure_too(shell: Run, tmp_path: Path) -> 
     done = shell(WRITE + "fail something", FOLDER=str(tmp_path / "tmp"), **VARIABLES)
     assert done.returncode == 1
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+#: What somebody may have in a variable, and what the roles have to make of it: the same text.
+HOSTILE = [
+    "x{{ lookup('pipe', 'touch %s') }}",
+    "{%% set _ = lookup('pipe', 'touch %s') %%}x",
+    "{{ 7 * 7 }}{# %s #}",
+    "$(touch %s)`touch %s`",
+    "quote\" quote' back\\slash {%s",
+    "!unsafe %s: [a, {b: c}] # &x *x",
+    "\u00fcn\u00efc\u00f6de \u2028 %s",
+]
+PLAY = """\
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.import_role: {name: grafana_cloud, tasks_from: main.yml}
+      when: false
+    - ansible.builtin.copy:
+        content: "{{ item ~ '=' ~ lookup('ansible.builtin.vars', 'grafana_cloud_' ~ item) }}"
+        dest: "{{ folder }}/{{ item }}"
+        mode: "0600"
+      loop: [metrics_url, metrics_user, logs_url, logs_user, otlp_url, otlp_user, token, read_token, traces_url,
+        traces_user, proxy_url]
+"""
+
+
+@pytest.mark.parametrize("way", ["by the script's file", "by the environment"])
+def test_no_value_is_ever_a_template(shell: Run, tmp_path: Path, way: str) -> None:
+    """Whatever the variables for Grafana Cloud hold, roles see it as it is, and nothing in it is run."""
+    names = [name for name in CLOUD_NAMES if name != "CA_FILE"]
+    pwned = tmp_path / "pwned"
+    values = {
+        f"GRAFANA_CLOUD_{name}": HOSTILE[index % len(HOSTILE)].replace("%s", str(pwned)).replace("%%", "%")
+        for index, name in enumerate(names)
+    }
+    play, arguments = tmp_path / "play.yml", ["-e", f"folder={tmp_path} ansible_python_interpreter={sys.executable}"]
+    play.write_text(PLAY, encoding="utf-8")
+    if way == "by the script's file":
+        done = shell(f'{WRITE} cp "$CLOUD_FILE" {tmp_path}/kept.yml', FOLDER=str(tmp_path / "tmp"), **values)
+        assert done.returncode == 0, done.stderr
+        arguments += ["-e", f"@{tmp_path}/kept.yml"]
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            str(play),
+            *arguments,
+        ],
+        env={
+            **os.environ,
+            **(values if way == "by the environment" else {}),
+            "ANSIBLE_ROLES_PATH": str(TOP / "ansible/roles"),
+            "ANSIBLE_LIBRARY": str(TOP / "ansible/library"),
+            "ANSIBLE_MODULE_UTILS": str(TOP / "ansible/module_utils"),
+            "ANSIBLE_HOME": str(tmp_path / "ansible"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in names:
+        text = (tmp_path / name.lower()).read_text(encoding="utf-8")
+        assert text == f"{name.lower()}={values[f'GRAFANA_CLOUD_{name}']}"
+    assert not pwned.exists()
+
+
+def test_a_killed_run_s_credential_goes_on_the_next_run(shell: Run, tmp_path: Path) -> None:
+    """kill -9 leaves the file with the token; the next run removes it before it does anything."""
+    folder = tmp_path / "tmp"
+    killed = shell(WRITE + "kill -9 $$", FOLDER=str(folder), **VARIABLES)
+    assert killed.returncode == -9
+    assert len(list(folder.iterdir())) == 1
+    assert shell('remove_leftovers "$FOLDER"', FOLDER=str(folder)).returncode == 0
+    assert list(folder.iterdir()) == []

@@ -33,29 +33,37 @@ require_cloud_variables() {
     fi
 }
 
-json_string() {
-    local text=${1//[[:cntrl:]]/}
-    text=${text//\\/\\\\}
+# A text as YAML has it between double quotes; control characters are left out, as nobody means them.
+yaml_string() {
+    local text=${1//\\/\\\\}
+    # Line breaks to YAML.
+    text=${text//$'\u2028'/\\L}
+    text=${text//$'\u2029'/\\P}
+    text=${text//[[:cntrl:]]/}
     printf '"%s"' "${text//\"/\\\"}"
 }
 
 # Write them into a file for the play, and take them out of the environment of everything that is started from here on.
 write_cloud_variables() {
-    local name variable separator="{"
+    local name variable
     mkdir -p "$1"
-    CLOUD_FILE=$(umask 077 && mktemp "$1/cloud-XXXXXX.json")
+    CLOUD_FILE=$(umask 077 && mktemp "$1/cloud-XXXXXX.yml")
     trap remove_cloud_variables EXIT
     for name in "${CLOUD_NAMES[@]}"; do
         variable=GRAFANA_CLOUD_$name
         if [[ -n ${!variable:-} ]]; then
-            printf '%s"grafana_cloud_%s": %s' "$separator" "${name,,}" "$(json_string "${!variable}")"
-            separator=", "
+            # Never a template, whatever is in it.
+            printf 'grafana_cloud_%s: !unsafe %s\n' "${name,,}" "$(yaml_string "${!variable}")"
         fi
     done >"$CLOUD_FILE"
-    printf '}\n' >>"$CLOUD_FILE"
     unset GRAFANA_CLOUD_API_KEY
     for name in "${CLOUD_NAMES[@]}"; do unset "GRAFANA_CLOUD_$name"; done
     PLAY_ARGUMENTS+=(-e "@$CLOUD_FILE")
+}
+
+# What a run that was killed left: a file with the credential among it. The lock says that no other run is at work.
+remove_leftovers() {
+    rm -f -- "$1"/cloud-* "$1"/web-password "$1"/sandbox-inventory.json
 }
 
 remove_cloud_variables() {

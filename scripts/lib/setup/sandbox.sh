@@ -90,7 +90,7 @@ sandbox_remove() {
     fi
     rm -f -- "$CACHE/sandbox-packages"
     if ! $KEEP_CACHE; then
-        rm -rf -- "$CACHE/logs" "$CACHE/.setup.lock"
+        rm -rf -- "$CACHE/logs" "$CACHE/.setup.lock" "$CACHE/.steps"
         if [[ -d $CACHE ]]; then rmdir --ignore-fail-on-non-empty -- "$CACHE"; fi
         # shellcheck disable=SC2034  # ui.sh writes to it
         LOG=""

@@ -6,6 +6,8 @@ declare -A STEP_PID=() STEP_TITLE=() STEP_LOG=() STEP_BEGAN=()
 LOG=""
 BEGAN=$SECONDS
 HEARTBEAT_SECONDS=10
+LEFT_STEPS_SECONDS=900
+STEPS_FILE=""
 NEXT_STEP="Then run the same command again: it goes on from where it stopped."
 
 fail() {
@@ -23,6 +25,35 @@ only_one() {
     mkdir -p "$1"
     exec 8>"$1/.setup.lock"
     flock --nonblock 8 || fail "another run of this script is at work (lock $1/.setup.lock); wait for it, or stop it"
+    STEPS_FILE="$1/.steps"
+    wait_for_left_steps
+    : >"$STEPS_FILE"
+}
+
+# When a process was started, in ticks since boot; empty where it is gone. It tells a process from a later one of its number.
+process_start() {
+    local stat
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+    stat=${stat##*) }
+    cut -d ' ' -f 20 <<<"$stat"
+}
+
+# Steps of a run that was killed (kill -9) go on without it: two plays at once would work against each other.
+wait_for_left_steps() {
+    local pid started title said="" deadline=$((SECONDS + LEFT_STEPS_SECONDS))
+    [[ -f $STEPS_FILE ]] || return 0
+    while read -r pid started title; do
+        while [[ $pid =~ ^[0-9]+$ && -n $started && $(process_start "$pid") == "$started" ]]; do
+            if [[ $said != "$pid" ]]; then
+                said=$pid
+                say "A run that was killed left a step at work ($title, process $pid); waiting for its end. To end it: kill -- -$pid"
+            fi
+            if ((SECONDS >= deadline)); then
+                fail "process $pid ($title) of a killed run still works after $LEFT_STEPS_SECONDS s; end it with: kill -- -$pid"
+            fi
+            sleep 0.5
+        done
+    done <"$STEPS_FILE"
 }
 
 # What a person should do after a failure from here on.
@@ -59,6 +90,7 @@ start() {
         "$@"
     ) >"${STEP_LOG[$name]}" 2>&1 </dev/null 8>&- &
     STEP_PID[$name]=$!
+    if [[ -n $STEPS_FILE ]]; then printf '%s %s %s\n' "$!" "$(process_start "$!")" "$title" >>"$STEPS_FILE"; fi
 }
 
 # What a step is doing now, from the end of its output.
