@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from ..domain.instruments import AGENTS
 from .ledger.attribution import Attribution
@@ -14,37 +15,48 @@ from .reading.registry import reader
 
 SOURCE = "session_file"
 FRESH_SECONDS = 7 * 86400.0
-"""Sessions that were not touched for longer are history, and are read only when somebody asks for it."""
+"""The service leaves sessions alone that were not touched for longer; `hypertool usage --read` reads them too."""
 
 
-def collect(
-    ledger: Ledger,
-    home: str,
-    environment: Mapping[str, str],
-    since: float = 0.0,
-    stamps: dict[str, tuple[int, int]] | None = None,
-) -> int:
-    """Count what changed at `since` (seconds since the epoch) or later in any agent's files; returns the new calls.
+class Changed(NamedTuple):
+    """A session's file that looks otherwise than at the last round."""
 
-    `stamps` remembers between rounds what each file looked like, so that an unchanged one costs one `lstat`.
+    agent: str
+    path: str
+    stamp: tuple[int, int]
+
+
+def changed(
+    home: str, environment: Mapping[str, str], since: float, stamps: Mapping[str, tuple[int, int]]
+) -> Iterator[Changed]:
+    """Files of any agent that were touched at `since` (seconds since the epoch) or later and are not as in `stamps`.
+
+    An unchanged file costs one `lstat`.
     """
-    new = 0
     for agent in AGENTS:
         module = reader(agent)
         for path in module.locations(home, dict(environment)):
-            try:
-                found = os.lstat(path)
-            except OSError:
-                continue
-            stamp = (found.st_mtime_ns, found.st_size)
-            # A database's newest rows may still be in its write-ahead log.
-            known = stamps is not None and stamps.get(path) == stamp and module.FORMAT != "database"
-            if known or found.st_mtime < since:
-                continue
-            new += _take_in(ledger, agent, path)
-            if stamps is not None:
-                stamps[path] = stamp
-    return new
+            stamp = _stamp(path, module.FORMAT == "database")
+            if stamp is not None and stamp[0] / 1e9 >= since and stamps.get(path) != stamp:
+                yield Changed(agent, path, stamp)
+
+
+def _stamp(path: str, database: bool) -> tuple[int, int] | None:
+    """Time of the last change (nanoseconds) and size; None where the file is gone."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    newest = found.st_mtime_ns
+    if database:  # its newest rows may still be in its write-ahead log
+        with contextlib.suppress(OSError):
+            newest = max(newest, os.lstat(path + "-wal").st_mtime_ns)
+    return newest, found.st_size
+
+
+def collect(ledger: Ledger, files: Iterable[Changed]) -> int:
+    """Count what is new in those files; returns the new calls."""
+    return sum(_take_in(ledger, file.agent, file.path) for file in files)
 
 
 def _take_in(ledger: Ledger, agent: str, path: str) -> int:
@@ -52,12 +64,7 @@ def _take_in(ledger: Ledger, agent: str, path: str) -> int:
     while more:
         reading = read_file(reader(agent), path, ledger.position)
         more = reading.more
-        if reading.calls or reading.unrecognised or (reading.position is not None and reading.position.stamp):
+        if reading.position is not None or reading.unrecognised:
             with ledger.writing():
                 new += ledger.ingest(agent, reading, SOURCE, "", Attribution())
     return new
-
-
-def fresh() -> float:
-    """The time before which an untouched session is history."""
-    return time.time() - FRESH_SECONDS

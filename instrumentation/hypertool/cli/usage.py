@@ -24,9 +24,9 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.read or (database.directory() / "ledger.db").exists():
         ledger = Ledger(load_catalogue())
         if arguments.read:
-            from ..agents.collecting import collect
+            from ..agents.collecting import changed, collect
 
-            collect(ledger, os.path.expanduser("~"), os.environ)
+            collect(ledger, changed(os.path.expanduser("~"), os.environ, 0.0, {}))
         tending.price(ledger)
         rows = usage(ledger, time.time() - seconds, arguments.by)
         ledger.close()
