@@ -91,7 +91,7 @@ def test_exec_passes_the_exit_code_and_the_output_through(box: Box, host: str) -
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["up", "Bad_Name"], "is no host name"),
+        (["up", "Bad_Name"], "is not a host name"),
         (["exec", "nobody", "--", "true"], "there is no running host `nobody`"),
         (["inventory", "nobody"], "there is no running host `nobody`"),
         (["up", "shared", "--release", "trixie"], "exists as bookworm"),
@@ -99,7 +99,7 @@ def test_exec_passes_the_exit_code_and_the_output_through(box: Box, host: str) -
         (["down", "x", "--purge-cache"], "--all"),
         (["up", "x", "--publish", "70000"], "is not a port"),
         (["up", "x", "--publish", "80:http"], "is not a port"),
-        (["up", "x", "--publish", "8001:1", "8001:2"], "at once"),
+        (["up", "x", "--publish", "8001:1", "8001:2"], "cannot be forwarded to both 1 and 2"),
     ],
 )
 def test_wrong_use_is_one_clear_line(box: Box, host: str, arguments: list[str], expected: str) -> None:

@@ -95,7 +95,7 @@ def test_a_set_whose_subnet_was_taken_moves_with_its_hosts_and_stays_where_it_we
     alone.inside("moved", "touch", "/root/kept")
     kill_engine(alone)
     with taken(first):
-        assert "is taken by now" in alone.run("up", "moved").stderr
+        assert "is now in use by something else" in alone.run("up", "moved").stderr
         second = subnet(alone)
         assert second != first
         alone.inside("moved", "test", "-e", "/root/kept")

@@ -1,4 +1,4 @@
-"""Access to a host by SSH without port or network: a key of ours, and sshd over `docker exec`."""
+"""Access to a host by SSH without port or network: our own key, and sshd over `docker exec`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .engine import Engine
 from .progress import SandboxError
 from .state import cache_dir, locked
 
-# Written only when it differs, so that publishing a port of a running host changes nothing in it.
+# Write it only if it differs, so that publishing a port leaves a running host unchanged.
 AUTHORIZE = """
 umask 077
 key=$(cat)
@@ -66,7 +66,7 @@ def inventory(engine: Engine, hosts: dict[str, str]) -> str:
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(private_key()),
             "ansible_ssh_common_args": shlex.join(ssh_options(engine, container)),
-            # Ansible tells connections apart by host name, and two sets of hosts may have the same names.
+            # Ansible identifies connections by host name, and two sets of hosts may use the same names.
             "ansible_control_path": f"%(directory)s/{container}",
             "ansible_python_interpreter": "/usr/bin/python3",
         }

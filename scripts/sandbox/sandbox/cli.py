@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         nargs="+",
         metavar="[HERE:]PORT",
-        help="lead 127.0.0.1:HERE of this machine to the host's own 127.0.0.1:PORT",
+        help="forward 127.0.0.1:HERE of this machine to the host's own 127.0.0.1:PORT",
     )
 
     down = commands.add_parser("down", help="remove hosts, and our engine when it has nothing left to run")
@@ -52,10 +52,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _down(options: argparse.Namespace) -> None:
     if bool(options.name) == options.all:
-        raise SandboxError("name the hosts to take down, or say --all")
+        raise SandboxError("name the hosts to remove, or use --all")
     if options.purge_cache and not options.all:
-        raise SandboxError("--purge-cache goes with --all")
-    # An engine of ours that died (or a reboot) leaves containers that only it can remove.
+        raise SandboxError("--purge-cache needs --all")
+    # After a crash of our engine or a reboot, only our engine can remove its containers.
     crashed = engines.find() is None and bool(load(state_dir() / "engine.json"))
     engine = engines.ensure() if crashed else engines.find()
     if engine:
@@ -116,7 +116,7 @@ def _use(options: argparse.Namespace) -> int:
     if options.command == "exec":
         command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
         if not command:
-            raise SandboxError("say what to run: exec NAME -- COMMAND")
+            raise SandboxError("no command given; expected: exec NAME -- COMMAND")
         return host.execute(engine, options.name, command)
     if options.command == "restart":
         host.restart(engine, options.name)
@@ -139,5 +139,5 @@ def main() -> int:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("sandbox: interrupted; run it again to go on", file=sys.stderr)
+        print("sandbox: interrupted; run the same command again to continue", file=sys.stderr)
         return 130

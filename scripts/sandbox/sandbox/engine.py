@@ -1,4 +1,4 @@
-"""The Docker Engine: the one that runs here, else a dockerd of our own that can be taken away again."""
+"""The Docker Engine: the one that runs here, or our own dockerd, which can be removed again."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _refuse_remote(client: str) -> None:
     address = os.environ.get("DOCKER_HOST") or shown.stdout.strip()
     if address and not address.startswith("unix://"):
         raise SandboxError(
-            f"the Docker Engine at {address} is not on this machine, and the hosts have to be; "
+            f"the Docker Engine at {address} is not on this machine, but the hosts must be; "
             "unset DOCKER_HOST or choose another `docker context`, or set HYPERTOOL_SANDBOX_ENGINE=own"
         )
 
@@ -125,7 +125,7 @@ def _start_own() -> Engine:
         with Step("No Docker Engine here: installing docker.io from the distribution") as step:
             wanted = ["docker.io"] + ([] if shutil.which("docker") else ["docker-cli?"])
             installed += packages.install(wanted, step)
-        # Where systemd is PID 1 the package has started its own service by now.
+        # If systemd is PID 1, the package has started its own service by now.
         found = find()
         if found:
             save(traces.record_path(), {**record, "pid": 0, "identity": "", "installed": installed})
@@ -159,12 +159,12 @@ def _start_own() -> Engine:
 
 
 def _storage_drivers() -> Iterator[str | None]:
-    """What to start dockerd with, one after the other until it runs; None leaves the choice to it."""
-    # A set that has none of it would run with vfs, but without its images and hosts.
+    """Storage drivers to try in turn until dockerd runs; None leaves the choice to dockerd."""
+    # Only a set without data may use vfs: another one would lose its images and hosts.
     has = [path.name for path in (docker_dir() / "image").glob("*")]
     yield None
     if network.forget():
-        say("Trying without what it kept of its networks, which may be damaged")
+        say("Trying again without Docker's stored networks, which may be damaged")
         yield None
     if not has or "vfs" in has:
         yield "vfs"
@@ -188,9 +188,9 @@ def _launch(driver: str | None, bridge: str) -> subprocess.Popen[bytes]:
     if driver:
         options["storage-driver"] = driver
     traces.stop_containerd()
-    # Ours is not running (the caller knows); a pid file that says otherwise is from one that was killed.
+    # Ours is not running (the caller checked); a pid file is left over from one that was killed.
     (run_dir() / "docker.pid").unlink(missing_ok=True)
-    # A file of our own, because /etc/docker/daemon.json belongs to the engine of this machine.
+    # Our own file, because /etc/docker/daemon.json belongs to this machine's engine.
     configuration = state_dir() / "daemon.json"
     save(configuration, options)
     with open(_log_path(), "ab") as log:
@@ -225,7 +225,7 @@ def _log_tail(lines: int = 15) -> str:
 
 
 def down(purge: bool = False) -> None:
-    """Stop our own engine and take back what it needed; an engine of the machine stays as it is."""
+    """Stop our own engine and remove what was added for it; never touches the machine's engine."""
     with locked(state_dir() / "engine.lock", "the Docker Engine"):
         record = load(traces.record_path())
         if record:
@@ -239,7 +239,7 @@ def down(purge: bool = False) -> None:
                 say("Stopping our Docker Engine")
             traces.take_back(record)
             if record["installed"]:
-                say(f"Left installed: {' '.join(record['installed'])} (apt-get purge removes them)")
+                say(f"These packages stay installed: {' '.join(record['installed'])} (apt-get purge removes them)")
     if purge:
         delete_tree(state_dir())
 

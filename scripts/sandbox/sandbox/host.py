@@ -33,7 +33,7 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 
 def container_of(name: str) -> str:
     if not NAME.fullmatch(name):
-        raise SandboxError(f"`{name}` is no host name; use lower-case letters, digits and inner dashes")
+        raise SandboxError(f"`{name}` is not a host name; use lower-case letters, digits and inner dashes")
     return f"hypertool-sandbox{suffix()}-{name}"
 
 
@@ -50,7 +50,7 @@ def inspect(engine: Engine, name: str) -> dict[str, Any] | None:
             return None
         raise
     if facts["Config"]["Labels"].get(LABEL) != str(state_dir()):
-        raise SandboxError(f"the container {container} exists but is not of this sandbox; remove or rename it")
+        raise SandboxError(f"the container {container} exists but does not belong to this sandbox; remove or rename it")
     return dict(facts)
 
 
@@ -62,7 +62,7 @@ def require(engine: Engine, name: str) -> str:
 
 
 def up(engine: Engine, name: str, release: str | None, publish: list[ports.Published] | None) -> None:
-    """Bring a host to `running`; one that is up already is left as it is (its ports may change)."""
+    """Start a host; a running one stays as it is, except for its published ports."""
     container = container_of(name)
     if publish and os.geteuid() != 0:
         raise SandboxError("publishing ports enters the host's network, which needs root")
@@ -70,7 +70,7 @@ def up(engine: Engine, name: str, release: str | None, publish: list[ports.Publi
         facts = inspect(engine, name)
         if facts and release and facts["Config"]["Labels"][f"{LABEL}.release"] != release:
             have = facts["Config"]["Labels"][f"{LABEL}.release"]
-            raise SandboxError(f"the host `{name}` exists as {have}; take it down, or choose another name")
+            raise SandboxError(f"the host `{name}` exists as {have}; remove it first, or choose another name")
         record = load(_record_path(name))
         wanted = [ports.parse([text])[0] for text in record.get("ports", [])] if publish is None else publish
         if _forwarder_serves(record, wanted):
@@ -110,7 +110,7 @@ def _create(engine: Engine, name: str, base: str, release: str) -> None:
         start = ["/bin/sh", "-c", "mount -o remount,rw /sys/fs/cgroup && exec /sbin/init"]
         command += ["--cgroupns", "private"]
     else:
-        # Named once more, because newer engines make what is below a read-only mount read-only too.
+        # Mounted again, because newer engines make everything below a read-only mount read-only.
         start = ["/sbin/init"]
         command += ["--volume", f"{groups}:{groups}:ro", "--volume", f"{groups}/systemd:{groups}/systemd:rw"]
     engine.run(*command, base, *start)
@@ -141,7 +141,7 @@ def _await_boot(engine: Engine, container: str) -> None:
 
 
 def _diagnosis(engine: Engine, container: str) -> str:
-    """What one would look at first; every part is optional, because the host may be half dead."""
+    """The first things to look at after a failure; every part is optional, because the host may not respond."""
     parts = []
     for command in (
         ["logs", "--tail", "15", container],
@@ -186,7 +186,7 @@ def _start_forwarder(engine: Engine, name: str, wanted: list[ports.Published], l
     def entered() -> str | None:
         text = (run_dir() / f"forward-{name}.log").read_text(encoding="utf-8", errors="replace")
         if process.poll() is not None:
-            raise SandboxError(f"the forwarder of {name} ended at once; it said:\n{text}")
+            raise SandboxError(f"the forwarder of {name} ended at once. Its output:\n{text}")
         return "ready" if "forwarding" in text else None
 
     wait_for("the forwarder to start", 10, entered)
@@ -208,7 +208,7 @@ def _remove(engine: Engine, name: str) -> None:
 
 
 def down(engine: Engine, name: str) -> None:
-    """Remove a host and its forwarder; one that is not there is fine."""
+    """Remove a host and its forwarder; does nothing if the host does not exist."""
     container_of(name)
     with locked(state_dir() / "hosts" / f"{name}.lock", f"the host {name}"):
         present = inspect(engine, name) is not None

@@ -22,7 +22,7 @@ REPOSITORY = "hypertool-sandbox"
 DEFAULT_RELEASE = "bookworm"
 STALE_DAYS = 30
 PR_SET_PDEATHSIG = 1
-# What a freshly installed server has and Ansible expects; python3-minimal is too small for it.
+# What a newly installed server has and Ansible expects; python3-minimal is not enough.
 CONTENT = ["systemd", "systemd-sysv", "dbus", "procps", "iproute2", "openssh-server", "ca-certificates"]
 CONTENT += ["python3", "python3-apt", "python3-venv"]
 # Downloaded, not installed: the first play on a host then spends its time installing. From Debian 13
@@ -37,9 +37,9 @@ root="$1"
 # Ansible comes in through `docker exec sshd -i`; nothing may listen beyond the host's loopback.
 chroot "$root" systemctl disable --quiet ssh.service
 echo 'd /run/sshd 0755 root root -' > "$root/etc/tmpfiles.d/sshd.conf"
-# Timers that take apt's lock whenever they like have no place in a host that lives for minutes.
+# Timers that take apt's lock at any time would disturb a host that lives for minutes.
 chroot "$root" systemctl disable --quiet apt-daily.timer apt-daily-upgrade.timer
-# Descriptions in the reader's language are 6 MB at every update, and nobody reads them here.
+# Translated package descriptions are 6 MB per update and are not needed here.
 echo 'Acquire::Languages "none";' > "$root/etc/apt/apt.conf.d/90languages"
 if [ -s "$EXTRA/apt.conf" ]; then cp "$EXTRA/apt.conf" "$root/etc/apt/apt.conf.d/90machine"; fi
 if [ -d "$EXTRA/certificates" ]; then
@@ -62,7 +62,7 @@ def _build_options() -> list[str]:
     return [
         "--variant=minbase",
         f"--include={','.join(CONTENT)}",
-        # A host that is thrown away needs no fsync after each file, nor manuals.
+        # A throwaway host needs neither an fsync after each file nor manuals.
         "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale", "info")),
         "--skip=cleanup/apt",
@@ -76,7 +76,7 @@ def name(release: str) -> str:
 
 
 def ensure(engine: Engine, release: str) -> str:
-    """Return the name of the image in the engine, built and loaded if need be."""
+    """Return the name of the image in the engine; builds and loads it if necessary."""
     image = name(release)
     if engine.run("images", "--quiet", image).strip():
         return image
@@ -124,7 +124,7 @@ def _sweep(release: str) -> None:
 
 
 def _workplace() -> Path:
-    """Unpacking thousands of files is twice as fast in memory, where there is enough of it."""
+    """Build in memory if there is enough: unpacking thousands of files is twice as fast there."""
     memory = Path("/dev/shm")
     needed = 2 << 30
     if memory.is_dir() and os.access(memory, os.W_OK):
@@ -208,7 +208,7 @@ def _bootstrap(release: str, work: Path, partial: Path, step: Step) -> None:
         process.kill()
         process.wait()
     if process.returncode:
-        raise SandboxError("mmdebstrap could not make the base image; it said:\n" + "\n".join(lines[-15:]))
+        raise SandboxError("mmdebstrap could not build the base image. Its output:\n" + "\n".join(lines[-15:]))
 
 
 def _enclosure() -> list[str]:

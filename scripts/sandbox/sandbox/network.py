@@ -1,4 +1,4 @@
-"""The bridge and the few firewall rules of our own engine: made one by one, and taken back one by one.
+"""The bridge and the few firewall rules of our own engine, each added and removed individually.
 
 dockerd would set the FORWARD policy of the machine to DROP and leave its chains behind when it ends.
 Our engine runs with --iptables=false, and what its hosts need is added here, marked, and removed again.
@@ -62,7 +62,7 @@ def forget() -> bool:
     folder it takes the bridge as it is.
     """
     known = _networks_dir().exists()
-    # First, so that what a half-done deletion leaves is not taken for whole.
+    # First, so that an interrupted deletion does not look complete.
     _memory().unlink(missing_ok=True)
     delete_tree(_networks_dir())
     return known
@@ -82,7 +82,7 @@ def choose(preferred: Sequence[str], taken: Mapping[str, str]) -> str:
 
 
 def _taken(bridge: str) -> dict[str, str]:
-    """Where this machine's routes lead, without those of our own bridge."""
+    """This machine's routes (destination to device), without those of our own bridge."""
     routes = json.loads(_run(["ip", "-json", "-4", "route"]))
     return {
         route["dst"]: route.get("dev", route.get("type", "several devices"))
@@ -93,7 +93,7 @@ def _taken(bridge: str) -> dict[str, str]:
 
 @contextmanager
 def _one_set_at_a_time() -> Iterator[None]:
-    """Two sets that start at once may not find the same subnet free; a lock on a directory leaves no file behind."""
+    """Keeps two sets that start together from choosing one subnet. Locks a directory, which leaves no file behind."""
     directory = os.open("/run", os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
@@ -137,7 +137,7 @@ def _settle(bridge: str) -> str:
     last, has, taken = remembered(), _addresses(bridge), _taken(bridge)
     subnet = choose([last, *has], taken)
     if last and subnet != last:
-        say(f"The hosts' subnet {last} is taken by now; they get {subnet}")
+        say(f"The hosts' subnet {last} is now in use by something else; they get {subnet}")
     if not Path(f"/sys/class/net/{bridge}").exists():
         _run(["ip", "link", "add", bridge, "type", "bridge"])
     for address in has:
@@ -150,7 +150,7 @@ def _settle(bridge: str) -> str:
 
 
 def raise_bridge() -> dict[str, Any]:
-    """Make (or complete) the bridge for a dockerd that is about to start; returns what has to be taken back."""
+    """Create or complete the bridge before dockerd starts; returns what must be removed later."""
     for tool in ("ip", "iptables"):
         if not shutil.which(tool):
             raise SandboxError(f"`{tool}` is missing; install it (packages iproute2 and iptables)")
@@ -172,7 +172,7 @@ def raise_bridge() -> dict[str, Any]:
 
 
 def remove_bridge(made: dict[str, Any]) -> None:
-    """Take back what raise_bridge made; harmless when some of it is gone already."""
+    """Remove what raise_bridge made; works if part of it is gone already."""
     bridge, subnet = made["bridge"], made["subnet"]
     _delete_rules(_rules(bridge, subnet))
     if Path(f"/sys/class/net/{bridge}").exists():

@@ -12,12 +12,11 @@ from .state import state_dir
 
 
 def install(names: list[str], step: Step) -> list[str]:
-    """Install with apt-get; a trailing `?` marks one that not every release has. Returns what was new."""
+    """Install with apt-get; a trailing `?` marks a package that some releases lack. Returns the new packages."""
     wanted = [name.rstrip("?") for name in names]
     if not shutil.which("apt-get"):
         raise SandboxError(
-            f"this machine has no apt-get; install {' and '.join(wanted)} (or what it is called here), "
-            "then run this again"
+            f"this machine has no apt-get; install {' and '.join(wanted)} (or its equivalent here), then run this again"
         )
     if os.geteuid() != 0:
         raise SandboxError(f"installing {' '.join(wanted)} needs root; install it, or run this as root")
@@ -34,7 +33,7 @@ def install(names: list[str], step: Step) -> list[str]:
     try:
         _apt(["install", "--yes", "--no-install-recommends", *known], step)
     except SandboxError:
-        # Package lists that are older than the mirror name files that are gone.
+        # Old package lists name files that the mirror no longer has.
         _apt(["update"], step)
         _apt(["install", "--yes", "--no-install-recommends", *known], step)
     finally:

@@ -1,4 +1,4 @@
-"""Ports of this machine's loopback that are to lead into a host: parsed, bound, or refused by name."""
+"""Ports of this machine's loopback that are forwarded into a host: parsing and binding them, and refusals."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ def parse(values: list[str]) -> list[Published]:
             raise SandboxError(f"`{value}` is not a port; expected PORT or HERE:THERE, each 1 to 65535")
         port = Published(*numbers)
         if published.setdefault(port.here, port) != port:
-            raise SandboxError(f"port {port.here} is to lead to {published[port.here].there} and {port.there} at once")
+            raise SandboxError(
+                f"port {port.here} cannot be forwarded to both {published[port.here].there} and {port.there}"
+            )
     return list(published.values())
 
 
 def bind(ports: list[Published]) -> list[socket.socket]:
-    """Bind every port before anything is started, so that a taken one costs nothing."""
+    """Bind every port before anything starts, so that a taken one is reported at once."""
     bound: list[socket.socket] = []
     try:
         for port in ports:

@@ -1,4 +1,4 @@
-"""Progress of long steps on standard error: what is being done, and for how long."""
+"""Progress of long steps on standard error: the current step and its duration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _started = time.monotonic()
 
 
 class SandboxError(Exception):
-    """Something a person has to act on; the message says what and how."""
+    """A problem that the user has to solve; the message says what it is and how."""
 
 
 def say(message: str) -> None:
@@ -62,13 +62,13 @@ def wait_for(what: str, seconds: float, check: Callable[[], T | None], interval:
         if result is not None:
             return result
         if time.monotonic() > deadline:
-            raise SandboxError(f"waited {seconds:.0f} s for {what}, in vain")
+            raise SandboxError(f"waited {seconds:.0f} s for {what} without success")
         time.sleep(interval)
 
 
 @contextmanager
 def undo_on_error(undo: Callable[[], None]) -> Iterator[None]:
-    """Run `undo` when the block fails, so that nothing half-done stays behind."""
+    """Run `undo` if the block fails, so that no partial state stays behind."""
     try:
         yield
     except BaseException:

@@ -1,4 +1,4 @@
-"""Where the sandbox keeps things, what it has started, and how processes are told apart."""
+"""Directories and records of the sandbox, locks, and how started processes are identified."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def identity(pid: int) -> str | None:
-    """A pid alone may be somebody else's by now: the start time and the boot tell."""
+    """Identifies a process by start time and boot, because its pid may have been reused."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -126,7 +126,7 @@ def stop_process(pid: int, recorded: str, what: str, seconds: float = 20) -> Non
                 with suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
                 return
-        raise SandboxError(f"{what} (pid {pid}) does not end, not even by SIGKILL")
+        raise SandboxError(f"{what} (pid {pid}) does not end, even after SIGKILL")
     finally:
         os.close(descriptor)
 
@@ -151,5 +151,5 @@ def delete_tree(path: Path) -> None:
         return
     inside = _mounts_below(path)
     if inside:
-        raise SandboxError(f"{path} is not deleted: this is still mounted in it: {', '.join(inside)}")
+        raise SandboxError(f"{path} cannot be deleted, because these are still mounted in it: {', '.join(inside)}")
     shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""What a Docker Engine of our own leaves on the machine, and how all of it is taken back."""
+"""What our own Docker Engine leaves on the machine, and how all of it is removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STRAYS = ("/etc/docker/key.json", "/etc/docker", "/run/docker/plugins", "/run/do
 
 
 def record_path() -> Path:
-    """Where it is written down what was started and made."""
+    """The record of what was started and created."""
     return state_dir() / "engine.json"
 
 
@@ -27,7 +27,7 @@ def control_group() -> str:
 
 
 def take_back(record: dict[str, Any]) -> None:
-    """Stop the recorded dockerd and remove what it left, whatever of it is still there."""
+    """Stop the recorded dockerd and remove everything that is left of it."""
     stop_process(record["pid"], record["identity"], "dockerd")
     # A dockerd that was killed leaves its children and mounts behind.
     _stop_orphans()
