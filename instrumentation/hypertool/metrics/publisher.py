@@ -26,6 +26,8 @@ EXIT_SECONDS = 0.4
 CALL_SPACING_SECONDS = 0.001
 CALL_SPACING_SECONDS_PER_BYTE = 1e-6
 CALL_BURST = 8
+# Slewing moves a clock by less; what moves it by more sets it.
+CLOCK_STEP_SECONDS = 1.0
 
 
 class Publisher:
@@ -59,11 +61,17 @@ class Publisher:
         self._holder = 0
         self._last = float("-inf")
         self._calls_paid_until = float("-inf")
+        self._ahead = self._recorder.clock.time() - self._recorder.clock.monotonic()
+        self._inline = False
+        self._ended = False
         self._every_call = False
         self._recorder.resets_seen = dict(self.store.resets.read())
 
     def notify(self) -> None:
         """There is something new; it is published within a second."""
+        if self._inline:
+            self._publish_inline()
+            return
         if self._thread is None:
             self._start()
         self._wake.set()
@@ -97,9 +105,23 @@ class Publisher:
         self._calls_paid_until = max(self._calls_paid_until, now) + interval
         self.publish()
 
+    def _publish_inline(self) -> None:
+        """Publish in the caller's thread: this interpreter has no thread for it, or is about to end.
+
+        A stream that is closed while the interpreter goes down is recorded after every exit hook has run.
+        """
+        if self._writing:
+            return  # called by what is being published
+        if not self._ended and time.monotonic() - self._last < COALESCE_SECONDS:
+            return  # the exit hook publishes what comes last
+        self.publish()
+
     def publish(self) -> bool:
         """Write a snapshot now; False where the store refused it (said once, tried again later)."""
-        with self._publishing:
+        # A thread that the end of the interpreter has stopped for good may hold it.
+        if not self._publishing.acquire(timeout=EXIT_SECONDS if self._ended else -1):
+            return False
+        try:
             if self._writing:  # called by something that interrupted this thread in the middle of a write
                 self._recorder.dirty = True
                 self.notify()
@@ -109,6 +131,8 @@ class Publisher:
                 return self._publish()
             finally:
                 self._writing = False
+        finally:
+            self._publishing.release()
 
     def _publish(self) -> bool:
         self._last = time.monotonic()
@@ -136,7 +160,7 @@ class Publisher:
         """What all other processes have counted, and reserved of hour and day budgets."""
         try:
             return self.store.view.read(skip=self._writer.id).totals
-        except StoreUnavailable:  # said by publish()
+        except (StoreUnavailable, MemoryError):  # said by publish()
             return Totals()
 
     def resets(self) -> dict[str, int]:
@@ -156,10 +180,16 @@ class Publisher:
         if self._thread is not None:
             return
         self._arm()
-        thread = threading.Thread(target=self._loop, name="hypertool-publisher", daemon=True)
+        if sys.is_finalizing():  # before Python 3.12 a thread that is started now never runs, and start() waits for it
+            self._inline = self._ended = True
+            self._publish_inline()
+            return
         try:
+            thread = threading.Thread(target=self._loop, name="hypertool-publisher", daemon=True)
             thread.start()
-        except RuntimeError:  # the interpreter is shutting down: the exit hook publishes
+        except RuntimeError:  # a sub-interpreter without daemon threads, or one that is shutting down
+            self._inline = True
+            self._publish_inline()
             return
         self._thread = thread
 
@@ -170,6 +200,7 @@ class Publisher:
             wake.wait(timeout)
             wake.clear()
             self._apply_resets()
+            self._follow_clock()
             if self._stopping:
                 self.publish()
                 done.set()
@@ -189,9 +220,15 @@ class Publisher:
             else:
                 # Somebody may reset a budget that this process has used, and sinks do not tell of each span: look
                 # once a second while there is one.
-                timeout = (
-                    EVERY_SECONDS if recorder.runs or recorder.ended or recorder.windows or recorder.submitted else None
-                )
+                timeout = EVERY_SECONDS if recorder.has_times() or recorder.submitted else None
+
+    def _follow_clock(self) -> None:
+        """Say the times of this process anew where the clock was set, or the host slept."""
+        clock = self._recorder.clock
+        ahead = clock.time() - clock.monotonic()
+        if abs(ahead - self._ahead) > CLOCK_STEP_SECONDS:
+            self._ahead = ahead
+            self._recorder.clock_was_set({p.name: p.window for p in self._catalogue.personas.values()})
 
     def _apply_resets(self) -> None:
         numbers = self.store.resets.read()
@@ -212,6 +249,12 @@ class Publisher:
 
     def finish(self) -> None:
         """The process ends: close what is open and publish it, without holding the exit for long."""
+        try:
+            self._finish()
+        finally:
+            self._inline = self._ended = True  # what is recorded from now on has no other chance
+
+    def _finish(self) -> None:
         recorder = self._recorder
         deadline = time.monotonic() + EXIT_SECONDS
         recorder.close_implicit()

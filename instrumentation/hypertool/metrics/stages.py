@@ -96,7 +96,7 @@ class StageTracker:
             recorder.switch(run, None, cells.persona, self.chatmode)
         self._epoch = recorder.epoch
         self._started = recorder.clock.monotonic()
-        stage = OpenStage(cells.workflow, cells.stage, recorder.clock.time(), self._auto or self._verdict is not None)
+        stage = OpenStage(cells.workflow, cells.stage, self._started, self._auto or self._verdict is not None)
         with recorder.lock:
             recorder.open_stages[id(self)] = stage
         if not recorder.dirty:

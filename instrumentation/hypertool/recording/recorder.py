@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..domain.budget_windows import KEEP_WINDOWS_SECONDS, window_start
+from ..domain.budget_windows import KEEP_WINDOWS_SECONDS, WINDOW_SECONDS, window_start
 from ..domain.instruments import (
     BUDGET_EXCEEDED,
     BY_KEY,
@@ -168,7 +168,7 @@ class Recorder:
             if self.runs.pop(run.id, None) is None:
                 return
             run.owner = None  # what still works for it belongs to no run any more
-            now = self.clock.time()
+            now = self.clock.monotonic()
             for name, account in run.accounts.items():
                 if account.used and not account.windowed:
                     self.ended[name] = (now, account.remaining)
@@ -211,6 +211,22 @@ class Recorder:
             histogram.observe(max(seconds, 0.0), exemplar)
         self.touch()
 
+    def has_times(self) -> bool:
+        """Whether a snapshot of this process says times, or windows of the clock."""
+        return bool(self.runs or self.ended or self.windows or self.open_stages)
+
+    def clock_was_set(self, window_of: dict[str, str]) -> None:
+        """What was used in a window that has not begun yet was used in the current one; a snapshot says times anew."""
+        now = self.clock.time()
+        with self.lock:
+            for window, used in list(self.windows.items()):
+                kind = window_of.get(window[0])
+                if window[1] > now and kind in WINDOW_SECONDS:
+                    current = (window[0], window_start(kind, now), window[2])
+                    del self.windows[window]
+                    self.windows[current] = self.windows.get(current, 0) + used
+        self.touch()
+
     def close_implicit(self) -> None:
         """The process ends: close the session and the run of everything outside a workflow."""
         self.end_session(self.implicit)
@@ -247,6 +263,9 @@ class Recorder:
         """Everything as plain data for the store; marks the recorder as clean."""
         with self.lock:
             self.dirty = False
+            now = self.clock.time()
+            # Ages are monotonic: a clock that was set, or a host that slept, makes nothing older than it is.
+            since = now - self.clock.monotonic()
             active: dict[str, int] = {}
             # Copies of names and values first: something may be recorded in the middle, see `lock`.
             for run in list(self.runs.values()):
@@ -266,7 +285,7 @@ class Recorder:
             self._published_spans = sum(submitted.values())
             used = {key[1] for key in list(counters) if key[0] == TOKENS.key}
             return {
-                snapshot_format.TAKEN: self.clock.time(),
+                snapshot_format.TAKEN: now,
                 snapshot_format.RESERVED: [
                     [key[1], tokens] for key, tokens in list(self.reserved.items()) if not key[0]
                 ],
@@ -282,12 +301,17 @@ class Recorder:
                         for key in list(histograms)
                     ],
                     latest=self.latest.copy(),
-                    open_stages=list(self.open_stages.values()),
+                    open_stages=[
+                        stage._replace(started=stage.started + since) for stage in self.open_stages.copy().values()
+                    ],
                     pending={
                         sink: submitted[sink] - resolved[sink] for sink in submitted if submitted[sink] > resolved[sink]
                     },
                     active=[(name, left, self.resets_seen.get(name, 0)) for name, left in active.items()],
-                    ended=[(name, *self.ended[name], self.resets_seen.get(name, 0)) for name in list(self.ended)],
+                    ended=[
+                        (name, ended[0] + since, ended[1], self.resets_seen.get(name, 0))
+                        for name, ended in self.ended.copy().items()
+                    ],
                     windows=self.windows.copy(),
                     # A default travels once it is used: it may take the place of a configuration that is gone.
                     limits=[

@@ -152,11 +152,13 @@ class SpanSink(ABC):
         self.reset()
 
     def _start_locked(self) -> bool:
+        if sys.is_finalizing():  # before Python 3.12 a thread that is started now never runs, and start() waits for it
+            return False
         if self._thread is None:
-            thread = self._thread = threading.Thread(target=self._work, name=f"hypertool-{self.name}", daemon=True)
             try:
-                thread.start()
-            except RuntimeError:  # the interpreter is going down, or the user has no thread left
+                self._thread = threading.Thread(target=self._work, name=f"hypertool-{self.name}", daemon=True)
+                self._thread.start()
+            except RuntimeError:  # the interpreter is going down or has no such threads, or the user has none left
                 self._thread = None
                 return False
             _close_with_multiprocessing()

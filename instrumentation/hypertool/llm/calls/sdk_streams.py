@@ -10,6 +10,7 @@ from typing import Any
 from ..describing.messages import captures
 from ..describing.transcript import Transcript
 from ..reading.streams import StreamReader
+from . import open_streams
 from .call import Call, is_cancelled
 
 # (top package, class) -> whether it is a stream; otherwise it is a manager, whose `with` yields one.
@@ -44,9 +45,10 @@ SDK_STREAMS: dict[tuple[str, str], bool] = {
 class Measure:
     """The chunks of one call: the time of the first and the last, and what they say of the usage."""
 
-    __slots__ = ("_read", "_unusual", "call", "reader", "transcript")
+    __slots__ = ("__weakref__", "_read", "_unusual", "call", "reader", "transcript")
 
     def __init__(self, call: Call) -> None:
+        open_streams.note(self)
         self.call = call
         self.reader = StreamReader()
         self._read = self.reader.feed
