@@ -32,6 +32,8 @@ _HOME = {
     "WorkflowExecutor": "workflow.executor",
     "ObservableLLM": "llm.calls.wrapper",
     "observe_llm": "llm.calls.wrapper",
+    "instrument": "llm.instrumenting.instrument",
+    "uninstrument": "llm.instrumenting.instrument",
     "LangfuseIntegration": "langfuse_integration",
     "get_langfuse_integration": "langfuse_integration",
     "TraceContext": "langfuse_integration",
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from .langfuse_integration import get_langfuse_integration as get_langfuse_integration
     from .llm.calls.wrapper import ObservableLLM as ObservableLLM
     from .llm.calls.wrapper import observe_llm as observe_llm
+    from .llm.instrumenting.instrument import instrument as instrument
+    from .llm.instrumenting.instrument import uninstrument as uninstrument
     from .llm.record_call import record_llm_call as record_llm_call
     from .metrics.collector import PersonaMetricsCollector as PersonaMetricsCollector
     from .metrics.collector import get_persona_metrics as get_persona_metrics

@@ -127,7 +127,7 @@ class Call:
         metadata: Mapping[str, Any] | None,
         model: str,
     ) -> None:
-        self._caller = caller
+        self.caller = caller
         self.model = model
         self._meter = meter
         self._known = known
@@ -160,7 +160,7 @@ class Call:
 
     def start(self) -> None:
         """Reserve, begin the span, start the clock. Raises TokenBudgetExceeded; the call must not be made then."""
-        setting = self._caller.setting
+        setting = self.caller.setting
         known = self._known
         if known is not None and setting.counts and known.on_exceed == "block":
             meter = self._meter
@@ -190,7 +190,7 @@ class Call:
             self._metadata,
         )
         self._span = spans.start(
-            self._caller.span_name or f"chat {self.model}".rstrip(),
+            self.caller.span_name or f"chat {self.model}".rstrip(),
             attributes.at_start,
             context,
             calls_out=True,
@@ -301,7 +301,7 @@ class Call:
 
     def count(self, record: CallRecord, error: BaseException | None, ended: int | None) -> None:
         """Write the record everywhere."""
-        span, caller = self._span, self._caller
+        span, caller = self._span, self.caller
         if caller.setting.counts:
             exemplar = None
             if record.seconds is not None:
@@ -320,7 +320,7 @@ class Call:
     def _end_span(
         self, span: spans.OurSpan, record: CallRecord, error: BaseException | None, ended: int | None
     ) -> None:
-        last = attributes.at_end(record, self._caller.setting.provider)
+        last = attributes.at_end(record, self.caller.setting.provider)
         if self._output is not None:
             last["gen_ai.output.messages"] = self._output
         first = record.first_chunk
@@ -357,7 +357,7 @@ class Call:
         if self._span is not None:
             self._span.rename(f"invoke_agent {self.persona}")
             last = {"gen_ai.operation.name": "invoke_agent"}
-            if self._caller.setting.provider is None:
+            if self.caller.setting.provider is None:
                 last["gen_ai.provider.name"] = attributes.OTHER_PROVIDER
             if self._output is not None:
                 last["gen_ai.output.messages"] = self._output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from types import CodeType
+from types import CodeType, MethodType
 from typing import Any, cast
 
 from ...runtime.settings import disabled
@@ -15,6 +15,8 @@ from .results import ObservedAsyncGenerator, ObservedGenerator, awaited, deliver
 
 _OURS = ("persona", "chatmode", "trace", "metadata")
 _PROMPTS = ("prompt", "messages", "input", "contents", "inputs", "body")
+# The attribute of a patched method that says what it was: see `instrumenting.patched`.
+PATCH = "__hypertool_patch__"
 _MODELS = ("model", "modelId", "model_id", "model_name")
 
 
@@ -36,9 +38,12 @@ switch = _Switch()
 class Observed:
     """One function and how it is called: what it is, which of our arguments it wants, where its prompt is."""
 
+    prompts = _PROMPTS
+
     def __init__(self, function: Callable[..., Any], caller: Caller) -> None:
         if not callable(function):
             raise TypeError(f"an LLM function must be callable, not {type(function).__name__} ({function!r:.60})")
+        function = unpatched(function)
         self.function = function
         self.caller = caller
         call = (
@@ -62,7 +67,7 @@ class Observed:
             parameters = []
         self.wants = frozenset(p.name for p in parameters) & frozenset(_OURS)
         names = [p.name for p in parameters]
-        self._place = next(
+        self.place = next(
             (names.index(name) for name in _PROMPTS if name in names), 1 if names[:1] in (["self"], ["cls"]) else 0
         )
         self._model_place = next((names.index(name) for name in _MODELS if name in names), None)
@@ -85,13 +90,14 @@ class Observed:
                 metadata = None
             if not (persona is chatmode is trace is metadata is None) or any(key in kwargs for key in _OURS):
                 kwargs = self.strip(kwargs)
-        prompt = args[self._place] if len(args) > self._place else None
+        prompt = args[self.place] if len(args) > self.place else None
         if prompt is None and kwargs:
             prompt = next((kwargs[name] for name in _PROMPTS if name in kwargs), None)
-        model = self._model(args, kwargs) if self._asks_model else None
+        model = self.model(args, kwargs) if self._asks_model else None
         return self.caller.call(persona, chatmode, prompt, kwargs, trace, metadata, model), kwargs
 
-    def _model(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+    def model(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+        """The model that a call names in its arguments, else the one of the client that the function belongs to."""
         for name in _MODELS:
             named = kwargs.get(name)
             if isinstance(named, str) and named:
@@ -127,6 +133,16 @@ class Observed:
         call, kwargs = self.call(args, kwargs)
         call.start()
         return await awaited(call, self.function(*args, **kwargs))
+
+
+def unpatched(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The SDK's own function where `instrument()` has patched it: the wrapper around it counts already."""
+    patch = getattr(function, PATCH, None)
+    # functools.wraps copies the attribute to what others made of a patched method.
+    if patch is None or patch.replacement is not getattr(function, "__func__", function):
+        return function
+    original: Callable[..., Any] = patch.function
+    return MethodType(original, function.__self__) if inspect.ismethod(function) else original
 
 
 def model_of_object(owner: Any) -> str | None:

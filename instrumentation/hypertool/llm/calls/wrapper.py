@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _caller(
+def make_caller(
     model: str | None,
     persona: str | None,
     chatmode: str | None,
@@ -28,6 +28,7 @@ def _caller(
     metrics: PersonaMetricsCollector | bool | None,
     provider: str | None,
 ) -> Caller:
+    """What the calls of one wrapper have in common. Raises TypeError for what is no string."""
     for name, value in (("model", model), ("persona", persona), ("chatmode", chatmode), ("provider", provider)):
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} must be a string, not {value!r:.60}")
@@ -59,7 +60,7 @@ class ObservableLLM(FunctionShape, Generic[P, R_co]):
         provider: str | None = None,
     ) -> None:
         self._observed = Observed(
-            llm_function, _caller(model, default_persona, default_chatmode, langfuse, metrics, provider)
+            llm_function, make_caller(model, default_persona, default_chatmode, langfuse, metrics, provider)
         )
         self.model = model
         self._look_like(llm_function)
@@ -174,7 +175,7 @@ def observe_llm(
     provider: str | None = None,
 ) -> Decorator:
     """Decorator for functions, methods, generators and callable objects; the arguments are those of ObservableLLM."""
-    caller = _caller(model, persona, chatmode, langfuse, metrics, provider)
+    caller = make_caller(model, persona, chatmode, langfuse, metrics, provider)
 
     def decorate(function: Any) -> Any:
         if isinstance(function, (staticmethod, classmethod)):
