@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Make the secrets of the profile `langfuse`, once: `python3 langfuse_secrets.py [secrets/langfuse.env]`.
+"""Make the secrets of the profile `langfuse`, once: `python3 langfuse_secrets.py [secrets/langfuse]`.
 
-Prints where they are, and the two keys that agents need, never the passwords.
+Each part gets a file with what it needs and nothing else. Prints where the files are, never a secret.
 """
 
 import os
@@ -10,9 +10,43 @@ import sys
 import uuid
 from pathlib import Path
 
+_SHARED = (
+    "DATABASE_URL",
+    "CLICKHOUSE_PASSWORD",
+    "LANGFUSE_S3_EVENT_UPLOAD_SECRET_ACCESS_KEY",
+    "LANGFUSE_S3_MEDIA_UPLOAD_SECRET_ACCESS_KEY",
+    "REDIS_AUTH",
+    "SALT",
+    "ENCRYPTION_KEY",
+)
+_INIT = tuple(
+    f"LANGFUSE_INIT_{name}"
+    for name in (
+        "ORG_ID",
+        "ORG_NAME",
+        "PROJECT_ID",
+        "PROJECT_NAME",
+        "PROJECT_PUBLIC_KEY",
+        "PROJECT_SECRET_KEY",
+        "USER_EMAIL",
+        "USER_NAME",
+        "USER_PASSWORD",
+    )
+)
+# Part -> the variables in its file; `agents` is for programs that send to this Langfuse.
+PARTS = {
+    "web": (*_SHARED, "NEXTAUTH_SECRET", *_INIT),
+    "worker": _SHARED,
+    "clickhouse": ("CLICKHOUSE_PASSWORD",),
+    "minio": ("MINIO_ROOT_PASSWORD",),
+    "redis": ("REDIS_AUTH",),
+    "postgres": ("POSTGRES_PASSWORD",),
+    "agents": ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"),
+}
 
-def lines() -> dict[str, str]:
-    """Every secret under the names that the parts read it by."""
+
+def new_values() -> dict[str, str]:
+    """Every secret, under the name that Langfuse and its stores read it by."""
     postgres, clickhouse, minio = (secrets.token_hex(24) for _ in range(3))
     return {
         "POSTGRES_PASSWORD": postgres,
@@ -37,24 +71,43 @@ def lines() -> dict[str, str]:
     }
 
 
+def values_of(folder: Path) -> dict[str, str]:
+    """The secrets to write: those of the one file that earlier versions made (a Langfuse may run with them), or new."""
+    earlier = folder.with_name(folder.name + ".env")
+    values = new_values()
+    if earlier.is_file():
+        pairs = (line.split("=", 1) for line in earlier.read_text(encoding="utf-8").splitlines() if "=" in line)
+        values.update((name, value) for name, value in pairs)
+        print(f"Taking over the secrets in {earlier}; delete that file once Langfuse runs with the new ones.")
+    values["LANGFUSE_BASE_URL"] = "http://localhost:3001"
+    values["LANGFUSE_PUBLIC_KEY"] = values["LANGFUSE_INIT_PROJECT_PUBLIC_KEY"]
+    values["LANGFUSE_SECRET_KEY"] = values["LANGFUSE_INIT_PROJECT_SECRET_KEY"]
+    return values
+
+
 def main() -> int:
-    path = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("secrets") / "langfuse.env")
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("secrets") / "langfuse")
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    if folder.exists():
         print(
-            f"error: {path} is there already, and a running Langfuse needs it. Remove it (and the volumes: "
-            "docker compose --profile langfuse down --volumes) to start afresh.",
+            f"error: {folder} exists, and a running Langfuse needs it. To start afresh, remove it and the volumes "
+            "(docker compose --profile langfuse down --volumes).",
             file=sys.stderr,
         )
         return 1
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(f"{name}={value}\n" for name, value in lines().items())
+    values = values_of(folder)
+    # Complete or not there at all: an interrupted run can be repeated.
+    new = folder.with_name(f".{folder.name}.{os.getpid()}")
+    new.mkdir(mode=0o700)
+    for part, names in PARTS.items():
+        descriptor = os.open(new / f"{part}.env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(f"{name}={values[name]}\n" for name in names)
+    new.rename(folder)
     print(
-        f"The secrets are in {path}. For agents (LANGFUSE_INIT_PROJECT_PUBLIC_KEY and ..._SECRET_KEY in it):\n"
-        "  LANGFUSE_BASE_URL=http://localhost:3001 LANGFUSE_PUBLIC_KEY=... LANGFUSE_SECRET_KEY=...\n"
-        "Its page is http://localhost:3001; LANGFUSE_INIT_USER_EMAIL and ..._PASSWORD in it log in there."
+        f"The secrets are in {folder}, a file for each part. Agents: the variables in {folder / 'agents.env'}.\n"
+        "The web page is http://localhost:3001; log in with LANGFUSE_INIT_USER_EMAIL and "
+        f"LANGFUSE_INIT_USER_PASSWORD in {folder / 'web.env'}."
     )
     return 0
 

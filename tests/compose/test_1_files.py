@@ -37,12 +37,12 @@ def profiles(engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     """Every profile as Compose resolves it; the secrets of Langfuse are made, as its user makes them."""
     secrets = tmp_path_factory.mktemp("secrets")
     made = subprocess.run(
-        [sys.executable, str(COMPOSE / "langfuse_secrets.py"), str(secrets / "langfuse.env")],
+        [sys.executable, str(COMPOSE / "langfuse_secrets.py"), str(secrets / "langfuse")],
         capture_output=True,
         text=True,
     )
     assert made.returncode == 0, made.stderr
-    variables = {"LANGFUSE_SECRETS": str(secrets / "langfuse.env")}
+    variables = {"LANGFUSE_SECRETS": str(secrets / "langfuse")}
     return {name: Stack(COMPOSE, engine, name, variables=variables).config() for name in PROFILES}
 
 
@@ -63,7 +63,7 @@ def test_without_a_profile_it_is_the_local_stack(engine: dict[str, str]) -> None
 
 
 def test_langfuse_without_its_secrets_names_the_file(engine: dict[str, str], tmp_path: Path) -> None:
-    missing = str(tmp_path / "langfuse.env")
+    missing = str(tmp_path / "langfuse")
     stack = Stack(COMPOSE, engine, "langfuse", variables={"LANGFUSE_SECRETS": missing})
     done = stack.compose("config", "--quiet")
     assert done.returncode != 0
@@ -96,8 +96,54 @@ def test_no_service_has_more_than_it_needs(profiles: dict[str, dict[str, Any]]) 
             assert not service.get("privileged"), name
             assert "ports" not in service, name
     for name, service in profiles["langfuse"]["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["read_only"], name
+        assert name == "demo" or "healthcheck" in service, name
         for port in service.get("ports", []):
             assert port["host_ip"] == "127.0.0.1", name
+
+
+def test_langfuse_parts_get_only_their_secrets(profiles: dict[str, dict[str, Any]]) -> None:
+    """A part that is broken into gives away its own password, not the keys that encrypt everybody's data."""
+    secret = {"SALT", "ENCRYPTION_KEY", "NEXTAUTH_SECRET", "DATABASE_URL", "REDIS_AUTH", "POSTGRES_PASSWORD"}
+    secret |= {"CLICKHOUSE_PASSWORD", "MINIO_ROOT_PASSWORD", "LANGFUSE_INIT_PROJECT_SECRET_KEY"}
+    found = {
+        name: secret & set(service["environment"])
+        for name, service in profiles["langfuse"]["services"].items()
+        if name.startswith("langfuse-")
+    }
+    assert found["langfuse-clickhouse"] == {"CLICKHOUSE_PASSWORD"}
+    assert found["langfuse-minio"] == {"MINIO_ROOT_PASSWORD"}
+    assert found["langfuse-redis"] == {"REDIS_AUTH"}
+    assert found["langfuse-postgres"] == {"POSTGRES_PASSWORD"}
+    assert "NEXTAUTH_SECRET" not in found["langfuse-worker"]
+    assert found["langfuse-web"] >= {"NEXTAUTH_SECRET", "ENCRYPTION_KEY", "DATABASE_URL", "REDIS_AUTH"}
+
+
+def test_langfuse_secrets_are_made_once(tmp_path: Path) -> None:
+    """A second run changes nothing; the one file of earlier versions is taken over; no secret is printed."""
+    earlier = tmp_path / "langfuse.env"
+    earlier.write_text("REDIS_AUTH=of-the-running-one\n")
+    command = [sys.executable, str(COMPOSE / "langfuse_secrets.py"), str(tmp_path / "langfuse")]
+    first = subprocess.run(command, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    files = {file.name: file.read_text() for file in (tmp_path / "langfuse").iterdir()}
+    assert files["redis.env"] == "REDIS_AUTH=of-the-running-one\n"
+    assert {(tmp_path / "langfuse" / name).stat().st_mode & 0o777 for name in files} == {0o600}
+    values = [line.split("=", 1)[1] for text in files.values() for line in text.splitlines()]
+    assert [value for value in values if len(value) > 30 and value in first.stdout + first.stderr] == []
+    second = subprocess.run(command, capture_output=True, text=True)
+    assert second.returncode == 1
+    assert "exists" in second.stderr
+    assert {file.name: file.read_text() for file in (tmp_path / "langfuse").iterdir()} == files
+
+
+def test_alloy_reaches_no_socket_of_the_host(profiles: dict[str, dict[str, Any]]) -> None:
+    """The engine's socket below /run is root on the host: it is masked, and no group is guessed."""
+    for profile, name in (("local", "alloy"), ("cloud", "alloy-cloud")):
+        service = profiles[profile]["services"][name]
+        assert any(mount.startswith("/host/run:") for mount in service["tmpfs"]), name
+        assert service["group_add"] == ["473"], name
 
 
 def test_dockerfile_is_clean() -> None:
