@@ -1,4 +1,4 @@
-"""What this package raises on purpose."""
+"""The exceptions of this package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class HypertoolError(Exception):
 
 
 class ConfigError(HypertoolError):
-    """The persona file cannot be used; names the file, the line where it is known, and the reason."""
+    """The persona file cannot be used; names the file, the line if known, and the reason."""
 
 
 class StoreUnavailable(HypertoolError):
@@ -16,7 +16,7 @@ class StoreUnavailable(HypertoolError):
 
 
 class QualityGateFailed(HypertoolError):
-    """Raised by a stage's own code to say: the gate of this stage failed."""
+    """Raised by a stage's own code to fail its gate."""
 
 
 class TokenBudgetExceeded(HypertoolError):

@@ -1,6 +1,6 @@
-"""LangfuseIntegration: traces, spans and generations made by hand, on the same spans and sinks as everything else.
+"""LangfuseIntegration: traces, spans and generations by hand, over the same spans and sinks as everything else.
 
-What ObservableLLM and WorkflowTracer make goes to Langfuse by itself; this is for code that drives Langfuse directly.
+ObservableLLM and WorkflowTracer send to Langfuse by themselves; this is for code that drives Langfuse directly.
 Nothing here counts tokens or budgets.
 """
 
@@ -31,30 +31,30 @@ FLUSH_SECONDS = 0.45
 
 
 class SpanContext:
-    """A piece of work in a trace; `end` it, or use it with `with`. Does nothing where Langfuse is off."""
+    """A piece of work in a trace; call `end`, or use `with`. Does nothing if Langfuse is off."""
 
     def __init__(self, name: str, span: spans.OurSpan | None) -> None:
         self.name = name
         self._span = span
         if span is not None:
-            span.suspend()  # it is nobody's parent but by name
+            span.suspend()  # Never current: it is a parent only where it is named.
 
     @property
     def id(self) -> str | None:
-        """The span's id, None where none is made."""
+        """The span's id, or None without a span."""
         return self._span.ids()[1] if self._span is not None else None
 
     @property
     def trace_id(self) -> str | None:
-        """The trace's id, None where none is made."""
+        """The trace's id, or None without a trace."""
         return self._span.ids()[0] if self._span is not None else None
 
     def context(self) -> Any:
-        """The OpenTelemetry context whose current span this is; None where none is made."""
+        """An OpenTelemetry context in which this span is current, or None."""
         return self._span.as_parent() if self._span is not None else None
 
     def end(self, error: BaseException | None = None, **last: Any) -> None:
-        """End it, once; `last` are its last attributes."""
+        """End the span; only the first call counts. `last` are its last attributes."""
         self._end(error, fit_all(last))
 
     def _end(self, error: BaseException | None, fitted: Mapping[str, Any]) -> None:
@@ -72,7 +72,7 @@ class SpanContext:
 
 
 class TraceContext(SpanContext):
-    """A trace: its root span, and whose it is."""
+    """A trace: its root span, persona and chatmode."""
 
     def __init__(self, name: str, span: spans.OurSpan | None, persona: str, chatmode: str) -> None:
         super().__init__(name, span)
@@ -81,7 +81,7 @@ class TraceContext(SpanContext):
 
 
 class GenerationContext(SpanContext):
-    """One generation, ended already."""
+    """One generation, already ended."""
 
 
 class LangfuseIntegration:
@@ -192,7 +192,7 @@ _lock = threading.Lock()
 
 
 def get_langfuse_integration() -> LangfuseIntegration:
-    """The one of this process, with the keys of the environment."""
+    """The integration of this process, with the keys of the environment."""
     global _shared
     if _shared is None:
         with _lock:

@@ -125,7 +125,7 @@ def test_a_second_run_changes_and_restarts_nothing(
 def test_neither_screen_nor_logs_nor_arguments_have_the_token(
     fleet: Fleet, cloud: CloudStandIn, scripted: tuple[str, list[str]]
 ) -> None:
-    """Beside the file of the service, and our own with what a person would export."""
+    """LangfuseAttributes the file of the service, and our own with what a person would export."""
     command = f"grep -rlF {cloud.token} /root/.cache /etc /var/log /var/lib/hypertool /run /tmp /home 2>/dev/null"
     found = on_all(fleet.hosts, lambda host: set(host.run(command).stdout.split()))
     for name, files in found.items():

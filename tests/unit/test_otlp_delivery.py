@@ -97,7 +97,7 @@ def test_spans_that_the_other_side_throws_away_are_failures(host: Host, receiver
     receiver.reject = 4
     done = host.python(RUN + FLUSH, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     assert exports(host) == {"success": SPANS - 4, "failure": 4}
-    assert "threw away 4 spans (too old)" in done.stderr
+    assert "rejected 4 spans (too old)" in done.stderr
 
 
 def test_another_protocol_is_said_once_and_http_protobuf_is_spoken(host: Host, receiver: OtlpReceiver) -> None:

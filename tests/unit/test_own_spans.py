@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from hypertool.sinks.otlp_encoding import Told, encode
+from hypertool.sinks.otlp_encoding import ForeignSpan, encode
 from hypertool.spans.recorded import OwnTracer, RecordedSpan
 from tests.support.hypertool_host import Host
 from tests.support.otlp_receiver import OtlpReceiver
@@ -91,7 +91,7 @@ def foreign(draw: st.DrawFn) -> ReadableSpan:
 @PATIENT
 @given(st.lists(foreign(), min_size=1, max_size=3))
 def test_bytes_are_those_of_opentelemetrys_exporter(spans: list[ReadableSpan]) -> None:
-    assert encode([Told(span) for span in spans]) == encode_spans(spans).SerializePartialToString()
+    assert encode([ForeignSpan(span) for span in spans]) == encode_spans(spans).SerializePartialToString()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_bytes_are_those_of_opentelemetrys_exporter(spans: list[ReadableSpan]) -
 def test_what_protobuf_refuses_is_sent_as_text_and_loses_nothing_beside_it(value: Any, sent: str) -> None:
     span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s", attributes={"odd": value, "good": 1})
     span.end()
-    (found,) = _spans(encode([Told(span)]))
+    (found,) = _spans(encode([ForeignSpan(span)]))
     kept = {pair.key: pair.value for pair in found.attributes}
     assert kept["odd"].string_value == sent
     assert kept["good"].int_value == 1

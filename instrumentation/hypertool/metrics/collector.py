@@ -42,7 +42,7 @@ class PersonaMetricsCollector:
     collector is on its own: its metrics and budgets appear in that registry and nowhere else.
 
     A mistake in a call (unknown persona, impossible token count) raises ValueError or TypeError before anything is
-    counted; nothing else is raised, whatever the disk does.
+    counted. Nothing else is raised, not even for a full disk.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class PersonaMetricsCollector:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The personas and budgets that this collector goes by."""
+        """The personas and budgets of this collector."""
         return self._core.catalogue
 
     @property
@@ -70,7 +70,7 @@ class PersonaMetricsCollector:
 
     @property
     def core(self) -> Core:
-        """What stands behind it; for the modules of this package."""
+        """Recorder, personas, label limits and store; for the modules of this package."""
         return self._core
 
     # Personas
@@ -78,7 +78,7 @@ class PersonaMetricsCollector:
     def switch_persona(self, from_persona: str | None, to_persona: str, chatmode: str) -> None:
         """Count a switch (labels from_persona, to_persona, chatmode) and close the session before it.
 
-        `from_persona` is taken as given ("none" for a first switch); None means whatever persona is active.
+        `from_persona` is taken as given ("none" for a first switch); None means the active persona.
         Switching to the persona already active counts nothing.
         """
         to = self.catalogue.resolve(to_persona).name
@@ -95,7 +95,7 @@ class PersonaMetricsCollector:
         self.publish_soon()
 
     def record_switch(self, from_persona: str, to_persona: str, chatmode: str) -> None:
-        """Count a switch between two processes' sessions, which this process does not hold itself."""
+        """Count a switch between sessions of other processes."""
         origin = from_persona if from_persona == "none" else self.catalogue.resolve(from_persona).name
         to = self.catalogue.resolve(to_persona).name
         if origin != to:
@@ -122,7 +122,7 @@ class PersonaMetricsCollector:
         """Count input plus output tokens (labels persona, chatmode, model) and debit the persona's budget.
 
         Raises ValueError for an unknown persona or a count that is negative, not whole, not finite or above 10^9
-        in one record; TypeError for what is no number. Nothing is counted then.
+        in one record, and TypeError for anything but a number; nothing is counted then.
         """
         recorder = self._core.recorder
         try:
@@ -173,7 +173,7 @@ class PersonaMetricsCollector:
         return account.remaining if account is not None else known.tokens_in(run.workflow)
 
     def require_budget(self, persona: str) -> None:
-        """Call it before an LLM call: raises TokenBudgetExceeded when the budget blocks and nothing is left.
+        """Check the budget before an LLM call: raises TokenBudgetExceeded if the budget blocks and nothing is left.
 
         HYPERTOOL_DISABLED=1 blocks nothing.
         """
@@ -186,7 +186,7 @@ class PersonaMetricsCollector:
                 )
 
     def reset_budget(self, persona: str) -> None:
-        """The persona's budget is full again, in every run of this process; on the whole host for hour and day."""
+        """Refill the persona's budget: in every run of this process, and on the whole host for windows hour and day."""
         known = self.catalogue.resolve(persona)
         self._core.reset(known)
         self.publish_soon()
@@ -267,11 +267,11 @@ class PersonaMetricsCollector:
     # Runs
 
     def open_run(self, workflow: str, chatmode: str | None = None) -> Run:
-        """A workflow run begins: budgets of window `run` are full for it, its persona is `none`."""
+        """Start a workflow run, with full budgets of window `run` and the persona `none`."""
         return self.recorder.open_run(workflow, chatmode)
 
     def close_run(self, run: Run) -> None:
-        """The run ends: its last session is closed, and everything is published at once."""
+        """End the run: close its last session and publish at once."""
         self.recorder.end_session(run)
         self.recorder.close_run(run)
         self.flush()
@@ -279,13 +279,13 @@ class PersonaMetricsCollector:
     # Sinks
 
     def register_sink(self, sink: str) -> None:
-        """A sink is configured: its export series exist from now on, at 0."""
+        """Create the export series of a configured sink, at 0."""
         for outcome in EXPORT_OUTCOMES:
             self.recorder.counter(EXPORT_SPANS.key, sink, outcome)
         self.recorder.set_latest(0, EXPORT_LAST_SUCCESS.key, sink)
 
     def follow_sink(self, sink: str, submitted: Callable[[], int]) -> None:
-        """Where to ask how many spans a sink was given; what a killed process leaves unresolved of them is dropped."""
+        """Set where to read how many spans a sink got; those unresolved when the process is killed count as dropped."""
         self.recorder.submitted[sink] = submitted
 
     def count_export(self, sink: str, outcome: str, spans: int) -> None:
@@ -295,13 +295,13 @@ class PersonaMetricsCollector:
         self.recorder.add(spans, EXPORT_SPANS.key, sink, outcome)
 
     def count_scores(self, sink: str) -> Callable[[str, int], None]:
-        """What counts the scores of a sink by outcome; their series exist from now on, at 0."""
+        """A function that counts the scores of a sink by outcome; creates their series, at 0."""
         for outcome in EXPORT_OUTCOMES:
             self.recorder.counter(EXPORT_SCORES.key, sink, outcome)
         return lambda outcome, scores: self.recorder.add(scores, EXPORT_SCORES.key, sink, outcome)
 
     def export_succeeded(self, sink: str) -> None:
-        """A sink has just taken something."""
+        """Record that a sink has just delivered something."""
         self.recorder.set_latest(int(self.recorder.clock.time() * 1e6), EXPORT_LAST_SUCCESS.key, sink)
 
     # Publishing
@@ -311,7 +311,7 @@ class PersonaMetricsCollector:
         self._core.publish_soon()
 
     def flush(self) -> bool:
-        """Publish everything recorded so far, now. False where the store refused it (said once, tried again)."""
+        """Publish everything recorded so far, now. False if the store refused it (logged once, retried)."""
         publisher = self._core.publisher
         return publisher.publish() if publisher is not None else True
 

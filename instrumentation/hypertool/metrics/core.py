@@ -51,11 +51,11 @@ class Core:
         assert self.store is not None
         try:
             return self.store.labels.admit(label, value, limit)
-        except (OSError, StoreUnavailable):  # the publisher says what is wrong with the store
+        except (OSError, StoreUnavailable):  # The publisher reports problems of the store.
             return self.guard.admit_here(label, value, limit)
 
     def used_in_window(self, persona: Persona) -> int:
-        """What the whole host has used of an hour or day budget; other processes as of their last snapshots."""
+        """The whole host's use of an hour or day budget; other processes as of their last snapshots."""
         since = self._window(persona)
         return used_since(self.recorder.windows, since) + used_since(self._elsewhere.windows, since)
 
@@ -72,13 +72,13 @@ class Core:
         )
 
     def reserved_elsewhere(self, persona: str) -> int:
-        """What the calls in flight of other processes may still use of an hour or day budget."""
+        """Tokens that other processes' calls in flight may still use of an hour or day budget."""
         return self._elsewhere.reserved.get(persona, 0)
 
     @contextlib.contextmanager
     def reserving(self) -> Iterator[None]:
-        """No other process reserves of an hour or day budget meanwhile; what they have used and reserved is exact,
-        and what this one reserves is known to them when it ends.
+        """Exclusive access to hour and day budgets: no other process reserves inside the block, their use is exact, and
+        they see this process's reservations when it ends.
         """
         if self.store is None or self.publisher is None:
             yield
@@ -89,9 +89,9 @@ class Core:
             self.publisher.publish()
 
     def shares_reached(self, persona: Persona) -> tuple[int, ...]:
-        """The soft thresholds of an hour or day budget (per cent) that the host has reached; told of once a window.
+        """The thresholds (per cent) of an hour or day budget that the host has reached, each announced once a window.
 
-        It publishes first and reads then: of two processes that reach one together, one at least sees it.
+        Publishes before it reads: if two processes reach a threshold together, at least one of them sees it.
         """
         _, start, reset = self._window(persona)
         last = self._told.get(persona.name, (0, 0, 0))
@@ -106,12 +106,12 @@ class Core:
             return ()
         self._told[persona.name] = (start, reset, shares[-1])
         if self.store is not None:
-            with contextlib.suppress(OSError, StoreUnavailable):  # the publisher says what is wrong with the store
+            with contextlib.suppress(OSError, StoreUnavailable):  # The publisher reports problems of the store.
                 return self.store.thresholds.claim(persona.name, start, reset, shares)
         return shares
 
     def reset(self, persona: Persona) -> None:
-        """Refill a budget: in this process, and on the whole host where the window is the host's."""
+        """Refill a budget: in this process, and on the whole host for windows hour and day."""
         number = None
         if self.store is not None and persona.window != "run":
             try:
@@ -127,7 +127,7 @@ _shared: Core | None = None
 
 
 def shared() -> Core:
-    """The core of this process, made at its first use."""
+    """The core of this process, created at first use."""
     global _shared
     if _shared is None:
         with loading:

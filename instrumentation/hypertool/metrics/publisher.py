@@ -1,6 +1,6 @@
 """Publishes a process's numbers into the store: at once where it matters, else every second, and at exit.
 
-Nothing that goes wrong here reaches the caller: it is said once, and tried again.
+No error reaches the caller: it is logged once, and publishing is retried.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Publisher:
         self._armed = False
         self._begin()
         recorder.on_dirty = self.notify
-        # Now, not at the first record: exits run last in first out, and what sinks count while they end must still
-        # be published.
+        # Now, not at the first record: exit hooks run in reverse order, and what sinks count at exit must still be
+        # published.
         atexit.register(self.finish)
         os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._after_fork_in_child)
         if store.note is not None:
@@ -68,7 +68,7 @@ class Publisher:
         self._recorder.resets_seen = dict(self.store.resets.read())
 
     def notify(self) -> None:
-        """There is something new; it is published within a second."""
+        """Publish within a second."""
         if self._inline:
             self._publish_inline()
             return
@@ -117,12 +117,12 @@ class Publisher:
         self.publish()
 
     def publish(self) -> bool:
-        """Write a snapshot now; False where the store refused it (said once, tried again later)."""
-        # A thread that the end of the interpreter has stopped for good may hold it.
+        """Write a snapshot now; False if the store refused it (logged once, retried later)."""
+        # A thread that the end of the interpreter has stopped may hold the lock.
         if not self._publishing.acquire(timeout=EXIT_SECONDS if self._ended else -1):
             return False
         try:
-            if self._writing:  # called by something that interrupted this thread in the middle of a write
+            if self._writing:  # Called by a signal handler in the middle of a write.
                 self._recorder.dirty = True
                 self.notify()
                 return True
@@ -139,7 +139,7 @@ class Publisher:
         self._arm()
         try:
             self._writer.write(self._recorder.snapshot(self._catalogue.personas, self._catalogue.loaded_at))
-        except Exception as error:  # whatever it is, it is not the caller's to handle
+        except Exception as error:  # No error here may reach the caller.
             self._recorder.dirty = True
             if not self._failed:
                 self._failed = True
@@ -149,7 +149,7 @@ class Publisher:
                     reason,
                     exc_info=None if isinstance(error, (OSError, StoreUnavailable)) else error,
                 )
-            self.notify()  # the thread tries again
+            self.notify()  # The thread retries.
             return False
         if self._failed:
             self._failed = False
@@ -157,20 +157,20 @@ class Publisher:
         return True
 
     def elsewhere(self) -> Totals:
-        """What all other processes have counted, and reserved of hour and day budgets."""
+        """The totals of all other processes, with their reservations of hour and day budgets."""
         try:
             return self.store.view.read(skip=self._writer.id).totals
-        except (StoreUnavailable, MemoryError):  # said by publish()
+        except (StoreUnavailable, MemoryError):  # Logged by publish().
             return Totals()
 
     def resets(self) -> dict[str, int]:
-        """The newest reset of each persona's budget that this process goes by."""
+        """The newest reset of each persona's budget that this process has applied."""
         self._apply_resets()
         return self._recorder.resets_seen
 
     def _start(self) -> None:
         if not self._starting.acquire(blocking=False):
-            return  # another thread is at it
+            return  # Another thread is starting it.
         try:
             self._start_thread()
         finally:
@@ -187,7 +187,7 @@ class Publisher:
         try:
             thread = threading.Thread(target=self._loop, name="hypertool-publisher", daemon=True)
             thread.start()
-        except RuntimeError:  # a sub-interpreter without daemon threads, or one that is shutting down
+        except RuntimeError:  # A sub-interpreter without daemon threads, or one that is shutting down.
             self._inline = True
             self._publish_inline()
             return
@@ -215,15 +215,14 @@ class Publisher:
                     self.publish()
                     timeout = EVERY_SECONDS
                 elif urgent:
-                    self._urgent = True  # nobody needs to wake this thread until then
+                    self._urgent = True  # Until then nothing needs to wake this thread.
                 timeout = min(timeout, EVERY_SECONDS)
             else:
-                # Somebody may reset a budget that this process has used, and sinks do not tell of each span: look
-                # once a second while there is one.
+                # Budgets may be reset, and sinks do not notify about spans: look once a second while there are any.
                 timeout = EVERY_SECONDS if recorder.has_times() or recorder.submitted else None
 
     def _follow_clock(self) -> None:
-        """Say the times of this process anew where the clock was set, or the host slept."""
+        """Publish this process's times again if the clock was set or the host slept."""
         clock = self._recorder.clock
         ahead = clock.time() - clock.monotonic()
         if abs(ahead - self._ahead) > CLOCK_STEP_SECONDS:
@@ -238,7 +237,7 @@ class Publisher:
                 self._recorder.reset_budget(persona, number)
 
     def _arm(self) -> None:
-        """See to it that the end of a multiprocessing child is published too: it skips atexit."""
+        """Publish at the end of a multiprocessing child too: it skips atexit."""
         if self._armed:
             return
         self._armed = True
@@ -248,17 +247,17 @@ class Publisher:
             self._every_call = True
 
     def finish(self) -> None:
-        """The process ends: close what is open and publish it, without holding the exit for long."""
+        """Close what is open and publish it at exit, within a bounded time."""
         try:
             self._finish()
         finally:
-            self._inline = self._ended = True  # what is recorded from now on has no other chance
+            self._inline = self._ended = True  # From now on each record is published at once.
 
     def _finish(self) -> None:
         recorder = self._recorder
         deadline = time.monotonic() + EXIT_SECONDS
         recorder.close_implicit()
-        if self._publishing.acquire(timeout=EXIT_SECONDS):  # let a write that is under way end
+        if self._publishing.acquire(timeout=EXIT_SECONDS):  # Let a write in progress end.
             self._publishing.release()
         if not recorder.dirty:
             return
@@ -276,7 +275,7 @@ class Publisher:
             self.publish()
 
     def _hold(self) -> None:
-        # A fork in the middle of a write would hand the new file's lock to the child for good.
+        # A fork in the middle of a write would leave the new file's lock with the child for good.
         if self._publishing.acquire(timeout=1.0):
             self._holder = threading.get_ident()
 

@@ -1,4 +1,4 @@
-"""Isolated collectors: a core of their own, shown in a registry of the application's under the host's metric names."""
+"""Isolated collectors: each has its own core, exposed in a registry of the application."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RegistryBridge:
 
 
 def isolated(registry: CollectorRegistry, catalogue: Catalogue | None, clock: Clock | None) -> Core:
-    """A core of its own that appears in `registry`; several in one registry are added up there."""
+    """A new core that is exposed in `registry`; several cores in one registry are added up."""
     core = Core(catalogue or load_catalogue(strict=False), clock)
     _isolated.add(core)
     try:

@@ -1,4 +1,4 @@
-"""A stage in progress, as a context manager that works with `with` and with `async with`."""
+"""A stage in progress: a context manager for `with` and `async with`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class StageTracker:
     """Times one stage and records its quality gate.
 
-    An exception or a cancellation is a failed gate and goes on untouched; `set_quality_gate` is an explicit verdict.
+    An exception or a cancellation fails the gate and propagates unchanged; `set_quality_gate` is an explicit verdict.
     With `auto_quality_gate=False` no gate is recorded unless one was set. After the block, `duration_seconds` and
     `quality_gate_passed` (None where no gate was recorded) say what was recorded. Entering switches to the stage's
     persona, unless `switches` is False.
@@ -55,33 +55,33 @@ class StageTracker:
         self.quality_gate_reason: str | None = None
 
     def set_quality_gate(self, passed: bool, reason: str | None = None) -> None:
-        """The verdict on this stage. Raises TypeError for anything but True and False."""
+        """Set the verdict on this stage. Raises TypeError for anything but True and False."""
         if passed.__class__ is not bool:
             raise TypeError(f"a quality gate passes or fails: expected True or False, not {passed!r:.60}")
         self._verdict = passed
         self.quality_gate_reason = reason
         recorder = self._core.recorder
-        with recorder.lock:  # from now on the gate of this stage fails when its process dies
+        with recorder.lock:  # If the process dies from now on, the gate of this stage fails.
             stage = recorder.open_stages.get(id(self))
             if stage is not None:
                 recorder.open_stages[id(self)] = stage._replace(gated=True)
 
     @property
     def persona(self) -> str:
-        """Whose stage it is."""
+        """The persona that does the stage."""
         return self._cells.persona
 
     def join(self) -> None:
-        """What runs from now on in this context works in this stage."""
+        """Make this the current stage of the context."""
         self._token = STAGE.set(self)
 
     def leave(self) -> None:
-        """The stage before it is the context's again."""
+        """Make the previous stage current again."""
         token, self._token = self._token, None
         if token is not None:
             try:
                 STAGE.reset(token)
-            except ValueError:  # ended in another context: that one is gone with its task
+            except ValueError:  # Ended in another context, which is gone with its task.
                 if STAGE.get() is self:
                     STAGE.set(None)
 
@@ -111,7 +111,7 @@ class StageTracker:
         recorder = self._core.recorder
         seconds = self.duration_seconds = recorder.clock.monotonic() - self._started
         if recorder.epoch is not self._epoch:
-            return  # a fork in the middle of the stage: it is the parent's to record
+            return  # Forked in the middle of the stage: the parent records it.
         passed = self._verdict
         if self._auto or passed is not None:
             passed = kind is None and passed is not False

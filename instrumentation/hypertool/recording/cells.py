@@ -1,4 +1,4 @@
-"""What a recorder keeps its numbers in, and where it gets the time from."""
+"""The cells that hold a recorder's numbers, and its clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Clock(NamedTuple):
-    """Where time comes from; tests bring their own."""
+    """The source of time; tests inject their own."""
 
     time: Callable[[], float] = _time.time
     monotonic: Callable[[], float] = _time.monotonic
@@ -33,7 +33,7 @@ class Exemplar(NamedTuple):
     time: float
 
     def written(self) -> tuple[str, str, float, float]:
-        """As a snapshot has it: most are replaced before one is taken."""
+        """As written to a snapshot; rendered late, because most exemplars are soon replaced."""
         return f"{self.trace_id:032x}", f"{self.span_id:016x}", self.value, self.time
 
 
@@ -58,7 +58,7 @@ class Histogram:
 
 
 class StageCells(NamedTuple):
-    """Where one stage's numbers go, under the label values that were admitted."""
+    """The cells of one stage, under admitted label values."""
 
     workflow: str
     stage: str
@@ -69,7 +69,7 @@ class StageCells(NamedTuple):
 
 
 class OpenStage(NamedTuple):
-    """A stage in progress: what a snapshot says of it."""
+    """A stage in progress, as written to a snapshot."""
 
     workflow: str
     stage: str

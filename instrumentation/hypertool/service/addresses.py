@@ -1,4 +1,4 @@
-"""Listening addresses: parsing them, and saying which process holds one that is taken."""
+"""Listening addresses: parsing them, and naming the process that holds a port."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def listen_address() -> Address:
 def bind(listener: socket.socket, address: Any) -> Any:
     """Bind a server's socket as `server_bind` of http.server should; returns the address it got.
 
-    Without its reverse look-up of the host name, which can hang for seconds. A restart does not wait a minute for
-    connections that a client kept open; two listeners stay impossible.
+    It skips the reverse look-up of the host name, which can take seconds. A restart does not wait for connections that
+    clients kept open; two listeners remain impossible.
     """
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
@@ -94,7 +94,7 @@ def holder(port: int) -> str | None:
                 if target.startswith("socket:[") and target[8:-1] in inodes:
                     command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     return f"pid {process.name} ({' '.join(command.split())[:120] or 'unknown command'})"
-        except OSError:  # gone meanwhile, or another user's
+        except OSError:  # The process is gone, or belongs to another user.
             continue
     return None
 

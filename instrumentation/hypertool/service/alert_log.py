@@ -1,7 +1,7 @@
 """A webhook receiver for Alertmanager: every notification becomes one JSON line in the journal and in a file.
 
-So alerts arrive somewhere on a host that has no account anywhere. It listens on 127.0.0.1:9465
-(`HYPERTOOL_ALERT_LOG_LISTEN`) and writes `alerts.jsonl` in the state directory, rotated once, so bounded.
+Alerts thus arrive on a host without any account. It listens on 127.0.0.1:9465
+(`HYPERTOOL_ALERT_LOG_LISTEN`) and writes `alerts.jsonl` in the state directory, of bounded size (one rotated file).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class AlertLog:
         self._server.server_close()
 
     def take(self, body: bytes) -> tuple[int, str]:
-        """Write one notification down; the status to answer with, and why."""
+        """Write one notification; returns the HTTP status and a text for the answer."""
         try:
             notification = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -92,7 +92,7 @@ class AlertLog:
             self._state.change(
                 "failing",
                 ERROR,
-                f"{self._file.path} cannot be written: {error.strerror}; Alertmanager is told to try again (said once)",
+                f"{self._file.path} cannot be written: {error.strerror}; Alertmanager tries again (logged once)",
             )
             return 503, f"cannot write: {error.strerror}"
         self._state.change("ok", WARNING, f"{self._file.path} is written again")
@@ -110,7 +110,7 @@ def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
                 self._answer(404, "not found; POST notifications here, GET /healthz")
 
         def do_POST(self) -> None:
-            # A web page can make a browser post to loopback, but not with this content type.
+            # A browser sends this content type to loopback only after a preflight, which is refused.
             if self.headers.get_content_type() != "application/json":
                 return self._answer(415, "expected Content-Type: application/json")
             length = self.headers.get("Content-Length", "")
@@ -128,7 +128,7 @@ def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, status: int, text: str) -> None:
             data = text.encode("utf-8", "backslashreplace") + b"\n"
-            with contextlib.suppress(OSError):  # the client went away
+            with contextlib.suppress(OSError):  # The client is gone.
                 self.send_response(status)
                 self.send_header("Content-Type", "text/plain; charset=utf-8")
                 self.send_header("Content-Length", str(len(data)))

@@ -1,4 +1,4 @@
-"""The canary of a delivery proof: a gauge whose value is the run that looks for it at the destination."""
+"""The canary of a delivery proof: a gauge whose value identifies the run that looks for it at the destination."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..runtime.foreign_files import Folder
 from ..runtime.logs import once
 
 FILE = "delivery-proof"
-# Seconds since the epoch, to the millisecond. Whoever may write to the store may write anything into this file.
+# Seconds since the epoch, to the millisecond. The content is not trusted: others may write to this file.
 _RUN = re.compile(rb"\d{1,11}(\.\d{1,3})?\n?")
 _SIZE = 64
 
@@ -20,7 +20,7 @@ _SIZE = 64
 def delivery_proof(state: Path) -> GaugeMetricFamily:
     """The gauge, with a sample while the state directory has a file `delivery-proof` that holds a time.
 
-    Raises nothing: a file that is anything else is said once and shows as no sample.
+    Raises nothing: any other file is logged once, and there is no sample.
     """
     family = GaugeMetricFamily(DELIVERY_PROOF.name, DELIVERY_PROOF.help)
     try:

@@ -1,4 +1,4 @@
-"""The service on :9464: serves the exact merge of every process, folds finished ones in the background."""
+"""The service on :9464: serves the exact merge of all processes and folds finished ones in the background."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PAGE = b"""<!doctype html><html lang="en"><title>Hypertool exporter</title>
 
 
 class HostCollector(Collector):
-    """The whole host as one collector; `failed` says why the last scrape could not read the store."""
+    """The whole host as one Prometheus collector."""
 
     def __init__(self, store: Store, catalogue: Catalogue) -> None:
         self.store = store
@@ -80,7 +80,7 @@ class Exporter:
         self._server.server_close()
 
     def close_inherited(self) -> None:
-        """In a forked child: let go of the listening socket, which would hold the port and answer nobody."""
+        """In a forked child: close the listening socket, which would hold the port without answering."""
         self._server.socket.close()
 
     def _tend(self) -> None:
@@ -90,7 +90,7 @@ class Exporter:
                     if self._stop.is_set():
                         return
                 self._complain(None)
-            except Exception as error:  # whatever it is, the next round may go well: this thread must not end
+            except Exception as error:  # The next round may succeed; this thread must not end.
                 self._complain(f"finished processes cannot be folded for now (nothing is lost): {error}")
             if self._reload:
                 self._reload_catalogue()
@@ -114,7 +114,7 @@ class Exporter:
             self._collector.catalogue = load_catalogue()
             log.warning("personas reloaded")
         except ConfigError as error:
-            log.error("going on with the personas as they were: %s", error)
+            log.error("keeping the personas as they were: %s", error)
 
 
 def _config_signature() -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""The HTTP server under every service of a host: bounded requests, and an answer for nobody but local clients.
+"""The HTTP server under every service of a host: bounded requests, answers for local clients only.
 
 Loopback is not private: a web page can make a browser on this host send requests here, also under a name of the page's
 own domain (DNS rebinding). A request whose `Host` is a foreign name is therefore refused, and so is a change that a
@@ -33,7 +33,7 @@ def host_allowed(header: str | None, address: Address) -> bool:
 
     A rebinding page has a domain name of its own there. IP addresses, `localhost`, this machine's names and the names
     of HYPERTOOL_ALLOWED_HOSTS are allowed; so are names without a dot (of containers) where the service listens beyond
-    loopback. Clients that send no header are no browsers.
+    loopback. A client that sends no header is not a browser.
     """
     if header is None:
         return True
@@ -94,7 +94,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class LocalHandler(BaseHTTPRequestHandler):
-    """The part of a request that all services share: one deadline, one check of `Host` and `Origin`, no log lines."""
+    """Request handling shared by all services: one deadline, a check of `Host` and `Origin`, no log lines."""
 
     timeout = REQUEST_SECONDS
     sys_version = ""
@@ -105,7 +105,7 @@ class LocalHandler(BaseHTTPRequestHandler):
         self.rfile = io.BufferedReader(_DeadlineReader(self.connection, REQUEST_SECONDS))
 
     def parse_request(self) -> bool:
-        """Refuse what a foreign web page asks for, before any code of a service sees it."""
+        """Refuse requests of foreign web pages before the service sees them."""
         if not super().parse_request():
             return False
         address: Address = self.server.listens_on  # type: ignore[attr-defined]
@@ -137,11 +137,11 @@ class LocalHandler(BaseHTTPRequestHandler):
             return
 
     def log_message(self, *_: Any) -> None:
-        """Requests are not news."""
+        """Log no requests."""
 
 
 class LocalServer(TCPServer):
-    """Mixed into a threading server: its socket, its backlog, and silence about clients that went away."""
+    """A mix-in for threading servers: socket, backlog, and no messages about clients that went away."""
 
     daemon_threads = True
     request_queue_size = BACKLOG
@@ -152,7 +152,7 @@ class LocalServer(TCPServer):
         self.server_address = bind(self.socket, self.server_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is not news."""
+        """Log nothing: the client went away."""
 
 
 def listen(address: Address, variable: str, make: type[_Server], *arguments: Any) -> _Server:

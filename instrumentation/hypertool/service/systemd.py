@@ -1,4 +1,4 @@
-"""Being a service: telling systemd how it goes (sd_notify(3)), and waiting to be told to stop."""
+"""Working under systemd: state notifications (sd_notify(3)) and stop signals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def notify(state: str) -> None:
 def hold_stop_signals() -> None:
     """Keep SIGTERM and SIGINT for `wait_for_stop`; call it before any thread is started.
 
-    Not a handler that sets an Event: it would wait for the lock of the very `wait` that it interrupts.
+    A handler that sets an Event would not do: it would wait for the lock of the `wait` that it interrupts.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 

@@ -1,6 +1,6 @@
-"""A stand-in for a language model: answers after a fixed time and reports exactly the tokens it was asked to use.
+"""A stand-in for a language model: answers after a fixed time and reports exactly the requested tokens.
 
-It calls nobody. The declared workflows run with it, so that a new host has something real to measure.
+It calls no service. The declared workflows use it, so that a new host has something real to measure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The declared workflows as plain chains that run: each stage asks the LLM once, through the wrapper that counts."""
+"""Runs the declared workflows: each stage calls the LLM once, through the counting wrapper."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INCIDENT = "incident_response"
 
 
 class Route(NamedTuple):
-    """What an incident of one severity gets: a decision, and how many stages of the chain are run."""
+    """The route of one severity: the decision, and how many stages run."""
 
     decision: str
     stages: int
@@ -29,7 +29,7 @@ ROUTES: dict[str, Route] = {
 
 
 class StageReport(NamedTuple):
-    """What one stage did; seconds of wall time, input plus output tokens."""
+    """The result of one stage: seconds of wall time, input plus output tokens."""
 
     stage: str
     persona: str
@@ -41,9 +41,9 @@ class StageReport(NamedTuple):
 
 
 class WorkflowReport(NamedTuple):
-    """What one run did; `decision` is `completed`, or what the severity routing decided.
+    """The result of one run; `decision` is `completed`, or what the severity routing decided.
 
-    `trace_id` is None where no trace was made.
+    `trace_id` is None without tracing.
     """
 
     workflow: str

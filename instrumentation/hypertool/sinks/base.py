@@ -1,6 +1,6 @@
-"""What every sink has: a bounded queue, one background thread, exact counting, a breaker and a bounded exit.
+"""The base of every sink: a bounded queue, one background thread, exact counting, a breaker and a bounded exit.
 
-A sink of its own (OTLP here, Langfuse beside it) only says how a batch is sent: see `SpanSink.send`.
+A subclass (OTLP, Langfuse) only defines how a batch is sent: see `SpanSink.send`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DELAY = 1.0
 RETRY_PAUSE = 0.5
 # All sinks together, out of the 0.5 s that the package may hold a process at its exit.
 EXIT_SECONDS = 0.45
-# Ctrl-C that often while a process ends is more than anybody types.
+# More interrupts than a person types while a process ends.
 _INTERRUPTIONS = 10
 
 Count = Callable[[str, int], None]
@@ -37,12 +37,12 @@ class Outcome(Enum):
     """What became of a batch."""
 
     SENT = "sent"
-    REFUSED = "refused"  # for good: the same bytes would be refused again
-    LATER = "later"  # not now: nobody there, overloaded, too slow
+    REFUSED = "refused"  # permanently: the same bytes would be refused again
+    LATER = "later"  # temporarily: unreachable, overloaded or too slow
 
 
 class Verdict(NamedTuple):
-    """The outcome of one try, why, how long the other side asked to wait, and how many spans it threw away."""
+    """The outcome of one attempt, its reason, the pause that the server asked for, and how many spans it rejected."""
 
     outcome: Outcome
     reason: str = ""
@@ -53,8 +53,8 @@ class Verdict(NamedTuple):
 class SpanSink(ABC):
     """Takes ended spans without ever blocking or raising, and counts each exactly once.
 
-    `count(outcome, spans)` gets `success`, `failure` (sent and refused for good) or `dropped` (never sent, or
-    unresolved at exit); a retry counts nothing.
+    `count(outcome, spans)` gets `success`, `failure` (sent and refused permanently) or `dropped` (never sent, or
+    unresolved at exit). A retry counts nothing.
     """
 
     def __init__(self, name: str, count: Count, breaker: Callable[[], CircuitBreaker] = CircuitBreaker) -> None:
@@ -65,11 +65,11 @@ class SpanSink(ABC):
         _sinks.add(self)
 
     def _begin(self) -> None:
-        # Everything with a lock is made anew in a forked child: another thread may have held it at the fork.
+        # A forked child makes everything with a lock anew: another thread may have held it at the fork.
         self.submitted = 0
         self._breaker = self._new_breaker()
         self._state = StateLog()
-        # Re-entrant: a signal handler, or a generator that the garbage collector closes, may end a span in the middle.
+        # Re-entrant: a signal handler, or a generator closed by the garbage collector, may end a span meanwhile.
         self._lock = threading.RLock()
         self._condition = threading.Condition(self._lock)
         self._queue: deque[Any] = deque()
@@ -82,20 +82,20 @@ class SpanSink(ABC):
 
     @abstractmethod
     def send(self, batch: list[Any]) -> Verdict:
-        """Send one batch, once, in the sink's own thread. May raise: that is a try that failed."""
+        """Send one batch, once, in the sink's own thread. An exception is a failed attempt."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Let go of connections; called in a forked child, where they belong to the parent."""
+        """Forget connections; called in a forked child, where they belong to the parent."""
 
     def start(self) -> None:
-        """Start the thread, so that what sending needs is imported while the caller works."""
+        """Start the thread now, so that it imports what sending needs while the caller works."""
         with self._condition:
             self._start_locked()
 
     def submit(self, span: Any) -> None:
         """Queue one ended span; drops it (counted) when the queue is full, the circuit open or the sink closed."""
-        with self._lock:  # the condition's, at half the price of entering that
+        with self._lock:  # The condition's lock; entering the condition costs twice as much.
             self.submitted += 1
             queue = self._queue
             waiting = len(queue)
@@ -109,25 +109,25 @@ class SpanSink(ABC):
         self._count("dropped", 1)
 
     def flush(self, timeout: float) -> bool:
-        """Send now what is queued; returns whether all of it was resolved within `timeout` seconds."""
+        """Send what is queued now; returns whether all of it was resolved within `timeout` seconds."""
         with self._condition:
             self._flush_asked = bool(self._queue)
             self._condition.notify_all()
             return self._condition.wait_for(lambda: not self._queue and not self._in_flight, timeout)
 
     def wait_until_ready(self, timeout: float) -> None:
-        """Wait until the thread has loaded what sending needs; for programs that end right after their first span."""
+        """Wait until the thread is ready to send; for programs that end right after their first span."""
         if self._thread is not None:
             self._ready.wait(timeout)
 
     def ask_to_close(self) -> None:
-        """Take nothing more; the thread tries once what it has."""
+        """Accept no more spans; the thread makes one last attempt with what it has."""
         with self._condition:
             self._closing = True
             self._condition.notify_all()
 
     def close(self, deadline: float) -> None:
-        """Wait until `deadline` (monotonic) for what is left, then count the rest as dropped."""
+        """Wait until `deadline` (monotonic seconds) for the rest to be sent, then count what is left as dropped."""
         if self._closed:
             return
         self.ask_to_close()
@@ -147,7 +147,7 @@ class SpanSink(ABC):
             )
 
     def after_fork_in_child(self) -> None:
-        """A forked child starts with empty queues: what its parent queued is its parent's to send."""
+        """Start with empty queues: the parent sends what it queued."""
         self._begin()
         self.reset()
 
@@ -158,7 +158,9 @@ class SpanSink(ABC):
             try:
                 self._thread = threading.Thread(target=self._work, name=f"hypertool-{self.name}", daemon=True)
                 self._thread.start()
-            except RuntimeError:  # the interpreter is going down or has no such threads, or the user has none left
+            except (
+                RuntimeError
+            ):  # The interpreter is shutting down or has no daemon threads, or the limit on threads is reached.
                 self._thread = None
                 return False
             _close_with_multiprocessing()
@@ -167,7 +169,7 @@ class SpanSink(ABC):
     # The background thread
 
     def _work(self) -> None:
-        with contextlib.suppress(Exception):  # a sink must outlive it; sending fails of the same, and says so
+        with contextlib.suppress(Exception):  # The thread must survive; sending fails and reports it.
             self.prepare()
         self._ready.set()
         while (batch := self._next_batch()) is not None:
@@ -175,7 +177,7 @@ class SpanSink(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Load what sending needs; in the sink's own thread, before the first batch."""
+        """Load what sending needs, in the sink's own thread before the first batch."""
 
     def _next_batch(self) -> list[Any] | None:
         with self._condition:
@@ -198,7 +200,7 @@ class SpanSink(ABC):
             if not self._breaker.is_open:
                 self._sleep(max(RETRY_PAUSE, verdict.retry_after))
             if self._closing:
-                break  # whoever is down now is down for the rest as well
+                break  # No time for another attempt.
         self._give_up()
 
     def _may_try(self) -> bool:
@@ -216,7 +218,7 @@ class SpanSink(ABC):
     def _try(self, batch: list[Any]) -> Verdict:
         try:
             return self.send(batch)
-        except Exception as error:  # a sink must outlive whatever its libraries raise; it is logged by _note
+        except Exception as error:  # The thread must survive any exception; `_note` logs it.
             return Verdict(Outcome.REFUSED, f"{type(error).__name__}: {error}")
 
     def _note(self, verdict: Verdict) -> None:
@@ -231,7 +233,7 @@ class SpanSink(ABC):
         self._state.change(
             "failing",
             WARNING,
-            f"{self.name}: {verdict.reason}; spans are counted as dropped or failed until it is back (said once)",
+            f"{self.name}: {verdict.reason}; spans are counted as dropped or failed until it works again (logged once)",
         )
 
     def _resolve(self, batch: list[Any], verdict: Verdict) -> None:
@@ -241,7 +243,7 @@ class SpanSink(ABC):
             self._in_flight = []
             self._condition.notify_all()
             rejected = len(batch) if verdict.outcome is Outcome.REFUSED else min(verdict.rejected, len(batch))
-            # Counted before the lock is let go of: whoever waits in flush() then reads the new numbers.
+            # Counted before the lock is released, so that a caller of flush() reads the new numbers.
             if len(batch) - rejected:
                 self._count("success", len(batch) - rejected)
             if rejected:
@@ -263,7 +265,7 @@ _sinks: weakref.WeakSet[SpanSink] = weakref.WeakSet()
 
 
 def close_all(sinks: Iterable[SpanSink] | None = None, seconds: float = EXIT_SECONDS) -> None:
-    """End every sink within `seconds` together; runs at exit, before the store's last snapshot."""
+    """Close all sinks within `seconds` in total; runs at exit, before the store's last snapshot."""
     deadline = time.monotonic() + seconds
     chosen = list(_sinks if sinks is None else sinks)
     for _ in range(_INTERRUPTIONS):
@@ -273,7 +275,7 @@ def close_all(sinks: Iterable[SpanSink] | None = None, seconds: float = EXIT_SEC
             for sink in chosen:
                 sink.close(deadline)
             return
-        except BaseException:  # a signal's: who is that impatient waits for nothing any more, and no count is lost
+        except BaseException:  # Interrupted again: stop waiting, still count the rest.
             deadline = 0.0
 
 
@@ -283,14 +285,14 @@ def _after_fork_in_child() -> None:
 
 
 def close_at_exit() -> None:
-    """Register the exit, once however often it is called; after the collector's, for exits run last in first out."""
+    """Register `close_all` once, after the collector has registered: exit hooks run in reverse order."""
     atexit.unregister(close_all)
-    for _ in range(2):  # an interrupt at the very first instruction of the one leaves everything to the other
+    for _ in range(2):  # Twice: an interrupt at the first instruction of one run leaves the work to the other.
         atexit.register(close_all)
 
 
 def _close_with_multiprocessing() -> None:
-    """A multiprocessing child skips atexit; its own finalizers run the highest priority first, the store's is 0."""
+    """A multiprocessing child skips atexit. Its finalizers run by falling priority; the store's has priority 0."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
         util.Finalize(None, close_all, exitpriority=10)

@@ -1,4 +1,4 @@
-"""A circuit breaker: after a few failures in a row nothing is tried until a pause is over; the pauses grow."""
+"""A circuit breaker: after some consecutive failures it pauses all attempts; the pauses grow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST_PAUSE = 60.0
 
 
 class CircuitBreaker:
-    """Closed: everything is tried. Open: nothing is, for `seconds_left()`. Then one try decides (half open)."""
+    """Closed: every attempt is allowed. Open: none, for `seconds_left()`. Then one attempt decides (half open)."""
 
     def __init__(
         self,
@@ -32,21 +32,21 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing may be tried now; costs one comparison while closed."""
+        """Whether attempts are paused; one comparison while closed."""
         return self._open_until != 0.0 and self._clock() < self._open_until
 
     def seconds_left(self) -> float:
-        """How long it stays open; 0 when something may be tried."""
+        """Seconds until the next attempt is allowed; 0 when one is allowed now."""
         return max(0.0, self._open_until - self._clock()) if self._open_until else 0.0
 
     def success(self) -> None:
-        """A try went well: closed again."""
+        """An attempt succeeded: close the circuit."""
         with self._lock:
             self._failures = 0
             self._pause = self._open_until = 0.0
 
     def failure(self, at_least: float = 0.0) -> bool:
-        """A try failed; `at_least` is the pause that the other side asked for. Returns whether it opened just now."""
+        """Note a failure and the pause in seconds that the server asked for. Returns whether this opened the circuit."""
         with self._lock:
             self._failures += 1
             if self._failures < self._threshold and not self._pause and at_least < self._first_pause:

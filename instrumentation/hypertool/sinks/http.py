@@ -1,4 +1,4 @@
-"""A sink that posts: what an answer means for the batch. What is sent where is its heirs'."""
+"""A sink over HTTP: sends a batch by POST and judges the answer. Subclasses define the payload and the URL."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _RETRYABLE = frozenset({429, 502, 503, 504})
 
 
 class HttpSink(SpanSink):
-    """Posts each batch to one address, a single try at a time.
+    """Posts each batch to one address, one attempt at a time.
 
-    `where` is the address as people may read it, `hints` what to check by status.
+    `where` is the address without credentials, for messages; `hints` says what to check, by HTTP status.
     """
 
     def __init__(self, name: str, count: Count, where: str, hints: Mapping[int, str], **options: Any) -> None:
@@ -32,23 +32,23 @@ class HttpSink(SpanSink):
 
     @abstractmethod
     def connect(self) -> Transport:
-        """The way there; raises `transport.Unusable` for settings that cannot work."""
+        """A new transport. Raises `transport.Unusable` for settings that cannot work."""
 
     @abstractmethod
     def encode(self, batch: list[Any]) -> bytes:
-        """The batch as it is sent."""
+        """The request body of a batch."""
 
     def accepted(self, body: bytes) -> Verdict:
-        """What an answer that is no error means."""
+        """The verdict on an answer with a 2xx status."""
         return Verdict(Outcome.SENT)
 
     def reset(self) -> None:
-        # Not closed: the socket is the parent's too, and closing TLS would end its connection.
+        # Not closed: the parent uses the same socket, and closing TLS would end its connection.
         self._transport = None
 
     def prepare(self) -> None:
         with loading:
-            from . import transport  # noqa: F401 - not in the first send, which may be at the exit
+            from . import transport  # noqa: F401 - loaded now, because the first send may be at exit
 
             self.encode([])
 
@@ -74,13 +74,13 @@ class HttpSink(SpanSink):
         if answer.status in _RETRYABLE:
             return Verdict(Outcome.LATER, reason, retry_after(answer.retry_after))
         if 300 <= answer.status < 400 and answer.location:
-            reason += f"; the address there is {redact(answer.location, 200)}"
+            reason += f"; it redirects to {redact(answer.location, 200)}"
         hint = self._hints.get(answer.status)
         return Verdict(Outcome.REFUSED, f"{reason}; check {hint}" if hint else reason)
 
 
 def retry_after(value: str | None) -> float:
-    """The pause in seconds that a Retry-After header asks for: seconds or a date; 0 where it says nothing."""
+    """The pause in seconds that a Retry-After header (seconds or a date) asks for; 0 without a usable value."""
     if not value:
         return 0.0
     try:

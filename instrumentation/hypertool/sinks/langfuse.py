@@ -1,7 +1,7 @@
-"""The Langfuse sink: our own spans over OTLP/HTTP, and quality gates as scores. The langfuse package is not needed.
+"""The Langfuse sink: spans over OTLP/HTTP, and quality gates as scores. It does not need the langfuse package.
 
-What the server makes of the attributes is its published mapping (packages/shared/src/server/otel in
-https://github.com/langfuse/langfuse); user, session and tags are kept per observation, so every span carries them.
+The attributes follow the server's published mapping (packages/shared/src/server/otel in
+https://github.com/langfuse/langfuse). The server keeps user, session and tags per observation, so every span has them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..recording.ambient import RUN, current_place
 from ..runtime.redaction import redact, redact_name
 from .base import Count, Outcome, Verdict
 from .http import HttpSink
-from .otlp_encoding import Told, encode
+from .otlp_encoding import ForeignSpan, encode
 
 if TYPE_CHECKING:
     from ..recording.runs import Run
@@ -32,7 +32,7 @@ _SCORES = uuid.UUID("7d1f4e2e-6f0b-5c43-9a2f-0f3f0d7c9b11")
 
 
 class Keys(NamedTuple):
-    """Where to send, and who sends; `repr` shows no secret."""
+    """Server and credentials of a Langfuse project; `repr` shows no secret."""
 
     public: str
     secret: str
@@ -43,18 +43,18 @@ class Keys(NamedTuple):
 
 
 def from_environment(public: str | None = None, secret: str | None = None, host: str | None = None) -> Keys | None:
-    """The keys that are given, else those of the environment; None where one of the two is missing."""
+    """The given keys, else those in the environment; None if the public or the secret key is missing."""
     public = (public or os.environ.get("LANGFUSE_PUBLIC_KEY", "")).strip()
     secret = (secret or os.environ.get("LANGFUSE_SECRET_KEY", "")).strip()
     base = (host or os.environ.get("LANGFUSE_BASE_URL", "") or os.environ.get("LANGFUSE_HOST", "")).strip()
     return Keys(public, secret, (base or DEFAULT_HOST).rstrip("/")) if public and secret else None
 
 
-class Beside(Told):
-    """What Langfuse wants beside a span's own attributes: known in the caller's thread, written out in the sink's.
+class LangfuseAttributes(ForeignSpan):
+    """Langfuse's attributes of a span: collected in the caller's thread, rendered in the sink's thread.
 
-    On every span the persona as user, the run as session, chatmode and workflow as tags; the workflow's own span has
-    no user: a run has several personas. `last` makes what is known of it at its end.
+    Every span has the persona as user, the run as session, and chatmode and workflow as tags. The workflow's span has
+    no user, because a run has several personas. `last` returns further attributes when the span has ended.
     """
 
     __slots__ = ("chatmode", "last", "persona", "run")
@@ -71,7 +71,7 @@ class Beside(Told):
         self.last: Callable[[], Mapping[str, Any]] | None = None
 
     def attributes(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The span's own attributes and Langfuse's."""
+        """The span's own attributes together with Langfuse's."""
         found: dict[str, Any] = {}
         if self.persona:
             found["langfuse.user.id"] = self.persona
@@ -93,7 +93,7 @@ class Beside(Told):
 
 
 class _LangfuseHttp(HttpSink):
-    """Posts to one route of the server, with the keys."""
+    """Posts to one route of the server with the project's keys."""
 
     route: str
     headers: Mapping[str, str]
@@ -118,7 +118,7 @@ class LangfuseSink(_LangfuseHttp):
     """Sends batches of ended spans to the server's OTLP endpoint."""
 
     route = "/api/public/otel/v1/traces"
-    # The version: written at once by servers that also read the older format; without it they may take ten minutes.
+    # With this version the server stores spans at once; without it that may take ten minutes.
     headers = MappingProxyType({"Content-Type": "application/x-protobuf", "x-langfuse-ingestion-version": "4"})
     compression = "gzip"
 
@@ -130,7 +130,7 @@ class LangfuseSink(_LangfuseHttp):
         return encode(batch)
 
     def score(self, trace_id: str, span_id: str, name: str, passed: bool, comment: str | None = None) -> None:
-        """Attach a verdict to a span; the id follows from what it is about, so that a retry makes no second one."""
+        """Attach a verdict to a span. Its id is derived from span and name, so that a retry makes no second score."""
         identity = str(uuid.uuid5(_SCORES, f"{trace_id}:{span_id}:{name}"))
         body = {
             "id": identity,
@@ -147,11 +147,11 @@ class LangfuseSink(_LangfuseHttp):
 
 
 class ScoreSink(_LangfuseHttp):
-    """Sends scores: they are not spans and are not counted with them."""
+    """Sends scores; they are counted apart from spans."""
 
     route = "/api/public/ingestion"
     headers = MappingProxyType({"Content-Type": "application/json"})
-    compression = "none"  # this route takes no other
+    compression = "none"  # this route accepts no compressed bodies
 
     def __init__(self, keys: Keys, count: Count, **options: Any) -> None:
         super().__init__("langfuse-scores", keys, count, **options)
@@ -167,12 +167,12 @@ class ScoreSink(_LangfuseHttp):
 
 
 def _refusals(answer: bytes) -> list[str]:
-    """Why the server refused which of the scores: it answers 207 for a batch, also where it took none of it."""
+    """The reasons for refused scores; the server answers 207 even if it accepted none of a batch."""
     try:
         errors = json.loads(answer).get("errors") or []
         return [
             redact(f"{one.get('status', '?')} {one.get('error') or one.get('message') or ''}".strip(), 120)
             for one in errors
         ]
-    except (ValueError, AttributeError, TypeError):  # not what the server documents: nothing is known of refusals
+    except (ValueError, AttributeError, TypeError):  # not the documented answer, so no refusals are known
         return []

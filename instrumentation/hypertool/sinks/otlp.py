@@ -1,6 +1,6 @@
 """The OTLP sink: spans as http/protobuf to the endpoint that the standard OTEL_* variables name.
 
-The variables are read as OpenTelemetry's own exporter for Python reads them; those for traces win over the general.
+They are read as OpenTelemetry's exporter for Python reads them; variables for traces override the general ones.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HINTS = {
 
 
 def _setting(name: str) -> tuple[str, str]:
-    """A variable's name and value, the one for traces first; an empty value where neither is set."""
+    """Name and value of a variable, the one for traces first; the value is empty if neither is set."""
     for variable in (f"{_PREFIX}TRACES_{name}", _PREFIX + name):
         value = os.environ.get(variable, "").strip()
         if value:
@@ -57,12 +57,12 @@ def _url() -> str:
 
 
 def endpoint() -> str:
-    """Where the traces go, for people to read (without credentials)."""
+    """The address of the endpoint without credentials, for messages."""
     return redact(_url())
 
 
 def warn_of_protocol() -> None:
-    """Say once that another protocol than http/protobuf was asked for."""
+    """Log once if a protocol other than http/protobuf is configured."""
     name, asked = _setting("PROTOCOL")
     if asked and asked.lower() != _PROTOCOL:
         once.warn(
@@ -81,7 +81,7 @@ def _seconds() -> float:
             return seconds / 1000 if seconds >= 1000 else seconds
     except ValueError:
         pass
-    once.warn("otlp-timeout", f"{name}={given:.40} is no timeout in seconds; {_DEFAULT_SECONDS:g} is used")
+    once.warn("otlp-timeout", f"{name}={given:.40} is not a timeout in seconds; using {_DEFAULT_SECONDS:g}")
     return _DEFAULT_SECONDS
 
 
@@ -90,12 +90,12 @@ def _compression() -> str:
     asked = given.lower() or "none"
     if asked in ("gzip", "deflate", "none"):
         return asked
-    once.warn("otlp-compression", f"{name}={given:.40} is unknown: expected gzip, deflate or none; none is used")
+    once.warn("otlp-compression", f"{name}={given:.40} is unknown: expected gzip, deflate or none; using none")
     return "none"
 
 
 def _headers() -> dict[str, str]:
-    """`name=value` pairs with commas between, percent-encoded or not."""
+    """`name=value` pairs separated by commas, percent-encoded or not."""
     variable, given = _setting("HEADERS")
     headers = {}
     for pair in filter(None, (one.strip() for one in given.split(","))):
@@ -103,12 +103,12 @@ def _headers() -> dict[str, str]:
         if equals and name.strip():
             headers[unquote(name).strip().lower()] = unquote(value).strip()
         else:
-            once.warn("otlp-headers", f"{variable} has a part that is no name=value; it is left out")
+            once.warn("otlp-headers", f"{variable} has a part that is not name=value; that part is ignored")
     return headers
 
 
 class OtlpSink(HttpSink):
-    """Sends batches to the OTLP endpoint of the environment."""
+    """Sends batches to the OTLP endpoint that the environment names."""
 
     def __init__(self, count: Count, **options: Any) -> None:
         super().__init__(NAME, count, endpoint(), _HINTS, **options)
@@ -129,13 +129,11 @@ class OtlpSink(HttpSink):
         rejected, why = _partial_success(body)
         if not rejected:
             return Verdict(Outcome.SENT)
-        return Verdict(
-            Outcome.SENT, f"{endpoint()} threw away {rejected} spans ({redact(why, 120)})", rejected=rejected
-        )
+        return Verdict(Outcome.SENT, f"{endpoint()} rejected {rejected} spans ({redact(why, 120)})", rejected=rejected)
 
 
 def _partial_success(answer: bytes) -> tuple[int, str]:
-    """How many spans an ExportTraceServiceResponse says were thrown away, and why.
+    """How many spans an ExportTraceServiceResponse reports as rejected, and why.
 
     https://github.com/open-telemetry/opentelemetry-proto: partial_success = 1 { rejected_spans = 1, error_message = 2 }
     """
@@ -144,13 +142,13 @@ def _partial_success(answer: bytes) -> tuple[int, str]:
         rejected, why = partial.get(1, 0), partial.get(2, b"")
         return (rejected if isinstance(rejected, int) else 0), (why.decode() if isinstance(why, bytes) else "")
     except (ValueError, TypeError, IndexError):
-        return 0, ""  # accepted; what a proxy wrote under it does not matter
+        return 0, ""  # Accepted; a proxy may have replaced the body.
 
 
 def _fields(data: int | bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of the fields of a protobuf message; raises ValueError, TypeError or IndexError."""
+    """Number and value of each field of a protobuf message. Raises ValueError, TypeError or IndexError."""
     if isinstance(data, int):
-        raise TypeError("no message")
+        raise TypeError("not a message")
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -160,10 +158,10 @@ def _fields(data: int | bytes) -> Iterator[tuple[int, int | bytes]]:
             yield number, value
             continue
         if kind not in (1, 2, 5):
-            raise ValueError("no protobuf")
+            raise ValueError("not protobuf")
         length, at = _varint(data, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
         if at + length > len(data):
-            raise IndexError("cut off")
+            raise IndexError("truncated")
         yield number, data[at : at + length]
         at += length
 
@@ -178,4 +176,4 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
         shift += 7
         if shift > 63:
-            raise ValueError("no number")
+            raise ValueError("not a varint")

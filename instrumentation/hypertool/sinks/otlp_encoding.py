@@ -1,7 +1,7 @@
-"""Spans as an OTLP ExportTraceServiceRequest, byte for byte as OpenTelemetry's exporter writes it, in less time.
+"""Encodes spans as an OTLP ExportTraceServiceRequest: the same bytes as OpenTelemetry's exporter, in less time.
 
-Field numbers are those of opentelemetry-proto's trace.proto and common.proto, and fields are written in their order.
-What protobuf refuses, and the exporter drops (a lone surrogate, an integer of more than 64 bits), is sent as text.
+Field numbers come from opentelemetry-proto's trace.proto and common.proto; fields are written in their order. Values
+that protobuf refuses (a lone surrogate, an integer of more than 64 bits) are sent as text instead of being dropped.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _FIXED64 = struct.Struct("<BQ")
 _DOUBLE = struct.Struct("<Bd")
 _FLOAT = struct.Struct("<BBBd")
 _LOW = (1 << 64) - 1
-# SpanFlags: whether the parent is remote is known, and it is.
+# SpanFlags: it is known whether the parent is remote; the parent is remote.
 _KNOWS_REMOTE, _IS_REMOTE = 0x100, 0x200
 _BOOLS = (b"\x12\x02\x10\x00", b"\x12\x02\x10\x01")
 _heads: dict[str, bytes] = {}
 _PAIR_LIMIT = 128
 _TEXTS = {str}
-# By the tag of the field that the attributes are.
+# Encoded pairs, by the tag of the field that holds the attributes.
 _pairs: dict[bytes, dict[tuple[str, str | tuple[str, ...]], bytes]] = collections.defaultdict(dict)
 
 
 class Event(NamedTuple):
-    """An event as it is encoded; `time` in nanoseconds since the epoch."""
+    """An event to encode; `time` in nanoseconds since the epoch."""
 
     name: str
     time: int
@@ -40,7 +40,7 @@ class Event(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A link as it is encoded."""
+    """A link to encode."""
 
     trace_id: int
     span_id: int
@@ -50,7 +50,7 @@ class Link(NamedTuple):
 
 
 class SpanRecord(NamedTuple):
-    """An ended span as it is encoded; times in nanoseconds since the epoch, `kind` and `code` by OTLP's numbers.
+    """An ended span to encode; times in nanoseconds since the epoch, `kind` and `code` as OTLP numbers.
 
     `parent_id` is None for a root span, `state` a W3C tracestate header. `dropped` counts attributes, events, links.
     """
@@ -72,8 +72,8 @@ class SpanRecord(NamedTuple):
     dropped: tuple[int, int, int] = (0, 0, 0)
 
 
-class Told:
-    """A span that an application's SDK made, and what makes of its attributes those that it is encoded with."""
+class ForeignSpan:
+    """A span made by the application's SDK; a subclass may add attributes when it is encoded."""
 
     __slots__ = ("span",)
 
@@ -81,7 +81,7 @@ class Told:
         self.span = span
 
     def attributes(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Those of the span; whoever says more of it overrides this."""
+        """The attributes to encode, given the span's own."""
         return own
 
 
@@ -181,11 +181,11 @@ def _flags(remote: bool) -> bytes:
 def _attributes(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
     lengths, pairs = _LENGTHS, _pairs[tag]
     parts: list[bytes] = []
-    # A copy: whoever still holds the span may write to it from another thread.
+    # A copy: another thread that holds the span may still write to it.
     for pair in list(attributes.items()):
         key, value = pair
         kind = type(value)
-        if kind is str or (kind is tuple and set(map(type, value)) == _TEXTS):  # an equal number may have another type
+        if kind is str or (kind is tuple and set(map(type, value)) == _TEXTS):  # An equal number may have another type.
             parts.append(pairs.get(pair) or _pair(tag, pair))
             continue
         head = _heads.get(key) or _head(key)
@@ -204,7 +204,7 @@ def _attributes(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
 
 
 def _pair(tag: bytes, pair: tuple[str, str | tuple[str, ...]]) -> bytes:
-    """A key and its text or texts; remembered where it is short, for most come again with every span."""
+    """A key with its text or texts; short ones are cached, because most recur in every span."""
     key, value = pair
     made = _sized(tag, (_heads.get(key) or _head(key)) + _sized(b"\x12", _value(value)))
     if len(made) <= _PAIR_LIMIT:
@@ -217,7 +217,7 @@ def _pair(tag: bytes, pair: tuple[str, str | tuple[str, ...]]) -> bytes:
 
 def _value(value: Any) -> bytes:
     """The content of an AnyValue."""
-    if type(value) is tuple or type(value) is list:  # before the tests that take longer
+    if type(value) is tuple or type(value) is list:  # first, because the checks below take longer
         return _sized(b"\x2a", b"".join([_sized(b"\x0a", _value(item)) for item in value]))
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
@@ -245,7 +245,7 @@ def _head(key: str) -> bytes:
     found = _heads.get(key)
     if found is None:
         found = _text(b"\x0a", key) if key else b""
-        if len(_heads) >= _KEYS_REMEMBERED:  # keys may be a user's, without end
+        if len(_heads) >= _KEYS_REMEMBERED:  # Keys may come from users and are unbounded.
             _heads.clear()
         _heads[key] = found
     return found
@@ -272,13 +272,13 @@ def _varint(number: int) -> bytes:
 
 
 def encode(batch: Sequence[Any]) -> bytes:
-    """A request of ended spans: our own, and those (`Told`) that an application's SDK provider made."""
+    """A request of ended spans: our own, and foreign ones (`ForeignSpan`) made by the application's SDK."""
     own: dict[Any, list[Any]] = {}
     theirs: dict[Any, dict[Any, list[Any]]] = {}
-    # By identity first: to hash a resource the SDK writes all of it as JSON.
+    # By identity first: the SDK hashes a resource by writing it all as JSON.
     known: dict[tuple[int, int], list[Any]] = {}
     for item in batch:
-        if not isinstance(item, Told):
+        if not isinstance(item, ForeignSpan):
             own.setdefault(item.tracer, []).append(item)
             continue
         resource, scope = item.span.resource, item.span.instrumentation_scope
@@ -300,9 +300,9 @@ def encode(batch: Sequence[Any]) -> bytes:
     return b"".join(parts)
 
 
-def _of_sdk(told: Told) -> bytes:
-    span = told.span
-    # `_value_` of an enum is its value without the price of a property.
+def _of_sdk(foreign: ForeignSpan) -> bytes:
+    span = foreign.span
+    # `_value_` of an enum avoids the cost of a property.
     context, parent, status = span.get_span_context(), span.parent, span.status
     state = context.trace_state
     return encode_span(
@@ -316,7 +316,7 @@ def _of_sdk(told: Told) -> bytes:
             span.kind._value_ + 1,
             span.start_time or 0,
             span.end_time or 0,
-            told.attributes(_plain(span.attributes)),
+            foreign.attributes(_plain(span.attributes)),
             [
                 Event(event.name, event.timestamp or 0, _plain(event.attributes), event.dropped_attributes)
                 for event in span.events
@@ -339,5 +339,5 @@ def _of_sdk(told: Told) -> bytes:
 
 
 def _plain(attributes: Any) -> Mapping[str, Any]:
-    """The dict in the SDK's mapping, which asks for each value anew, at half a microsecond each."""
+    """The dict in the SDK's mapping, which would look up each value at half a microsecond."""
     return attributes.copy() if attributes else {}

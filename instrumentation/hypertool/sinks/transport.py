@@ -1,7 +1,7 @@
-"""One HTTP POST at a time to one address, within a deadline that holds for all of it.
+"""One HTTP POST at a time to one address, with one deadline for the whole exchange.
 
-On the standard library's client: the usual ones take four times as long to import, which a short process pays at its
-exit, and bound each read alone, so that an answer of one byte a second holds them for ever.
+Built on the standard library's client: popular clients take four times as long to import, which a short process pays
+at exit, and limit only each read, so that an answer of one byte a second blocks them for ever.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 if TYPE_CHECKING:
     import ssl
 
-# Of an answer no more is read: it says what was refused of one batch.
+# Bytes of an answer that are read; it reports what was refused of one batch.
 ANSWER_LIMIT = 1 << 20
 _PRINTABLE = re.compile(r"[!-~]+")
 _HEADER = re.compile(r"[ -~\xa0-\xff]*")
@@ -31,15 +31,15 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 class NoAnswer(Exception):
-    """Nobody there, not in time, or not in HTTP; worth another try later."""
+    """Unreachable, too late, or not HTTP; worth another attempt later."""
 
 
 class Unusable(ValueError):
-    """A setting that cannot work: nothing was sent, and nothing will be until somebody changes it."""
+    """A setting that cannot work: nothing is sent until it is changed."""
 
 
 class Answer(NamedTuple):
-    """What the other side said: `location` and `retry_after` as the headers have them, `body` cut off at 1 MiB."""
+    """An HTTP answer: `location` and `retry_after` as in the headers, `body` cut off at 1 MiB."""
 
     status: int
     reason: str
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
 
 
 class Trust(NamedTuple):
-    """Files for TLS: whom to believe (a file or directory; None: the system's), and who we are."""
+    """Files for TLS: the trusted authorities (file or directory; None for the system's) and a client certificate."""
 
     certificate: str | None = None
     client_certificate: str | None = None
@@ -59,8 +59,8 @@ class Trust(NamedTuple):
 class Transport:
     """Keeps one connection to `url`, for one thread; proxies come from the environment (http_proxy, no_proxy, ...).
 
-    `compression` is `gzip`, `deflate` or `none`; `seconds` bounds each `post`, from the connection to the last byte.
-    Raises Unusable for a URL or header that is none.
+    `compression` is `gzip`, `deflate` or `none`. `seconds` limits each `post`, from connecting to the last byte.
+    Raises Unusable for an invalid URL or header.
     """
 
     def __init__(
@@ -73,10 +73,12 @@ class Transport:
     ) -> None:
         parts = _parse(url)
         if parts is None or parts.scheme not in ("http", "https"):
-            raise Unusable(f"{url.rpartition('@')[2]!r:.200} is no address: expected http://host:port or https://host")
+            raise Unusable(
+                f"{url.rpartition('@')[2]!r:.200} is not an address: expected http://host:port or https://host"
+            )
         for name, value in headers.items():
             if not _PRINTABLE.fullmatch(name) or not _HEADER.fullmatch(value):
-                raise Unusable(f"the header {name!r} has characters that no header may have")
+                raise Unusable(f"the header {name!r} has characters that are not allowed in a header")
         self._target = parts
         self._seconds = seconds
         self._compression = compression
@@ -115,7 +117,7 @@ class Transport:
             raise
 
     def forget(self, close: bool = False) -> None:
-        """Let go of the connection; a forked child does not `close` it, because it is its parent's."""
+        """Forget the connection; a forked child must not `close` it, because the parent uses it."""
         connection, self._connection = self._connection, None
         if close and connection is not None:
             connection.close()
@@ -172,11 +174,11 @@ class Transport:
 
 
 class _Bounded(io.RawIOBase):
-    """Reads a socket until `deadline`, in however small pieces the bytes arrive."""
+    """Reads a socket until `deadline`, however small the pieces that arrive."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection = connection
-        # Holds the socket open for an answer after which the connection ends.
+        # Keeps the socket open for an answer that ends the connection.
         self._raw = connection.makefile("rb", buffering=0)
         self._deadline = deadline
 
@@ -196,7 +198,7 @@ class _Bounded(io.RawIOBase):
 
 
 class _Source(NamedTuple):
-    """What http.client takes for a socket."""
+    """A stand-in for the socket that http.client reads from."""
 
     connection: socket.socket
     deadline: float
@@ -214,7 +216,7 @@ def _bounded(deadline: float) -> Any:
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
-    """The beginning of the body; whatever happens in the middle of it, the status has been said."""
+    """The start of the body. Errors in the middle of it don't matter: the status is known."""
     try:
         return response.read(ANSWER_LIMIT)
     except http.client.IncompleteRead as cut:
@@ -224,14 +226,14 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Whether the other side has closed an idle connection, or says what nobody asked for."""
+    """Whether the server has closed an idle connection, or sent something unexpected."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def _parse(url: str) -> SplitResult | None:
-    """The parts of an address that has a host, and a port that is one where it has a port."""
+    """The parts of an address, or None without a host or with an invalid port."""
     try:
         parts = urlsplit(url)
         return parts if _PRINTABLE.fullmatch(url) and parts.hostname and parts.port != 0 else None
@@ -240,7 +242,7 @@ def _parse(url: str) -> SplitResult | None:
 
 
 def _proxy_of(target: SplitResult) -> SplitResult | None:
-    """The proxy that the environment names for this address. Raises Unusable for a kind that is not spoken."""
+    """The proxy that the environment names for this address. Raises Unusable for an unsupported kind."""
     if not any(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXIES):
         return None
     from urllib.request import getproxies_environment, proxy_bypass
@@ -259,14 +261,14 @@ def _proxy_of(target: SplitResult) -> SplitResult | None:
 
 
 def _authorization(parts: SplitResult, header: str) -> dict[str, str]:
-    """Basic credentials that stand in an address."""
+    """A header with the basic credentials of an address; empty without any."""
     if parts.username is None:
         return {}
     return {header: basic(unquote(parts.username), unquote(parts.password or ""))}
 
 
 def basic(user: str, password: str) -> str:
-    """The value of a header that names a user and a password."""
+    """The value of a basic authorization header."""
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
@@ -275,10 +277,10 @@ def _address(parts: SplitResult) -> str:
 
 
 def _words(error: Exception) -> str:
-    """What a person would call it."""
+    """The error in words."""
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
-        return f"what answers there speaks no HTTP: {type(error).__name__}"
+        return f"the server does not speak HTTP: {type(error).__name__}"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{said}; SSL_CERT_FILE may name its authority" if "CERTIFICATE_VERIFY_FAILED" in said else said

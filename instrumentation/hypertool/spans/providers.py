@@ -1,7 +1,7 @@
-"""Who makes our spans, and which sinks of ours get them; decided at the first span.
+"""Chooses who creates our spans and which of our sinks get them, at the first span.
 
-The application has an SDK provider: it makes our spans and its own pipeline sends them, only Langfuse gets them from
-us. It has none: a provider of our own, never set as the global one, and only when OTLP or Langfuse is configured.
+If the application has an SDK provider, that creates our spans and its pipeline sends them; we send them to Langfuse
+only. Otherwise we use a private provider, never the global one, and only if OTLP or Langfuse is configured.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ..runtime.logs import log, once
 
 if TYPE_CHECKING:
     from ..sinks.base import SpanSink
-    from ..sinks.langfuse import Beside, Keys, LangfuseSink
+    from ..sinks.langfuse import Keys, LangfuseAttributes, LangfuseSink
 
-# Both register what happens around a fork, and OpenTelemetry would load them late, maybe in the middle of a fork of
-# another thread: Python then runs the second half of a hook whose first half it never ran.
+# Both modules register fork hooks. OpenTelemetry would load them late, maybe while another thread forks: Python would
+# then run the second half of a hook without the first.
 loading.outrank_logging()
 
 SCOPE = "hypertool"
@@ -35,7 +35,7 @@ class _Api:
     kinds: tuple[Any, Any]
 
     def load(self) -> None:
-        """Before the first span."""
+        """Import them; called before the first span."""
         from opentelemetry import context, trace
 
         self.context, self.trace = context, trace
@@ -46,10 +46,9 @@ api = _Api()
 
 
 class _Private:
-    """The provider and the sinks of this process; decided at the first span.
+    """The private provider and the sinks of this process, chosen at the first span.
 
-    `sinks` get the spans of our own provider; of the application's spans, which its pipeline sends to wherever OTLP
-    goes, only `langfuse` gets ours.
+    `sink` (OTLP) gets the spans of the private provider. `langfuse` gets our spans whichever provider made them.
     """
 
     def __init__(self) -> None:
@@ -59,11 +58,11 @@ class _Private:
         self.kind: Any = None
         self.sink: SpanSink | None = None
         self.langfuse: LangfuseSink | None = None
-        self.beside: type[Beside]
+        self.beside: type[LangfuseAttributes]
         self.application: tuple[Any, Any] = (None, None)
 
     def decide(self) -> None:
-        """Read the environment, once."""
+        """Read the environment and choose; runs once."""
         with loading:
             if self.decided:
                 return
@@ -87,7 +86,7 @@ class _Private:
     def _open(self, to_otlp: bool, to_langfuse: Keys | None) -> None:
         import importlib.util
 
-        importlib.util.find_spec("opentelemetry.sdk.trace")  # raises ModuleNotFoundError where there is no SDK
+        importlib.util.find_spec("opentelemetry.sdk.trace")  # Raises ModuleNotFoundError without the SDK.
         if to_otlp:
             from ..sinks.otlp import NAME, OtlpSink
 
@@ -97,13 +96,13 @@ class _Private:
         self._make_tracer()
 
     def open_langfuse(self, keys: Keys) -> None:
-        """Send our spans to Langfuse from now on."""
+        """Start sending our spans to Langfuse."""
         from ..metrics.collector import get_persona_metrics
-        from ..sinks.langfuse import NAME, Beside, LangfuseSink
+        from ..sinks.langfuse import NAME, LangfuseAttributes, LangfuseSink
 
         if self.langfuse is None and not self.off:
             self._make_tracer()
-            self.beside = Beside
+            self.beside = LangfuseAttributes
             scores = get_persona_metrics().count_scores(NAME)
             self.langfuse = self._begin(NAME, lambda count: LangfuseSink(keys, count, scores))
 
@@ -138,7 +137,7 @@ class _Private:
 
         sink = make(count)
         collector.follow_sink(name, lambda: sink.submitted)
-        # After the collector exists: exits run last in first out, and the store must see what the sinks counted.
+        # After the collector: exit hooks run in reverse order, and the store must see what the sinks count at exit.
         close_at_exit()
         sink.start()
         return sink
@@ -148,7 +147,7 @@ private = _Private()
 
 
 def tracer_and_sink() -> tuple[Any, SpanSink | None]:
-    """Who makes a span now, and the OTLP sink that gets it; (None, None) where none is. Looked at on each span."""
+    """The tracer for the next span, and the OTLP sink that gets it; (None, None) without tracing."""
     if not private.decided:
         private.decide()
     otel = sys.modules.get("opentelemetry.trace")
@@ -163,7 +162,7 @@ def tracer_and_sink() -> tuple[Any, SpanSink | None]:
 
 
 def _application_tracer(otel: Any, provider: Any) -> Any:
-    """A tracer of the application's own provider, or None where it has none; remembered."""
+    """A tracer of the application's own provider, or None without one; cached."""
     tracer = None
     if not isinstance(provider, (otel.ProxyTracerProvider, otel.NoOpTracerProvider)):
         from .._version import __version__
@@ -175,19 +174,19 @@ def _application_tracer(otel: Any, provider: Any) -> Any:
 
 
 def sink() -> SpanSink | None:
-    """Our OTLP sink, where this process has one."""
+    """Our OTLP sink, or None."""
     return private.sink
 
 
 def langfuse_sink() -> LangfuseSink | None:
-    """Our Langfuse sink, where this process has one; decides it where that has not been done."""
+    """Our Langfuse sink, or None; chooses the sinks if that has not happened yet."""
     if not private.decided:
         private.decide()
     return private.langfuse
 
 
 def open_langfuse(keys: Keys) -> LangfuseSink | None:
-    """Send our spans to Langfuse with these keys, where the process does not do it yet; returns the sink in use."""
+    """Send our spans to Langfuse with these keys, unless the process does so already; returns the sink in use."""
     if langfuse_sink() is None:
         try:
             with loading:
@@ -195,7 +194,7 @@ def open_langfuse(keys: Keys) -> LangfuseSink | None:
         except ImportError as error:
             once.warn(
                 "otel-missing",
-                f"Langfuse is configured but nothing can be sent: {error.name or error} is not "
+                f"Langfuse is configured but spans cannot be sent: {error.name or error} is not "
                 "installed (pip install opentelemetry-sdk)",
             )
     return private.langfuse

@@ -1,8 +1,8 @@
-"""Spans of our own, where the application has no provider: what OpenTelemetry's API asks of a span, and no more.
+"""Our own spans, for applications without a tracer provider: OpenTelemetry's span API and nothing more.
 
-An SDK span is half the price of an observed call. The SDK still reads the environment: sampler, resource and limits
-are those of a private `TracerProvider`. To whoever asks OpenTelemetry for the current span this is one, and what
-others write on it passes the redaction point as our own does.
+An SDK span would be half the cost of an observed call. The SDK still reads the environment: sampler, resource and
+limits are those of a private `TracerProvider`. OpenTelemetry's current span may be one of these, and what other code
+writes on it is redacted like our own attributes.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
 
-    from ..sinks.langfuse import Beside
+    from ..sinks.langfuse import LangfuseAttributes
 
-# Not the module's own generator: a program that seeds that one would give every run the same ids.
+# Not the module's shared generator: a program that seeds it would get the same ids in every run.
 _random = random.Random()
 os.register_at_fork(after_in_child=_random.seed)
 _CLIENT, _INTERNAL = SpanKind.CLIENT, SpanKind.INTERNAL
@@ -44,16 +44,16 @@ _RANDOM_ID = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 
 
 class RecordedSpan(trace.Span):
-    """A sampled span of ours, from its start until its bytes are sent."""
+    """A sampled span, from its start until it is encoded and sent."""
 
-    # What most spans never set: on the class, because one is made for each call.
+    # Class attributes, because most spans never set them and one span is made for each call.
     ended: int | None = None
     code = StatusCode.UNSET
     message = ""
     _context: SpanContext | None = None
     _lost_attributes = _lost_events = _lost_links = 0
     _encoded: bytes | None = None
-    _beside: Beside | None = None
+    _beside: LangfuseAttributes | None = None
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class RecordedSpan(trace.Span):
             self._put(attributes)
 
     def get_span_context(self) -> SpanContext:
-        """Its identity, for children and headers."""
+        """The identity of the span, for children and headers."""
         context = self._context
         if context is None:
             context = self._context = SpanContext(
@@ -94,11 +94,11 @@ class RecordedSpan(trace.Span):
         return context
 
     def is_recording(self) -> bool:
-        """Until it has ended."""
+        """True until the span has ended."""
         return self.ended is None
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        """Redacted and bounded; ignored once it has ended, as everything is that others do to it then."""
+        """Set redacted and bounded values; ignored after the end, like every later change."""
         if self.ended is None:
             self._put(fit_all(attributes))
 
@@ -107,7 +107,7 @@ class RecordedSpan(trace.Span):
         self.set_attributes({key: value})
 
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None) -> None:
-        """An event, its attributes redacted; beyond the limit the oldest one is lost."""
+        """Add an event with redacted attributes; beyond the limit the oldest event is dropped."""
         if self.ended is None:
             kept, lost = self.tracer.bound(attributes, self.tracer.event_attributes)
             self.events.append(Event(name, timestamp or time.time_ns(), kept, lost))
@@ -116,7 +116,7 @@ class RecordedSpan(trace.Span):
                 self._lost_events += 1
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
-        """A link; beyond the limit the oldest one is lost."""
+        """Add a link; beyond the limit the oldest link is dropped."""
         if self.ended is None and context is not None and context.is_valid:
             kept, lost = self.tracer.bound(attributes, self.tracer.link_attributes)
             self.links.append(Link(context.trace_id, context.span_id, context.is_remote, kept, lost))
@@ -125,12 +125,12 @@ class RecordedSpan(trace.Span):
                 self._lost_links += 1
 
     def update_name(self, name: str) -> None:
-        """Another name."""
+        """Rename the span."""
         if self.ended is None:
             self.name = name
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        """OK is final, and unset says nothing; as the SDK has it."""
+        """Set the status as the SDK does: OK is final, UNSET is ignored."""
         if isinstance(status, StatusCode):
             status = Status(status, description)
         if self.ended is None and self.code is not StatusCode.OK and status.status_code is not StatusCode.UNSET:
@@ -143,22 +143,22 @@ class RecordedSpan(trace.Span):
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
-        """An `exception` event, message and stack redacted."""
+        """Add an `exception` event with redacted message and stack."""
         self.add_event("exception", {**error_attributes(exception), **(attributes or {})}, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
-        """The first end counts."""
+        """End the span; only the first call counts."""
         if self.ended is None:
             self.ended = end_time or time.time_ns()
 
-    def finish(self, attributes: Mapping[str, Any], at: int | None, beside: Beside | None) -> None:
-        """Our own end, with attributes that fit: they are set even where somebody else has ended it."""
+    def finish(self, attributes: Mapping[str, Any], at: int | None, beside: LangfuseAttributes | None) -> None:
+        """End the span with attributes that fit; they are set even if other code has ended it before."""
         self._put(attributes)
         self._beside = beside
         self.end(at)
 
     def encoded(self) -> bytes:
-        """It as one field of ScopeSpans; made by the first sink that asks, in that sink's thread."""
+        """The span as one field of ScopeSpans; encoded by the first sink that needs it, in that sink's thread."""
         found = self._encoded
         if found is None:
             own = self.attributes
@@ -185,7 +185,7 @@ class RecordedSpan(trace.Span):
         return found
 
     def _put(self, attributes: Mapping[str, Any]) -> None:
-        """Set values that fit, within the limits of the environment: the oldest attribute makes room for a new one."""
+        """Set values that fit, within the environment's limits; a new attribute displaces the oldest one."""
         mine, tracer = self.attributes, self.tracer
         if (
             not tracer.bounded
@@ -206,7 +206,7 @@ class RecordedSpan(trace.Span):
 
 
 class OwnTracer:
-    """Makes our spans by the settings of the SDK's `provider`; its `start_span` is that of OpenTelemetry's tracers."""
+    """Creates our spans with the settings of the SDK's `provider`; `start_span` is that of OpenTelemetry's tracers."""
 
     def __init__(self, provider: TracerProvider, scope: str, version: str) -> None:
         self._provider = provider
@@ -232,7 +232,7 @@ class OwnTracer:
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: dict[str, Any] | None = None,
     ) -> trace.Span:
-        """A span under the current one of `context`; what is not sampled is a span that records nothing."""
+        """A span below the current one of `context`; an unsampled span records nothing."""
         given = attributes or {}
         parent = trace.get_current_span(context)
         if type(parent) is RecordedSpan and (self._inherits or self._always):
@@ -263,7 +263,7 @@ class OwnTracer:
         )
 
     def bound(self, attributes: Mapping[str, Any] | None, most: float) -> tuple[dict[str, Any], int]:
-        """Attributes of an event or link, redacted and the newest `most` of them, and how many were lost."""
+        """Redacted attributes of an event or link, at most the newest `most`, and how many were dropped."""
         fitting = {key: _cut(value, self._length) for key, value in fit_all(attributes or {}).items()}
         lost = len(fitting) - most
         if lost <= 0:
@@ -271,10 +271,10 @@ class OwnTracer:
         return dict(list(fitting.items())[int(lost) :]), int(lost)
 
     def encode(self, spans: list[RecordedSpan]) -> bytes:
-        """An ExportTraceServiceRequest of spans that it made."""
+        """An ExportTraceServiceRequest with spans of this tracer."""
         resource = self._provider.resource
         known, header = self._resource
-        if known is not resource:  # after a fork the SDK makes a new one
+        if known is not resource:  # The SDK makes a new resource after a fork.
             header = encode_resource(resource.attributes)
             self._resource = (resource, header)
         scope = encode_scope_spans(self._scope, [span.encoded() for span in spans])
@@ -282,7 +282,7 @@ class OwnTracer:
 
 
 def _number(kind: SpanKind) -> int:
-    """OTLP's; the value of an enum is a slow property."""
+    """The kind as an OTLP number; the value of an enum is a slow property."""
     return 3 if kind is _CLIENT else 1 if kind is _INTERNAL else kind.value + 1
 
 

@@ -1,6 +1,6 @@
-"""How a span of ours begins, is the current one, and ends; who makes it is `span_providers`'.
+"""The life of one span: start, being current, end. `providers` chooses who creates it.
 
-Where no span is wanted none is made, and OpenTelemetry is not even imported.
+Without a configured sink or an application's provider there are no spans, and OpenTelemetry is not imported.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .values import error_attributes, fit_all
 
 if TYPE_CHECKING:
     from ..sinks.base import SpanSink
-    from ..sinks.langfuse import Beside, LangfuseSink
+    from ..sinks.langfuse import LangfuseAttributes, LangfuseSink
 
 
 def remote_parent(carrier: Mapping[str, str]) -> Any:
-    """The context of a W3C `traceparent` (and `tracestate`), or None where there is none or no span would be made."""
+    """The context of a W3C `traceparent` (and `tracestate`), or None without one or without tracing."""
     if not carrier.get("traceparent") or tracer_and_sink()[0] is None:
         return None
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -44,12 +44,11 @@ def start(
     fitted: bool = False,
     of: tuple[Any, ...] = (),
 ) -> OurSpan | None:
-    """Begin a span under `parent` (else the current one) and make it current; None where no span is wanted.
+    """Start a span below `parent` (default: the current span) and make it current; None without tracing.
 
-    `attributes` is called, with `of`, only where a span is made; `calls_out` says that it waits for somebody else
-    (kind CLIENT), `fitted` that the values are bounded and carry nobody's words. Without `current` it becomes that by
-    `activate`.
-    Never raises: what goes wrong in a provider is logged once, and the work goes on without a span.
+    `attributes` is called with `of`, and only if a span is made. `calls_out` marks a call to another service (kind
+    CLIENT). `fitted` says that the values are bounded and need no redaction. With `current=False` the span becomes
+    current by `activate`. Never raises: an error of a provider is logged once, and the work goes on without a span.
     """
     if private.tracer is None and private.decided and "opentelemetry.trace" not in sys.modules:
         return None
@@ -61,17 +60,17 @@ def start(
         given = attributes(*of) if fitted else fit_all(attributes(*of))
         beside = private.beside(given) if langfuse is not None else None
         place = None
-        if parent is None:  # provider, sampler and `activate` would each look it up
+        if parent is None:  # Looked up once; provider, sampler and `activate` would each do it.
             place = parent = api.context.get_current()
         made = tracer.start_span(redact_name(name), parent, api.kinds[calls_out], given)
         return OurSpan(made, to, langfuse, beside, place, current)
-    except Exception as error:  # a foreign provider, sampler or environment value must not stop the caller's work
-        once.warn("span-start", f"spans cannot be made: {type(error).__name__}: {redact(str(error), 200)}")
+    except Exception as error:  # An error of a provider or sampler must not stop the caller's work.
+        once.warn("span-start", f"spans cannot be started: {type(error).__name__}: {redact(str(error), 200)}")
         return None
 
 
 class OurSpan:
-    """A span that is current from its start until `end`, and goes to our sinks then (none: its provider sends it)."""
+    """A span that is current until `end`, which hands it to our sinks (without a sink, its provider sends it)."""
 
     __slots__ = (
         "_attached",
@@ -91,14 +90,14 @@ class OurSpan:
         span: Any,
         sink: SpanSink | None,
         langfuse: LangfuseSink | None,
-        beside: Beside | None,
+        beside: LangfuseAttributes | None,
         place: Any,
         current: bool,
     ) -> None:
         self._span = span
         self._place = place
         own = self._own = type(span) is private.kind
-        # Asked for once: what has its trace id and span id, and whether it goes anywhere (ours of that kind do).
+        # Looked up once: ids and sampling; spans of our own kind are always sampled.
         identity = self._identity = span if own else span.get_span_context()
         self.sampled = own or identity.trace_flags & 1 == 1
         self._sink = sink
@@ -110,22 +109,22 @@ class OurSpan:
             self.activate()
 
     def activate(self) -> None:
-        """Make it the current span: the first time right where it began, later wherever that is."""
+        """Make it the current span: the first time in the context of its start, later in the current context."""
         place, self._place = self._place, None
         self._attached = api.trace.set_span_in_context(self._span, place)
         self._token = api.context.attach(self._attached)
 
     def suspend(self, here: bool = False) -> None:
-        """Make the span before it the current one again; `here` says that this is surely where it was activated."""
+        """Make the previous span current again; `here` says that this is certainly the context of `activate`."""
         token, self._token = self._token, None
-        # Elsewhere (a generator fixture that is ended by another task) there is nothing to take back.
+        # In another context (a generator fixture ended by another task) there is nothing to undo.
         if token is not None and (
             here or api.context.get_current() is self._attached or api.trace.get_current_span() is self._span
         ):
             api.context.detach(token)
 
     def traceparent(self) -> dict[str, str]:
-        """Its W3C headers, to be passed on."""
+        """The W3C headers of the span, for propagation."""
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         carrier: dict[str, str] = {}
@@ -133,28 +132,28 @@ class OurSpan:
         return carrier
 
     def ids(self) -> tuple[str, str]:
-        """Trace id and span id, as they are written."""
+        """Trace id and span id in hexadecimal."""
         own = self._identity
         return f"{own.trace_id:032x}", f"{own.span_id:016x}"
 
     def exemplar(self, seconds: float) -> Exemplar | None:
-        """It as the example of a duration; None where it goes nowhere."""
+        """This span as an exemplar of a duration, or None if unsampled."""
         if not self.sampled:
             return None
         own = self._identity
-        # Half the price of Exemplar(...): one is made for each call, and most are replaced before anybody sees them.
+        # Half the cost of Exemplar(...); one is made for each call, and most are soon replaced.
         return tuple.__new__(Exemplar, (own.trace_id, own.span_id, seconds, time.time()))
 
     def as_parent(self) -> Any:
-        """The context in which it is the current span."""
+        """A context in which this is the current span."""
         return api.trace.set_span_in_context(self._span)
 
     def rename(self, name: str) -> None:
-        """Give it another name."""
+        """Rename the span."""
         self._guard(lambda: self._span.update_name(redact_name(name)))
 
     def score(self, name: str, passed: bool, comment: str | None) -> None:
-        """Say in Langfuse, where it goes there, what was found of this span; as far as that can be had."""
+        """Attach a score to the span in Langfuse, if it is sent there."""
 
         def tell() -> None:
             if self._langfuse is not None and self.sampled:
@@ -174,10 +173,10 @@ class OurSpan:
         fitted: bool = False,
         langfuse: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
-        """Set the last attributes, record `error` (type; message and stack redacted), and hand the span over.
+        """Set the last attributes, record `error` (type; message and stack redacted), and hand the span to the sinks.
 
-        `at` is the end in nanoseconds since the epoch, where it was before now. `langfuse` makes what Langfuse gets
-        more than that, in its sink's thread: values that fit.
+        `at` is the end in nanoseconds since the epoch, if it was before now. `langfuse` returns further attributes for
+        Langfuse; it is called in that sink's thread, and its values must fit.
         """
         if self._token is not None:
             self._guard(self.suspend)
@@ -220,5 +219,5 @@ class OurSpan:
 
 
 def _say(error: Exception) -> None:
-    """A foreign span implementation must not stop the caller's work."""
+    """Log an error of a foreign span implementation, once; it must not stop the caller's work."""
     once.warn("span-end", f"a span could not be written: {type(error).__name__}: {redact(str(error), 200)}")

@@ -1,4 +1,4 @@
-"""What may stand on a span: values as OpenTelemetry takes them, and exceptions, all of it past the redaction point."""
+"""Values for spans: attributes as OpenTelemetry accepts them, and exceptions, all of them redacted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ATTRIBUTE_LIMIT = 4_000
 
 
 def fit_all(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attribute values as OpenTelemetry takes them: primitives and sequences of one kind of them, else their text."""
+    """Redacted attribute values that OpenTelemetry accepts: primitives, sequences of one type, else text."""
     return {
         redact_name(key): REDACTED if names_a_secret(key) and isinstance(value, str) else _fit(value)
         for key, value in attributes.items()
@@ -26,7 +26,7 @@ def _fit(value: Any) -> str | bool | int | float | Sequence[str]:
     if isinstance(value, (bool, float)):
         return value
     if isinstance(value, int):
-        # OTLP integers have 64 bits; a larger one would fail the whole batch. Python makes no decimals of a huge one.
+        # OTLP integers have 64 bits; a larger one would fail the whole batch. Python refuses to print a huge one.
         return value if -(2**63) <= value < 2**63 else _fit(str(value) if value.bit_length() < 4_096 else hex(value))
     if isinstance(value, (list, tuple, set, frozenset)):
         return [redact(str(item), 200) for item in list(value)[:100]]
@@ -34,13 +34,13 @@ def _fit(value: Any) -> str | bool | int | float | Sequence[str]:
 
 
 def error_type(error: BaseException) -> str:
-    """The class of an exception, as `error.type` names it."""
+    """The class of an exception, for `error.type`."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def error_attributes(error: BaseException) -> dict[str, Any]:
-    """The `exception` event: the type as it is, message and stack redacted and capped."""
+    """Attributes of an `exception` event: the type, and the redacted and limited message and stack."""
     return {
         "exception.type": error_type(error),
         "exception.message": redact(_text_of(error), MESSAGE_LIMIT),
@@ -51,12 +51,12 @@ def error_attributes(error: BaseException) -> dict[str, Any]:
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as broken:  # a user's __str__ may fail
-        return f"<its text cannot be made: {type(broken).__name__}>"
+    except Exception as broken:  # The application's __str__ failed.
+        return f"<no text: {type(broken).__name__}>"
 
 
 def _stack_of(error: BaseException) -> str:
-    """The innermost frames: the end of a stack says where it broke."""
+    """The innermost frames; the end of a stack says where it failed."""
     try:
         frames = "".join(traceback.format_tb(error.__traceback__, limit=-30))
     except Exception as broken:

@@ -30,10 +30,10 @@ class SavedSession(NamedTuple):
 
 
 def directory() -> Path:
-    """Where the sessions of this user are.
+    """The directory of this user's sessions.
 
-    Beside the store that HYPERTOOL_STATE_DIR names, so that one variable isolates everything; else the user's own
-    state directory, because sessions are nobody else's business.
+    It lies beside the store that HYPERTOOL_STATE_DIR names, so that one variable isolates everything; else in the
+    user's own state directory, which other users cannot read.
     """
     chosen = STATE_DIR.read()
     if chosen:

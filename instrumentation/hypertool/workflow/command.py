@@ -1,4 +1,4 @@
-"""A command in the foreground: our streams and terminal, the signals that we get, and the exit code of a shell."""
+"""Runs a command in the foreground: with our streams and terminal, our signals, and the exit code of a shell."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from typing import Any, NamedTuple
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
-# si_code of a signal that the kernel made (the terminal's Ctrl-C): the command, in our process group, has it as well.
+# si_code of a signal from the kernel (Ctrl-C in the terminal): the command, in our process group, gets it as well.
 _SI_KERNEL = 0x80
 
 
 class Ended(NamedTuple):
-    """How a command ended: its exit code as a shell gives it, and whether somebody interrupted it."""
+    """How a command ended: its exit code as a shell gives it, and whether it was interrupted."""
 
     code: int
     interrupted: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether that is a passed gate."""
+        """Whether the gate passes."""
         return self.code == 0 and not self.interrupted
 
 
 def hold_signals() -> None:
-    """Block the signals that are passed on, before there is any thread that could take one: they all come to
-    `run_command`, in order.
+    """Block the signals that are forwarded, before any thread exists that could receive one.
+
+    `run_command` then receives them all, in order.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {*FORWARDED, signal.SIGCHLD})
@@ -40,10 +41,10 @@ def hold_signals() -> None:
 def run_command(
     program: str, command: Sequence[str], environment: Mapping[str, str], output: int | None = None
 ) -> Ended:
-    """Run it in the foreground and pass signals on; `hold_signals` must have been called.
+    """Run the command in the foreground and forward signals; call `hold_signals` before.
 
-    `program` is who says that a command does not exist. What the command prints goes to our own streams, or into the
-    file with the descriptor `output`.
+    `program` is the name in front of the message that a command does not exist. The command prints to our streams, or
+    into the file with the descriptor `output`.
     """
     try:
         process = _spawn(command, environment, output)
@@ -57,7 +58,7 @@ def run_command(
         if information.si_signo != signal.SIGCHLD:
             interrupted = True
             if information.si_code != _SI_KERNEL:
-                os.kill(process, information.si_signo)  # not reaped yet, so the id is still the command's
+                os.kill(process, information.si_signo)  # Not reaped yet, so the process id is still the command's.
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
@@ -65,7 +66,7 @@ def run_command(
 
 
 def _spawn(command: Sequence[str], environment: Mapping[str, str], output: int | None) -> int:
-    # SIGPIPE and SIGXFSZ: Python ignores them, and what is ignored stays so in the command.
+    # Python ignores SIGPIPE and SIGXFSZ, and a command would inherit that.
     options: dict[str, Any] = {"setsigmask": (), "setsigdef": (signal.SIGPIPE, signal.SIGXFSZ)}
     if output is not None:
         options["file_actions"] = [(os.POSIX_SPAWN_DUP2, output, stream) for stream in (1, 2)]
@@ -74,7 +75,7 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str], output: int |
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             raise
-        # A script without `#!`: a shell would run it itself.
+        # A script without `#!`: run it as a shell would.
         return os.posix_spawn("/bin/sh", ["sh", *command], dict(environment), **options)
 
 

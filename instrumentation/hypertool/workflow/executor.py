@@ -1,4 +1,4 @@
-"""A thread pool whose tasks work for the run, stage, persona, chatmode and span of whoever submitted them."""
+"""A thread pool whose tasks inherit run, stage, persona, chatmode and span from the code that submits them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _T = TypeVar("_T")
 
 
 class WorkflowExecutor(ThreadPoolExecutor):
-    """`ThreadPoolExecutor`, except that `submit` and `map` carry the caller's contextvars along.
+    """`ThreadPoolExecutor`, except that tasks run in a copy of the caller's context.
 
-    What a task changes in its context stays its own; a plain `ThreadPoolExecutor` starts with an empty one.
+    A task's changes to its context stay in that copy; a plain `ThreadPoolExecutor` starts with an empty context.
     """
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:

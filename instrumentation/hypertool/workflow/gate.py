@@ -1,7 +1,7 @@
 """A command as a workflow stage: its duration and exit code become the stage and its quality gate.
 
-The command gets our own streams and terminal, the signals that we get, and the trace context; what it prints and how
-it ends are passed through untouched, also where nothing can be recorded.
+The command gets our streams, terminal, signals and the trace context. Its output and exit code pass through unchanged,
+even if nothing can be recorded.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ PROGRAM = "hypertool gate"
 
 
 def run_gate(workflow: str, stage: str, persona: str, command: Sequence[str], output: int | None = None) -> int:
-    """Run `command` as that stage; returns its exit code. The persona must be known, the command must not be empty.
+    """Run `command` as that stage; returns its exit code. The persona must be known and the command not empty.
 
-    What it prints goes through, or into the file with the descriptor `output`.
-    Counts no switch and closes no session: a gate is measured, the persona goes on.
+    Its output passes through, or goes into the file with the descriptor `output`. A gate counts no switch and closes
+    no session.
     """
     hold_signals()
     environment = dict(os.environ)

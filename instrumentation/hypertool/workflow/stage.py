@@ -20,7 +20,7 @@ class Stage:
     """One stage in progress; `set_quality_gate` is its verdict.
 
     After the block, `duration_seconds` and `quality_gate_passed` (None where nothing was recorded) say what was
-    recorded. An exception or a cancellation fails the gate, marks the span, and goes on untouched.
+    recorded. An exception or a cancellation fails the gate, marks the span, and propagates unchanged.
     """
 
     __slots__ = ("_attributes", "_last", "_name", "_parent", "_span", "_tracker")
@@ -50,7 +50,7 @@ class Stage:
         return self._tracker.quality_gate_passed if self._tracker is not None else None
 
     def set_quality_gate(self, passed: bool, reason: str | None = None) -> None:
-        """Say whether the gate of this stage passed; the last call counts. Raises TypeError for no bool."""
+        """Set whether the gate of this stage passed; the last call counts. Raises TypeError for anything but a bool."""
         if self._tracker is not None:
             self._tracker.set_quality_gate(passed, reason)
 
@@ -70,7 +70,7 @@ class Stage:
             read = result.get if isinstance(result, Mapping) else functools.partial(getattr, result)
             verdict, reason = read("quality_gate_passed", None), read("quality_gate_reason", None)
         except Exception as error:  # The result's own code failed: that is no verdict.
-            once.warn("verdict", f"a stage's result was not asked for its verdict: {type(error).__name__}")
+            once.warn("verdict", f"the verdict of a stage's result could not be read: {type(error).__name__}")
             return
         if verdict is False:
             self.set_quality_gate(False, reason if isinstance(reason, str) else None)
@@ -101,7 +101,7 @@ class Stage:
         tracker, span = self._tracker, self._span
         if tracker is None:
             return
-        # While the span is still the current one: the histogram's exemplar is its trace.
+        # While the span is current, so that it becomes the histogram's exemplar.
         tracker.__exit__(kind, error, trace)
         if span is not None:
             passed, reason = tracker.quality_gate_passed, tracker.quality_gate_reason

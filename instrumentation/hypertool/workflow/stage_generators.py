@@ -1,4 +1,4 @@
-"""Stages whose function hands out a generator: the stage lasts until that is exhausted, closed or dropped."""
+"""Stages whose function returns a generator: the stage lasts until the generator is exhausted, closed or dropped."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class StageEnd:
-    """Ends an entered stage with its block, or hands it to the generator that the block's result is."""
+    """Ends an entered stage with its block, or leaves that to the generator that the block returns."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._handed_over = False
 
     def result(self, value: Any) -> Any:
-        """The value of the stage, judged; a generator comes back wrapped, and takes the stage along."""
+        """The result of the stage, checked for a verdict; a generator is wrapped and ends the stage itself."""
         if inspect.isgenerator(value):
             self._handed_over = True
             return _StageGenerator(self._stage, value)
@@ -42,7 +42,7 @@ class StageEnd:
 
 
 class _Steps:
-    """One step of a generator: the stage's span is current inside it and nowhere else, and ends with its end."""
+    """One step of a generator: the stage's span is current only within a step, and ends with the generator."""
 
     __slots__ = ("done", "stage")
 
@@ -69,7 +69,7 @@ class _Steps:
             self.stage.__exit__(kind, error, trace)
 
     def drop(self) -> None:
-        """Nobody will ask for more: that is a cancelled stage."""
+        """Dropped before its end: a cancelled stage."""
         if not self.done:
             self.done = True
             self.stage.resume()
@@ -115,5 +115,5 @@ class _AsyncStageGenerator(AsyncGenerator[Any, Any]):
         self._steps.drop()
 
     def __del__(self) -> None:
-        # The generator itself is closed by the event loop's own hook.
+        # The event loop's own hook closes the generator itself.
         self._steps.drop()

@@ -1,4 +1,4 @@
-"""WorkflowTracer: a workflow run with its stages, as metrics and as spans; the same object for sync and async code."""
+"""WorkflowTracer: a workflow run with its stages, as metrics and as spans, for sync and async code."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NOTHING: dict[str, Any] = {}
 
 
 class WorkflowTracer:
-    """One run of a workflow, with `with` or `async with`; may be entered again after it has ended.
+    """One run of a workflow, with `with` or `async with`; can be entered again after it has ended.
 
-    `metadata` goes to the span as `workflow.<key>`; its `chatmode` is that of every stage that names none.
-    Every run has budgets of its own, a nested one too. Raises TypeError or ValueError for a wrong name or metadata.
+    `metadata` goes to the span as `workflow.<key>`; its `chatmode` is the default of every stage. Every run has its own
+    budgets, a nested run too. Raises TypeError or ValueError for a wrong name or metadata.
     """
 
     def __init__(self, workflow_name: str, metadata: Mapping[str, Any] | None = None) -> None:
@@ -42,7 +42,7 @@ class WorkflowTracer:
         self.metadata = dict(_checked(metadata))
         self.run: Run | None = None
         self.duration_seconds = 0.0
-        # Of the current or last run; None where it is not traced.
+        # The trace of the current or last run; None if untraced.
         self.trace_id: str | None = None
         self._collector: PersonaMetricsCollector | None = None
         self._entered = self._async = False
@@ -52,7 +52,7 @@ class WorkflowTracer:
 
     @property
     def run_id(self) -> str | None:
-        """The id of the current or last run, as on its span; None before the first."""
+        """The id of the current or last run, as on its span; None before the first run."""
         return self.run.id if self.run is not None else None
 
     def __enter__(self) -> WorkflowTracer:
@@ -92,7 +92,7 @@ class WorkflowTracer:
         if token is not None:
             try:
                 reset_run(token)
-            except ValueError:  # entered in another context (a generator fixture): that one is gone with its task
+            except ValueError:  # Entered in another context (a generator fixture), which ended with its task.
                 set_run(None)
 
     async def __aenter__(self) -> WorkflowTracer:
@@ -108,12 +108,12 @@ class WorkflowTracer:
     def stage_context(self, stage_name: str, persona: str, metadata: Mapping[str, Any] | None = None) -> Stage:
         """A stage as a context manager, sync or async; `metadata` goes to its span as `stage.<key>`.
 
-        Raises ValueError for an unknown persona, or outside of the workflow's own block.
+        Raises ValueError for an unknown persona, or outside the workflow's block.
         """
         known = _checked(metadata)
         if not self._entered:
             raise ValueError(
-                f"stage {stage_name!r} is outside of its run; enter it first: "
+                f"stage {stage_name!r} is outside its run; enter the run first: "
                 f"`with WorkflowTracer({self.workflow_name!r}) as workflow:`"
             )
         collector = self._collector
@@ -138,10 +138,10 @@ class WorkflowTracer:
     ) -> Any:
         """Run `func(*args, **kwargs)` as a stage.
 
-        Under `with` it returns the value, and what is awaitable is a TypeError. Under `async with` it always returns
-        an awaitable: of a function, sync or async (a sync one runs inline when awaited), or of an awaitable object.
-        The stage of a generator, sync or async, lasts until it is exhausted or closed.
-        A result whose key or attribute `quality_gate_passed` is False fails the gate, and so does an exception.
+        Under `with` it returns the value; an awaitable is a TypeError. Under `async with` it always returns an
+        awaitable, for functions (a sync function runs inline when awaited) and for awaitable objects. The stage of a
+        generator lasts until the generator is exhausted or closed. An exception fails the gate, and so does a result
+        whose key or attribute `quality_gate_passed` is False.
         """
         if not callable(func) and not inspect.isawaitable(func):
             raise TypeError(f"func must be callable or awaitable, not {type(func).__name__} ({func!r:.60})")
@@ -188,7 +188,7 @@ def trace_workflow(name: str, metadata: Mapping[str, Any] | None = None) -> Work
 
 def _awaitable_error(workflow: str) -> TypeError:
     return TypeError(
-        f"trace_stage got something to await under `with`; use `async with WorkflowTracer({workflow!r})` "
+        f"trace_stage got an awaitable under `with`; use `async with WorkflowTracer({workflow!r})` "
         "and `await workflow.trace_stage(...)`, or pass a function that is not async"
     )
 
