@@ -141,7 +141,7 @@ def test_of_an_endless_answer_the_beginning_is_read() -> None:
         assert len(post(url)) == ANSWER_LIMIT
 
 
-@pytest.mark.parametrize(("answer", "word"), [(reset, "reset by peer"), (garbage, "speaks no HTTP")])
+@pytest.mark.parametrize(("answer", "word"), [(reset, "reset by peer"), (garbage, "does not speak HTTP")])
 def test_a_broken_answer_is_no_answer(answer: object, word: str) -> None:
     assert callable(answer)
     with serving(answer) as url, pytest.raises(NoAnswer, match=word):

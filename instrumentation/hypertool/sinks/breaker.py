@@ -46,7 +46,7 @@ class CircuitBreaker:
             self._pause = self._open_until = 0.0
 
     def failure(self, at_least: float = 0.0) -> bool:
-        """Note a failure and the pause in seconds that the server asked for. Returns whether this opened the circuit."""
+        """Note a failure; the server asked for a pause of `at_least` seconds. True if this opened the circuit."""
         with self._lock:
             self._failures += 1
             if self._failures < self._threshold and not self._pause and at_least < self._first_pause:
