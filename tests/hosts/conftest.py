@@ -9,8 +9,9 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+from tests.hosts.traps import set_traps
 from tests.support.box import obstacle
-from tests.support.fleet import Fleet, Play, fresh_fleet
+from tests.support.fleet import Fleet, Play, fresh_fleet, on_all
 
 RELEASES = ("bookworm", "trixie")
 #: A user who runs agents, one who may not, and a secret that may be read in one place only.
@@ -86,6 +87,12 @@ def hosts(request: pytest.FixtureRequest) -> dict[str, Host]:
     request.getfixturevalue("installed")
     fleet: Fleet = request.getfixturevalue("fleet")
     return fleet.hosts
+
+
+@pytest.fixture(scope="session")
+def trapped(fleet: Fleet, installed: Play) -> dict[str, str]:
+    """What must not change on each host, after a member set its traps; they stay for the uninstallation."""
+    return on_all(fleet.hosts, lambda host: set_traps(host, AGENT))
 
 
 @pytest.fixture

@@ -153,8 +153,16 @@ MODES = {
     "/etc/hypertool/hypertool.toml": "644 root:root",
     "/etc/systemd/system/hypertool-exporter.service": "644 root:root",
     "/opt/hypertool": "755 root:root",
-    "/var/lib/hypertool": "2770 root:hypertool",
-    "/var/lib/hypertool/live": "2770 root:hypertool",
+    "/etc/hypertool/secrets": "750 root:prometheus",
+    "/etc/hypertool/secrets/amtool.yml": "600 root:root",
+    "/etc/hypertool/secrets/netrc": "600 root:root",
+    "/etc/hypertool/secrets/web.yml": "640 root:prometheus",
+    "/etc/hypertool/secrets/web_password": "640 root:prometheus",
+    "/var/lib/hypertool": "2750 root:hypertool",
+    "/var/lib/hypertool/live": "3770 hypertool:hypertool",
+    "/var/lib/hypertool/requests": "3770 hypertool:hypertool",
+    "/var/lib/hypertool/service": "700 hypertool:hypertool",
+    "/var/lib/hypertool/shared": "2750 hypertool:hypertool",
 }
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.host
 
 PERSONA = "data-scientist"
 ANNOTATIONS = {"summary", "description", "action", "runbook_url", "dashboard_url"}
-LOG = "/var/lib/hypertool/alerts.jsonl"
+LOG = "/var/lib/hypertool/service/alerts.jsonl"
 
 
 def notifications(host: Host, since: int, status: str) -> list[dict[str, Any]]:

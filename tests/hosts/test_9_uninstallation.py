@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.hosts.conftest import AGENT
-from tests.support.fleet import Fleet, Play, differences
+from tests.hosts.traps import canary
+from tests.support.fleet import Fleet, Play, differences, on_all
 
 pytestmark = pytest.mark.host
 
@@ -21,7 +22,7 @@ def theirs_left_out(lines: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def uninstalled(fleet: Fleet, installed: Play) -> Play:
+def uninstalled(fleet: Fleet, installed: Play, trapped: dict[str, str]) -> Play:
     return fleet.play("uninstall.yml").succeeded()
 
 
@@ -47,6 +48,11 @@ def test_uninstalling_again_with_purge_leaves_nothing_at_all(
     after = fleet.snapshots()
     left = {name: theirs_left_out(differences(fresh[name], after[name])) for name in fresh}
     assert left == {name: [] for name in fresh}, "\n".join(line for lines in left.values() for line in lines)
+
+
+def test_no_uninstallation_followed_a_members_traps(fleet: Fleet, uninstalled: Play, trapped: dict[str, str]) -> None:
+    """Neither the one that keeps data nor the one that deletes them changed what a member's links name."""
+    assert on_all(fleet.hosts, canary) == trapped
 
 
 def test_uninstalling_a_virgin_host_is_fine_and_changes_nothing(fleet: Fleet, uninstalled: Play) -> None:
