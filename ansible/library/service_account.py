@@ -35,6 +35,7 @@ options:
         that an uninstallation gave to root is given back to the group, with what is in it.
       - With C(legacy), a list of names, files of these names (of an older store) become root's, readable by the group.
         They are written anew, so that a process that has one of them open no longer writes it.
+      - With C(obsolete), a list of names, files of these names in it are removed.
     type: list
     elements: dict
     default: []
@@ -93,7 +94,9 @@ class Account:
             return
         ids = pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
         folder = SharedFolder(wanted["path"], *ids, int(wanted["mode"], 8), self.module.check_mode)
-        self.done += folder.bring_about(wanted.get("contents", False), wanted.get("legacy", []))
+        self.done += folder.bring_about(
+            wanted.get("contents", False), wanted.get("legacy", []), wanted.get("obsolete", [])
+        )
         for warning in folder.warnings:
             self.module.warn(warning)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -105,12 +104,14 @@ def test_an_upgrade_names_what_a_member_placed(
 def test_an_upgrade_keeps_every_number_and_says_what_it_did(fleet: Fleet, old_store: tuple[str, Host]) -> None:
     """After the traps are gone: owners and modes of today, the archive unchanged but closed to who held it open."""
     name, host = old_store
+    host.check_output(f"touch {STORE}/fold.lock && chmod 660 {STORE}/fold.lock")
     host.check_output(f"chmod 2770 {STORE}; chmod 660 {STORE}/archive.json; chown hypertool: {STORE}/archive.json")
-    before = json.loads(host.check_output(f"cat {STORE}/archive.json"))
+    before = host.check_output(f"sha256sum {STORE}/archive.json")
     play = fleet.play("store_only.yml", "--limit", name).succeeded()
     assert "Every number is kept" in play.output
     assert f"changed {STORE} from" in play.output.replace("\n", "")
-    assert json.loads(host.check_output(f"cat {STORE}/archive.json")) == before
+    assert host.check_output(f"sha256sum {STORE}/archive.json") == before
+    assert host.check_output(f"find {STORE} -maxdepth 1 -name '*.lock'") == "", "nobody locks these any more"
     assert (
         host.check_output(f"stat -c '%a %U:%G' {STORE}/archive.json {STORE}")
         == "640 root:hypertool\n2750 root:hypertool"

@@ -18,7 +18,7 @@ class SharedFolder:
         self.check_mode = check_mode
         self.warnings = []
 
-    def bring_about(self, contents=False, legacy=()):
+    def bring_about(self, contents=False, legacy=(), obsolete=()):
         """What was (in check mode: would be) done, one text each."""
         if not paths.is_folder(self.path):
             if not self.check_mode:
@@ -34,12 +34,23 @@ class SharedFolder:
                     paths.set_attributes(fd, self.uid, self.gid, self.mode)
             for name in legacy:
                 done += self.take_legacy(fd, name)
+            for name in obsolete:
+                done += self.remove(fd, name)
         if contents:
             done += self.give(self.uid, self.gid)
         elif before.st_gid == 0 and self.gid != 0 and not legacy:
             # An uninstallation gave it to root; owners stay, because each snapshot counts for its owner.
             done += self.give(None, self.gid)
         return done
+
+    def remove(self, fd, name):
+        """Remove what is no folder: a link goes itself."""
+        facts = paths.facts_of(name, fd)
+        if facts is None or stat.S_ISDIR(facts.st_mode):
+            return []
+        if not self.check_mode:
+            os.unlink(name, dir_fd=fd)
+        return [f"removed {os.path.join(self.path, name)}"]
 
     def create(self):
         with paths.parent(self.path) as (fd, name):
