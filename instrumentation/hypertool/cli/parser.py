@@ -28,6 +28,7 @@ COMMANDS = {
         "status",
         "budget",
         "end",
+        "labels",
         "exporter",
         "alert-log",
         "baseline",
@@ -136,6 +137,13 @@ def _persona_commands(commands: Any) -> None:
 
 
 def _service_commands(commands: Any) -> None:
+    labels = _add(
+        commands,
+        "labels",
+        "undeclared names that this host has admitted as label values; --free makes room for another",
+        (".cli.labels", "labels"),
+    )
+    labels.add_argument("--free", nargs=2, metavar=("LABEL", "NAME"), help="take that name off the list")
     _add(
         commands,
         "exporter",

@@ -89,7 +89,7 @@ def drill(arguments: argparse.Namespace) -> int:
     print(
         f"{persona.name} used {spent} simulated tokens and has {budget.remaining} of {budget.limit} left\n"
         f"what happens   TokenBudgetExceeded is pending at once and fires after 1 minute; the notification\n"
-        f"               arrives in {store.path}/alerts.jsonl and the journal of hypertool-alert-log\n"
+        f"               arrives in {store.directory.private}/alerts.jsonl and the journal of hypertool-alert-log\n"
         f"watch it       http://localhost:9090/alerts and http://localhost:9093\n"
         f"end it         {undo}\n"
         f"               (it ends {lasts})"

@@ -1,7 +1,8 @@
 """A webhook receiver for Alertmanager: every notification becomes one JSON line in the journal and in a file.
 
 Alerts thus arrive on a host without any account. It listens on 127.0.0.1:9465
-(`HYPERTOOL_ALERT_LOG_LISTEN`) and writes `alerts.jsonl` in the state directory, of bounded size (one rotated file).
+(`HYPERTOOL_ALERT_LOG_LISTEN`) and writes `alerts.jsonl` in the state directory (where the host has a service, in its
+folder `service`), of bounded size (one rotated file).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from ..runtime.foreign_files import Folder
 from ..runtime.logs import ERROR, WARNING, StateLog
 from ..runtime.settings import ALERT_LOG_LISTEN, ALERT_LOG_LISTEN_DEFAULT
 from ..store.store import Store
@@ -38,16 +40,15 @@ class AlertFile:
     def append(self, line: str) -> None:
         """Add one line, whole or not at all. Raises OSError."""
         data = line.encode("utf-8", "backslashreplace") + b"\n"
-        with self._lock:
+        name = self.path.name
+        with self._lock, Folder(self.path.parent) as folder:
             with contextlib.suppress(FileNotFoundError):
-                if self.path.stat().st_size + len(data) > self._limit:
-                    self.path.replace(self.path.with_name(self.path.name + ".1"))
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            descriptor = os.open(self.path, flags, 0o660)
+                if folder.status(name).st_size + len(data) > self._limit:
+                    folder.rename(name, name + ".1")
+            # Whatever the umask: the group may read it, where it may read the folder.
+            descriptor = folder.create(name, 0o660, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             try:
                 before = os.fstat(descriptor).st_size
-                if before == 0:
-                    os.fchmod(descriptor, 0o660)  # whatever the umask: the group may read it
                 if os.write(descriptor, data) < len(data):
                     os.ftruncate(descriptor, before)
                     raise OSError(28, "No space left on device", str(self.path))
@@ -149,7 +150,7 @@ def run_alert_log() -> int:
     directory = Store.locate().directory
     directory.ensure()
     hold_stop_signals()
-    path = directory.path / FILE_NAME
+    path = directory.private / FILE_NAME
     alert_log = AlertLog(address, AlertFile(path))
     return serve_until_stopped(
         alert_log, f"writing notifications from http://{alert_log.address}/ to {path}", "write here"

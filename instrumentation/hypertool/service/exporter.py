@@ -169,6 +169,7 @@ def run_exporter() -> int:
     catalogue = load_catalogue()
     store = Store.locate()
     store.directory.ensure()
+    store.begin_service()
     store.merge()
     hold_stop_signals()
     exporter = Exporter(address, store, catalogue, reload=True)

@@ -7,6 +7,7 @@ service and read by members; `service` is the service's alone. Without it everyt
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -127,6 +128,35 @@ def own_directory() -> Path:
     """The user's own state directory: $XDG_STATE_HOME/hypertool."""
     base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return Path(base) / "hypertool"
+
+
+def personal(kind: str) -> Path | None:
+    """Where this user's own files of one kind are beside the store that HYPERTOOL_STATE_DIR names.
+
+    None where it names none, or the store of a host with a service, in which members have no folders.
+    """
+    chosen = STATE_DIR.read()
+    if not chosen or StateDirectory(Path(chosen)).served:
+        return None
+    return Path(chosen).absolute() / f"{kind}-{os.getuid()}"
+
+
+def open_personal(folder: Path) -> Folder:
+    """A folder of this user alone, made where it is missing. Raises OSError, EPERM where another user made it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with Folder(folder.parent) as parent, contextlib.suppress(FileExistsError):
+        os.mkdir(folder.name, 0o700, dir_fd=parent.descriptor)
+    opened = Folder(folder.parent, folder.name)
+    found = os.fstat(opened.descriptor)
+    try:
+        if found.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, f"it belongs to user {found.st_uid}, not to this user ({os.geteuid()})")
+        if found.st_mode & 0o022:
+            os.fchmod(opened.descriptor, 0o700)
+    except BaseException:
+        opened.__exit__(None, None, None)
+        raise
+    return opened
 
 
 def _writable(path: Path) -> bool:

@@ -42,6 +42,7 @@ class AdmittedLabels:
         self._listed: dict[str, dict[str, Admitted]] = {}
         self._signature: _Signature | None = None
         self._whole = True
+        self._imported = False
         self._full: set[str] = set()
         # Decided while files were merged, and not written yet.
         self._new: list[Admitted] = []
@@ -120,6 +121,7 @@ class AdmittedLabels:
             if descriptor is None:
                 raise TimeoutError(f"the lock on {folder.path / FILE} is held by another process")
             waiting, self._new = self._new, []
+            self._signature = None  # what is written is what the file does not have
             try:
                 whole = self._load(folder)
                 lines = [_line(e) for e in waiting if e.value not in self._listed.get(e.label, {})]
@@ -140,20 +142,25 @@ class AdmittedLabels:
 
         Raises StoreUnavailable where this user may not, OSError.
         """
+        if not os.path.lexists(self._directory.path):
+            return False
         with self._directory.open_shared() as folder:
             if os.geteuid() not in (0, folder.owner):
                 raise StoreUnavailable(
                     f"the names of this host are kept by the service (user {folder.owner}); run the command as root: "
                     f"sudo hypertool labels --free {label} {value}"
                 )
+            self._load(folder)
+            owner = os.fstat(folder.descriptor)
             with locked(folder, FILE, mode=self._directory.file_mode) as descriptor:
                 if descriptor is None:
                     raise TimeoutError(f"the lock on {folder.path / FILE} is held by another process; try again")
+                if os.geteuid() == 0:
+                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
                 self._load(folder)
                 if self._listed.get(label, {}).pop(value, None) is None:
                     return False
                 left = b"".join(_line(entry) for listed in self._listed.values() for entry in listed.values())
-                owner = os.fstat(folder.descriptor)
                 folder.replace(FILE, left, self._directory.file_mode)
                 if os.geteuid() == 0:
                     written = folder.open(FILE)
@@ -173,7 +180,8 @@ class AdmittedLabels:
         try:
             found = folder.status(FILE)
         except FileNotFoundError:
-            if self._directory.served and self._signature is None:
+            if self._directory.served and not self._imported:
+                self._imported = True
                 self._import()
             return True
         signature = (found.st_ino, found.st_mtime_ns, found.st_size)

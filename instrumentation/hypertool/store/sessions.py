@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -13,8 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import HypertoolError
-from ..runtime.settings import STATE_DIR
-from .directory import full
+from ..runtime.foreign_files import Folder, locked
+from .directory import full, open_personal, personal
+
+# A switch takes milliseconds; what holds the session for longer is stopped.
+LOCK_SECONDS = 5.0
+FILE_BYTES = 65_536
 
 
 class SavedSession(NamedTuple):
@@ -35,9 +38,9 @@ def directory() -> Path:
     It lies beside the store that HYPERTOOL_STATE_DIR names, so that one variable isolates everything; else in the
     user's own state directory, which other users cannot read.
     """
-    chosen = STATE_DIR.read()
-    if chosen:
-        return Path(chosen).absolute() / f"sessions-{os.getuid()}"
+    beside = personal("sessions")
+    if beside is not None:
+        return beside
     base = os.environ.get("XDG_STATE_HOME")
     if base and os.path.isabs(base):
         return Path(base) / "hypertool" / "sessions"
@@ -75,7 +78,8 @@ class Sessions:
 
     def _load(self) -> SavedSession | None:
         try:
-            text = self._file.read_bytes()
+            with Folder(self._directory.parent, self._directory.name) as folder:
+                text = folder.read(self._file.name, FILE_BYTES, os.geteuid())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -85,16 +89,17 @@ class Sessions:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """No other process of this user changes the session meanwhile; waits for one that does."""
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise self._unusable("written", error) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(open_personal(self._directory))
+                descriptor = stack.enter_context(locked(folder, self._lock.name, LOCK_SECONDS))
+            except OSError as error:
+                raise self._unusable("written", error) from None
+            if descriptor is None:
+                raise HypertoolError(
+                    f"another process has held {self._lock} for {LOCK_SECONDS:g} s; try again when it has ended"
+                )
             yield
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def replaced_by(self, session: SavedSession | None) -> Iterator[None]:
@@ -109,7 +114,8 @@ class Sessions:
         new = self._file.with_suffix(f".{os.getpid()}.new")
         document = {"workspace": str(self.workspace), **session._asdict()}
         try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with open_personal(self._directory) as folder:
+                descriptor = folder.create(new.name, 0o600, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
                 json.dump(document, file, ensure_ascii=False)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from . import directory as places
 from .archive import Archive
 from .budgets import BudgetState, budgets, limits
 from .directory import StateDirectory
+from .fingerprint_key import fingerprint_key
 from .labels import AdmittedLabels
 from .requests import Resets, Thresholds
 from .snapshot_format import Window
@@ -23,6 +25,7 @@ from .writer import SnapshotWriter
 
 # A budget that blocks would rather wait than be overspent; an LLM call takes seconds itself.
 RESERVE_SECONDS = 0.75
+RESERVATIONS = "reservations.lock"
 
 
 class HostState(NamedTuple):
@@ -87,6 +90,13 @@ class Store:
         known = limits(catalogue, totals)
         return [w for w, used in totals.windows.items() if w[0] in known and used > known[w[0]].tokens]
 
+    def begin_service(self) -> None:
+        """Make what the service of a host owns and members use. Raises OSError or StoreUnavailable."""
+        if self.directory.served and self.directory.may_fold():
+            fingerprint_key(self.directory)
+            with self.directory.open_requests() as folder:
+                os.close(folder.create(RESERVATIONS, 0o660, os.O_RDWR | os.O_CREAT))
+
     def reset_budget(self, persona: str) -> int:
         """Refill a persona's budget in every process of the host. Raises StoreUnavailable."""
         try:
@@ -101,8 +111,8 @@ class Store:
             try:
                 self.directory.ensure()
                 folder = held.enter_context(self.directory.open_requests())
-                if held.enter_context(locked(folder, "reservations.lock", RESERVE_SECONDS, 0o660)) is None:
-                    raise TimeoutError(f"another process holds {folder.path}/reservations.lock")
+                if held.enter_context(locked(folder, RESERVATIONS, RESERVE_SECONDS, 0o660)) is None:
+                    raise TimeoutError(f"another process holds {folder.path / RESERVATIONS}")
             except (OSError, StoreUnavailable) as error:
                 reason: Exception = error
                 if isinstance(error, OSError) and not isinstance(error, TimeoutError):

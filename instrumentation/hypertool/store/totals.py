@@ -154,7 +154,7 @@ class Totals:
         `value_of(label, value)` does the same for the names of stages, sinks and personas; what becomes `other` has
         no budget and no pending spans.
         """
-        renamed = {key: key_of(key) for key in {*self.counters, *self.histograms, *self.latest}}
+        renamed = {key: key_of(key) for key in dict.fromkeys((*self.counters, *self.histograms, *self.latest))}
         if any(new is not key for key, new in renamed.items()):
             was = Totals()
             was.counters, was.histograms, was.latest = self.counters, self.histograms, self.latest

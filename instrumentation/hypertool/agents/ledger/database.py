@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import HypertoolError
-from ...runtime.settings import STATE_DIR
-from ...store.directory import own_directory
+from ...store.directory import own_directory, personal
 
 VERSION = 1
 HOOK_SECONDS = 0.25
@@ -62,9 +61,9 @@ CREATE TABLE outbox (batch TEXT PRIMARY KEY, data TEXT NOT NULL, ready_in TEXT N
 
 def directory() -> Path:
     """Where this user's ledger is: beside the store that HYPERTOOL_STATE_DIR names, else in the user's own state."""
-    chosen = STATE_DIR.read()
-    if chosen:
-        return Path(chosen).absolute() / f"agents-{os.getuid()}"
+    beside = personal("agents")
+    if beside is not None:
+        return beside
     return own_directory() / "agents"
 
 

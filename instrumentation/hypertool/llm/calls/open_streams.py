@@ -39,7 +39,6 @@ def note(stream: Stream) -> None:
 def _end_all() -> None:
     global _ended
     _ended = True
-    shared()
     for stream in list(_open):
         stream.drop()
 
