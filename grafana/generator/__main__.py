@@ -8,12 +8,15 @@ import json
 import sys
 from pathlib import Path
 
-from . import persona_overview, workflow_performance
+from . import agents, llm_cost, persona_overview, pipeline_health, workflow_performance
 
 HERE = Path(__file__).resolve().parent
 
 BUILDERS = {
+    "agents.json": agents.build,
+    "llm_cost.json": llm_cost.build,
     "persona_overview.json": persona_overview.build,
+    "pipeline_health.json": pipeline_health.build,
     "workflow_performance.json": workflow_performance.build,
 }
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from prometheus.generator.counting import BUILD_INFO
 
+from .links import NOT_OURS, outward_links
 from .panels import DATASOURCE, Json
 from .parameters import DEFAULT_RANGE
 
 SCHEMA_VERSION = 37
 TAG = "hypertool"
-#: Data sources of Grafana Cloud that hold its own bookkeeping and none of our series.
-NOT_OURS = "/^(?!grafanacloud-usage|grafanacloud-ml-metrics).+/"
-#: Written by Prometheus where it evaluates our rules; elsewhere there are just no marks in the graphs.
-FIRING = 'ALERTS{alertstate="firing", component="hypertool", alertname!="Watchdog", instance=~"$instance"}'
+#: Firing alerts of ours. Written by Prometheus where it evaluates our rules; elsewhere there are no marks in graphs.
+FIRING = ('alertstate="firing"', 'component="hypertool"', 'alertname!="Watchdog"')
+#: Variables of one value that alerts may carry as a label, or lack.
+FILTERS = ("workflow", "persona", "agent")
 
 
 def dashboard(
@@ -32,8 +33,8 @@ def dashboard(
         "refresh": refresh,
         "time": {"from": DEFAULT_RANGE, "to": "now"},
         "timepicker": {},
-        "links": [_dashboard_links()],
-        "annotations": {"list": [_builtin_annotation(), _alert_annotation()]},
+        "links": [_dashboard_links(), *outward_links(variables)],
+        "annotations": {"list": [_builtin_annotation(), _alert_annotation(variables)]},
         "templating": {"list": [_datasource_variable(), instance_variable(), *variables]},
         "panels": [{"id": number, **panel} for number, panel in enumerate(panels, start=1)],
     }
@@ -111,17 +112,22 @@ def _builtin_annotation() -> Json:
     }
 
 
-def _alert_annotation() -> Json:
+def _alert_annotation(variables: list[Json]) -> Json:
+    """Marks of firing alerts; an alert without the label that a variable filters by is shown always."""
+    names = {variable["name"] for variable in variables}
+    chosen = [f'{name}=~"${name}|"' for name in FILTERS if name in names]
+    matchers = ", ".join([*FIRING, 'instance=~"$instance|"', *chosen])
     return {
         "name": "Hypertool alerts",
         "datasource": DATASOURCE,
         "enable": True,
         "hide": False,
         "iconColor": "red",
-        "expr": FIRING,
+        "expr": f"ALERTS{{{matchers}}}",
         "step": "60s",
         "titleFormat": "{{alertname}}",
-        "textFormat": "{{severity}} {{persona}} {{workflow}} {{stage}}",
-        "tagKeys": "severity",
+        # A label that an alert lacks would be written as its own name; as a tag it is left out.
+        "textFormat": "{{instance}}",
+        "tagKeys": "severity,persona,workflow,stage",
         "useValueForTime": False,
     }

@@ -1,4 +1,8 @@
-"""Builds panels as plain dicts, in the form that every Grafana from 9.3 on reads (schemaVersion 37)."""
+"""Builds panels as plain dicts, in the form that every Grafana from 9.3 on reads (schemaVersion 37).
+
+What only eyes see in a real Grafana is decided here once for all panels: nothing to show has no alarm colour, whole
+numbers are not shortened, a single bar keeps its name, one event in a graph is a visible bar or point.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,10 @@ Json = dict[str, Any]
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 #: Panels without a version are put through the migrations of Grafana 6.
 PLUGIN_VERSION = "9.3.0"
+#: The colour of words where there is nothing to show; readable on dark and light, and no alarm on either.
+QUIET = "#8e8e8e"
+#: Panels that colour what they show by thresholds, also the words for "nothing".
+SINGLE_VALUES = ("stat", "gauge", "bargauge")
 
 
 def instant(expr: str, legend: str = "__auto", *, ref: str = "A", table: bool = False) -> Json:
@@ -62,7 +70,7 @@ def panel(
     field: Json = {
         "unit": unit,
         "noValue": no_value,
-        "mappings": [],
+        "mappings": [nothing(no_value)] if kind in SINGLE_VALUES else [],
         "thresholds": thresholds(steps or ((None, "green"),)),
         "color": {"mode": "thresholds" if steps else "palette-classic"},
     }
@@ -84,37 +92,74 @@ def thresholds(steps: Steps) -> Json:
     return {"mode": "absolute", "steps": [{"color": color, "value": value} for value, color in steps]}
 
 
+def nothing(words: str) -> Json:
+    """The mapping of "no value" to words in a quiet colour; without it they have that of the lowest threshold."""
+    return {"type": "special", "options": {"match": "null+nan", "result": {"text": words, "color": QUIET, "index": 0}}}
+
+
 def reduce_last(**options: Any) -> Json:
     """Options of the panels that show one value of each series."""
     return {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, **options}
 
 
-def horizontal_bars(title: str, description: str, **rest: Any) -> Json:
+def horizontal_bars(title: str, description: str, *, name: str, **rest: Any) -> Json:
+    """Bars; `name` is made from the labels (`${__field.labels.x}`): Grafana drops the legend of a single bar."""
     options = reduce_last(
         orientation="horizontal",
         displayMode="basic",
         valueMode="color",
-        showUnfilled=True,
+        showUnfilled=False,
         minVizWidth=8,
         minVizHeight=16,
     )
+    rest["defaults"] = {"displayName": name} | rest.get("defaults", {})
     return panel("bargauge", title, description, options=options, **rest)
 
 
-def gauges(title: str, description: str, **rest: Any) -> Json:
+def gauges(title: str, description: str, *, name: str, **rest: Any) -> Json:
     options = reduce_last(orientation="auto", showThresholdLabels=False, showThresholdMarkers=True)
+    rest["defaults"] = {"displayName": name} | rest.get("defaults", {})
     return panel("gauge", title, description, options=options, **rest)
 
 
-def stat(title: str, description: str, **rest: Any) -> Json:
+def stat(title: str, description: str, *, filled: bool = True, named: bool = True, **rest: Any) -> Json:
+    """Large numbers; `filled` colours the background, `named` shows the name of each series."""
     options = reduce_last(
         orientation="auto",
-        textMode="value_and_name",
-        colorMode="background",
+        textMode="value_and_name" if named else "value",
+        colorMode="background" if filled else "value",
         graphMode="none",
         justifyMode="auto",
     )
-    return panel("stat", title, description, options=options, **rest)
+    made = panel("stat", title, description, options=options, **rest)
+    if filled:
+        # A background in the colour of words would be a large grey block.
+        made["fieldConfig"]["defaults"]["mappings"][0]["options"]["result"]["color"] = "transparent"
+    return made
+
+
+def bars_over_time(title: str, description: str, *, legend: list[str], **rest: Any) -> Json:
+    """Stacked bars: each counts what happened up to its time, and a single event is visible."""
+    style: Json = {
+        "drawStyle": "bars",
+        "fillOpacity": 80,
+        "lineWidth": 1,
+        "showPoints": "never",
+        "barAlignment": -1,
+        "stacking": {"mode": "normal", "group": "A"},
+    }
+    return timeseries(title, description, style=style, legend=legend, **rest)
+
+
+def points_over_time(title: str, description: str, *, legend: list[str], **rest: Any) -> Json:
+    """One point for each column in which something ended, and thresholds as dashed lines."""
+    style: Json = {
+        "drawStyle": "points",
+        "showPoints": "always",
+        "pointSize": 7,
+        "thresholdsStyle": {"mode": "dashed"},
+    }
+    return timeseries(title, description, style=style, legend=legend, **rest)
 
 
 def timeseries(title: str, description: str, *, style: Json, legend: list[str], **rest: Any) -> Json:
@@ -151,12 +196,13 @@ def heatmap(title: str, description: str, *, y_unit: str, **rest: Any) -> Json:
         "cellGap": 1,
         "color": {
             "mode": "scheme",
-            "scheme": "Oranges",
+            "scheme": "Turbo",
             "scale": "exponential",
             "exponent": 0.5,
             "steps": 64,
             "reverse": False,
             "fill": "dark-orange",
+            "min": 0,
         },
         "exemplars": {"color": "rgba(255,0,255,0.7)"},
         "filterValues": {"le": 1e-9},
@@ -171,32 +217,66 @@ def heatmap(title: str, description: str, *, y_unit: str, **rest: Any) -> Json:
     return panel("heatmap", title, description, options=options, defaults={"custom": custom}, **rest)
 
 
-def table(title: str, description: str, *, sort_by: str, colored: Json, **rest: Any) -> Json:
-    """A sortable table; the cells of column `sort_by` are coloured by the field settings `colored`."""
+def table(
+    title: str,
+    description: str,
+    *,
+    sort_by: tuple[str, ...],
+    colored: Json | None = None,
+    widths: dict[str, int] | None = None,
+    links: dict[str, list[Json]] | None = None,
+    units: dict[str, str] | None = None,
+    **rest: Any,
+) -> Json:
+    """A table sorted by the first column of `sort_by`, and where that is equal by the others.
+
+    `colored` are field settings that colour the cells of that first column; `widths` in pixels, `links` and `units`
+    belong to columns.
+    """
+    first, *others = sort_by
     options: Json = {
         "showHeader": True,
         "cellHeight": "sm",
         "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": []},
-        "sortBy": [{"displayName": sort_by, "desc": True}],
+        "sortBy": [{"displayName": first, "desc": True}, *({"displayName": other, "desc": False} for other in others)],
     }
     custom: Json = {"align": "auto", "filterable": True, "inspect": False, "displayMode": "auto"}
-    properties: list[Json] = [
-        # Grafana before 9.4 reads the first of these two, the later ones read the second.
-        {"id": "custom.displayMode", "value": "color-background"},
-        {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "gradient"}},
-        *({"id": key, "value": value} for key, value in colored.items()),
+    properties: dict[str, list[Json]] = {}
+    if colored:
+        properties[first] = [
+            # Grafana before 9.4 reads the first of these two, the later ones read the second.
+            {"id": "custom.displayMode", "value": "color-background-solid"},
+            {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
+            *({"id": key, "value": value} for key, value in colored.items()),
+        ]
+    for column, unit in (units or {}).items():
+        properties.setdefault(column, []).append({"id": "unit", "value": unit})
+    for column, width in (widths or {}).items():
+        properties.setdefault(column, []).append({"id": "custom.width", "value": width})
+    for column, targets in (links or {}).items():
+        properties.setdefault(column, []).append({"id": "links", "value": targets})
+    overrides = [
+        {"matcher": {"id": "byName", "options": column}, "properties": settings}
+        for column, settings in properties.items()
     ]
-    overrides: list[Json] = [{"matcher": {"id": "byName", "options": sort_by}, "properties": properties}]
     return panel("table", title, description, options=options, defaults={"custom": custom}, overrides=overrides, **rest)
 
 
-def organized(columns: dict[str, str]) -> Json:
-    """The transformation that puts columns in this order under these names, and drops the time."""
+def organized(columns: dict[str, str], *left_out: str) -> Json:
+    """The transformation that puts columns in this order under these names, and drops the time and those left out."""
     return {
         "id": "organize",
         "options": {
-            "excludeByName": {"Time": True},
+            "excludeByName": dict.fromkeys(("Time", *left_out), True),
             "indexByName": {name: position for position, name in enumerate(columns)},
             "renameByName": columns,
         },
+    }
+
+
+def colored_series(pattern: str, color: str) -> Json:
+    """The override that gives the series whose name matches the pattern one colour."""
+    return {
+        "matcher": {"id": "byRegexp", "options": pattern},
+        "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": color}}],
     }

@@ -6,16 +6,21 @@ from prometheus.generator.counting import TARGET, Metric, block, count_in, quant
 
 from . import panels as p
 from .dashboard import dashboard, query_variable
+from .links import langfuse_link, link_to, outward_variables, traces_link
 from .parameters import (
     FAILED_GATES,
+    FAILED_GATES_FULL,
+    FEWER_COLUMNS,
     GATE_SUCCESS,
     GREEN,
     LAST_HOUR,
     RATE_INTERVAL,
     RED,
+    SECONDS,
     STAGE_SECONDS,
     TIME_COLUMNS,
     TOP,
+    WHOLE,
     WORKFLOW_REFRESH,
 )
 
@@ -48,6 +53,7 @@ def build() -> p.Json:
                 f"label_values({STAGE_COUNT.name}{{{', '.join(SCOPE)}}}, persona)",
                 "The personas whose stages are shown.",
             ),
+            *outward_variables(),
         ],
         panels=[
             stage_duration(),
@@ -76,25 +82,32 @@ def gates_in(gates: Metric, window: str) -> str:
 
 def stage_duration() -> p.Json:
     counted = count_in(STAGE_BUCKETS, "$__interval")
-    return p.timeseries(
+    small_p50 = {
+        "matcher": {"id": "byRegexp", "options": "/ p50$/"},
+        "properties": [
+            {"id": "custom.pointSize", "value": 3},
+            {"id": "custom.hideFrom", "value": {"legend": True, "tooltip": False, "viz": False}},
+        ],
+    }
+    return p.points_over_time(
         "Workflow Stage Duration",
-        "Half of the stages (p50) and 95 of 100 (p95) took at most so long; one point for each column of "
-        "the graph in which a stage ended. Good: p95 in the green, below 30 s; red from 60 s on. "
-        "SlowWorkflowStage fires above 300 s. The figures are interpolated in buckets: with one or two "
+        "95 of 100 stages (p95, large points) and half of them (p50, small points) took at most so long; a point for "
+        "each column of the graph in which a stage ended. Good: p95 below the first dashed line, 30 s; red from 60 s "
+        "on. SlowWorkflowStage fires above 300 s. The figures are interpolated in buckets: with one or two "
         "runs in a column they say which bucket (up to 0.5, 1, 2.5, 5, 10, 30, 60 s, ...) and not the "
         "exact time.",
         targets=[
-            p.over_time(quantile(0.5, counted, "workflow", "stage"), "p50 {{workflow}} / {{stage}}", ref="A"),
-            p.over_time(quantile(0.95, counted, "workflow", "stage"), "p95 {{workflow}} / {{stage}}", ref="B"),
+            p.over_time(quantile(0.5, counted, "workflow", "stage"), "{{workflow}} / {{stage}} p50", ref="A"),
+            p.over_time(quantile(0.95, counted, "workflow", "stage"), "{{workflow}} / {{stage}} p95", ref="B"),
         ],
-        grid=(0, 0, 14, 10),
-        unit="s",
+        grid=(0, 0, 14, 9),
+        unit=SECONDS,
         no_value="No workflow stage ended in this time range",
         steps=STAGE_SECONDS,
-        style={"showPoints": "always", "spanNulls": True, "thresholdsStyle": {"mode": "area"}},
-        legend=["mean", "max", "lastNotNull"],
+        overrides=[small_p50],
+        legend=["max", "lastNotNull"],
         interval=RATE_INTERVAL,
-        maxDataPoints=TIME_COLUMNS,
+        maxDataPoints=FEWER_COLUMNS,
     )
 
 
@@ -111,7 +124,7 @@ def gate_success_rate() -> p.Json:
             p.instant(rate(), "All workflows", ref="A"),
             p.instant(rate("workflow"), "{{workflow}}", ref="B"),
         ],
-        grid=(14, 0, 10, 10),
+        grid=(14, 0, 10, 9),
         unit="percentunit",
         no_value="No quality gate closed in this time range",
         steps=GATE_SUCCESS,
@@ -121,23 +134,34 @@ def gate_success_rate() -> p.Json:
 
 def failed_gates() -> p.Json:
     by = ("workflow", "stage")
-    failures = block(f"{gates_in(FAILED, LAST_HOUR)}\nor\n0 * {gates_in(PASSED, LAST_HOUR)}")
+    failures = total(gates_in(FAILED, LAST_HOUR), *by)
+    every = total(gates_in(GATES, LAST_HOUR))
+    named = f'label_replace(0 * ({every} > 0), "stage", "all stages", "", "")'
+    none = f'label_replace({named}, "workflow", "none failed", "", "")'
     return p.horizontal_bars(
         "Failed Quality Gates",
         f"The {TOP} stages with the most failed gates of the last hour, whatever range the dashboard shows."
-        " Good: every bar green, at 0. Yellow from 1, red above 5. A stage without a run in that hour has "
-        "no bar." + OF_PERSONA,
+        ' Good: one green bar, "all stages", at 0. Yellow from 1, red above 5, where the bar is full.' + OF_PERSONA,
         targets=[
             p.instant(
-                f"topk({TOP}, {total(failures, *by)}\nand {total(gates_in(GATES, LAST_HOUR), *by)} > 0)",
-                "{{workflow}} / {{stage}}",
+                f"topk({TOP}, {failures} > 0)\nor\n({none} unless on () ({failures} > 0))",
+                "{{stage}} ({{workflow}})",
             )
         ],
-        grid=(0, 10, 10, 10),
-        unit="short",
+        grid=(0, 9, 9, 9),
+        unit=WHOLE,
         no_value="No quality gate closed in the last hour",
+        name="${__field.labels.stage} (${__field.labels.workflow})",
         steps=FAILED_GATES,
-        defaults={"min": 0, "decimals": 0},
+        defaults={
+            "min": 0,
+            "max": FAILED_GATES_FULL,
+            "decimals": 0,
+            "links": [
+                traces_link("stage.name", "${__field.labels.stage}"),
+                langfuse_link("${__field.labels.workflow}"),
+            ],
+        },
         timeFrom=LAST_HOUR,
     )
 
@@ -145,55 +169,34 @@ def failed_gates() -> p.Json:
 def slowest_stages() -> p.Json:
     by = ("workflow", "stage", "persona")
     buckets = count_in(STAGE_BUCKETS, "$__range")
-    runs = total(count_in(STAGE_COUNT, "$__range"), *by)
     return p.table(
         "Slowest Workflow Stages",
         f"The {TOP} slowest stages of this time range by p95: 95 of 100 runs took at most so long. "
-        "Good: green, below 30 s; red from 60 s on. Look at the number of runs as well: the figure is "
-        "interpolated in buckets, and with one or two runs it says which bucket, not the exact time.",
-        targets=[
-            p.instant(f"topk({TOP}, {quantile(0.95, buckets, *by)})", "", ref="A", table=True),
-            p.instant(f"{runs} > 0", "", ref="B", table=True),
-        ],
-        grid=(10, 10, 14, 10),
+        "Good: green, below 30 s; red from 60 s on. The figure is interpolated in buckets: with one or two runs it "
+        "says which bucket, not the exact time.",
+        # One query: two that are merged leave bare column headers where there is nothing to show.
+        targets=[p.instant(f"topk({TOP}, {quantile(0.95, buckets, *by)})", "", table=True)],
+        grid=(9, 9, 15, 9),
         unit="none",
         no_value="No workflow stage ended in this time range",
-        sort_by="p95",
+        sort_by=("p95", "Workflow", "Stage"),
         steps=STAGE_SECONDS,
-        colored={"unit": "s", "color": {"mode": "thresholds"}},
+        colored={"unit": SECONDS, "decimals": 1, "color": {"mode": "thresholds"}},
+        widths={"p95": 110, "Persona": 170},
+        links={
+            "Workflow": [langfuse_link("${__value.raw}"), traces_link("workflow.name", "${__value.raw}")],
+            "Stage": [traces_link("stage.name", "${__value.raw}")],
+            "Persona": [link_to("hypertool-llm-cost", "Cost and latency of this persona", persona="${__value.raw}")],
+        },
         transformations=[
-            {"id": "merge", "options": {}},
-            # The runs come for every stage, the p95 for the slowest only.
-            {
-                "id": "filterByValue",
-                "options": {
-                    "type": "exclude",
-                    "match": "any",
-                    "filters": [{"fieldName": "Value #A", "config": {"id": "isNull", "options": {}}}],
-                },
-            },
-            p.organized(
-                {
-                    "workflow": "Workflow",
-                    "stage": "Stage",
-                    "persona": "Persona",
-                    "Value #A": "p95",
-                    "Value #B": "Runs",
-                }
-            ),
+            p.organized({"workflow": "Workflow", "stage": "Stage", "persona": "Persona", "Value": "p95"}),
             {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "p95", "desc": True}]}},
         ],
     )
 
 
 def execution_trends() -> p.Json:
-    def colored(result: str, color: str) -> p.Json:
-        return {
-            "matcher": {"id": "byRegexp", "options": f"/ {result}$/"},
-            "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": color}}],
-        }
-
-    return p.timeseries(
+    return p.bars_over_time(
         "Workflow Execution Trends",
         "Quality gates that closed, by workflow: passed (green) and failed (red), stacked. The legend has "
         "the sums of the time range. Good: green only, at the rhythm in which you start workflows. "
@@ -204,20 +207,11 @@ def execution_trends() -> p.Json:
                 "{{workflow}} {{result}}",
             )
         ],
-        grid=(0, 20, 24, 9),
-        unit="short",
-        no_value="No quality gate closed in this time range",
-        style={
-            "drawStyle": "bars",
-            "fillOpacity": 80,
-            "lineWidth": 0,
-            "showPoints": "never",
-            # A column counts what happened up to its time.
-            "barAlignment": -1,
-            "stacking": {"mode": "normal", "group": "A"},
-        },
-        overrides=[colored("pass", GREEN), colored("fail", RED)],
-        legend=["sum", "max", "lastNotNull"],
+        grid=(0, 18, 24, 9),
+        unit=WHOLE,
+        no_value="No quality gate closed in this time range; a new run shows within a minute",
+        overrides=[p.colored_series("/ pass$/", GREEN), p.colored_series("/ fail$/", RED)],
+        legend=["sum", "max"],
         interval=RATE_INTERVAL,
         maxDataPoints=TIME_COLUMNS,
     )

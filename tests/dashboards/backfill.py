@@ -33,6 +33,8 @@ DECLARED = {
     ),
 }
 STAGE_LE = ("0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "120.0", "300.0", "600.0", "1800.0", "3600.0", "+Inf")
+CALL_LE = ("0.32", "0.64", "1.28", "2.56", "5.12", "10.24", "20.48", "40.96", "81.92", "+Inf")
+CHUNK_LE = ("0.1", "0.25", "0.5", "1.0", "2.0", "5.0", "10.0", "30.0", "60.0", "+Inf")
 PERSONA_LE = ("0.1", *STAGE_LE)
 STAGE = "hypertool_workflow_stage_duration_seconds"
 GATE = "hypertool_workflow_quality_gate_total"
@@ -44,7 +46,10 @@ def key(name: str, **labels: str) -> Key:
 
 def fresh() -> State:
     """What an exporter with an empty store serves."""
-    state: State = {key("hypertool_build_info", version="0.1.0"): 1}
+    state: State = {key("hypertool_build_info", version="0.1.0"): 1, key("up"): 1}
+    state[key("hypertool_store_unreadable_files")] = 0
+    for label in ("chatmode", "model", "stage", "workflow"):
+        state[key("hypertool_label_overflow_total", label=label)] = 0
     for persona, tokens in BUDGETS.items():
         state[key("hypertool_persona_token_budget_limit", persona=persona)] = tokens
         state[key("hypertool_persona_token_budget_remaining", persona=persona)] = tokens
@@ -93,7 +98,22 @@ def baseline(state: State) -> None:
         add(state, "hypertool_persona_tokens_used_total", tokens, persona=persona, chatmode=chatmode, model="simulated")
         observe(state, "hypertool_persona_duration_seconds", PERSONA_LE, 0.4, persona=persona, chatmode=chatmode)
         state[key("hypertool_persona_token_budget_remaining", persona=persona)] = BUDGETS[persona] - tokens
+        llm_call(state, persona, "simulated", {"input": tokens // 4, "output": tokens - tokens // 4}, 0.4)
         before = persona
+
+
+def llm_call(
+    state: State, persona: str, model: str, tokens: Mapping[str, int], seconds: float, usd: float = 0.0, **more: str
+) -> None:
+    """One call of a model; `more` may name its outcome, and the seconds to the `first_chunk` of a stream."""
+    who = {"persona": persona, "model": model}
+    add(state, "hypertool_llm_requests_total", 1, **who, outcome=more.get("outcome", "success"))
+    add(state, "hypertool_llm_cost_usd_total", usd, **who)
+    for kind, number in tokens.items():
+        add(state, "hypertool_llm_tokens_total", number, **who, kind=kind)
+    observe(state, "hypertool_llm_request_duration_seconds", CALL_LE, seconds, **who)
+    if "first_chunk" in more:
+        observe(state, "hypertool_llm_time_to_first_chunk_seconds", CHUNK_LE, float(more["first_chunk"]), **who)
 
 
 def purge(state: State) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.dashboards.backfill import BUDGETS
 from tests.dashboards.queries import DASHBOARDS, Query, View, all_queries, interpolate, step_seconds
 
 #: `fetch(path, parameters)` answers with the decoded JSON of Prometheus, errors included.
@@ -97,7 +98,7 @@ class Expected:
     """What one query gives: for each combination of label values, the lowest and the highest right number.
 
     `reduce` says what is made of the points of a series: the "last" one, their "total", or "events" for a
-    panel per minute, whose points are turned back into a number of events.
+    panel per minute, whose points are turned back into a number of events. Hosts are called "*" in the values.
     """
 
     labels: tuple[str, ...]
@@ -128,22 +129,83 @@ def expected_after_baseline() -> dict[str, Expected]:
         ("package_release", stage, who) for stage, who in zip(_STAGES, _PERSONAS, strict=True)
     ]
     columns = ("workflow", "stage", "persona")
-    return {
+    limits = {who: str(BUDGETS[who]) for who in left}
+    first_two = {
         f"{persona}/Persona Switch Rate/A": Expected(transition, switches, "events"),
         f"{persona}/Persona Duration Distribution/A": Expected(("le",), {("+Inf",): (3, 3)}, "total"),
         f"{persona}/Token Usage by Persona/A": Expected(("persona",), {(p,): (n, n) for p, n in used.items()}),
-        f"{persona}/Token Budget Remaining/A": Expected(("persona",), {(p,): (n, n) for p, n in left.items()}),
+        f"{persona}/Token Budget Remaining/A": Expected(
+            ("persona", "limit"), {(p, limits[p]): (n, n) for p, n in left.items()}
+        ),
         f"{persona}/Top Persona Transitions/A": Expected(transition, switches),
+        f"{persona}/Alerts Firing/A": Expected((), {}),
+        f"{persona}/Last Tokens Used/A": Expected((), {(): (1e12, 1e13)}),
+        f"{persona}/LLM Cost/A": Expected((), {(): (0, 0)}),
+        f"{persona}/Failed LLM Calls/A": Expected((), {(): (0, 0)}),
         f"{workflow}/Workflow Stage Duration/A": Expected(("workflow", "stage"), by_stage),
         f"{workflow}/Workflow Stage Duration/B": Expected(("workflow", "stage"), by_stage),
         f"{workflow}/Quality Gate Success Rate/A": Expected((), {(): (1, 1)}),
         f"{workflow}/Quality Gate Success Rate/B": Expected(("workflow",), {("package_release",): (1, 1)}),
-        f"{workflow}/Failed Quality Gates/A": Expected(("workflow", "stage"), dict.fromkeys(by_stage, (0, 0))),
+        f"{workflow}/Failed Quality Gates/A": Expected(("workflow", "stage"), {("none failed", "all stages"): (0, 0)}),
         f"{workflow}/Slowest Workflow Stages/A": Expected(columns, dict.fromkeys(rows, _STAGE_SECONDS)),
-        f"{workflow}/Slowest Workflow Stages/B": Expected(columns, dict.fromkeys(rows, (1, 1))),
         f"{workflow}/Workflow Execution Trends/A": Expected(
             ("workflow", "result"), {("package_release", "pass"): (3, 3)}, "total"
         ),
+    }
+    return first_two | _cost_after_baseline() | _agents_after_baseline() | _pipeline_after_baseline()
+
+
+def _cost_after_baseline() -> dict[str, Expected]:
+    """The simulated model costs nothing and does not stream; its tokens are estimated in two kinds."""
+    cost, model = "hypertool-llm-cost", ("simulated",)
+    kinds: Ranges = {("input",): (1, 2049), ("output",): (1, 2049)}
+    return {
+        f"{cost}/Cost/A": Expected((), {(): (0, 0)}),
+        f"{cost}/Calls by Outcome/A": Expected(("outcome",), {("success",): (3, 3)}),
+        f"{cost}/Cache Hit Ratio/A": Expected(("model",), {model: (0, 0)}),
+        f"{cost}/Calls of Unknown Usage/A": Expected((), {(): (0, 0)}),
+        f"{cost}/Cost over Time/A": Expected(("model",), {}),
+        f"{cost}/Cost by Persona/A": Expected(("persona",), {}),
+        f"{cost}/Call Duration/A": Expected(("model",), {model: _STAGE_SECONDS}),
+        f"{cost}/Time to First Chunk/A": Expected(("model",), {}),
+        f"{cost}/Tokens by Kind/A": Expected(("kind",), kinds, "total"),
+        f"{cost}/Cost of a Call/A": Expected(("persona", "model"), {(who, "simulated"): (0, 0) for who in _PERSONAS}),
+    }
+
+
+def _agents_after_baseline() -> dict[str, Expected]:
+    """A baseline run is no coding agent."""
+    labels: dict[str, tuple[str, ...]] = {
+        "Active Sessions": ("agent",),
+        "Last Heard Of": ("agent", "instance"),
+        "Records Not Understood": ("agent", "reason"),
+        "Agent Calls": ("agent",),
+        "Agent Tokens by Kind": ("kind",),
+        "Tokens by Agent and Persona": ("agent", "persona"),
+        "Stopped by a Budget": ("agent", "persona"),
+        "Where Calls Were Found": ("agent", "source"),
+    }
+    return {f"hypertool-agents/{title}/A": Expected(kept, {}) for title, kept in labels.items()}
+
+
+def _pipeline_after_baseline() -> dict[str, Expected]:
+    """The endpoint is up; sinks, collector, alerts and disks are not part of a baseline run."""
+    pipeline = "hypertool-pipeline-health"
+    labels: dict[str, tuple[str, ...]] = {
+        "Firing Alerts/A": ("alertname", "severity", "instance", "persona"),
+        "Last Export/A": ("sink",),
+        "Spans by Sink and Outcome/A": ("sink", "outcome"),
+        "Losses of the Collector/A": ("instance", "what"),
+        "Delay of Metrics/A": ("instance",),
+        "Waiting to Be Sent/A": ("instance",),
+        "Waiting to Be Sent/B": ("instance",),
+        "Files of the Store/B": (),
+        "Values Beyond the Label Limit/A": ("label",),
+        "Free Disk Space/A": ("instance", "mountpoint"),
+    }
+    return {f"{pipeline}/{name}": Expected(kept, {}) for name, kept in labels.items()} | {
+        f"{pipeline}/Endpoints/A": Expected(("instance",), {("*",): (1, 1)}),
+        f"{pipeline}/Files of the Store/A": Expected((), {(): (0, 0)}),
     }
 
 
@@ -151,7 +213,9 @@ def reduced(query: Query, view: View, series: list[Series], how: Expected) -> di
     """The series as one number for each combination of label values."""
     per_event = {"last": 0.0, "total": 1.0, "events": step_seconds(query, view) / 60}[how.reduce]
     return {
-        tuple(one.labels.get(label, "") for label in how.labels): one.total * per_event if per_event else one.last
+        tuple("*" if label == "instance" else one.labels.get(label, "") for label in how.labels): one.total * per_event
+        if per_event
+        else one.last
         for one in series
     }
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.dashboards.backfill import Event, Host, State, add, baseline, fresh, gate_only, key, purge, stage_run
+from tests.dashboards.backfill import (
+    Event,
+    Host,
+    State,
+    add,
+    baseline,
+    fresh,
+    gate_only,
+    key,
+    llm_call,
+    purge,
+    stage_run,
+)
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 SWITCHES = "hypertool_persona_switches_total"
@@ -95,6 +107,51 @@ def _only_build_info() -> State:
     return {build_info: 1}
 
 
+def _stack() -> State:
+    """What a host of the whole stack says about itself besides: collector, sinks, disks, agents, and one alert."""
+    gauges = {
+        key("ALERTS", alertname="TokenBudgetExceeded", alertstate="firing", severity="critical",
+            component="hypertool", persona="backend-engineer"): 1,
+        key("hypertool_store_quarantined_files"): 2,
+        key("hypertool_agent_sessions_active", agent="claude-code"): 2,
+        key("hypertool_agent_sessions_active", agent="codex"): 0,
+        key("hypertool_agent_last_seen_timestamp_seconds", agent="claude-code"): 1.7e9,
+        key("hypertool_export_last_success_timestamp_seconds", sink="langfuse"): 1.7e9,
+        key("hypertool_export_last_success_timestamp_seconds", sink="otlp"): 0,
+        key("prometheus_remote_storage_highest_timestamp_in_seconds", component_id="r"): 1.7e9 + 70_000,
+        key("prometheus_remote_storage_queue_highest_sent_timestamp_seconds", component_id="r", url="u"): 1.7e9,
+        key("prometheus_remote_storage_samples_pending", url="u"): 40,
+        key("otelcol_exporter_queue_size", exporter="e", data_type="traces"): 3,
+        key("job_instance:prometheus_remote_storage_samples_failed:rise5m"): 12,
+        key("node_filesystem_avail_bytes", mountpoint="/var", device="d", fstype="ext4"): 40,
+        key("node_filesystem_size_bytes", mountpoint="/var", device="d", fstype="ext4"): 1000,
+        key("node_filesystem_avail_bytes", mountpoint="/srv", device="e", fstype="ext4"): 0,
+        key("node_filesystem_size_bytes", mountpoint="/srv", device="e", fstype="ext4"): 1000,
+    }  # fmt: skip
+    return fresh() | gauges
+
+
+def _agent_at_work(state: State) -> None:
+    """One call of a coding agent that is counted everywhere, one that failed, and what went wrong beside it."""
+    who = {"agent": "claude-code", "persona": "backend-engineer"}
+    tokens = {"input": 100, "cache_read": 800, "cache_write": 100, "output": 500, "reasoning": 50}
+    add(state, "hypertool_agent_calls_total", 1, **who, source="session_file")
+    for kind, number in tokens.items():
+        add(state, "hypertool_agent_tokens_total", number, **who, kind=kind)
+    llm_call(state, "backend-engineer", "large", tokens, 12, 0.25, first_chunk="0.7")
+    llm_call(state, "backend-engineer", "large", {}, 1, outcome="error")
+    add(state, "hypertool_llm_usage_missing_total", 1, persona="backend-engineer", model="large", reason="no_usage")
+    add(state, "hypertool_agent_blocked_total", 1, **who)
+    add(state, "hypertool_agent_unrecognised_total", 1, agent="claude-code", reason="no_id")
+    add(state, "hypertool_export_spans_total", 4, sink="langfuse", outcome="success")
+    add(state, "hypertool_export_spans_total", 1, sink="langfuse", outcome="failure")
+    add(state, "hypertool_label_overflow_total", 3, label="model")
+
+
+#: Agents at work on a host with the whole stack: two calls of the same kind in the last hour.
+STACK = Host("stack", 15, 2 * HOUR, many(_agent_at_work, 20 * MINUTE, 10 * MINUTE), start=_stack)
+
+
 RANDOM_HOSTS = tuple(_random_switches(seed, scrape) for seed in (1, 2) for scrape in (5, 15, 60))
 HOSTS = (
     *NEW_HOSTS,
@@ -106,5 +163,6 @@ HOSTS = (
     PURGED,
     PURGED_AND_BUSY,
     WEEK,
+    STACK,
     *RANDOM_HOSTS,
 )

@@ -44,7 +44,8 @@ def test_the_first_run_counts(host: Host, range_: str, filled: Fetch, end: float
     seen = view(end, host.instance, range_)
     if range_ == "7d":  # its columns are an hour wide, and the last one is not complete yet
         seen = View(end + 3600, seen.range_seconds, seen.variables)
-        skipped = ("Token Usage", "Budget", "Top Persona", "Failed Quality")  # of the last hour, or of now
+        # Of the last hour, or of now.
+        skipped = ("Token Usage", "Budget", "Top Persona", "Failed Quality", "Endpoints", "Files of the Store")
         problems = [p for p in baseline_deviations(seen, filled) if not any(name in p for name in skipped)]
     else:
         problems = baseline_deviations(seen, filled)
@@ -82,10 +83,10 @@ def test_a_host_without_runs_shows_nothing_but_its_budgets(
 ) -> None:
     """Gates and stage counts that are still 0 are "no runs", neither 0 % nor NaN; the panel says so in words."""
     series = run(query, view(end, "idle", range_), filled)
-    if "Budget" in query.panel:
+    if query.panel == "Token Budget Remaining":
         assert len(series) == 6
-    elif query.panel == "Persona Duration Distribution":
-        assert series == []
+    elif query.panel in ("Endpoints", "Files of the Store"):
+        assert len(series) <= 1
     else:
         assert [one for one in series if one.total] == []
         assert query.panel == "Persona Switch Rate" or series == []
@@ -114,10 +115,10 @@ def test_the_switch_rate_is_0_before_the_first_switch_and_unknown_while_unscrape
     query = panel_query(OVERVIEW, "Persona Switch Rate")
     [*_, newborn] = run(query, view(end, "idle-first"), filled)
     quiet = [value for _, value in newborn.points if value == 0]
-    assert (len(newborn.points), len(quiet)) == (361, 360)
+    assert (len(newborn.points), len(quiet)) == (181, 180)
     [*_, gap] = run(query, view(end, "after-long-gap"), filled)
-    assert {value for time, value in gap.points if time < end - 12 * 60} == set()
-    assert gap.points[-1][0] >= end - 60
+    assert {value for time, value in gap.points if time < end - 14 * 60} == set()
+    assert gap.points[-1][0] >= end - 120
 
 
 def test_a_purge_starts_the_counts_again(filled: Fetch, end: float) -> None:
@@ -141,8 +142,8 @@ def test_after_a_purge_only_what_came_after_it_counts(filled: Fetch, end: float)
 
 
 def test_a_week_counts_every_run_of_the_week(filled: Fetch, end: float) -> None:
-    rows = values(filled, panel_query(WORKFLOW, "Slowest Workflow Stages", "B"), view(end, "week", "7d"), "stage")
-    assert rows == dict.fromkeys([("version_bump",), ("quality_validation",), ("publish_deploy",)], 20.0)
+    calls = values(filled, panel_query("hypertool-llm-cost", "Calls by Outcome"), view(end, "week", "7d"), "outcome")
+    assert calls == {("success",): 60}
     problems = baseline_deviations(view(end, "week", "15m"), filled)
     assert not problems, "\n".join(problems)
 
@@ -160,11 +161,10 @@ def test_the_success_rate_counts_failures_and_undeclared_workflows(filled: Fetch
     }
 
 
-def test_failed_gates_are_ranked_and_stages_without_failure_are_zero(filled: Fetch, end: float) -> None:
+def test_failed_gates_are_ranked_without_the_stages_that_passed(filled: Fetch, end: float) -> None:
     series = run(panel_query(WORKFLOW, "Failed Quality Gates"), view(end, "failing", "15m"), filled)
     ranked = [(one.labels["stage"], one.last) for one in series]
-    assert ranked[:3] == [("cleanup", 6), ("version_bump", 2), ("testing_validation", 1)]
-    assert sorted(ranked[3:]) == [("publish_deploy", 0), ("quality_validation", 0), ("report", 0)]
+    assert ranked == [("cleanup", 6), ("version_bump", 2), ("testing_validation", 1)]
 
 
 def test_the_slowest_stage_comes_first(filled: Fetch, end: float) -> None:
@@ -187,9 +187,9 @@ def test_the_workflow_variable_filters(filled: Fetch, end: float) -> None:
 
 
 def test_the_persona_variable_filters_stages_by_their_label(filled: Fetch, end: float) -> None:
-    slowest = panel_query(WORKFLOW, "Slowest Workflow Stages", "B")
+    slowest = panel_query(WORKFLOW, "Slowest Workflow Stages")
     seen = view(end, "failing", persona=("data-scientist",))
-    assert values(filled, slowest, seen, "persona", "stage") == {("data-scientist", "testing_validation"): 1}
+    assert values(filled, slowest, seen, "persona", "stage").keys() == {("data-scientist", "testing_validation")}
     for ref in "AB":
         drawn = run(panel_query(WORKFLOW, "Workflow Stage Duration", ref), seen, filled)
         assert [one.labels["stage"] for one in drawn] == ["testing_validation"]
@@ -225,3 +225,50 @@ def test_the_variables_offer_what_is_there(filled: Fetch, end: float) -> None:
     assert offers[f"{WORKFLOW}/$workflow/variable"] == ["bug_fix", "docs", "nightly", "package_release"]
     assert "backend-engineer" in offers[f"{WORKFLOW}/$persona/variable"]
     assert {"new-5s", "idle", "failing"} <= set(offers[f"{WORKFLOW}/$instance/variable"])
+
+
+def test_the_stack_host_shows_in_every_new_panel(filled: Fetch, end: float) -> None:
+    """Two calls that worked and two that failed, with the figures that a person would add up by hand."""
+    seen = view(end, "stack", "6h")
+
+    def shown(uid: str, panel: str, *labels: str, ref: str = "A") -> dict[tuple[str, ...], float]:
+        return values(filled, panel_query(uid, panel, ref), seen, *labels)
+
+    cost, agents, pipeline = "hypertool-llm-cost", "hypertool-agents", "hypertool-pipeline-health"
+    assert shown(cost, "Cost") == {(): pytest.approx(0.5)}
+    assert shown(cost, "Calls by Outcome", "outcome") == {("success",): 2, ("error",): 2}
+    assert shown(cost, "Cache Hit Ratio", "model") == {("large",): pytest.approx(0.8)}
+    assert shown(cost, "Calls of Unknown Usage") == {(): 2}
+    assert shown(cost, "Cost of a Call", "model") == {("large",): pytest.approx(0.125)}
+    assert shown(OVERVIEW, "Failed LLM Calls") == {(): 2}
+    assert shown(OVERVIEW, "Alerts Firing") == {(): 1}
+    assert shown(agents, "Active Sessions", "agent") == {("claude-code",): 2}
+    assert shown(agents, "Tokens by Agent and Persona", "persona") == {("backend-engineer",): 3100}
+    assert shown(agents, "Stopped by a Budget", "agent") == {("claude-code",): 2}
+    assert shown(agents, "Records Not Understood", "reason") == {("no_id",): 2}
+    assert shown(agents, "Where Calls Were Found", "source") == {("session_file",): 2}
+    assert shown(pipeline, "Firing Alerts", "alertname", "persona") == {("TokenBudgetExceeded", "backend-engineer"): 1}
+    assert shown(pipeline, "Last Export", "sink") == {("langfuse",): 1.7e12}
+    assert shown(pipeline, "Delay of Metrics", "instance") == {("stack",): 70_000}
+    assert shown(pipeline, "Values Beyond the Label Limit", "label") == {("model",): 6}
+    assert shown(pipeline, "Free Disk Space", "mountpoint") == {("/var",): pytest.approx(0.04)}
+    spent = run(panel_query(cost, "Cost over Time"), seen, filled)
+    assert [one.total for one in spent] == [pytest.approx(0.5)]
+    tokens = {one.labels["kind"]: one.total for one in run(panel_query(cost, "Tokens by Kind"), seen, filled)}
+    assert tokens == {"input": 200, "cache_read": 1600, "cache_write": 200, "output": 1000, "reasoning": 100}
+
+
+def test_one_run_gives_the_heatmap_two_columns(filled: Fetch, end: float) -> None:
+    """Grafana takes the width of a cell from two columns: with one it draws nothing."""
+    query = panel_query(OVERVIEW, "Persona Duration Distribution")
+    for host in ("new-15s", "late-15s"):
+        series = run(query, view(end, host, "15m"), filled)
+        assert min(len(one.points) for one in series) > 1
+        assert {one.total for one in series if one.labels["le"] == "+Inf"} == {3}
+
+
+def test_the_last_tokens_are_those_of_the_last_run(filled: Fetch, end: float) -> None:
+    query = panel_query(OVERVIEW, "Last Tokens Used")
+    for host, ago in (("new-60s", 6), ("after-long-gap", 10), ("week", 9)):
+        [found] = run(query, view(end, host), filled)
+        assert found.last / 1000 == pytest.approx(end - ago * 60, abs=330 if host == "week" else 130)

@@ -1,0 +1,149 @@
+"""What only eyes see in a real Grafana, each kind as a rule, so that it cannot come back in any panel."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.dashboards.queries import load_dashboards
+
+LOADED = load_dashboards()
+PANELS = [(dashboard, panel) for dashboard in LOADED for panel in dashboard["panels"]]
+ALARMS = {"red", "yellow", "orange", "green"}
+SINGLE = ("stat", "gauge", "bargauge")
+each_dashboard = pytest.mark.parametrize("dashboard", LOADED, ids=lambda dashboard: dashboard["uid"])
+
+
+def panels(*kinds: str) -> pytest.MarkDecorator:
+    chosen = [panel for _, panel in PANELS if panel["type"] in kinds]
+    return pytest.mark.parametrize("panel", chosen, ids=lambda panel: panel["title"])
+
+
+def defaults(panel: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = panel["fieldConfig"]["defaults"]
+    return found
+
+
+def all_units(panel: dict[str, Any]) -> list[str]:
+    overridden = [
+        one["value"] for o in panel["fieldConfig"]["overrides"] for one in o["properties"] if one["id"] == "unit"
+    ]
+    return [defaults(panel)["unit"], *overridden]
+
+
+@panels("stat", "gauge", "bargauge", "timeseries", "heatmap", "table")
+def test_no_unit_shortens_a_figure(panel: dict[str, Any]) -> None:
+    """`short` shows 1,150 tokens as "1 K"; `s` shows 28 mins in one row and 27.0 mins in the next."""
+    assert not {"short", "s", "ms", "cpm", "opm"} & set(all_units(panel))
+
+
+@panels(*SINGLE)
+def test_nothing_has_no_alarm_colour(panel: dict[str, Any]) -> None:
+    """Without a mapping, the words for "nothing" have the colour of the lowest threshold, which is often red."""
+    results = [m["options"]["result"] for m in defaults(panel)["mappings"] if m["type"] == "special"]
+    assert [one["text"] for one in results] == [defaults(panel)["noValue"]]
+    assert not ALARMS & {one["color"] for one in results}
+    if panel["type"] == "stat" and panel["options"]["colorMode"] == "background":
+        assert results[0]["color"] == "transparent", "a filled grey panel"
+
+
+@panels("bargauge", "gauge")
+def test_a_single_bar_keeps_its_name(panel: dict[str, Any]) -> None:
+    """Grafana drops the legend of the only series; a display name made of labels stays."""
+    assert "${__field.labels." in defaults(panel)["displayName"]
+    if panel["type"] == "bargauge":
+        assert panel["options"]["showUnfilled"] is False, "a grey slab where there is nothing"
+
+
+@panels("heatmap")
+def test_a_heatmap_has_a_second_column_and_readable_cells(panel: dict[str, Any]) -> None:
+    [target] = panel["targets"]
+    assert "0 * last_over_time(" in target["expr"]
+    assert "[$__range] @ end())" in target["expr"]
+    assert (panel["options"]["color"]["scheme"], panel["options"]["color"]["min"]) == ("Turbo", 0)
+
+
+@panels("timeseries")
+def test_one_event_in_a_graph_is_visible(panel: dict[str, Any]) -> None:
+    """A line through one point is nothing, one across hours without events is a lie, an area of red is an alarm."""
+    custom = defaults(panel)["custom"]
+    if "count_over_time" in panel["targets"][0]["expr"]:
+        assert custom["drawStyle"] in ("bars", "points")
+    assert custom["spanNulls"] is False
+    assert custom["thresholdsStyle"]["mode"] in ("off", "dashed")
+    assert custom["lineWidth"] > 0
+    assert len(panel["options"]["legend"]["calcs"]) <= 3
+    if custom["drawStyle"] == "bars":
+        assert (custom["barAlignment"], custom["stacking"]["mode"]) == (-1, "normal")
+
+
+@panels("table")
+def test_a_table_has_one_query_a_stable_order_and_room(panel: dict[str, Any]) -> None:
+    """Two queries leave bare headers where there is nothing; ties without a second column change places."""
+    assert len(panel["targets"]) == 1
+    assert len(panel["options"]["sortBy"]) >= 2
+    overrides = panel["fieldConfig"]["overrides"]
+    assert any(one["id"] == "custom.width" for o in overrides for one in o["properties"])
+    colours = [one["value"] for o in overrides for one in o["properties"] if one["id"] == "color"]
+    assert all(colour["mode"] in ("thresholds", "continuous-blues") for colour in colours)
+    continuous = [o for o in overrides if any(one["value"] == {"mode": "continuous-blues"} for one in o["properties"])]
+    assert all("max" in {one["id"] for one in o["properties"]} for o in continuous), "one event would be full colour"
+
+
+def test_failed_gates_are_full_where_they_turn_red() -> None:
+    [panel] = [panel for _, panel in PANELS if panel["title"] == "Failed Quality Gates"]
+    red = [step["value"] for step in defaults(panel)["thresholds"]["steps"] if step["color"] == "red"]
+    assert defaults(panel)["max"] == red[0]
+    assert panel["targets"][0]["legendFormat"].startswith("{{stage}}"), "the important part must not be cut"
+
+
+def test_a_gauge_shows_the_limit_beside_what_remains() -> None:
+    [panel] = [panel for _, panel in PANELS if panel["title"] == "Token Budget Remaining"]
+    assert "${__field.labels.limit}" in defaults(panel)["displayName"]
+    assert panel["gridPos"]["h"] <= 8
+
+
+@each_dashboard
+def test_marks_of_alerts_name_no_missing_label(dashboard: dict[str, Any]) -> None:
+    """A label that an alert lacks is written as its own name in a text, and left out as a tag."""
+    [marks] = [one for one in dashboard["annotations"]["list"] if one["name"] == "Hypertool alerts"]
+    assert marks["textFormat"] == "{{instance}}"
+    assert set(marks["tagKeys"].split(",")) == {"severity", "persona", "workflow", "stage"}
+    filtered = {v["name"] for v in dashboard["templating"]["list"]} & {"instance", "workflow", "persona", "agent"}
+    for name in filtered:
+        assert f'{name}=~"${name}|"' in marks["expr"], f"marks ignore ${name}"
+
+
+@each_dashboard
+def test_a_dashboard_fits_a_laptop(dashboard: dict[str, Any]) -> None:
+    """At 1366 x 768 a column of the grid is about 50 pixels wide: what has a legend or columns needs eight."""
+    for panel in dashboard["panels"]:
+        wide = panel["type"] in ("timeseries", "table", "heatmap")
+        assert panel["gridPos"]["w"] >= (8 if wide else 5), panel["title"]
+        assert panel["gridPos"]["h"] <= 9, panel["title"]
+
+
+@each_dashboard
+def test_links_lead_to_dashboards_and_variables_that_exist(dashboard: dict[str, Any]) -> None:
+    known = {one["uid"]: {v["name"] for v in one["templating"]["list"]} for one in LOADED}
+    for panel in dashboard["panels"]:
+        links = list(defaults(panel).get("links", []))
+        for override in panel["fieldConfig"]["overrides"]:
+            links += [link for one in override["properties"] if one["id"] == "links" for link in one["value"]]
+        for link in links:
+            assert link["title"]
+            used = set(re.findall(r"\$\{(\w+)", link["url"]))
+            assert {name for name in used if not name.startswith("__")} <= known[dashboard["uid"]], link
+            if match := re.match(r"/d/([\w-]+)\?", link["url"]):
+                assert match[1] in known, link
+                assert set(re.findall(r"&var-(\w+)=", link["url"])) <= known[match[1]], link
+            else:
+                assert link["url"].startswith(("/explore?left=", "${langfuse_url}", "http://localhost:9090/user/"))
+
+
+def test_all_dashboards_are_linked_with_each_other() -> None:
+    for dashboard in LOADED:
+        assert "hypertool" in dashboard["tags"]
+        assert [one["tags"] for one in dashboard["links"] if one["type"] == "dashboards"] == [["hypertool"]]
