@@ -95,8 +95,6 @@ METRICS: dict[str, frozenset[str]] = {
         "ALERTS": ("alertname", "alertstate"),
     }.items()
 }
-# Promised, and not yet in the package's table of instruments.
-NOT_YET_SERVED = frozenset({"hypertool_store_last_fold_timestamp_seconds", "hypertool_store_quarantined_files"})
 SEVERITIES = {
     "TokenBudgetExceeded": ("critical", "cost"),
     "HighQualityGateFailureRate": ("warning", "quality"),

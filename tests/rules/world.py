@@ -53,7 +53,7 @@ FIRING = {
     "RuleEvaluationFailing": Moment("fires: a group of rules fails again and again", 22),
     "NotificationsFailing": Moment("fires: the web hook refuses notifications", 14),
     "LabelLimitReached": Moment("fires: a model beyond the limit, the series born with it", 20),
-    "StoreFoldingStopped": Moment("fires: folding stops with processes to fold", 90),
+    "StoreFoldingStopped": Moment("fires: folding stops", 90),
     "SnapshotQuarantined": Moment("fires: two files are set aside", 20),
 }
 # What fires with it on the same host, because it is a part of the same fact.
@@ -98,6 +98,7 @@ MORE: list[tuple[str, str, float, float]] = [
     ("up", "", 1, 0),
     ("hypertool_build_info", 'version="1.0.0"', 1, 0),
     ("scrape_duration_seconds", "", 0.01, 0),
+    ("hypertool_store_writers", "", 3, 0),
     ("prometheus_target_scrapes_sample_out_of_bounds_total", "", 0, 0),
     ("hypertool_persona_token_budget_exceeded_total", 'persona="data-scientist"', 2, 0),
     ("hypertool_llm_requests_total", f'{CALL},outcome="error"', 0, 1),
