@@ -16,7 +16,6 @@ from ...domain.personas import Catalogue
 from ...errors import StoreUnavailable
 from ...store import batches
 from ...store.directory import StateDirectory, locate
-from ...store.labels import AdmittedLabels
 from ...store.requests import Resets
 from ..calls import AgentCall, Tokens
 from ..reading.positions import Position
@@ -70,7 +69,9 @@ class Ledger:
         if row is not None:
             return value
         if self._guard is None:
+            # For a value that is new to this ledger only: a hook has no time to import them.
             from ...domain.labels import LabelGuard
+            from ...store.labels import AdmittedLabels
 
             self._guard = LabelGuard(
                 lambda name: self._batch.add(1, LABEL_OVERFLOW.key, name), AdmittedLabels(self.directory).admit
