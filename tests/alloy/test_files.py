@@ -34,6 +34,7 @@ GENERALLY_AVAILABLE = {
     "otelcol.processor.memory_limiter",
     "otelcol.processor.transform",
     "otelcol.exporter.prometheus",
+    "otelcol.exporter.loki",
     "otelcol.exporter.otlphttp",
     "otelcol.auth.basic",
 }
@@ -157,3 +158,56 @@ def test_the_reader_of_these_files_reads_nested_blocks_comments_and_strings() ->
     assert [(inner.kind, inner.attributes) for inner in block.blocks] == [("f", {"g": "[1,2]"}), ("h", {})]
     with pytest.raises(ValueError, match="does not end"):
         parse('a "b" {\n')
+
+
+def statements(context: str, signal: str) -> str:
+    [transform] = [block for block in BLOCKS["otlp.alloy"] if block.kind == "otelcol.processor.transform"]
+    return " ".join(
+        block.attributes["statements"]
+        for block in transform.blocks
+        if block.kind == signal and block.attributes["context"] == f'"{context}"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "dropped"),
+    [
+        ("prompt", True),
+        ("gen_ai.prompt", True),
+        ("gen_ai.input.messages", True),
+        ("response_text", True),
+        ("tool_parameters", True),
+        ("function_args", True),
+        ("tool.output", True),
+        ("prompt_id", False),
+        ("prompt.id", False),
+        ("model", False),
+        ("input_token_count", False),
+        ("output_tokens", False),
+        ("session.id", False),
+        ("request_id", False),
+    ],
+)
+def test_content_of_agents_logs_is_dropped(key: str, dropped: bool) -> None:
+    """What agents log of prompts, answers and tools goes; ids, models and figures stay."""
+    [pattern] = re.findall(r'delete_matching_keys\(attributes,\s*"([^"]+)"\)', statements("log", "log_statements"))
+    assert bool(re.search(pattern, key)) is dropped
+
+
+@pytest.mark.parametrize(
+    ("key", "dropped"),
+    [("ai.prompt.messages", True), ("ai.response.text", True), ("ai.toolCall.args", True), ("ai.model.id", False),
+     ("ai.usage.promptTokens", False), ("gen_ai.response.id", False)],
+)  # fmt: skip
+def test_prompts_in_agents_spans_are_dropped(key: str, dropped: bool) -> None:
+    """Prompts and answers in spans of agents go; usage and ids stay."""
+    [pattern] = re.findall(r'delete_matching_keys\(attributes,\s*"([^"]+)"\)', statements("span", "trace_statements"))
+    assert bool(re.search(pattern.replace("\\\\", "\\"), key)) is dropped
+
+
+def test_logs_need_an_address() -> None:
+    """OTLP logs go to Loki where it has an address, and are refused otherwise, as traces are."""
+    [receiver] = [block for block in BLOCKS["otlp.alloy"] if block.kind == "otelcol.receiver.otlp"]
+    [output] = [block for block in receiver.blocks if block.kind == "output"]
+    assert "HYPERTOOL_ALLOY_LOGS_URL" in output.attributes["logs"]
+    assert ("otelcol.exporter.loki", "otlp") in {(block.kind, block.label) for block in BLOCKS["otlp.alloy"]}
