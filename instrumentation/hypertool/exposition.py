@@ -48,7 +48,7 @@ from .store.view import Merge
 
 
 def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: float) -> Iterator[Metric]:
-    """Every metric of the host, the ones known beforehand at 0 from the start."""
+    """All metrics of the host; label sets known in advance start at 0."""
     totals = merge.totals
     states = budgets(catalogue, totals, resets, now)
     counters = {**dict.fromkeys(_known_counters(states), 0), **totals.counters}
@@ -91,7 +91,7 @@ def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: fl
 
 
 def names() -> Iterator[Metric]:
-    """Every metric without values, so that a scrape can ask for some by name."""
+    """All metrics without values, so that a scrape can select some by name."""
     for instrument in COUNTERS:
         yield CounterMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
     for instrument in HISTOGRAMS:

@@ -44,24 +44,24 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
             complain(program, str(error))
             return 1
     except BrokenPipeError:
-        # The reader went away (`| head`): as a shell tool would, and without Python's complaint at its exit.
+        # The reader is gone (`| head`): exit like a shell tool, without Python's message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # a defect of ours; a person gets a line and a way to report it, never a traceback
+    except Exception as error:  # A defect of ours: print one line and how to report it, no traceback.
         if DEBUG.on():
             raise
         complain(
             program,
             f"internal error: {type(error).__name__}: {error}; run it again with HYPERTOOL_DEBUG=1 "
-            "for the traceback, and report that",
+            "for the traceback, and report it",
         )
         return 1
 
 
 def _fill_closed_streams() -> None:
-    """Where 0, 1 or 2 is closed (`2>&-`), the next file to be opened would get that number, and its messages."""
+    """Open closed standard streams (`2>&-`): the next opened file would get their number and our messages."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -25,7 +25,7 @@ FLUSH_SECONDS = 3.0
 
 
 class Sent(NamedTuple):
-    """What one sink had taken when this command stopped waiting: spans of `spans`, scores of `scores`."""
+    """What one sink had delivered when this command stopped waiting: spans of `spans`, scores of `scores`."""
 
     sink: str
     to: str
@@ -37,11 +37,11 @@ class Sent(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether everything is there."""
+        """Whether everything arrived."""
         return (self.delivered, self.scores_delivered) == (self.spans, self.scores)
 
     def outcome(self) -> str:
-        """What became of it, in words."""
+        """The result in words."""
         if self.complete:
             return "delivered"
         counts = f"{self.delivered} of {self.spans} spans"
@@ -50,7 +50,7 @@ class Sent(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where the run can be seen; `now` says what is found there at this moment."""
+    """A place where the run can be seen; `now` says what is there at this moment."""
 
     what: str
     url: str
@@ -58,14 +58,14 @@ class Place(NamedTuple):
 
 
 def baseline(arguments: argparse.Namespace) -> int:
-    """Run the baseline, read back, report; exit code 1 where the store does not show what was run."""
+    """Run the baseline, read back, report; exit code 1 if the store does not show the run."""
     from ..simulation.workflows import BASELINE, run_baseline
 
     return _run(arguments, "baseline", BASELINE, run_baseline)
 
 
 def workflow(arguments: argparse.Namespace) -> int:
-    """The same with any declared workflow."""
+    """Run any declared workflow, like the baseline."""
     from ..domain.workflows import WORKFLOWS
     from ..simulation.workflows import INCIDENT, ROUTES, run_workflow
 
@@ -91,7 +91,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
     heard = listen()
     if not arguments.json:
         tell(store.note)
-        print(f"running {name} (a simulated LLM: nobody is called, nothing is billed)", flush=True)
+        print(f"running {name} (a simulated LLM: no service is called, nothing is billed)", flush=True)
     report = run()
     sent = _flush(report)
     after = store.read(catalogue)
@@ -132,7 +132,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
 
 
 def _flush(report: WorkflowReport) -> list[Sent]:
-    """Send what is queued, to every sink that is configured; what was delivered is what this process has counted."""
+    """Flush every configured sink; the delivered numbers are those that this process has counted."""
     from ..domain.instruments import EXPORT_SCORES, EXPORT_SPANS
     from ..metrics.collector import get_persona_metrics
     from ..sinks import langfuse, otlp
@@ -217,7 +217,7 @@ def _print(
 
 
 def _shows(report: WorkflowReport, before: HostState, after: HostState) -> bool:
-    """Whether at least this run was added; other processes of the host may have added more."""
+    """Whether at least this run was added; other processes may have added more."""
     for stage in report.stages:
         tokens = (stage.persona, stage.chatmode, stage.model)
         gate = (report.workflow, stage.stage, "pass" if stage.passed else "fail")
@@ -274,7 +274,7 @@ def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: Ho
             served = answer.read(5_000_000).decode("utf-8", "replace").splitlines()
     except (OSError, HTTPException) as error:
         return "nobody listens there now" if "refused" in str(error) else f"does not answer: {error}"
-    later = store.read()  # other processes count on meanwhile
+    later = store.read()  # Other processes go on counting.
     for stage in report.stages:
         key = (stage.persona, stage.chatmode, stage.model)
         labels = f'chatmode="{stage.chatmode}",model="{stage.model}",persona="{stage.persona}"'

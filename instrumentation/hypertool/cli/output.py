@@ -1,4 +1,4 @@
-"""How the command line talks: results on stdout (text or JSON), one clear line for each problem on stderr."""
+"""Output of the command line: results on stdout (text or JSON), one line for each problem on stderr."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from ..runtime.logs import log
 
 
 class UsageProblem(HypertoolError):
-    """The command was used wrongly: exit code 2."""
+    """Wrong use of a command: exit code 2."""
 
 
 def complain(program: str, text: str) -> None:
-    """One line on stderr, whatever is in the text."""
+    """Print one line on stderr, whatever the text contains."""
     line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
-    if sys.stderr is None:  # it was closed at the start; print() would take stdout instead
+    if sys.stderr is None:  # Closed at the start; print() would use stdout instead.
         return
-    with contextlib.suppress(OSError):  # its reader went away: nobody is left to be told
+    with contextlib.suppress(OSError):  # The reader is gone.
         print(f"{program}: {line}", file=sys.stderr)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document on stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=True))
 
 
 def print_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    """Columns, numbers to the right."""
+    """Print columns; numbers are aligned to the right."""
     rows = list(rows)
     cells = [head, *[tuple(str(cell) for cell in row) for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
@@ -47,7 +47,7 @@ def print_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> No
 
 
 def label(option: str, value: str) -> str:
-    """A label value as it came from a person. Raises UsageProblem where it cannot be one."""
+    """A label value typed by a person. Raises UsageProblem for an invalid value."""
     reason = unfit(value)
     if reason is not None:
         shown = repr(value if len(value) <= 60 else value[:60] + "...")
@@ -56,6 +56,6 @@ def label(option: str, value: str) -> str:
 
 
 def listen() -> list[str]:
-    """Take over the library's log for this command: its warnings gather in the list that is returned."""
+    """Collect the library's warnings in the returned list, for this command to print."""
     log.taken = []
     return log.taken

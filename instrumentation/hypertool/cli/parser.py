@@ -1,4 +1,4 @@
-"""What can be typed: commands, options, and which function does each."""
+"""The commands, their options, and the function behind each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PERSONA = ".cli.persona"
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """A fixed width: argparse makes a formatter for every option, and would load shutil to ask the terminal."""
+    """A fixed width: argparse creates a formatter per option and would import shutil to ask the terminal."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=100)
@@ -43,27 +43,27 @@ COMMANDS = {
 
 
 class _Only:
-    """Stands in for the subparsers, and makes one of them."""
+    """Replaces the subparsers and creates only one of them."""
 
     def __init__(self, commands: Any, only: str) -> None:
         self._commands = commands
         self._only = only
 
     def add_parser(self, name: str, **options: Any) -> Any:
-        """The parser of that command, or something that takes its options and forgets them."""
+        """The parser of that command, or a stand-in that ignores its options."""
         return self._commands.add_parser(name, **options) if name == self._only else _Skipped()
 
 
 class _Skipped:
     def add_argument(self, *_: Any, **__: Any) -> None:
-        """Nobody will parse with it."""
+        """Ignore it: this parser is not used."""
 
     def set_defaults(self, **_: Any) -> None:
-        """Nobody will parse with it."""
+        """Ignore it: this parser is not used."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Wrong use is one line that names the next step."""
+    """Reports wrong use in one line that names the next step."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)
@@ -95,7 +95,7 @@ def dispatch(program: str, argv: list[str]) -> int:
 
 
 def build(program: str, only: str | None = None) -> argparse.ArgumentParser:
-    """The parser of `hypertool` or `tta-persona`; with `only`, of that one command (making all takes 3 ms)."""
+    """The parser of `hypertool` or `tta-persona`; with `only`, of that one command (creating all takes 3 ms)."""
     parser = _Parser(prog=program, description="See and control personas, their token budgets and their workflows.")
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     # `prog` is given because argparse would format a usage line to find it out, and load what that needs.
@@ -162,7 +162,7 @@ def _service_commands(commands: Any) -> None:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is no number of lines, expected 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number of lines; expected 0 or more")
     return int(text)
 
 

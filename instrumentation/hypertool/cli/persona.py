@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def resolve(catalogue: Catalogue, name: str) -> Persona:
-    """A persona that a person named. Raises UsageProblem that names the known ones."""
+    """The persona with a typed name. Raises UsageProblem that lists the known ones."""
     try:
         return catalogue.resolve(name)
     except ValueError as error:
@@ -29,14 +29,14 @@ def resolve(catalogue: Catalogue, name: str) -> Persona:
 
 
 def tell(*notes: str | None) -> None:
-    """What a person should know besides the result, on stderr."""
+    """Print remarks besides the result on stderr."""
     for note in notes:
         if note:
             complain("note", note)
 
 
 def switch(arguments: argparse.Namespace) -> int:
-    """Count the switch, close the session before it, and remember the new one; all of it or nothing."""
+    """Count the switch, close the previous session and remember the new one; all or nothing."""
     catalogue = load_catalogue()
     to = resolve(catalogue, arguments.name).name
     wanted = label("--chatmode", arguments.chatmode) if arguments.chatmode is not None else None
@@ -95,7 +95,7 @@ def _bind(
 
 
 def end(arguments: argparse.Namespace) -> int:
-    """Close the session under its own chatmode."""
+    """Close the active session under its own chatmode."""
     load_catalogue()
     store = Store.locate()
     store.directory.ensure()
@@ -122,7 +122,7 @@ def _record(before: SavedSession | None, to: str | None, mode: str) -> None:
     if before is not None and known:
         metrics.record_session(before.persona, before.chatmode, before.seconds())
     if to is not None:
-        # A persona that the configuration no longer knows cannot be a label; what follows it starts anew.
+        # A persona that is no longer configured cannot be a label; the next session starts from `none`.
         metrics.record_switch(before.persona if before is not None and known else "none", to, mode)
     if not metrics.flush():
         said = heard[-1] if heard else "the store refused it"
@@ -130,7 +130,7 @@ def _record(before: SavedSession | None, to: str | None, mode: str) -> None:
 
 
 def list_personas(arguments: argparse.Namespace) -> int:
-    """Every persona."""
+    """List every persona."""
     catalogue = load_catalogue()
     sessions = Sessions(find_workspace())
     active = sessions.read()
@@ -171,7 +171,7 @@ def list_personas(arguments: argparse.Namespace) -> int:
 
 
 def current(arguments: argparse.Namespace) -> int:
-    """The active persona, or none."""
+    """Print the active persona, or `none`."""
     sessions = Sessions(find_workspace())
     active = sessions.read()
     tell(sessions.note)
@@ -183,7 +183,7 @@ def current(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Everything about here and now."""
+    """Print persona, chatmode, budget, workspace and store."""
     catalogue = load_catalogue()
     if arguments.series:
         return _series(catalogue, arguments.json)
@@ -231,7 +231,7 @@ def _series(catalogue: Catalogue, as_json: bool) -> int:
 
 
 def budget(arguments: argparse.Namespace) -> int:
-    """What is left of the budgets, after filling them again where that was asked for."""
+    """Print what is left of the budgets, after an optional reset."""
     catalogue = load_catalogue()
     chosen = (
         [resolve(catalogue, arguments.persona).name] if arguments.persona is not None else sorted(catalogue.personas)

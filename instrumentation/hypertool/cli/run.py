@@ -17,7 +17,7 @@ PROGRAM = "hypertool run"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; its exit code and terminal are its own. What cannot be counted is said on stderr."""
+    """Run the command with its own terminal and exit code. A failure to count goes to stderr."""
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command or not command[0]:
         raise UsageProblem("no command to run; see `hypertool run --help`")

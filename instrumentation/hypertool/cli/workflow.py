@@ -15,7 +15,7 @@ DRILL = "token_budget_drill"
 
 
 def gate(arguments: argparse.Namespace) -> int:
-    """Run a command as a stage; what cannot be recorded is said on stderr, and does not change the exit code."""
+    """Run a command as a stage; a failure to record goes to stderr and does not change the exit code."""
     workflow, stage = label("--workflow", arguments.workflow), label("--stage", arguments.stage)
     persona = resolve(load_catalogue(), arguments.persona).name
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
@@ -36,7 +36,7 @@ def gate(arguments: argparse.Namespace) -> int:
 
 
 def drill(arguments: argparse.Namespace) -> int:
-    """Overspend a budget for real, through a run of this process; or fill it again."""
+    """Overspend a budget with a run of this process, or refill it."""
     catalogue = load_catalogue()
     persona = resolve(catalogue, arguments.persona)
     store = Store.locate()

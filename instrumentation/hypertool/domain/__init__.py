@@ -1,1 +1,1 @@
-"""Names and numbers that everything agrees on: personas, workflows, instruments, label values, input checks."""
+"""Names and numbers shared by all rooms: personas, workflows, instruments, label values, input checks."""

@@ -1,4 +1,4 @@
-"""Budget windows of the clock: when an hour or a day starts, and how long a past one is kept."""
+"""Budget windows of an hour or a day: their start, and how long past windows are kept."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ KEEP_WINDOWS_SECONDS = 2 * 86400
 
 
 def window_start(window: str, now: float) -> int:
-    """Start of the `hour` or `day` (UTC) that `now` is in, seconds since the epoch."""
+    """Start of the `hour` or `day` (UTC) that contains `now`, in seconds since the epoch."""
     length = WINDOW_SECONDS[window]
     return int(now // length) * length

@@ -1,4 +1,4 @@
-"""What a number has to be before it is counted."""
+"""Checks of numbers before they are counted."""
 
 from __future__ import annotations
 

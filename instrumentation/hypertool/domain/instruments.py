@@ -1,4 +1,4 @@
-"""Every metric: name, type, help, labels and buckets, in one table that everything else is checked against.
+"""Every metric: name, type, help, labels and buckets, in one table; everything else is checked against it.
 
 Units are in the names, after the Prometheus naming conventions. Values are kept as integers (tokens, events,
 microseconds, nano-dollars) until they are exposed, so that merging processes is exact and nothing decreases.

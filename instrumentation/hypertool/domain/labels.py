@@ -1,7 +1,7 @@
 """Which label values may become series: declared ones, and at most 64 others per label and host.
 
-Free text, ids and user names never become labels; what is beyond the limit is counted as `other`, so that the
-number of series of a host stays bounded whatever its agents send.
+Free text, ids and user names never become labels; values beyond the limit count as `other`, so that the
+number of series of a host is bounded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DECLARED: dict[str, frozenset[str]] = {
 
 
 def unfit(value: str) -> str | None:
-    """Why a text cannot be a label value, or None where it can."""
+    """Why a text cannot be a label value; None if it can."""
     if not value:
         return "it is empty"
     if len(value) > MAX_LENGTH:
@@ -43,7 +43,7 @@ def unfit(value: str) -> str | None:
         return "it contains control characters or characters that cannot be seen"
     if _MARKUP.search(value):
         return "it contains markup"
-    from ..runtime.redaction import redact_name  # for a new value only: its patterns take a millisecond to compile
+    from ..runtime.redaction import redact_name  # Only for a new value: compiling the patterns takes a millisecond.
 
     if redact_name(value) != value:
         return "it looks like a credential or an e-mail address"
@@ -51,7 +51,7 @@ def unfit(value: str) -> str | None:
 
 
 class LabelGuard:
-    """Decides what a label value is recorded as.
+    """Decides which value is recorded for a label.
 
     `admit(label, value, limit)` is the host's register (`store.labels`); without it the limit is the process's.
     `on_overflow(label)` is called for every recording that becomes `other`.
@@ -69,11 +69,11 @@ class LabelGuard:
         self._said: set[tuple[str, str]] = set()
 
     def resolve(self, label: str, value: str) -> str:
-        """The value to record. Raises TypeError for what is no string, nothing else."""
+        """The value to record. Raises only TypeError, for anything but a string."""
         if value.__class__ is not str:
             if not isinstance(value, str):
                 raise TypeError(f"{label} must be a string, not {type(value).__name__} ({value!r:.60})")
-            value = str.__str__(value)  # str() of an enumeration's member is its name
+            value = str.__str__(value)  # str() of an enum member is its name, not its value.
         known = self._known[label]
         if value in known or value == OTHER:
             return value
@@ -87,7 +87,7 @@ class LabelGuard:
         return OTHER
 
     def admit_here(self, label: str, value: str, limit: int) -> bool:
-        """The limit of this process alone, where the host's register cannot be had."""
+        """The limit of this process alone, used when the host's register is unavailable."""
         others = self._others[label]
         if value not in others and len(others) >= limit:
             return False
@@ -97,7 +97,7 @@ class LabelGuard:
     def _overflow(self, label: str, value: str, reason: str) -> None:
         if (label, reason) not in self._said:
             self._said.add((label, reason))
-            log.warning("%s %r is recorded as %r: %s (said once)", label, value[:120], OTHER, reason)
+            log.warning("%s %r is recorded as %r: %s (logged once)", label, value[:120], OTHER, reason)
         self._on_overflow(label)
 
 

@@ -27,13 +27,13 @@ _KEYS = {"tokens", "window", "on_exceed", "aliases", "workflows"}
 
 
 def is_name(text: str) -> bool:
-    """Whether a persona could have that name."""
+    """Whether this is a valid name of a persona."""
     return _NAME.fullmatch(text) is not None
 
 
 class Persona(NamedTuple):
-    """A persona and its budget: `tokens` per `window` ("run", "hour" or "day", UTC); `workflows` are the workflows
-    whose runs have another one.
+    """A persona and its budget: `tokens` per `window` ("run", "hour" or "day", UTC); `workflows` lists
+    workflows whose runs have another budget.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Persona(NamedTuple):
 
 
 class Catalogue:
-    """Every known persona. `loaded_at` (seconds since the epoch) decides between two processes' limits.
+    """All known personas. Between two processes' limits the newer `loaded_at` (seconds since the epoch) wins.
 
     `unknown_persona` is what an LLM call with an unknown persona does: "error" raises ValueError, "count" counts it as
     persona `unknown`.
@@ -111,7 +111,7 @@ class Catalogue:
         if self.unknown_persona == "count" and isinstance(name, str):
             once.warn(
                 "unknown-persona",
-                f"LLM calls with unknown personas count as {UNKNOWN!r}; the first was {name!r:.100} (said once)",
+                f"LLM calls with unknown personas count as {UNKNOWN!r}; the first was {name!r:.100} (logged once)",
             )
             return None
         return self.resolve(name)
@@ -130,7 +130,7 @@ class Catalogue:
         known = ", ".join(sorted(self.personas))
         if name in RESERVED:
             raise ValueError(f"persona {name!r} is reserved and has no budget; known personas: {known}")
-        import difflib  # for an error only: it costs 3 ms
+        import difflib  # Imported only for an error: it takes 3 ms.
 
         close = difflib.get_close_matches(name, self._by_any_name, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
@@ -141,18 +141,18 @@ class Catalogue:
 
 
 def default_file() -> Path:
-    """Where the package's own personas are."""
+    """The package's file of default personas."""
     return _DEFAULTS
 
 
 def user_file() -> Path:
-    """Where a user's own personas are: $XDG_CONFIG_HOME/hypertool/hypertool.toml."""
+    """The user's file of personas: $XDG_CONFIG_HOME/hypertool/hypertool.toml."""
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(base) / "hypertool" / "hypertool.toml"
 
 
 def config_files() -> list[Path]:
-    """The files that are read after the package's defaults, those that exist, in their order.
+    """The existing files that are read after the package's defaults, in order.
 
     `HYPERTOOL_CONFIG` replaces the host's and the user's file; it must exist.
     """
@@ -179,13 +179,13 @@ def load_catalogue(strict: bool = True) -> Catalogue:
     except ConfigError as error:
         if strict:
             raise
-        once.warn(str(error), f"{error}; going on with the default personas")
+        once.warn(str(error), f"{error}; using the default personas")
         merged = personas
     return Catalogue(merged, now, unknown_persona)
 
 
 def _merge(personas: dict[str, Persona], path: Path, source: str) -> str | None:
-    """Add a file's personas; returns what it says of unknown ones, if it does."""
+    """Add a file's personas; returns its `unknown_persona`, or None."""
     try:
         text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
@@ -195,7 +195,7 @@ def _merge(personas: dict[str, Persona], path: Path, source: str) -> str | None:
         raise ConfigError(f"{path}:{line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    if sys.version_info >= (3, 11):  # here, because who has the personas from a cache does without it
+    if sys.version_info >= (3, 11):  # Imported here: personas from a cache do without it.
         import tomllib
     else:  # pragma: no cover - exercised on hosts with Python 3.10
         import tomli as tomllib
@@ -328,12 +328,12 @@ def _check_names(personas: dict[str, Persona]) -> None:
 
 
 def _precedence(persona: Persona) -> bool:
-    """A clash with a default is the fault of the file that is not."""
+    """The file to blame for a clash: never the package's defaults."""
     return persona.source != "package"
 
 
 def _line(text: str, name: str, key: str | None = None, owner: str | None = None) -> int:
-    """The line that declares `name`, or `key` in its table; 1 where it is written in some unusual way.
+    """The line that declares `name`, or `key` in its table; 1 if it is written in an unusual way.
 
     `name` is a persona, or a workflow of the persona `owner`.
     """

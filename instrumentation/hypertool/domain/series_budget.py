@@ -28,7 +28,7 @@ SINKS = ("langfuse", "otlp")
 
 
 class SeriesBudget(NamedTuple):
-    """One metric: series that exist from the start, and the most that there can ever be on a host."""
+    """One metric: its series at the start, and its maximum on one host."""
 
     name: str
     from_start: int
@@ -36,7 +36,7 @@ class SeriesBudget(NamedTuple):
 
 
 def values_at_most(label: str, personas: int) -> int:
-    """How many values a label can have: the declared ones, 64 others where others are admitted, and `other`."""
+    """The maximum number of values of a label: the declared ones, 64 others where admitted, and `other`."""
     closed = {
         "persona": personas + 1,  # `unknown`
         "from_persona": personas + 1,  # `none`
@@ -64,12 +64,12 @@ def _values(instrument: Instrument, label: str, personas: int) -> int:
 
 
 def series_per_child(instrument: Instrument) -> int:
-    """A histogram is a series for each bucket, +Inf, sum and count; everything else is one."""
+    """Series per label set: one for each bucket, +Inf, sum and count of a histogram; otherwise one."""
     return len(instrument.buckets) + 3 if instrument.type == "histogram" else 1
 
 
 def budget(catalogue: Catalogue) -> list[SeriesBudget]:
-    """Every metric's worst case, largest first."""
+    """The worst case of every metric, largest first."""
     personas = len(catalogue.personas)
     stages = sum(len(workflow.stages) for workflow in WORKFLOWS.values())
     start = {

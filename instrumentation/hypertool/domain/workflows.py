@@ -1,4 +1,4 @@
-"""The workflows that the project declares: stages, personas, tokens and chatmodes (contract of names)."""
+"""The declared workflows: stages, personas, tokens and chatmodes."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ WORKFLOWS: dict[str, Workflow] = {
 
 CHATMODES: frozenset[str] = frozenset(s.chatmode for w in WORKFLOWS.values() for s in w.stages) | {"default"}
 STAGES: frozenset[str] = frozenset(s.name for w in WORKFLOWS.values() for s in w.stages)
-# The model that the simulated runs name; real models take one of the free places of the label.
+# The model of simulated runs; real models use the free places of the label.
 SIMULATED_MODEL = "simulated"
 MODELS: frozenset[str] = frozenset({SIMULATED_MODEL})
 
 
 def declared_chatmode(workflow: str, stage: str) -> str | None:
-    """The chatmode that a declared workflow gives a stage, or None where it declares nothing."""
+    """The chatmode that a declared workflow gives a stage, or None."""
     found = WORKFLOWS.get(workflow)
     if found is None:
         return None

@@ -1,7 +1,7 @@
 """The numbers of one process: counters, histograms, work in progress and budget use, under one lock.
 
-Plain integers, because a record must cost no more than a counter of the Prometheus client does; the client
-itself is loaded only where metrics are exposed.
+Plain integers, because a record must not cost more than a counter of the Prometheus client. The client itself is
+loaded only where metrics are exposed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .runs import Account, Run, Session
 
 
 class Recorder:
-    """What one process has counted since it started (or was forked)."""
+    """The counts of one process since it started or was forked."""
 
     def __init__(self, clock: Clock | None = None, own_ledger: bool = False) -> None:
         self.clock = clock or Clock()
@@ -41,7 +41,7 @@ class Recorder:
         self._begin()
 
     def _begin(self) -> None:
-        # Re-entrant: a signal handler, or a generator that the garbage collector closes, may record in the middle.
+        # Re-entrant: a signal handler, or a generator closed by the garbage collector, may record meanwhile.
         self.lock = threading.RLock()
         self.epoch = object()
         self.dirty = False
@@ -58,12 +58,12 @@ class Recorder:
         self.reserved: dict[tuple[str, str], int] = {}
         self.largest_call: dict[str, int] = {}
         self.implicit = Run(self.epoch, None, None, self.clock.monotonic())
-        # Looked up on every record; here because a fork must forget them together with the counters.
+        # Caches for every record; here because a fork must drop them together with the counters.
         self.token_cells: dict[tuple[str, str, str], tuple[Counter, Persona]] = {}
         self.stage_cells: dict[tuple[str, str, str], StageCells] = {}
 
     def set_latest(self, value: int, *key: str) -> None:
-        """Set a value of which the newest counts, and say that there is something new."""
+        """Set a value of which only the newest counts; marks the recorder as dirty."""
         with self.lock:
             self.latest[key] = max(value, self.latest.get(key, 0))
         self.touch()
@@ -77,7 +77,7 @@ class Recorder:
         self._begin()
 
     def touch(self) -> None:
-        """Something new is there to be published."""
+        """Mark the recorder as dirty: there is something to publish."""
         self.dirty = True
         if self.on_dirty is not None:
             self.on_dirty()
@@ -87,7 +87,7 @@ class Recorder:
         return sum(submitted() for submitted in self.submitted.values()) != self._published_spans
 
     def counter(self, *key: str) -> Counter:
-        """The counter with that key (metric key, then label values), made at 0 when it is new."""
+        """The counter with that key (metric key, then label values), created at 0."""
         found = self.counters.get(key)
         if found is None:
             with self.lock:
@@ -95,7 +95,7 @@ class Recorder:
         return found
 
     def histogram(self, *key: str) -> Histogram:
-        """The histogram with that key (metric key, then label values), made empty when it is new."""
+        """The histogram with that key (metric key, then label values), created empty."""
         found = self.histograms.get(key)
         if found is None:
             bounds = BY_KEY[key[0]].buckets or DURATION_BUCKETS
@@ -104,7 +104,7 @@ class Recorder:
         return found
 
     def add(self, amount: int, *key: str) -> None:
-        """Add to a counter and say that there is something new."""
+        """Add to a counter; marks the recorder as dirty."""
         counter = self.counter(*key)
         with self.lock:
             counter.value += amount
@@ -113,11 +113,11 @@ class Recorder:
     # Budgets
 
     def run_of(self, run: Run | None) -> Run:
-        """`run` where it belongs to this recorder and process, else the implicit run."""
+        """`run` if it belongs to this recorder and process, else the implicit run."""
         return run if run is not None and run.owner is self.epoch else self.implicit
 
     def account(self, run: Run, persona: Persona) -> Account:
-        """The account of a persona in a run, opened when it is new; the caller holds the lock."""
+        """The account of a persona in a run, opened on first use; the caller holds the lock."""
         found = run.accounts.get(persona.name)
         if found is None:
             found = run.accounts[persona.name] = Account(persona, run.workflow)
@@ -126,7 +126,7 @@ class Recorder:
         return found
 
     def spend(self, run: Run, persona: Persona, tokens: int) -> None:
-        """Debit a budget; counts the first overspending of the window."""
+        """Debit a budget; counts the first overspend of its window."""
         with self.lock:
             if persona.window != "run":
                 window = (
@@ -145,7 +145,7 @@ class Recorder:
         self.add(1, BUDGET_EXCEEDED.key, persona)
 
     def _debit_window(self, window: tuple[str, int, int], limit: int, tokens: int) -> bool:
-        """Whether this is what overspends the window."""
+        """Debit a window; True if this overspends it."""
         before = self.windows.get(window)
         if before is None:
             oldest = window[1] - KEEP_WINDOWS_SECONDS
@@ -163,11 +163,11 @@ class Recorder:
         return run
 
     def close_run(self, run: Run) -> None:
-        """The run is no longer active; what it left of each budget is shown until another run or 15 minutes."""
+        """End a run; what it left of each budget is shown for 15 minutes, or until another run."""
         with self.lock:
             if self.runs.pop(run.id, None) is None:
                 return
-            run.owner = None  # what still works for it belongs to no run any more
+            run.owner = None  # Code that still works for it no longer belongs to a run.
             now = self.clock.monotonic()
             for name, account in run.accounts.items():
                 if account.used and not account.windowed:
@@ -197,7 +197,7 @@ class Recorder:
     def end_session(self, run: Run) -> None:
         """Record the time in the active persona, under the chatmode of the session that ends."""
         if run.owner is not self.epoch:
-            return  # a fork in the middle of the run: its session is the parent's to record
+            return  # Forked in the middle of the run: the parent records the session.
         with self.lock:
             session, run.session = run.session, None
         if session is not None:
@@ -228,12 +228,12 @@ class Recorder:
         self.touch()
 
     def close_implicit(self) -> None:
-        """The process ends: close the session and the run of everything outside a workflow."""
+        """At exit: close the session and the implicit run."""
         self.end_session(self.implicit)
         self.close_run(self.implicit)
 
     def exemplar(self, value: float) -> Exemplar | None:
-        """The active trace, where there is one; OpenTelemetry is asked only if somebody has loaded it."""
+        """The active trace as an exemplar, or None; OpenTelemetry is asked only if it is loaded."""
         trace = sys.modules.get("opentelemetry.trace")
         if trace is None:
             return None
@@ -243,7 +243,7 @@ class Recorder:
         return Exemplar(span.trace_id, span.span_id, value, self.clock.time())
 
     def reset_budget(self, persona: str, reset: int | None = None) -> None:
-        """Every window of that persona starts full again; `reset` is the host-wide number of the reset."""
+        """Refill every window of that persona; `reset` is the host-wide number of the reset."""
         with self.lock:
             if reset is not None:
                 self.resets_seen[persona] = reset
@@ -260,21 +260,21 @@ class Recorder:
     # Snapshots
 
     def snapshot(self, personas: dict[str, Persona], loaded_at: float) -> dict[str, Any]:
-        """Everything as plain data for the store; marks the recorder as clean."""
+        """All counts as plain data for the store; marks the recorder as clean."""
         with self.lock:
             self.dirty = False
             now = self.clock.time()
             # Ages are monotonic: a clock that was set, or a host that slept, makes nothing older than it is.
             since = now - self.clock.monotonic()
             active: dict[str, int] = {}
-            # Copies of names and values first: something may be recorded in the middle, see `lock`.
+            # Copy names and values first: a record may interrupt this, see `lock`.
             for run in list(self.runs.values()):
                 for account in list(run.accounts.values()):
                     name, left = account.persona.name, account.remaining
                     if not account.windowed:
                         active[name] = min(active.get(name, left), left)
             counters, histograms = self.counters, self.histograms
-            # What became of the spans before how many there are: none is resolved before it was submitted.
+            # Resolved before submitted: a span is never resolved before it is submitted.
             resolved = {
                 sink: sum(
                     counter.value for key, counter in list(counters.items()) if key[:2] == (EXPORT_SPANS.key, sink)
@@ -313,7 +313,7 @@ class Recorder:
                         for name, ended in self.ended.copy().items()
                     ],
                     windows=self.windows.copy(),
-                    # A default travels once it is used: it may take the place of a configuration that is gone.
+                    # A default travels once it is used: it may replace a configuration that was removed.
                     limits=[
                         (p.name, p.tokens, p.window, loaded_at)
                         for p in personas.values()

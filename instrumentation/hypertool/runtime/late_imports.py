@@ -1,6 +1,6 @@
-"""A lock around what is imported late, so that a fork does not happen in the middle of it.
+"""A lock around late imports, so that no fork happens in the middle of one.
 
-A child inherits the locks of modules that another thread was importing, and nobody is left to release them.
+A child inherits the import locks that other threads hold at the fork, and those threads don't exist in the child.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ class _Loading:
         self._lock.release()
 
     def hold(self) -> None:
-        """Before a fork."""
+        """Before a fork: wait for imports in progress."""
         self._held += self._lock.acquire(timeout=_FORK_WAIT_SECONDS)
 
     def release(self) -> None:
-        """After it, in the parent."""
+        """After a fork, in the parent: allow imports again."""
         if self._held:
             self._held -= 1
             self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """After it, in the child."""
+        """After a fork, in the child: start with a new lock."""
         self._lock = threading.RLock()
         self._held = 0
 
     def outrank_logging(self) -> None:
-        """Call it while a module is loaded whose threads import late: a fork waits for them first, then for logging.
+        """Make a fork wait for late imports before it takes the lock of `logging`.
 
-        `logging` holds its own lock over a fork, from a hook of its own, and the hook that was registered last runs
-        first. The other way round, the fork would keep the lock that the importing thread needs to get on.
+        Call it when loading a module whose threads import late. `logging` holds its lock across a fork, and fork hooks
+        run in reverse order of registration. In the other order the fork would hold the lock that an importing thread
+        needs.
         """
         if not self._outranks_logging:
             import logging  # noqa: F401 - registers its hook
@@ -54,7 +55,7 @@ class _Loading:
             self.register()
 
     def register(self) -> None:
-        """Make every fork wait; may be called again, because the lock is re-entrant and holds are counted."""
+        """Register the fork hooks; may be called again, because the lock is re-entrant and holds are counted."""
         os.register_at_fork(before=self.hold, after_in_parent=self.release, after_in_child=self.after_fork_in_child)
 
 

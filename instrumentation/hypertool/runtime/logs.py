@@ -1,4 +1,4 @@
-"""One log line per change of state: what is down is said once, and once more when it is back."""
+"""Logging: one line per change of state, so that a lasting problem is logged once and its end once."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # logging's own numbers
 
 
 class Log:
-    """The logger `hypertool`, loaded when something is said: most processes say nothing, and a prompt waits for them.
+    """The logger `hypertool`; `logging` is imported with the first message, because most processes log nothing.
 
-    While `taken` is a list, warnings and errors go there instead: a command says them in its own words.
+    While `taken` is a list, warnings and errors are collected there, for a command to print itself.
     """
 
     def __init__(self) -> None:
         self.taken: list[str] | None = None
 
     def log(self, level: int, message: str, *args: object, exc_info: BaseException | bool | None = None) -> None:
-        """Log `message % args` at one of logging's levels, with the stack of the exception in hand where asked for.
+        """Log `message % args` at one of logging's levels, with the current exception's stack on request.
 
-        Nothing of it is a credential or an e-mail address: what others raise ends up in our lines.
+        The text is redacted, because it may quote the errors of other code.
         """
         from .redaction import LOG_LIMIT, redact
 
@@ -35,19 +35,19 @@ class Log:
         logging.getLogger("hypertool").log(level, "%s", text, stacklevel=3)
 
     def debug(self, message: str, *args: object) -> None:
-        """For whoever looks for a defect."""
+        """Log details for debugging."""
         self.log(DEBUG, message, *args)
 
     def info(self, message: str, *args: object) -> None:
-        """Worth knowing, nothing to do."""
+        """Log something worth knowing that needs no action."""
         self.log(INFO, message, *args)
 
     def warning(self, message: str, *args: object) -> None:
-        """Something is less than it should be."""
+        """Log a problem that limits something."""
         self.log(WARNING, message, *args)
 
     def error(self, message: str, *args: object, exc_info: BaseException | bool | None = None) -> None:
-        """Something does not work."""
+        """Log something that does not work."""
         self.log(ERROR, message, *args, exc_info=exc_info)
 
 
@@ -65,7 +65,7 @@ log = Log()
 
 
 class StateLog:
-    """Says a state when it differs from the one said before; safe from any thread."""
+    """Logs a state when it changes; thread-safe."""
 
     def __init__(self, initial: str = "ok") -> None:
         self._state = initial
@@ -82,7 +82,7 @@ class StateLog:
 
 
 class Once:
-    """Says each thing once in the life of the process."""
+    """Logs each message once per process."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()

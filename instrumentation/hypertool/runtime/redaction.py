@@ -18,9 +18,9 @@ STACK_LIMIT = 8_000
 
 Hook = Callable[[str], str]
 
-# How far beyond its limit a text is looked at: what follows a long credential moves up when that is taken out.
+# A text is examined up to this multiple of its limit: text after a removed credential moves up.
 _WORK = 4
-# Where a text was cut may stand the half of what a pattern knows as a whole; longer halves are known.
+# Characters dropped before a cut: they may be the start of a credential that no pattern recognises.
 _FRAGMENT = 256
 
 
@@ -45,7 +45,7 @@ def redact(text: str, limit: int = MESSAGE_LIMIT) -> str:
 
 
 def redact_tail(text: str, limit: int = STACK_LIMIT) -> str:
-    """The same for a text of lines whose end says most: a stack."""
+    """Like `redact`, but keeps the end: for stacks, whose last lines say most."""
     if len(text) > _WORK * limit:
         text = text[-_WORK * limit :].partition("\n")[2]
     text = _cleaned(text)
@@ -54,24 +54,24 @@ def redact_tail(text: str, limit: int = STACK_LIMIT) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def redact_name(text: str) -> str:
-    """The same for names that come again and again: of workflows, stages, models, keys."""
+    """Like `redact`, cached, for recurring names: workflows, stages, models, keys."""
     return redact(text, NAME_LIMIT)
 
 
 @functools.lru_cache(maxsize=256)
 def redact_names(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Several of them that come together, again and again."""
+    """Like `redact_name`, for names that recur together."""
     return tuple(map(redact_name, texts))
 
 
 @functools.lru_cache(maxsize=1024)
 def names_a_secret(key: str) -> bool:
-    """Whether what stands under this key is one, whatever it looks like: `db_password`, `x-api-key`."""
+    """Whether the value of this key is a secret whatever it looks like: `db_password`, `x-api-key`."""
     return NAMED.search(key) is not None
 
 
 def redact_id(text: str) -> str:
-    """The same for an id, which is new each time; cheap where it is one word, and no credential's beginning."""
+    """Like `redact`, for ids, which are new each time: cheap for a single word that cannot start a credential."""
     return text if _hook is None and PLAIN_ID(text) else redact(text, NAME_LIMIT)
 
 
@@ -84,6 +84,6 @@ def _cleaned(text: str) -> str:
     if _hook is not None:
         text = _hook(text)
     if not text.isascii():
-        # Half a surrogate pair cannot be encoded, and would take the whole batch with it.
+        # A lone surrogate cannot be encoded and would fail the whole batch.
         text = text.encode("utf-8", "backslashreplace").decode()
     return text

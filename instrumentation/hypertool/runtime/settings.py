@@ -1,6 +1,6 @@
 """Every `HYPERTOOL_*` variable that the package reads, in one table; docs/settings.md is generated from it.
 
-`read` asks the environment at each call: a value that costs too much to look up is remembered by its user.
+`read` looks at the environment on each call; code on a hot path caches the value itself.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 
 class Setting(NamedTuple):
-    """One environment variable: its name, what it means, and the default in words."""
+    """One environment variable: its name, what it means, and the default, in words."""
 
     name: str
     meaning: str
     default: str
 
     def read(self) -> str:
-        """The value without surrounding blanks; empty where the variable is not set."""
+        """The value without surrounding blanks; empty if the variable is not set."""
         return os.environ.get(self.name, "").strip()
 
     def on(self) -> bool:
-        """Whether a switch is on: its value is exactly 1."""
+        """Whether the switch is on, that is, exactly `1`."""
         return os.environ.get(self.name) == "1"
 
 

@@ -1,4 +1,4 @@
-"""Which workspace this is: the repository that a directory is in, else the directory itself."""
+"""The workspace of a directory: the repository that contains it, else the directory itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 def find_workspace(start: Path | None = None) -> Path:
     """The root of the repository around `start` (the working directory by default), else that directory.
 
-    A git worktree and a submodule (where `.git` is a file) are workspaces of their own. Without a working directory
-    (it was removed), the root of the file system.
+    A git worktree and a submodule (where `.git` is a file) are workspaces of their own. If the working directory was
+    removed, the result is the root of the file system.
     """
     try:
         here = (start if start is not None else Path.cwd()).resolve()
@@ -23,5 +23,5 @@ def find_workspace(start: Path | None = None) -> Path:
 
 
 def workspace_name(start: Path | None = None) -> str:
-    """The name of that directory, for spans and for people; `/` for the root."""
+    """The name of the workspace's directory, for spans and messages; `/` for the root."""
     return find_workspace(start).name or "/"
