@@ -153,7 +153,7 @@ def test_a_pause_that_is_asked_for_is_kept_before_the_circuit_opens() -> None:
 
 STORM = """
 import itertools, signal
-from tests.unit.test_otlp_sink import SENT, Sink
+from tests.unit.sinks.test_otlp_sink import SENT, Sink
 from hypertool.sinks.base import close_all
 sink, signals = Sink(lambda _: SENT), itertools.count()
 def handler(number, frame):
