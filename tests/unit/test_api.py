@@ -29,12 +29,14 @@ def test_every_public_name_can_be_imported(name: str) -> None:
     assert name in dir(hypertool)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
+    """An unknown name on the package is an AttributeError."""
     with pytest.raises(AttributeError, match="no_such_name"):
         hypertool.no_such_name  # noqa: B018
 
 
-def test_recording_loads_neither_the_client_nor_opentelemetry_nor_anything_slow(tmp_path: Path) -> None:
+def test_recording_loads_nothing_slow(tmp_path: Path) -> None:
+    """Recording imports neither the Prometheus client nor OpenTelemetry nor anything slow."""
     host = Host(tmp_path)
     found = host.json(f"""
         import json, sys
@@ -49,7 +51,8 @@ def test_recording_loads_neither_the_client_nor_opentelemetry_nor_anything_slow(
     assert found == []
 
 
-def test_importing_starts_no_thread_opens_no_file_and_takes_no_signal(tmp_path: Path) -> None:
+def test_import_has_no_side_effects(tmp_path: Path) -> None:
+    """Importing starts no thread, opens no file and sets no signal handler."""
     host = Host(tmp_path)
     found = host.json("""
         import json, os, signal, sys, threading

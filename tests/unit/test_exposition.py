@@ -42,9 +42,10 @@ def _values(metric: Metric) -> dict[tuple[str, ...], float]:
 
 
 @pytest.mark.predecessor("D13")
-def test_what_is_known_beforehand_exists_from_the_start_and_tokens_and_switches_do_not(
+def test_series_that_exist_from_the_start(
     registry: CollectorRegistry,
 ) -> None:
+    """Series with known labels exist at 0 from the start; tokens and switches do not."""
     found = _text(registry)
     stages = {(w.name, s.name) for w in WORKFLOWS.values() for s in w.stages}
     personas = {(p,) for p in load_catalogue().personas}
@@ -63,9 +64,8 @@ def test_what_is_known_beforehand_exists_from_the_start_and_tokens_and_switches_
     assert "hypertool_build_info" in found
 
 
-def test_both_formats_have_every_metric_once_no_created_series_and_no_duplicates(
-    registry: CollectorRegistry, tmp_path: Path
-) -> None:
+def test_both_formats_have_every_metric_once(registry: CollectorRegistry, tmp_path: Path) -> None:
+    """Both formats have every metric once, without `_created` series and duplicates."""
     Process(tmp_path / "state").tokens(5).stage(1).publish().die()
     names = {i.name.removesuffix("_total") for i in ALL}
     for text, parsed in (
@@ -80,7 +80,8 @@ def test_both_formats_have_every_metric_once_no_created_series_and_no_duplicates
         assert "_created" not in text
 
 
-def test_bucket_bounds_are_written_the_way_the_rules_spell_them(registry: CollectorRegistry) -> None:
+def test_bucket_bounds_match_the_rules(registry: CollectorRegistry) -> None:
+    """Bucket bounds are written as the rules spell them."""
     found = _text(registry)
     bounds = [
         s.labels["le"]
@@ -104,7 +105,8 @@ def test_bucket_bounds_are_written_the_way_the_rules_spell_them(registry: Collec
     ]
 
 
-def test_buckets_are_cumulative_and_the_sum_is_in_seconds(registry: CollectorRegistry, tmp_path: Path) -> None:
+def test_buckets_are_cumulative(registry: CollectorRegistry, tmp_path: Path) -> None:
+    """Buckets are cumulative, and the sum is in seconds."""
     process = Process(tmp_path / "state")
     for seconds in (0.5, 0.500001, 299.9, 300.0, 300.1, 4000.0):
         process.stage(seconds)
@@ -120,7 +122,8 @@ def test_buckets_are_cumulative_and_the_sum_is_in_seconds(registry: CollectorReg
     assert [s.value for s in samples if s.name.endswith("_sum")] == [pytest.approx(4901.000001, abs=1e-9)]
 
 
-def test_label_values_survive_quotes_backslashes_and_other_alphabets() -> None:
+def test_label_values_survive_escaping() -> None:
+    """Label values survive quotes, backslashes and other alphabets."""
     registry = CollectorRegistry()
     collector = PersonaMetricsCollector(registry)
     values = ['quo"te', "back\\slash", "back\\nslash", "模型", '{a="b"}', "x" * 100]
@@ -134,7 +137,8 @@ def test_label_values_survive_quotes_backslashes_and_other_alphabets() -> None:
         assert {s.labels["model"] for s in found.samples} == set(values)
 
 
-def test_openmetrics_carries_the_trace_of_an_observation() -> None:
+def test_openmetrics_carries_exemplars() -> None:
+    """OpenMetrics carries the trace of an observation as an exemplar."""
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -158,9 +162,8 @@ def test_openmetrics_carries_the_trace_of_an_observation() -> None:
     assert exemplars["5.0"].value == 3.0
 
 
-def test_a_stage_in_progress_shows_its_start_and_its_death_is_a_failed_gate_once(
-    registry: CollectorRegistry, tmp_path: Path
-) -> None:
+def test_stage_in_progress_and_its_death(registry: CollectorRegistry, tmp_path: Path) -> None:
+    """A stage in progress shows its start; if its process dies, that is one failed gate."""
     from hypertool.recording.cells import OpenStage
 
     process = Process(tmp_path / "state")

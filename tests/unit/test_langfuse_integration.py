@@ -61,7 +61,8 @@ def test_keys_may_be_arguments(host: Host, langfuse: LangfuseReceiver) -> None:
     assert len(langfuse.wait(3)) == 3
 
 
-def test_without_keys_everything_works_and_sends_nothing(host: Host) -> None:
+def test_without_keys_nothing_is_sent(host: Host) -> None:
+    """Without keys, every call works and nothing is sent."""
     out = run(
         host,
         """
@@ -79,7 +80,8 @@ def test_without_keys_everything_works_and_sends_nothing(host: Host) -> None:
     assert out.split() == ["False", "None"]
 
 
-def test_an_unknown_persona_is_an_error_that_names_the_known_ones(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_unknown_persona_names_the_known_ones(host: Host, langfuse: LangfuseReceiver) -> None:
+    """An unknown persona is an error that lists the known ones."""
     done = host.python(
         'import hypertool\nhypertool.LangfuseIntegration().start_trace("x", "nobody", "c", {})', **langfuse.environment
     )

@@ -18,7 +18,8 @@ def said(host: Host, *arguments: str, **more: str) -> str:
     return done.stdout
 
 
-def test_a_switch_knows_across_processes_where_it_came_from_and_closes_the_session_before_it(host: Host) -> None:
+def test_switch_continues_across_processes(host: Host) -> None:
+    """A switch knows the persona of the process before, and closes its session."""
     assert said(host, "switch", "backend", "--chatmode", "bug-fix") == "none -> backend-engineer (bug-fix)\n"
     assert said(host, "switch", "testing") == "backend-engineer -> testing-specialist (bug-fix)\n"
     assert said(host, "end").startswith("ended testing-specialist (bug-fix) after ")
@@ -34,7 +35,8 @@ def test_a_switch_knows_across_processes_where_it_came_from_and_closes_the_sessi
     assert all(0 < seconds < 30 for _, seconds in durations.values())
 
 
-def test_the_same_persona_with_another_chatmode_closes_the_session_and_counts_no_switch(host: Host) -> None:
+def test_new_chatmode_counts_no_switch(host: Host) -> None:
+    """The same persona with another chatmode closes the session and counts no switch."""
     said(host, "switch", "backend")
     assert said(host, "switch", "backend", "--chatmode", "bug-fix") == "backend-engineer: chatmode default -> bug-fix\n"
     assert said(host, "switch", "backend") == "already backend-engineer (bug-fix)\n"
@@ -59,7 +61,8 @@ def test_current_is_none_before_and_after(host: Host) -> None:
     assert said(host, "end") == "none\n"
 
 
-def test_workspaces_have_personas_of_their_own_and_share_the_numbers(host: Host, tmp_path: Path) -> None:
+def test_workspaces_have_their_own_persona(host: Host, tmp_path: Path) -> None:
+    """Each workspace has its own current persona; the numbers are shared."""
     for name in ("one", "two"):
         (tmp_path / name / "src" / "deep").mkdir(parents=True)
         (tmp_path / name / ".git").mkdir()
@@ -74,7 +77,8 @@ def test_workspaces_have_personas_of_their_own_and_share_the_numbers(host: Host,
     }
 
 
-def test_two_switches_at_once_are_two_steps_of_one_path(host: Host) -> None:
+def test_concurrent_switches_form_one_path(host: Host) -> None:
+    """Two switches at the same time are two steps of one path."""
     names = ["backend", "testing", "devops", "data", "obs", "frontend"]
     running = [host.background(host.command("switch", name), stdout=subprocess.PIPE) for name in names]
     for process in running:
@@ -121,7 +125,8 @@ def test_json_is_for_programs(host: Host) -> None:
     assert json.loads(said(host, "current", "--json"))["persona"] is None
 
 
-def test_tta_persona_has_the_persona_commands_and_no_others(host: Host) -> None:
+def test_tta_persona_has_only_persona_commands(host: Host) -> None:
+    """`tta-persona` has the persona commands and no others."""
     done = host.hypertool("switch", "backend", "--chatmode", "package-release", program="main_persona")
     assert (done.returncode, done.stdout) == (0, "none -> backend-engineer (package-release)\n")
     for command in ("list", "current", "status", "budget", "end"):
@@ -159,7 +164,8 @@ def test_tta_persona_has_the_persona_commands_and_no_others(host: Host) -> None:
         ("exporter", "--port", "3"),
     ],
 )
-def test_wrong_use_is_exit_2_one_line_on_stderr_and_no_damage(host: Host, arguments: tuple[str, ...]) -> None:
+def test_wrong_use_is_exit_2_and_one_line(host: Host, arguments: tuple[str, ...]) -> None:
+    """Wrong use is exit 2, one line on stderr, and changes nothing."""
     done = host.hypertool(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
@@ -169,7 +175,8 @@ def test_wrong_use_is_exit_2_one_line_on_stderr_and_no_damage(host: Host, argume
     assert not host.state.exists()
 
 
-def test_an_unknown_persona_is_answered_with_the_known_ones(host: Host) -> None:
+def test_unknown_persona_names_the_known_ones(host: Host) -> None:
+    """The error for an unknown persona lists the known ones."""
     line = host.hypertool("switch", "bakend-engineer").stderr
     assert "bakend-engineer" in line
     assert "did you mean 'backend-engineer'" in line
@@ -177,7 +184,8 @@ def test_an_unknown_persona_is_answered_with_the_known_ones(host: Host) -> None:
         assert name in line
 
 
-def test_a_broken_configuration_is_refused_with_its_file_and_line(host: Host) -> None:
+def test_broken_configuration_names_its_line(host: Host) -> None:
+    """A broken configuration is refused with its file and line."""
     host.config.write_text("[personas.backend-engineer]\ntokens = -5\n")
     for command in (
         ("switch", "backend"),
@@ -194,7 +202,8 @@ def test_a_broken_configuration_is_refused_with_its_file_and_line(host: Host) ->
     assert not (host.work / "ran").exists()
 
 
-def test_a_corrupt_session_file_is_kept_aside_and_said_once(host: Host) -> None:
+def test_corrupt_session_is_kept_aside(host: Host) -> None:
+    """A corrupt session file is kept aside, with one line that says so."""
     said(host, "switch", "backend")
     (session,) = host.state.glob("sessions-*/*.json")
     session.write_text("{ not json")
@@ -206,7 +215,8 @@ def test_a_corrupt_session_file_is_kept_aside_and_said_once(host: Host) -> None:
     assert said(host, "switch", "testing") == "none -> testing-specialist (default)\n"
 
 
-def test_a_persona_that_the_configuration_forgot_does_not_stop_the_next_switch(host: Host) -> None:
+def test_forgotten_persona_allows_a_switch(host: Host) -> None:
+    """A current persona that the configuration no longer has does not prevent the next switch."""
     host.config.write_text("[personas.poet]\ntokens = 10\n")
     said(host, "switch", "poet")
     host.config.write_text("")
@@ -226,7 +236,8 @@ def test_an_unwritable_store_is_one_line_and_exit_1(host: Host, command: tuple[s
     assert str(host.state) in done.stderr
 
 
-def test_a_switch_that_the_store_refused_did_not_happen(host: Host) -> None:
+def test_refused_switch_did_not_happen(host: Host) -> None:
+    """If the store refuses a switch, the current persona stays the same."""
     said(host, "switch", "backend")
     (host.state / "live").rename(host.state / "elsewhere")
     (host.state / "live").write_text("in the way")
@@ -239,7 +250,8 @@ def test_a_switch_that_the_store_refused_did_not_happen(host: Host) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts a full file system: run the tests as root")
 @pytest.mark.parametrize("below", ["", "live"])
-def test_a_full_disk_is_one_line_and_the_switch_did_not_happen(host: Host, below: str) -> None:
+def test_full_disk_prevents_the_switch(host: Host, below: str) -> None:
+    """A full disk is one line of error, and the current persona stays the same."""
     full = host.state / below
     full.mkdir(parents=True)
     mounted = subprocess.run(
@@ -281,7 +293,8 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(host: Host) -> None:
     assert done.stdout in ("0\n", "141\n")
 
 
-def test_a_closed_output_or_error_stream_gives_no_traceback(host: Host) -> None:
+def test_closed_streams_give_no_traceback(host: Host) -> None:
+    """A closed stdout or stderr causes no traceback."""
     command = " ".join(f"'{word}'" for word in host.command("switch", "nobody"))
     done = host.start(["bash", "-c", f"{command} 2>&-; echo $?"], 20)
     assert (done.stdout, done.stderr) == ("2\n", "")
@@ -328,7 +341,8 @@ def test_a_workspace_that_was_removed_still_answers(host: Host) -> None:
     assert (done.returncode, done.stdout) == (0, "none\n")
 
 
-def test_the_series_budget_is_shown_with_what_exists_from_the_start(host: Host) -> None:
+def test_status_shows_the_series_budget(host: Host) -> None:
+    """The series budget is shown with the series that exist from the start."""
     rows = {row["name"]: row for row in json.loads(said(host, "status", "--series", "--json"))["series"]}
     assert rows["hypertool_persona_token_budget_limit"] == {
         "name": "hypertool_persona_token_budget_limit",

@@ -21,7 +21,8 @@ def host(tmp_path: Path) -> Host:
 
 
 @pytest.mark.predecessor("D4")
-def test_the_baseline_says_line_by_line_what_the_store_shows(host: Host) -> None:
+def test_baseline_prints_what_the_store_shows(host: Host) -> None:
+    """The baseline prints line by line what the store shows."""
     done = host.hypertool("baseline")
     assert (done.returncode, done.stderr) == (0, "")
     for fact in (
@@ -92,21 +93,24 @@ def test_a_workflow_that_is_not_declared_says_what_is(host: Host, arguments: tup
     assert said in done.stderr
 
 
-def test_a_workflows_own_budget_is_the_one_that_is_shown(host: Host) -> None:
+def test_baseline_shows_the_workflow_budget(host: Host) -> None:
+    """If the workflow has its own budget, that is the one shown."""
     host.config.write_text("[personas.backend-engineer.workflows.package_release]\ntokens = 3000\n")
     assert "budget 2150 of 3000 left" in host.hypertool("baseline").stdout
     assert json.loads(host.hypertool("baseline", "--json").stdout)["budgets"]["backend-engineer"]["limit"] == 3000
     assert "budget 1200 of 2000 left" in host.hypertool("workflow", "feature_implementation").stdout
 
 
-def test_a_baseline_whose_spans_go_nowhere_says_so_and_is_a_good_baseline(host: Host) -> None:
+def test_baseline_without_a_sink_succeeds(host: Host) -> None:
+    """A baseline whose spans go nowhere says so and still succeeds."""
     done = host.hypertool("baseline", OTEL_EXPORTER_OTLP_ENDPOINT=refused_url())
     assert done.returncode == 0
     assert "not delivered yet (0 of 7 spans)" in done.stdout
     assert "does not answer" in done.stderr
 
 
-def test_the_baseline_tells_whether_the_endpoint_shows_the_run(host: Host, tmp_path: Path) -> None:
+def test_baseline_checks_the_endpoint(host: Host, tmp_path: Path) -> None:
+    """The baseline says whether the endpoint shows its run."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     listen = {"HYPERTOOL_LISTEN": f"127.0.0.1:{port}"}
@@ -132,7 +136,8 @@ def test_a_blocked_baseline_is_one_line_and_exit_1(host: Host) -> None:
     assert "budget of backend-engineer" in done.stderr
 
 
-def test_the_drill_overspends_for_real_and_its_reset_ends_it(host: Host) -> None:
+def test_drill_overspends_and_resets(host: Host) -> None:
+    """The drill really overspends, and a reset ends it."""
     done = host.hypertool("drill", "token-budget-exceeded", "--persona", "devops")
     assert (done.returncode, done.stderr) == (0, "")
     assert "hypertool drill token-budget-exceeded --persona devops-engineer --reset" in done.stdout
@@ -168,7 +173,8 @@ with WorkflowTracer("long"):
 """
 
 
-def test_a_reset_reaches_running_processes_within_2_seconds(host: Host) -> None:
+def test_reset_reaches_running_processes(host: Host) -> None:
+    """A reset from the command line reaches running processes within 2 seconds."""
     running = host.background([sys.executable, "-c", RUNNING], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert running.stdin is not None
     assert running.stdout is not None

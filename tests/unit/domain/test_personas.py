@@ -44,9 +44,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert {alias: catalogue.resolve(alias).name for alias in ALIASES} == ALIASES
 
 
-def test_the_users_file_comes_after_the_hosts_and_merges_key_by_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_users_file_merges_over_the_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's file comes after the host's and replaces single keys."""
     host, own = tmp_path / "host.toml", tmp_path / "config" / "hypertool" / "hypertool.toml"
     own.parent.mkdir(parents=True)
     host.write_text('[personas.backend-engineer]\ntokens = 5000\nwindow = "day"\n[personas.reviewer]\ntokens = 10\n')
@@ -62,7 +61,8 @@ def test_the_users_file_comes_after_the_hosts_and_merges_key_by_key(
     assert (alone.resolve("backend").window, alone.find("reviewer")) == ("run", None)
 
 
-def test_a_home_that_may_not_be_searched_is_a_home_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsearchable_home_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home that the process may not search counts as one without a file."""
     monkeypatch.delenv("HYPERTOOL_CONFIG")
     monkeypatch.setattr("os.stat", lambda *a, **k: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     assert module.config_files() == []
@@ -110,7 +110,8 @@ def test_a_mistake_is_named_with_file_line_and_reason(file: Path, text: str, lin
     assert "\n" not in str(raised.value)
 
 
-def test_other_encodings_are_refused_and_a_byte_order_mark_is_not(file: Path) -> None:
+def test_encodings_and_byte_order_mark(file: Path) -> None:
+    """Encodings other than UTF-8 are refused; a byte order mark is accepted."""
     text = "[personas.reviewer]\ntokens = 5\n"
     file.write_bytes(text.encode("utf-8-sig"))
     assert load_catalogue().resolve("reviewer").tokens == 5
@@ -130,7 +131,8 @@ def test_a_file_that_was_named_must_exist(file: Path) -> None:
         load_catalogue()
 
 
-def test_the_library_says_once_what_is_wrong_and_goes_on_with_the_defaults(tmp_path: Path) -> None:
+def test_library_falls_back_to_the_defaults(tmp_path: Path) -> None:
+    """The library logs a broken file once and continues with the defaults."""
     host = Host(tmp_path)
     host.config.write_text("[personas.backend-engineer]\ntokens = 'x'")
     done = host.python("""
@@ -158,7 +160,8 @@ def test_the_exporter_refuses_a_broken_file(tmp_path: Path) -> None:
 # Budgets of a workflow's runs
 
 
-def test_a_workflow_has_a_budget_of_its_own_beside_the_personas(file: Path) -> None:
+def test_workflow_budget_beside_the_personas(file: Path) -> None:
+    """A workflow can have its own budget for a persona."""
     file.write_text("[personas.backend-engineer.workflows.bug_fix]\ntokens = 300\n")
     persona = load_catalogue().resolve("backend")
     assert (persona.tokens, persona.tokens_in("bug_fix"), persona.tokens_in("other"), persona.tokens_in(None)) == (
@@ -188,7 +191,8 @@ def test_a_workflow_has_a_budget_of_its_own_beside_the_personas(file: Path) -> N
         ),
     ],
 )
-def test_a_wrong_budget_of_a_workflow_names_line_and_reason(file: Path, text: str, line: int, reason: str) -> None:
+def test_wrong_workflow_budget_names_its_line(file: Path, text: str, line: int, reason: str) -> None:
+    """A wrong budget of a workflow is an error with line and reason."""
     file.write_text(text)
     with pytest.raises(ConfigError) as refused:
         load_catalogue()

@@ -29,7 +29,8 @@ def test_every_metric_has_a_budget() -> None:
     assert set(_budget()) == {i.name for i in ALL}
 
 
-def test_a_new_host_has_exactly_the_series_that_exist_from_the_start(tmp_path: Path) -> None:
+def test_new_host_has_the_initial_series(tmp_path: Path) -> None:
+    """A new host has exactly the series that exist from the start."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(HostCollector(store(tmp_path / "state"), load_catalogue()))
     assert _exposed(registry) == Counter(
@@ -62,11 +63,13 @@ def test_whatever_is_recorded_stays_within_the_budget() -> None:
         ("outcome", len(LLM_OUTCOMES)),
     ],
 )
-def test_the_size_of_a_label_is_declared_plus_64_plus_other(label: str, expected: int) -> None:
+def test_label_size_is_declared_plus_64_plus_other(label: str, expected: int) -> None:
+    """A label has its declared values, 64 others, and `other`."""
     assert values_at_most(label, 6) == expected
 
 
-def test_the_worst_case_of_a_metric_is_the_product_of_its_labels_and_buckets() -> None:
+def test_worst_case_is_labels_times_buckets() -> None:
+    """A metric's worst case is the product of its label sizes and buckets."""
     found = _budget()
     assert found["hypertool_persona_tokens_used_total"].at_most == 7 * 72 * 66
     assert found["hypertool_persona_duration_seconds"].at_most == 7 * 72 * (13 + 3)

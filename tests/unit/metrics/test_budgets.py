@@ -40,7 +40,8 @@ def _exceeded(collector: PersonaMetricsCollector) -> int:
 
 @pytest.mark.predecessor("D10")
 @pytest.mark.parametrize("window", ["run", "day"])
-def test_sixteen_threads_recording_at_once_lose_nothing(window: str) -> None:
+def test_threads_recording_together_lose_nothing(window: str) -> None:
+    """Sixteen threads that record at the same time lose no token."""
     collector = _collector(window)
     barrier = threading.Barrier(16)
 
@@ -60,7 +61,8 @@ def test_sixteen_threads_recording_at_once_lose_nothing(window: str) -> None:
 
 
 @pytest.mark.predecessor("D2", "D5")
-def test_overspending_is_counted_once_a_window_and_shown_below_zero() -> None:
+def test_overspending_counts_once_per_window() -> None:
+    """Overspending counts once per window, and the gauge goes below zero."""
     collector = _collector()
     for expected, exceeded in ((1000, 0), (0, 0), (-1000, 1), (-2000, 1)):
         collector.record_token_usage(BACKEND, "default", "simulated", 1000)
@@ -73,7 +75,8 @@ def test_overspending_is_counted_once_a_window_and_shown_below_zero() -> None:
 
 @pytest.mark.predecessor("D6")
 @pytest.mark.parametrize(("window", "length"), [("hour", HOUR), ("day", 24 * HOUR)])
-def test_a_window_of_the_clock_rolls_over_at_its_end_and_not_before(window: str, length: float) -> None:
+def test_clock_window_rolls_over_at_its_end(window: str, length: float) -> None:
+    """An hour or day window ends exactly at its end, not earlier."""
     hands = Hands()
     collector = _collector(window, hands=hands)
     collector.record_token_usage(BACKEND, "default", "simulated", 2500)
@@ -86,7 +89,8 @@ def test_a_window_of_the_clock_rolls_over_at_its_end_and_not_before(window: str,
     assert (collector.get_remaining_budget(BACKEND), _exceeded(collector)) == (-1, 2)
 
 
-def test_years_of_windows_do_not_pile_up_in_a_long_lived_process() -> None:
+def test_old_windows_are_forgotten() -> None:
+    """A process that lives for years keeps a bounded number of windows."""
     hands = Hands()
     collector = _collector("hour", hands=hands)
     for _ in range(1000):
@@ -96,7 +100,8 @@ def test_years_of_windows_do_not_pile_up_in_a_long_lived_process() -> None:
 
 
 @pytest.mark.predecessor("D6")
-def test_every_run_starts_full_and_a_nested_one_has_its_own() -> None:
+def test_each_run_has_its_own_budget() -> None:
+    """Every run starts with a full budget; a nested run has its own."""
     collector = _collector()
     outer = collector.open_run("outer")
     with use_run(outer):
@@ -116,7 +121,8 @@ def test_every_run_starts_full_and_a_nested_one_has_its_own() -> None:
     assert collector.recorder.ended[BACKEND][1] == 100
 
 
-def test_block_refuses_before_the_call_when_nothing_is_left() -> None:
+def test_block_refuses_when_nothing_is_left() -> None:
+    """With `block`, a call is refused before it is made once nothing is left."""
     collector = _collector(on_exceed="block")
     collector.record_token_usage(BACKEND, "default", "simulated", 1999)
     collector.require_budget("backend")
@@ -128,7 +134,8 @@ def test_block_refuses_before_the_call_when_nothing_is_left() -> None:
     collector.require_budget(BACKEND)
 
 
-def test_warn_never_refuses_and_neither_does_a_disabled_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warn_and_disabled_never_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither `warn` nor a disabled package refuses a call."""
     warning, blocking = _collector(), _collector(on_exceed="block")
     for collector in (warning, blocking):
         collector.record_token_usage(BACKEND, "default", "simulated", 5000)
@@ -157,7 +164,8 @@ def _process(path: Path, hands: Hands, catalogue: Catalogue | None = None) -> Pr
     return process
 
 
-def test_the_gauge_shows_the_least_left_of_the_active_runs_then_the_last_that_ended_then_full(tmp_path: Path) -> None:
+def test_gauge_over_active_and_ended_runs(tmp_path: Path) -> None:
+    """The gauge shows the least left of the active runs, then the last ended run, then the full budget."""
     hands = Hands()
     assert _gauge(tmp_path, hands.now).remaining == 2000
     first = _process(tmp_path, hands).tokens(500).publish()
@@ -180,7 +188,8 @@ def test_the_gauge_shows_the_least_left_of_the_active_runs_then_the_last_that_en
     third.die()
 
 
-def test_the_run_of_a_killed_process_ended_at_its_last_snapshot(tmp_path: Path) -> None:
+def test_killed_run_ended_at_last_snapshot(tmp_path: Path) -> None:
+    """The run of a killed process counts as ended at its last snapshot."""
     hands = Hands()
     _process(tmp_path, hands).tokens(2400).publish().die()
     assert store(tmp_path).fold() == 1
@@ -188,7 +197,8 @@ def test_the_run_of_a_killed_process_ended_at_its_last_snapshot(tmp_path: Path) 
     assert _gauge(tmp_path, hands.now + 900).remaining == 2000
 
 
-def test_a_reset_fills_the_gauge_at_once_although_a_process_has_not_heard_of_it(tmp_path: Path) -> None:
+def test_reset_fills_the_gauge_at_once(tmp_path: Path) -> None:
+    """A reset shows on the gauge at once, before a running process has read it."""
     hands = Hands()
     process = _process(tmp_path, hands).tokens(2500).publish()
     store(tmp_path).reset_budget(BACKEND)
@@ -198,7 +208,8 @@ def test_a_reset_fills_the_gauge_at_once_although_a_process_has_not_heard_of_it(
     assert _gauge(tmp_path, hands.now).remaining == 2000
 
 
-def test_an_hour_is_one_ledger_for_all_processes_and_its_overspending_counts_once(tmp_path: Path) -> None:
+def test_hour_window_is_shared_by_processes(tmp_path: Path) -> None:
+    """All processes share an hour window, and its overspending counts once."""
     hands, catalogue = Hands(), _catalogue("hour")
     hands.now = now = time.time()
     processes = [_process(tmp_path, hands, catalogue).tokens(800).publish() for _ in range(3)]
@@ -215,7 +226,8 @@ def test_an_hour_is_one_ledger_for_all_processes_and_its_overspending_counts_onc
     assert _gauge(tmp_path, hands.now + HOUR, catalogue).remaining == 2000
 
 
-def test_a_fold_finds_the_overspent_windows_itself_by_the_limits_that_travel(tmp_path: Path) -> None:
+def test_fold_finds_overspent_windows(tmp_path: Path) -> None:
+    """A fold finds overspent windows by the limits in the snapshots."""
     hands, catalogue = Hands(), _catalogue("day")
     hands.now = time.time()
     living = _process(tmp_path, hands, catalogue).tokens(1500).publish()
@@ -282,7 +294,8 @@ def _waiting(host: Host, code: str) -> Callable[[], str]:
 
 
 @pytest.mark.parametrize("window", ["run", "hour"])
-def test_a_reset_reaches_a_running_process_within_two_seconds(host: Host, window: str) -> None:
+def test_reset_reaches_a_running_process(host: Host, window: str) -> None:
+    """A reset reaches a running process within two seconds."""
     host.config.write_text(BLOCK.replace("WINDOW", window))
     end = _waiting(
         host,
@@ -305,7 +318,8 @@ print(time.monotonic() - began)
     assert float(end()) < 2
 
 
-def test_two_processes_share_the_ledger_of_an_hour_and_both_are_blocked(host: Host) -> None:
+def test_shared_hour_blocks_both_processes(host: Host) -> None:
+    """Two processes share an hour window, and both are blocked when it is used up."""
     host.config.write_text(BLOCK.replace("WINDOW", "day"))
     end = _waiting(
         host,

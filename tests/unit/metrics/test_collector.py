@@ -60,9 +60,8 @@ def test_a_session_is_closed_under_its_own_chatmode(collector: PersonaMetricsCol
 
 
 @pytest.mark.predecessor("D8")
-def test_a_switch_to_the_active_persona_counts_nothing_and_goes_on(
-    collector: PersonaMetricsCollector, hands: Hands
-) -> None:
+def test_switch_to_the_active_persona(collector: PersonaMetricsCollector, hands: Hands) -> None:
+    """A switch to the active persona counts nothing and keeps the session."""
     collector.switch_persona("none", "backend", "bug-fix")
     hands.now += 1
     collector.switch_persona("backend", "tta-backend-engineer", "bug-fix")
@@ -72,9 +71,8 @@ def test_a_switch_to_the_active_persona_counts_nothing_and_goes_on(
     assert sessions(collector) == {(BACKEND, "bug-fix"): 2}
 
 
-def test_another_chatmode_of_the_same_persona_closes_the_session_and_counts_no_switch(
-    collector: PersonaMetricsCollector, hands: Hands
-) -> None:
+def test_new_chatmode_closes_the_session(collector: PersonaMetricsCollector, hands: Hands) -> None:
+    """Another chatmode of the same persona closes the session and counts no switch."""
     collector.switch_persona("none", "backend", "bug-fix")
     hands.now += 1
     collector.switch_persona("backend", "backend", "default")
@@ -90,7 +88,8 @@ def test_a_given_origin_is_taken_as_given(collector: PersonaMetricsCollector) ->
     assert ("devops-engineer", TESTING, "default") in counted(collector, "sw")
 
 
-def test_a_clock_that_goes_back_gives_no_negative_session(collector: PersonaMetricsCollector, hands: Hands) -> None:
+def test_backward_clock_gives_no_negative_session(collector: PersonaMetricsCollector, hands: Hands) -> None:
+    """A clock that is set back gives no negative duration."""
     collector.switch_persona("none", "backend", "default")
     hands.now -= 100
     collector.end_session()
@@ -170,7 +169,9 @@ def test_the_verdict_on_a_stage(
     assert not collector.recorder.open_stages
 
 
-def test_a_stage_that_a_generator_leaves_open_fails_when_it_is_closed(collector: PersonaMetricsCollector) -> None:
+def test_stage_left_open_by_a_generator_fails(collector: PersonaMetricsCollector) -> None:
+    """A stage that a generator leaves open fails when the generator is closed."""
+
     def stream() -> Any:
         with collector.track_stage("w", "s", "backend"):
             yield 1
@@ -196,7 +197,8 @@ def test_a_stage_enters_the_session_of_its_persona(collector: PersonaMetricsColl
 
 
 @pytest.mark.parametrize("verdict", ["yes", 1, 0, None, "pass"])
-def test_a_verdict_is_true_or_false_and_nothing_like_it(collector: PersonaMetricsCollector, verdict: Any) -> None:
+def test_verdict_must_be_a_bool(collector: PersonaMetricsCollector, verdict: Any) -> None:
+    """A verdict is True or False; truthy values are a TypeError."""
     with pytest.raises(TypeError, match="True or False"):
         collector.record_workflow_stage("w", "s", "backend", 1.0, verdict)
     with collector.track_stage("w", "s", "backend", False) as stage, pytest.raises(TypeError, match="True or False"):
@@ -217,7 +219,8 @@ def exposed(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], flo
 
 
 @pytest.mark.predecessor("D9")
-def test_two_collectors_in_one_registry_are_added_up_and_have_budgets_of_their_own(registry: CollectorRegistry) -> None:
+def test_two_collectors_in_one_registry(registry: CollectorRegistry) -> None:
+    """Two collectors in one registry are added up and have separate budgets."""
     one, two = PersonaMetricsCollector(registry), PersonaMetricsCollector(registry)
     one.record_token_usage("backend", "default", "simulated", 100)
     two.record_token_usage("backend", "default", "simulated", 300)
@@ -229,7 +232,8 @@ def test_two_collectors_in_one_registry_are_added_up_and_have_budgets_of_their_o
     assert exposed(registry, "hypertool_persona_token_budget_remaining")[BACKEND,] == 1700
 
 
-def test_isolated_collectors_publish_nothing_and_leave_other_registries_alone(tmp_path: Any) -> None:
+def test_isolated_collectors_stay_isolated(tmp_path: Any) -> None:
+    """Isolated collectors publish nothing and leave other registries alone."""
     from prometheus_client import REGISTRY
 
     mine, other = CollectorRegistry(), CollectorRegistry()
@@ -246,14 +250,15 @@ def test_isolated_collectors_publish_nothing_and_leave_other_registries_alone(tm
 
 
 @pytest.mark.predecessor("D9")
-def test_a_second_collector_of_the_process_is_the_first() -> None:
+def test_second_collector_shares_the_core() -> None:
+    """A second collector of the process counts into the same numbers as the first."""
     from hypertool import get_persona_metrics
 
     assert PersonaMetricsCollector().recorder is get_persona_metrics().recorder
     assert get_persona_metrics() is get_persona_metrics()
 
 
-def test_recording_in_the_middle_of_recording_does_not_hang(collector: PersonaMetricsCollector) -> None:
+def test_reentrant_recording_does_not_hang(collector: PersonaMetricsCollector) -> None:
     """A signal handler, or a generator that the garbage collector closes, runs in whatever thread there is."""
     with collector.recorder.lock:
         collector.record_token_usage("backend", "default", "simulated", 1)
@@ -263,7 +268,8 @@ def test_recording_in_the_middle_of_recording_does_not_hang(collector: PersonaMe
     assert counted(collector, "tok") == {(BACKEND, "default", "simulated"): 1}
 
 
-def test_snapshots_while_stages_begin_and_end_in_other_threads(collector: PersonaMetricsCollector) -> None:
+def test_snapshots_while_stages_change(collector: PersonaMetricsCollector) -> None:
+    """Snapshots are consistent while stages begin and end in other threads."""
     import sys
     import threading
 

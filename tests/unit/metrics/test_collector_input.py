@@ -56,9 +56,10 @@ def test_whole_numbers_of_any_kind_are_counted(collector: PersonaMetricsCollecto
     ids=lambda value: f"{value!r:.12}" if not isinstance(value, int) or value < 10**40 else "5000 digits",
 )
 @pytest.mark.parametrize("warm", [False, True], ids=["first call", "cached"])
-def test_an_impossible_token_count_is_an_error_and_counts_nothing(
+def test_impossible_token_count_is_an_error(
     collector: PersonaMetricsCollector, tokens: Any, error: type[Exception], warm: bool
 ) -> None:
+    """An impossible token count is an error, and nothing is counted."""
     if warm:
         collector.record_token_usage("backend", "default", "simulated", 1)
     before = everything(collector)
@@ -70,9 +71,8 @@ def test_an_impossible_token_count_is_an_error_and_counts_nothing(
 
 @pytest.mark.predecessor("D6")
 @pytest.mark.parametrize("persona", ["backend-enginer", "", "BACKEND", "none", "unknown", "x" * 5000, "a\nb", "\ud800"])
-def test_an_unknown_persona_is_an_error_that_names_the_known_ones(
-    collector: PersonaMetricsCollector, persona: str
-) -> None:
+def test_unknown_persona_names_the_known_ones(collector: PersonaMetricsCollector, persona: str) -> None:
+    """An unknown persona is an error that lists the known ones."""
     calls: list[Callable[[], Any]] = [
         lambda: collector.record_token_usage(persona, "default", "simulated", 1),
         lambda: collector.switch_persona("none", persona, "default"),
@@ -116,9 +116,8 @@ def test_what_is_no_string_is_no_label(collector: PersonaMetricsCollector, value
 @pytest.mark.parametrize(
     "seconds", [-1, math.nan, math.inf, 1e300, 10**400, True, "1", None, [1]], ids=lambda value: f"{value!r:.10}"
 )
-def test_an_impossible_duration_is_an_error_and_counts_nothing(
-    collector: PersonaMetricsCollector, seconds: Any
-) -> None:
+def test_impossible_duration_is_an_error(collector: PersonaMetricsCollector, seconds: Any) -> None:
+    """An impossible duration is an error, and nothing is counted."""
     before = everything(collector)
     with pytest.raises((ValueError, TypeError), match="number of seconds"):
         collector.record_workflow_stage("w", "s", "backend", seconds, True)
@@ -129,7 +128,8 @@ class Mode(str, Enum):
     BUG_FIX = "bug-fix"
 
 
-def test_a_member_of_a_text_enumeration_counts_as_its_text(collector: PersonaMetricsCollector) -> None:
+def test_text_enum_counts_as_its_text(collector: PersonaMetricsCollector) -> None:
+    """A member of a text enumeration counts as its text."""
     collector.record_token_usage("backend", Mode.BUG_FIX, "simulated", 1)
     assert counted(collector, "tok") == {(BACKEND, "bug-fix", "simulated"): 1}
 
@@ -143,16 +143,16 @@ def test_unusual_text_is_kept(collector: PersonaMetricsCollector, value: str) ->
 @pytest.mark.parametrize(
     "value", ["", "a\nb", "a\tb", "\x00", "x" * 101, "x" * 4096, "\ud800", "\x85", "\u2028", "\u202e"]
 )
-def test_unfit_text_becomes_other_and_is_counted_as_overflow(collector: PersonaMetricsCollector, value: str) -> None:
+def test_unfit_text_becomes_other(collector: PersonaMetricsCollector, value: str) -> None:
+    """Text that cannot be a label value becomes `other` and counts as overflow."""
     collector.record_token_usage("backend", "default", value, 1)
     collector.record_token_usage("backend", "default", value, 1)
     assert counted(collector, "tok") == {(BACKEND, "default", "other"): 2}
     assert counted(collector, "of") == {("model",): 2}
 
 
-def test_a_hundred_thousand_values_leave_64_and_other_and_say_so_once(
-    collector: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_many_values_leave_64_and_other(collector: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+    """Of 100,000 label values, 64 stay and the rest is `other`, with one log line."""
     for number in range(100_000):
         collector.record_token_usage("backend", "default", f"model-{number}" + "x" * (number % 300), 1)
     found = counted(collector, "tok")

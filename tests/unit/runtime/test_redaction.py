@@ -50,7 +50,8 @@ def test_a_cut_leaves_no_half_of_a_credential(data: st.DataObject, inside: int) 
 
 
 @given(st.data(), st.integers(0, 200))
-def test_the_end_of_a_stack_begins_with_no_half_of_a_credential(data: st.DataObject, behind: int) -> None:
+def test_cut_stack_starts_with_no_half_secret(data: st.DataObject, behind: int) -> None:
+    """A stack cut at its front does not begin with half a credential."""
     _, secret = data.draw(secrets())
     found = redact_tail("y " * 3000 + f"key = {secret!r}" + "\n" + "x\n" * (400 + behind), 250)
     assert len(found) <= 250
@@ -174,7 +175,8 @@ def test_a_text_that_cannot_be_encoded_is_made_so() -> None:
 # The hook
 
 
-def test_the_hook_sees_what_the_patterns_left_and_its_word_goes_out() -> None:
+def test_hook_runs_after_the_patterns() -> None:
+    """The hook gets the text after the patterns, and its result is used."""
     seen: list[str] = []
 
     def hide(text: str) -> str:
@@ -195,7 +197,8 @@ def test_the_hook_sees_what_the_patterns_left_and_its_word_goes_out() -> None:
     [lambda text: 1 / 0, lambda text: None, lambda text: text.encode()],
     ids=["raises", "returns nothing", "returns bytes"],
 )
-def test_a_failing_hook_lets_nothing_through_and_is_said_once(hook: object, caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_hook_hides_the_value(hook: object, caplog: pytest.LogCaptureFixture) -> None:
+    """A failing hook hides the whole value, with one log line."""
     set_redaction(hook)  # type: ignore[arg-type]
     assert [redact("the secret of ACME") for _ in range(3)] == [FAILED] * 3
     said = [record.getMessage() for record in caplog.records]
@@ -204,7 +207,8 @@ def test_a_failing_hook_lets_nothing_through_and_is_said_once(hook: object, capl
     assert "ACME" not in said[0]
 
 
-def test_a_hook_that_uses_what_it_serves_is_not_called_by_itself() -> None:
+def test_hook_is_not_called_recursively() -> None:
+    """A hook that calls `redact` itself is not called again for that text."""
     set_redaction(lambda text: redact(text) + "!")
     assert redact("x") == "x!"
 

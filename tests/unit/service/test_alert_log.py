@@ -61,9 +61,8 @@ def request(
     return answer.status, text
 
 
-def test_a_notification_is_one_line_in_the_journal_and_in_the_file(
-    running: AlertLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_notification_is_one_line(running: AlertLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each notification is one line in the journal and one in the file."""
     assert request(running) == (200, "ok\n")
     (line,) = (tmp_path / "alerts.jsonl").read_text().splitlines()
     assert capsys.readouterr().out == line + "\n"
@@ -100,15 +99,15 @@ def test_health_is_answered_and_nothing_else_is_there(running: AlertLog) -> None
         (b"\xff\xfe", 400),
     ],
 )
-def test_what_is_no_notification_is_refused_and_not_written(
-    running: AlertLog, tmp_path: Path, body: bytes, status: int
-) -> None:
+def test_foreign_bodies_are_refused(running: AlertLog, tmp_path: Path, body: bytes, status: int) -> None:
+    """A body that is not a notification is refused, and nothing is written."""
     assert request(running, body=body)[0] == status
     assert not (tmp_path / "alerts.jsonl").exists()
     assert request(running)[0] == 200
 
 
-def test_bodies_are_bounded_and_a_web_page_cannot_write(running: AlertLog, tmp_path: Path) -> None:
+def test_body_size_and_content_type_are_limited(running: AlertLog, tmp_path: Path) -> None:
+    """A body has a size limit, and a web page cannot post one."""
     assert request(running, body=b"", Content_Length="2000000")[0] == 413
     assert request(running, body=b"", Content_Length="9" * 5000)[0] == 413
     assert request(running, body=b"", Content_Length="-1")[0] == 411
@@ -136,9 +135,10 @@ def test_concurrent_notifications_are_whole_lines(running: AlertLog, tmp_path: P
     assert len([json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]) == 16
 
 
-def test_a_disk_that_refuses_makes_alertmanager_try_again(
+def test_full_disk_makes_alertmanager_retry(
     running: AlertLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """If the file cannot be written, the answer makes Alertmanager send again."""
     (tmp_path / "alerts.jsonl").mkdir()
     assert [request(running)[0] for _ in range(3)] == [503, 503, 503]
     assert len(caplog.records) == 1, "one line for each change of state"
@@ -184,7 +184,8 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def test_the_service_tells_systemd_when_it_is_ready_and_ends_well_on_sigterm(tmp_path: Path) -> None:
+def test_service_notifies_systemd_and_stops(tmp_path: Path) -> None:
+    """The service tells systemd when it is ready, and ends with 0 on SIGTERM."""
     host, port = Host(tmp_path), free_port()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
@@ -202,7 +203,8 @@ def test_the_service_tells_systemd_when_it_is_ready_and_ends_well_on_sigterm(tmp
     assert json.loads((host.state / "alerts.jsonl").read_text())["status"] == "firing"
 
 
-def test_it_starts_again_at_once_where_it_has_just_ended(tmp_path: Path) -> None:
+def test_restart_takes_the_port_at_once(tmp_path: Path) -> None:
+    """A new process can listen on the port right after the last one ended."""
     host, port = Host(tmp_path), free_port()
     for _ in range(2):
         running = service(host, port)
@@ -220,7 +222,8 @@ def _connected(port: int) -> socket.socket | None:
         return None
 
 
-def test_a_taken_port_is_one_line_that_names_its_holder(tmp_path: Path) -> None:
+def test_taken_port_names_its_holder(tmp_path: Path) -> None:
+    """A taken port is one line of error that names the process which holds it."""
     host = Host(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         running = service(host, taken.getsockname()[1])

@@ -45,7 +45,8 @@ def test_there_is_none_outside_of_a_proof(state: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"1795275624.834", b"1795275624.834\n", b"1795275624"])
-def test_the_value_is_the_time_in_the_file_to_the_millisecond(state: Path, content: bytes) -> None:
+def test_canary_value_is_the_time_in_the_file(state: Path, content: bytes) -> None:
+    """The value is the time in the file, to the millisecond."""
     (state / "delivery-proof").write_bytes(content)
     assert values(scrape(state)) == [float(content)]
 
@@ -71,7 +72,8 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_content_shows_no_canary_and_every_other_metric(state: Path, kind: str) -> None:
+def test_hostile_file_hides_only_the_canary(state: Path, kind: str) -> None:
+    """Hostile content hides the canary and no other metric."""
     HOSTILE[kind](state / "delivery-proof")
     text = scrape(state)
     assert values(text) == []

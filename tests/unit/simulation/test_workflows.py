@@ -26,7 +26,8 @@ def used(host: Host) -> dict[tuple[str, ...], int]:
 
 
 @pytest.mark.predecessor("D4", "D7")
-def test_the_baseline_takes_a_good_second_and_leaves_what_the_contract_says(host: Host) -> None:
+def test_baseline_duration_and_budgets(host: Host) -> None:
+    """The baseline takes a good second and leaves the promised budgets."""
     with OtlpReceiver() as receiver:
         report = host.json(
             """
@@ -136,7 +137,8 @@ def test_an_incident_is_routed_by_its_severity(host: Host, severity: str, decisi
     assert host.counters("qg") == {("incident_response", stage, "pass"): 1 for stage in stages}
 
 
-def test_other_budgets_give_other_remainders_and_a_block_stops_the_run_before_the_call(host: Host) -> None:
+def test_other_budgets_and_a_blocked_run(host: Host) -> None:
+    """Other budgets leave other remainders, and a block stops the run before the call."""
     host.config.write_text(
         "[personas.backend-engineer]\ntokens = 500\n"
         '[personas.testing-specialist]\ntokens = 100\non_exceed = "block"\nwindow = "day"\n'

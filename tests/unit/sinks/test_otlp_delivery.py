@@ -39,7 +39,8 @@ def exports(host: Host) -> dict[str, int]:
     return {key[1]: value for key, value in host.counters("exp").items()}
 
 
-def test_a_healthy_endpoint_gets_every_span_and_the_time_of_it_is_known(host: Host, receiver: OtlpReceiver) -> None:
+def test_healthy_endpoint_gets_every_span(host: Host, receiver: OtlpReceiver) -> None:
+    """A healthy endpoint gets every span, and the time of the last success is served."""
     before = int(time.time())
     host.python(RUN + FLUSH, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     assert len(receiver.wait(SPANS)) == SPANS
@@ -64,9 +65,8 @@ def test_a_connection_that_breaks_is_one_try(host: Host) -> None:
     assert exports(host) == {"dropped": SPANS}
 
 
-def test_a_process_that_lives_through_an_outage_says_when_it_starts_and_ends_and_loses_nothing_queued(
-    host: Host, receiver: OtlpReceiver
-) -> None:
+def test_outage_loses_nothing_queued(host: Host, receiver: OtlpReceiver) -> None:
+    """A process logs the start and end of an outage once each, and loses no queued span."""
     receiver.status = 503
     done = host.python(
         """
@@ -93,14 +93,16 @@ def test_a_process_that_lives_through_an_outage_says_when_it_starts_and_ends_and
     assert len(done.stderr.splitlines()) == 1, "the recovery is news, not a warning: " + done.stderr
 
 
-def test_spans_that_the_other_side_throws_away_are_failures(host: Host, receiver: OtlpReceiver) -> None:
+def test_discarded_spans_count_as_failures(host: Host, receiver: OtlpReceiver) -> None:
+    """Spans that the server reports as rejected count as failures."""
     receiver.reject = 4
     done = host.python(RUN + FLUSH, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     assert exports(host) == {"success": SPANS - 4, "failure": 4}
     assert "rejected 4 spans (too old)" in done.stderr
 
 
-def test_another_protocol_is_said_once_and_http_protobuf_is_spoken(host: Host, receiver: OtlpReceiver) -> None:
+def test_other_protocol_warns_once(host: Host, receiver: OtlpReceiver) -> None:
+    """Another protocol is one warning, and http/protobuf is used."""
     done = host.python(RUN + FLUSH, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
     assert len(receiver.wait(SPANS)) == SPANS
     (line,) = done.stderr.splitlines()
@@ -108,7 +110,8 @@ def test_another_protocol_is_said_once_and_http_protobuf_is_spoken(host: Host, r
     assert "4318" in line
 
 
-def test_a_fork_starts_with_an_empty_queue_and_sends_its_own_spans(host: Host, receiver: OtlpReceiver) -> None:
+def test_fork_sends_only_its_own_spans(host: Host, receiver: OtlpReceiver) -> None:
+    """A forked child starts with an empty queue and sends its own spans."""
     done = host.python(
         """
         import os, sys
@@ -155,7 +158,8 @@ def test_a_multiprocessing_child_sends_its_spans(host: Host, receiver: OtlpRecei
     assert exports(host) == {"success": 2}
 
 
-def test_a_fork_in_a_process_with_busy_threads_never_hangs(host: Host, receiver: OtlpReceiver) -> None:
+def test_fork_with_busy_threads_never_hangs(host: Host, receiver: OtlpReceiver) -> None:
+    """A fork in a process with busy threads never hangs."""
     done = host.python(
         """
         import os, sys, threading
@@ -181,7 +185,8 @@ def test_a_fork_in_a_process_with_busy_threads_never_hangs(host: Host, receiver:
     assert done.returncode == 0, done.stderr
 
 
-def test_configured_exports_are_at_zero_before_anything_is_sent(host: Host) -> None:
+def test_configured_exports_start_at_zero(host: Host) -> None:
+    """Exports of a configured sink are at 0 before anything is sent."""
     done = host.python(
         """
         import os
@@ -197,7 +202,8 @@ def test_configured_exports_are_at_zero_before_anything_is_sent(host: Host) -> N
     assert done.stdout == "{'success': 0, 'failure': 0, 'dropped': 0} 0\n"
 
 
-def test_broken_settings_are_one_line_and_never_an_error_of_the_work(host: Host, receiver: OtlpReceiver) -> None:
+def test_broken_settings_never_stop_the_work(host: Host, receiver: OtlpReceiver) -> None:
+    """A broken setting is one log line and never an error in the program."""
     receiver.status = 200
     for variables in (
         {"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"},

@@ -70,7 +70,8 @@ def test_a_full_queue_drops_and_never_blocks() -> None:
     assert sink.counted == {"dropped": 100, "success": QUEUE_LIMIT + 1}
 
 
-def test_an_answer_after_the_end_is_not_counted_a_second_time() -> None:
+def test_late_answer_counts_once() -> None:
+    """An answer after the sink has closed is not counted again."""
     going, answered = threading.Event(), threading.Event()
 
     def slow(_: list[Any]) -> Verdict:
@@ -103,7 +104,8 @@ def test_all_sinks_share_one_bound() -> None:
     stuck.set()
 
 
-def test_what_a_sender_raises_is_a_failure_and_not_the_end_of_the_sink() -> None:
+def test_sender_error_is_a_failure() -> None:
+    """An exception of the sender is a failure, and the sink goes on."""
     answers: list[Verdict | None] = [None, SENT]
 
     def broken(_: list[Any]) -> Verdict:
@@ -138,7 +140,8 @@ def test_a_sink_that_cannot_prepare_lives_on_and_sends() -> None:
     assert sink.counted == {"success": 3}
 
 
-def test_a_pause_that_is_asked_for_is_kept_before_the_circuit_opens() -> None:
+def test_requested_pause_is_kept() -> None:
+    """A pause that the server asks for is kept before the circuit opens."""
     tries: list[float] = []
 
     def busy(_: list[Any]) -> Verdict:
@@ -171,7 +174,8 @@ assert made > 30_000
 """
 
 
-def test_a_signal_that_ends_a_span_in_the_middle_of_another_neither_hangs_nor_miscounts(tmp_path: Path) -> None:
+def test_span_ended_by_a_signal_handler(tmp_path: Path) -> None:
+    """A span that a signal handler ends during another neither hangs nor miscounts."""
     # So does the garbage collector, where it closes a stream that somebody has abandoned.
     done = Host(tmp_path).python(STORM, 60)
     assert done.returncode == 0, done.stderr
@@ -184,7 +188,8 @@ class Clock:
         return self.now
 
 
-def test_an_open_circuit_drops_at_once_and_one_good_try_closes_it() -> None:
+def test_open_circuit_drops_at_once() -> None:
+    """An open circuit drops at once, and one successful try closes it."""
     clock = Clock()
     answers = [REFUSED, REFUSED, REFUSED]
     sink = Sink(lambda _: answers.pop(0) if answers else SENT, breaker=lambda: CircuitBreaker(clock=clock))
@@ -212,7 +217,8 @@ def test_an_open_circuit_ends_without_a_try() -> None:
     assert len(sink.batches) == 1
 
 
-def test_the_breaker_opens_on_the_third_failure_and_its_pauses_grow_to_a_limit() -> None:
+def test_breaker_opens_on_the_third_failure() -> None:
+    """The breaker opens on the third failure, and its pauses grow up to a limit."""
     clock = Clock()
     breaker = CircuitBreaker(clock=clock)
     assert [breaker.failure(), breaker.failure(), breaker.is_open] == [False, False, False]
@@ -231,7 +237,8 @@ def test_the_breaker_opens_on_the_third_failure_and_its_pauses_grow_to_a_limit()
     assert not breaker.is_open
 
 
-def test_a_server_that_names_a_pause_gets_it_up_to_a_limit() -> None:
+def test_server_named_pause_is_limited() -> None:
+    """A pause that the server names is kept, up to a limit."""
     for asked, pause in ((7.0, 7.0), (3600.0, 60.0)):
         breaker = CircuitBreaker(clock=Clock())
         assert breaker.failure(asked)

@@ -84,7 +84,9 @@ def test_what_is_sent_arrives(recorder: Recorder, compression: str, unpack: obje
     assert unpack(body) == BODY
 
 
-def test_one_connection_serves_many_posts_and_a_closed_one_is_replaced_without_an_error(recorder: Recorder) -> None:
+def test_connection_is_reused_and_replaced(recorder: Recorder) -> None:
+    """One connection serves many posts; a closed one is replaced without an error."""
+
     def answer(connection: socket.socket, _: threading.Event) -> None:
         recorder.connections += 1
         for _ in range(4):
@@ -108,7 +110,8 @@ def test_one_connection_serves_many_posts_and_a_closed_one_is_replaced_without_a
 
 
 @pytest.mark.parametrize("answer", [trickle, swallow])
-def test_the_deadline_holds_for_the_whole_of_an_answer_however_slowly_it_trickles(answer: object) -> None:
+def test_deadline_covers_the_whole_answer(answer: object) -> None:
+    """The deadline covers the whole answer, however slowly it arrives."""
     assert callable(answer)
     with serving(answer) as url:
         began = time.monotonic()
@@ -117,7 +120,9 @@ def test_the_deadline_holds_for_the_whole_of_an_answer_however_slowly_it_trickle
         assert 0.45 < time.monotonic() - began < 5
 
 
-def test_the_deadline_holds_for_a_server_that_does_not_read() -> None:
+def test_deadline_covers_a_server_that_reads_nothing() -> None:
+    """The deadline holds for a server that does not read."""
+
     def never(_: socket.socket, over: threading.Event) -> None:
         over.wait()
 
@@ -148,7 +153,9 @@ def test_a_broken_answer_is_no_answer(answer: object, word: str) -> None:
         post(url)
 
 
-def test_an_answer_that_breaks_after_its_status_is_an_answer() -> None:
+def test_answer_cut_after_its_status_counts() -> None:
+    """An answer that breaks after its status counts as an answer."""
+
     def cut(connection: socket.socket, _: threading.Event) -> None:
         take_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
@@ -157,7 +164,8 @@ def test_an_answer_that_breaks_after_its_status_is_an_answer() -> None:
         assert post(url) == b"half", "sending it again would store the spans twice"
 
 
-def test_credentials_in_an_address_are_sent_as_a_header(recorder: Recorder) -> None:
+def test_credentials_in_an_address_become_a_header(recorder: Recorder) -> None:
+    """Credentials in an address are sent as a header."""
     with serving(recorder) as url:
         post(url.replace("://", "://me:p%40ss@"))
     first, headers, _ = recorder.last()
@@ -168,7 +176,8 @@ def test_credentials_in_an_address_are_sent_as_a_header(recorder: Recorder) -> N
 # TLS
 
 
-def test_a_server_is_believed_by_the_certificate_that_was_given_and_by_no_other(tmp_path: Path) -> None:
+def test_only_the_given_certificate_is_trusted(tmp_path: Path) -> None:
+    """A server is trusted by the given certificate and by no other."""
     ours, theirs = Authority(tmp_path, "ours"), Authority(tmp_path, "theirs")
     with serving(answer_ok, tls_server(ours)) as url:
         assert post(url, trust=Trust(str(ours.ca_file))) == b"ok"
@@ -187,7 +196,8 @@ def test_the_usual_variables_name_an_authority(tmp_path: Path, monkeypatch: pyte
         assert post(url) == b"ok"
 
 
-def test_a_server_that_asks_who_we_are_gets_the_clients_certificate(tmp_path: Path) -> None:
+def test_client_certificate_is_sent_on_request(tmp_path: Path) -> None:
+    """A server that asks for a client certificate gets it."""
     ours = Authority(tmp_path, "ours")
     pem = ours.certificate("client", ["client"], client=True)
     context = tls_server(ours)
@@ -199,7 +209,8 @@ def test_a_server_that_asks_who_we_are_gets_the_clients_certificate(tmp_path: Pa
             post(url, trust=Trust(str(ours.ca_file)))
 
 
-def test_a_certificate_that_is_not_there_is_said_by_name_and_looked_for_again(tmp_path: Path) -> None:
+def test_missing_certificate_is_named_and_retried(tmp_path: Path) -> None:
+    """A missing certificate file is named in the log and looked for again."""
     ours = Authority(tmp_path, "ours")
     later = tmp_path / "later.pem"
     with serving(answer_ok, tls_server(ours)) as url:
@@ -236,9 +247,8 @@ def tunnelling(requests: list[bytes]) -> Iterator[str]:
         yield url
 
 
-def test_a_proxy_of_the_environment_is_asked_for_plain_http(
-    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_proxy_for_http(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain HTTP goes through the proxy of the environment."""
     with serving(recorder) as url:
         monkeypatch.setenv("http_proxy", url.replace("://", "://me:word@"))
         post("http://collector.invalid:4318/v1/traces")
@@ -248,9 +258,8 @@ def test_a_proxy_of_the_environment_is_asked_for_plain_http(
         assert headers[b"proxy-authorization"] == b"Basic bWU6d29yZA=="
 
 
-def test_a_proxy_of_the_environment_connects_for_https_and_reads_nothing(
-    tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_proxy_tunnels_https(tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTPS goes through a tunnel of the environment's proxy, which reads nothing."""
     ours, asked = Authority(tmp_path, "ours"), list[bytes]()
     with serving(recorder, tls_server(ours)) as url, tunnelling(asked) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.replace("://", "://me:word@"))
@@ -270,7 +279,8 @@ def test_no_proxy_is_honoured(recorder: Recorder, monkeypatch: pytest.MonkeyPatc
     assert recorder.last()[0] == b"POST / HTTP/1.1"
 
 
-def test_a_proxy_of_another_kind_is_said_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_proxy_kind_is_named_without_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unsupported kind of proxy is logged without its password."""
     monkeypatch.setenv("all_proxy", "socks5://me:hidden-word@proxy.invalid:1080")
     with pytest.raises(Unusable, match=r"proxy\.invalid:1080.*NO_PROXY") as refused:
         post("http://collector.invalid:4318/")
@@ -298,7 +308,8 @@ def test_what_is_no_address_is_said(url: str) -> None:
         Transport(url, {}, 1)
 
 
-def test_a_header_that_cannot_be_sent_is_said_by_name_and_not_by_value() -> None:
+def test_unsendable_header_is_named_not_shown() -> None:
+    """A header that cannot be sent is logged by name, without its value."""
     with pytest.raises(Unusable, match="'authorization'") as refused:
         Transport("http://host", {"authorization": "hidden\r\nword"}, 1)
     assert "hidden" not in str(refused.value)
@@ -319,7 +330,8 @@ def otlp(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, **variables: str) 
     return recorder.last()[1], transport._seconds
 
 
-def test_headers_are_name_and_value_percent_encoded_or_not(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_headers_may_be_percent_encoded(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers are names and values, percent-encoded or not."""
     headers, _ = otlp(recorder, monkeypatch, HEADERS="Authorization=Basic%20abc=, X-Scope-OrgID = 12 ,nonsense,=x")
     assert headers[b"authorization"] == b"Basic abc="
     assert headers[b"x-scope-orgid"] == b"12"
@@ -343,9 +355,10 @@ def test_what_is_said_for_traces_wins(recorder: Recorder, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("given", "seconds"), [("2.5", 2.5), ("10000", 10), ("0", 10), ("-1", 10), ("soon", 10), ("nan", 10), ("inf", 10)]
 )
-def test_a_timeout_is_seconds_or_what_can_only_be_milliseconds(
+def test_timeout_in_seconds_or_milliseconds(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, given: str, seconds: float
 ) -> None:
+    """A timeout is in seconds, unless it can only be milliseconds."""
     assert otlp(recorder, monkeypatch, TIMEOUT=given)[1] == seconds
 
 

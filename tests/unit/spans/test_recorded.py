@@ -104,7 +104,8 @@ def test_bytes_are_those_of_opentelemetrys_exporter(spans: list[ReadableSpan]) -
     ],
     ids=["above", "below", "huge", "surrogate"],
 )
-def test_what_protobuf_refuses_is_sent_as_text_and_loses_nothing_beside_it(value: Any, sent: str) -> None:
+def test_unencodable_value_becomes_text(value: Any, sent: str) -> None:
+    """A value that protobuf refuses is sent as text, and the others stay intact."""
     span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s", attributes={"odd": value, "good": 1})
     span.end()
     (found,) = _spans(encode([ForeignSpan(span)]))
@@ -194,7 +195,8 @@ def _do(span: trace.Span, what: str, value: Any) -> None:
         span.end(value)
 
 
-def test_a_child_of_ours_and_of_anybodys_has_the_right_parent() -> None:
+def test_child_has_the_right_parent() -> None:
+    """A child of our span, or of a foreign one, has the right parent."""
     provider = TracerProvider(shutdown_on_exit=False)
     ours = OwnTracer(provider, "ours", "1").start_span("parent", context.Context())
     assert isinstance(ours, RecordedSpan)
@@ -212,7 +214,8 @@ def test_a_child_of_ours_and_of_anybodys_has_the_right_parent() -> None:
         assert (trace_id, parent_id) == (ours.trace_id, ours.span_id)
 
 
-def test_ids_do_not_depend_on_a_program_that_seeds_its_random_numbers() -> None:
+def test_ids_ignore_seeded_random_numbers() -> None:
+    """Ids differ even if the program seeds its random numbers."""
     import random
 
     tracer = OwnTracer(TracerProvider(shutdown_on_exit=False), "ours", "1")
@@ -242,9 +245,8 @@ def run(host: Host, code: str, **more: str) -> str:
     return done.stdout
 
 
-def test_whoever_asks_for_the_current_span_may_write_on_it_and_secrets_do_not_get_through(
-    host: Host, receiver: OtlpReceiver
-) -> None:
+def test_current_span_is_writable_and_redacted(host: Host, receiver: OtlpReceiver) -> None:
+    """User code may write on the current span, and secrets in what it writes are redacted."""
     run(
         host,
         """

@@ -59,7 +59,8 @@ def _leave(path: Path, content: bytes) -> Path:
     [*NOT_SNAPSHOTS.values(), *(json.dumps(WHOLE | broken).encode() for broken in IMPOSSIBLE.values())],
     ids=[*NOT_SNAPSHOTS, *IMPOSSIBLE],
 )
-def test_a_file_that_is_no_snapshot_is_counted_and_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_foreign_file_is_counted_and_kept(tmp_path: Path, content: bytes) -> None:
+    """A file that is not a snapshot is counted and left alone."""
     Process(tmp_path).tokens(10).publish().die()
     strange = _leave(tmp_path, content)
     reading = store(tmp_path)
@@ -77,9 +78,8 @@ def test_a_whole_snapshot_of_nothing_is_readable(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not read a file; run it as root")
-def test_a_file_of_another_user_that_may_not_be_read_is_counted_and_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_file_is_counted_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's unreadable file is counted and left alone."""
     Process(tmp_path).tokens(10).publish().die()
     secret = _leave(tmp_path, json.dumps(WHOLE).encode())
     secret.chmod(0)
@@ -109,7 +109,8 @@ def test_a_file_of_another_user_that_may_not_be_read_is_counted_and_left_alone(
     assert stat.S_IMODE(secret.stat().st_mode) == 0
 
 
-def test_forgotten_temporary_files_go_and_those_of_a_living_writer_stay(tmp_path: Path) -> None:
+def test_temporary_files_of_dead_writers_go(tmp_path: Path) -> None:
+    """Temporary files of dead writers are removed; those of living ones stay."""
     live = store(tmp_path).directory.live
     old, locked_one, young, foreign = (live / f".{os.urandom(16).hex()}.tmp" for _ in range(4))
     foreign = live / "notes.tmp"
@@ -123,7 +124,7 @@ def test_forgotten_temporary_files_go_and_those_of_a_living_writer_stay(tmp_path
         assert sorted(live.iterdir()) == sorted([locked_one, young, foreign])
 
 
-def test_links_and_pipes_in_the_store_are_neither_followed_nor_waited_for(tmp_path: Path) -> None:
+def test_links_and_pipes_are_not_opened(tmp_path: Path) -> None:
     """Members of the group may write there; they must not choose what root changes, or hang who reads."""
     path = tmp_path / "store"
     store(path)
@@ -212,7 +213,8 @@ def test_modes_of_files_do_not_depend_on_the_umask(tmp_path: Path, mask: int) ->
     assert stat.S_IMODE((path / "live").stat().st_mode) == 0o2770
 
 
-def test_the_name_of_a_dead_process_is_free_and_of_a_living_one_is_not(tmp_path: Path) -> None:
+def test_name_of_a_living_writer_is_taken(tmp_path: Path) -> None:
+    """The file name of a dead process is free; that of a living one is not."""
     process = Process(tmp_path).tokens(1).publish()
     with Folder(tmp_path, "live") as live:
         assert not abandoned(live, process.file.name)
@@ -224,7 +226,8 @@ def test_the_name_of_a_dead_process_is_free_and_of_a_living_one_is_not(tmp_path:
 # Registers
 
 
-def test_exactly_64_of_100_processes_get_a_label_value_admitted(tmp_path: Path) -> None:
+def test_exactly_64_label_values_are_admitted(tmp_path: Path) -> None:
+    """Of 100 processes with one new label value each, exactly 64 get it admitted."""
     store(tmp_path)
     gate, opened = os.pipe()
     children = []
@@ -256,7 +259,8 @@ def _admit_in_the_end(path: Path, value: str) -> int:
     return 2
 
 
-def test_a_damaged_label_register_goes_on_with_what_can_be_read(tmp_path: Path) -> None:
+def test_damaged_label_register_goes_on(tmp_path: Path) -> None:
+    """A damaged register of labels continues with its readable lines."""
     register = tmp_path / "labels.jsonl"
     assert store(tmp_path).labels.admit("model", "a", 2)
     register.write_bytes(register.read_bytes() + b'\xff\xfe{"x":\n[["model"],["b"]]\n["model", "cut')
@@ -267,7 +271,8 @@ def test_a_damaged_label_register_goes_on_with_what_can_be_read(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"backend-engineer": "x"}', b'{"a": 1e999}', b"\xff"])
-def test_a_damaged_reset_register_forgets_resets_and_no_use(tmp_path: Path, damage: bytes) -> None:
+def test_damaged_reset_register_keeps_use(tmp_path: Path, damage: bytes) -> None:
+    """A damaged register of resets loses resets but no token use."""
     resets = tmp_path / "resets.json"
     first = store(tmp_path).reset_budget("backend-engineer")
     assert store(tmp_path).resets.read() == {"backend-engineer": first}
@@ -281,13 +286,15 @@ def test_two_resets_in_a_second_have_two_numbers(tmp_path: Path) -> None:
     assert len({using.reset_budget("backend-engineer") for _ in range(5)}) == 5
 
 
-def test_a_state_directory_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+def test_unmakable_state_directory_says_what_to_do(tmp_path: Path) -> None:
+    """The error for a state directory that cannot be created says what to do."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailable, match=r"file/state cannot be used: .*HYPERTOOL_STATE_DIR"):
         Store(StateDirectory(tmp_path / "file" / "state")).directory.ensure()
 
 
-def test_a_new_file_is_never_opened_over_an_existing_one(tmp_path: Path) -> None:
+def test_new_file_never_replaces_another(tmp_path: Path) -> None:
+    """A new file is never opened over an existing one."""
     (tmp_path / "there").write_text("x")
     with Folder(tmp_path) as folder, pytest.raises(FileExistsError):
         folder.create("there", 0o600)

@@ -58,7 +58,8 @@ def _fold_and_die(path: Path, at: int) -> bool:
     return code == 7
 
 
-def test_a_crash_at_any_system_call_of_a_fold_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+def test_crash_anywhere_in_a_fold_is_exact(tmp_path: Path) -> None:
+    """A crash at any system call of a fold loses nothing and counts nothing twice."""
     for at in range(1, 500):
         path = tmp_path / str(at)
         living = _populated(path)
@@ -85,9 +86,8 @@ def test_a_crash_at_any_system_call_of_a_fold_loses_nothing_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "flipped"])
-def test_a_corrupt_archive_after_a_crash_anywhere_is_kept_aside_and_nothing_is_lost(
-    tmp_path: Path, damage: bytes | None
-) -> None:
+def test_corrupt_archive_after_a_crash(tmp_path: Path, damage: bytes | None) -> None:
+    """After a crash anywhere, a corrupt archive is kept aside and nothing is lost."""
     for at in (*range(20, 60, 3), 10**6):  # the newest generation is there, in each of its states
         path = tmp_path / str(at)
         _populated(path)
@@ -104,7 +104,8 @@ def test_a_corrupt_archive_after_a_crash_anywhere_is_kept_aside_and_nothing_is_l
         assert [file.read_bytes() for file in kept] == [broken]
 
 
-def test_when_both_generations_are_corrupt_both_are_kept(tmp_path: Path) -> None:
+def test_two_corrupt_generations_are_both_kept(tmp_path: Path) -> None:
+    """If both generations are corrupt, both are kept aside."""
     living = _populated(tmp_path)
     store(tmp_path).fold()
     for name in ("archive.json", "archive.prev.json"):
@@ -115,7 +116,8 @@ def test_when_both_generations_are_corrupt_both_are_kept(tmp_path: Path) -> None
     assert len(list(tmp_path.glob("*corrupt-*"))) == 2
 
 
-def test_a_lost_archive_is_taken_from_the_generation_before_it(tmp_path: Path) -> None:
+def test_lost_archive_uses_the_previous_one(tmp_path: Path) -> None:
+    """If the archive is missing, the generation before it is used."""
     _populated(tmp_path)
     store(tmp_path).fold()
     (tmp_path / "archive.json").unlink()
@@ -125,7 +127,7 @@ def test_a_lost_archive_is_taken_from_the_generation_before_it(tmp_path: Path) -
     assert total(tmp_path) == SUM
 
 
-def test_no_counter_decreases_while_processes_come_go_and_are_folded(tmp_path: Path) -> None:
+def test_counters_never_decrease(tmp_path: Path) -> None:
     """A reader in a loop, two folders, and writers that write, die and are replaced."""
     store(tmp_path)
     stop = threading.Event()
@@ -162,7 +164,8 @@ def test_no_counter_decreases_while_processes_come_go_and_are_folded(tmp_path: P
     assert total(tmp_path) == published > 100
 
 
-def test_a_writer_that_replaces_its_snapshot_is_never_taken_for_dead(tmp_path: Path) -> None:
+def test_replacing_writer_counts_as_alive(tmp_path: Path) -> None:
+    """A writer that is replacing its snapshot is never taken for dead."""
     process = Process(tmp_path).tokens(1).publish()
     stop = threading.Event()
     folded = 0
@@ -182,9 +185,8 @@ def test_a_writer_that_replaces_its_snapshot_is_never_taken_for_dead(tmp_path: P
     assert total(tmp_path) == 501
 
 
-def test_a_folded_snapshot_that_cannot_be_removed_is_not_counted_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unremovable_snapshot_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folded snapshot that cannot be removed is not counted again."""
     living = _populated(tmp_path)
     unlink = os.unlink
 
@@ -207,7 +209,8 @@ def test_a_folded_snapshot_that_cannot_be_removed_is_not_counted_again(
     assert not list((tmp_path / "live").iterdir())
 
 
-def test_an_archive_of_another_version_is_neither_read_as_nothing_nor_replaced(tmp_path: Path) -> None:
+def test_archive_of_another_version_is_kept(tmp_path: Path) -> None:
+    """An archive of another version is an error: neither read as empty nor replaced."""
     import json
     import zlib
 
@@ -225,7 +228,8 @@ def test_an_archive_of_another_version_is_neither_read_as_nothing_nor_replaced(t
 
 
 @pytest.mark.parametrize("removed", [True, False], ids=["files removed", "files still there"])
-def test_a_fold_in_the_middle_of_a_read_is_seen_whole_or_not_at_all(tmp_path: Path, removed: bool) -> None:
+def test_read_sees_a_fold_whole_or_not_at_all(tmp_path: Path, removed: bool) -> None:
+    """A read during a fold sees the whole fold or nothing of it."""
     _populated(tmp_path)
     reading = store(tmp_path)
     load = reading.archive.load

@@ -32,7 +32,8 @@ def file_of(tmp_path: Path) -> Path:
     return found
 
 
-def test_what_one_process_saves_another_reads_and_none_is_none(tmp_path: Path, sessions: Sessions) -> None:
+def test_session_is_read_by_another_process(tmp_path: Path, sessions: Sessions) -> None:
+    """One process reads what another saved; without a session there is None."""
     assert sessions.read() is None
     put(sessions, SESSION)
     assert Sessions(tmp_path / "work", tmp_path / "sessions").read() == SESSION
@@ -61,9 +62,8 @@ def test_files_are_the_users_own(tmp_path: Path, sessions: Sessions) -> None:
         b'{"persona": "backend-engineer", "chatmode": "x", "since": -5}',
     ],
 )
-def test_a_file_that_cannot_be_understood_is_kept_aside_and_said_once(
-    tmp_path: Path, sessions: Sessions, damage: bytes
-) -> None:
+def test_unreadable_file_is_kept_aside(tmp_path: Path, sessions: Sessions, damage: bytes) -> None:
+    """A file that cannot be parsed is kept aside, with one log line."""
     put(sessions, SESSION)
     file_of(tmp_path).write_bytes(damage)
     again = Sessions(tmp_path / "work", tmp_path / "sessions")
@@ -77,7 +77,8 @@ def test_a_file_that_cannot_be_understood_is_kept_aside_and_said_once(
     assert later.note is None
 
 
-def test_a_block_that_fails_leaves_the_session_as_it_was(tmp_path: Path, sessions: Sessions) -> None:
+def test_failed_block_leaves_the_session(tmp_path: Path, sessions: Sessions) -> None:
+    """If the block fails, the session stays as it was."""
     put(sessions, SESSION)
     with pytest.raises(RuntimeError), sessions.held(), sessions.replaced_by(SESSION._replace(persona="other")):
         raise RuntimeError
@@ -104,7 +105,8 @@ def test_changes_wait_for_each_other(tmp_path: Path) -> None:
     assert found.since == 100
 
 
-def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+def test_unmakable_directory_is_one_line(tmp_path: Path) -> None:
+    """A directory that cannot be created is one clear line of error."""
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(HypertoolError, match="XDG_STATE_HOME") as error,
@@ -114,7 +116,8 @@ def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> No
     assert "\n" not in str(error.value)
 
 
-def test_a_clock_that_was_set_back_gives_no_negative_time() -> None:
+def test_backward_clock_gives_no_negative_time() -> None:
+    """A clock that was set back gives no negative time."""
     assert SESSION.seconds(SESSION.since - 100) == 0
     assert SESSION.seconds(SESSION.since + 2.5) == 2.5
 
@@ -127,9 +130,8 @@ def test_odd_names_of_workspaces_are_as_good_as_others(tmp_path: Path) -> None:
     json.loads(file_of(tmp_path).read_bytes().decode("utf-8", "surrogateescape"))
 
 
-def test_sessions_are_the_users_own_unless_a_state_directory_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sessions_are_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions are in the user's own directory unless a state directory is set."""
     monkeypatch.delenv("HYPERTOOL_STATE_DIR", raising=False)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -142,7 +144,8 @@ def test_sessions_are_the_users_own_unless_a_state_directory_is_named(
     assert directory() == tmp_path / "state" / f"sessions-{os.getuid()}"
 
 
-def test_a_workspace_is_the_repository_around_else_the_directory(tmp_path: Path) -> None:
+def test_workspace_is_repository_or_directory(tmp_path: Path) -> None:
+    """The workspace is the enclosing repository, else the directory."""
     inner = tmp_path / "repo" / "a" / "b"
     inner.mkdir(parents=True)
     assert find_workspace(inner) == inner

@@ -11,7 +11,9 @@ from hypertool import WorkflowExecutor
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
 
 
-def test_submit_and_map_see_the_callers_context_and_keep_their_own_changes() -> None:
+def test_tasks_get_a_copy_of_the_context() -> None:
+    """Tasks of submit and map see the caller's context and keep their changes to themselves."""
+
     def change(value: str) -> str:
         before = NAME.get()
         NAME.set(value)
@@ -24,7 +26,8 @@ def test_submit_and_map_see_the_callers_context_and_keep_their_own_changes() -> 
     assert NAME.get() == "caller"
 
 
-def test_arguments_results_and_errors_go_through_untouched() -> None:
+def test_arguments_and_results_pass_through() -> None:
+    """Arguments, results and errors pass through unchanged."""
     with WorkflowExecutor(max_workers=1, thread_name_prefix="mine") as pool:
         done = pool.submit(lambda *args, **kwargs: (args, kwargs), 1, fn=2, self=3)
         assert done.result() == ((1,), {"fn": 2, "self": 3})

@@ -32,7 +32,8 @@ def gates(host: Host) -> dict[tuple[str, ...], int]:
         ("exit 255", 255),
     ],
 )
-def test_the_exit_code_passes_through_and_becomes_the_gate(host: Host, script: str, code: int) -> None:
+def test_exit_code_becomes_the_gate(host: Host, script: str, code: int) -> None:
+    """The command's exit code passes through and becomes the gate."""
     done = host.hypertool(*GATE, "--", "sh", "-c", script)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
     assert gates(host) == {("quality_validation", "pass" if code == 0 else "fail"): 1}
@@ -41,7 +42,8 @@ def test_the_exit_code_passes_through_and_becomes_the_gate(host: Host, script: s
     assert 0 < seconds < 10
 
 
-def test_input_output_and_arguments_pass_through_untouched(host: Host) -> None:
+def test_streams_and_arguments_pass_through(host: Host) -> None:
+    """Input, output and arguments pass through unchanged."""
     data = bytes(range(256)) * 4
     command = host.command(*GATE, "--", "sh", "-c", 'cat; printf "%s|" "$@" >&2', "--", "--persona", "a b", "--", "-h")
     done = subprocess.run(command, input=data, env=host.environment(), capture_output=True, check=True, timeout=20)
@@ -49,7 +51,8 @@ def test_input_output_and_arguments_pass_through_untouched(host: Host) -> None:
     assert done.stderr == b"--persona|a b|--|-h|"
 
 
-def test_a_command_that_does_not_exist_is_127_and_one_that_cannot_run_126_both_fails(host: Host) -> None:
+def test_missing_command_is_127(host: Host) -> None:
+    """A missing command is 127, one that cannot run is 126, and both fail the gate."""
     (host.work / "text").write_text("data")
     for command, code in (("no-such-command", 127), ("./text", 126), ("./text/below", 127), (str(host.work), 126)):
         done = host.hypertool(*GATE, "--", command)
@@ -58,7 +61,8 @@ def test_a_command_that_does_not_exist_is_127_and_one_that_cannot_run_126_both_f
     assert gates(host) == {("quality_validation", "fail"): 4}
 
 
-def test_a_script_without_an_interpreter_line_runs_as_in_a_shell(host: Host) -> None:
+def test_script_without_interpreter_line_runs(host: Host) -> None:
+    """A script without an interpreter line runs as it does in a shell."""
     script = host.work / "script"
     script.write_text("echo $1; exit 4\n")
     script.chmod(0o755)
@@ -78,7 +82,8 @@ def test_a_script_without_an_interpreter_line_runs_as_in_a_shell(host: Host) -> 
         ("gate", "--workflow", "w", "--stage", "s", "--persona", "backend", "--bogus", "--", "touch", "ran"),
     ],
 )
-def test_wrong_use_is_2_and_one_line_and_the_command_is_not_run(host: Host, arguments: tuple[str, ...]) -> None:
+def test_wrong_use_is_2_and_runs_nothing(host: Host, arguments: tuple[str, ...]) -> None:
+    """Wrong use is exit 2 and one line, and the command does not run."""
     done = host.hypertool(*arguments)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -99,9 +104,8 @@ TRAP = "trap 'echo got {name}; exit 0' {name}; touch ready; while :; do sleep 0.
 
 
 @pytest.mark.parametrize("name", ["INT", "TERM"])
-def test_a_signal_is_forwarded_and_an_interrupt_is_a_fail_whatever_the_command_makes_of_it(
-    host: Host, name: str
-) -> None:
+def test_signals_are_forwarded(host: Host, name: str) -> None:
+    """Signals are forwarded, and an interrupt fails the gate whatever the command returns."""
     running = host.background(host.command(*GATE, "--", "sh", "-c", TRAP.format(name=name)), stdout=subprocess.PIPE)
     wait_until((host.work / "ready").exists, "the command to start")
     running.send_signal(signal.Signals[f"SIG{name}"])
@@ -144,7 +148,8 @@ print(f"n={len(seen)}.")
     assert gates(host) == {("quality_validation", "fail"): 1}
 
 
-def test_a_gate_in_progress_is_visible_and_one_that_was_killed_is_one_fail(host: Host) -> None:
+def test_killed_gate_is_one_fail(host: Host) -> None:
+    """A gate in progress is visible; a killed one counts as one fail."""
     running = host.background(host.command(*GATE, "--", "sh", "-c", "touch ready; sleep 60"), start_new_session=True)
     wait_until((host.work / "ready").exists, "the command to start")
     assert [stage[:2] for stage in host.store.merge().totals.open_stages] == [("package_release", "quality_validation")]
@@ -156,7 +161,8 @@ def test_a_gate_in_progress_is_visible_and_one_that_was_killed_is_one_fail(host:
     assert gates(host) == {("quality_validation", "fail"): 1}
 
 
-def test_what_cannot_be_recorded_does_not_stop_the_command(host: Host) -> None:
+def test_unwritable_store_runs_the_command(host: Host) -> None:
+    """The command runs even if its stage cannot be recorded."""
     host.state.write_text("a file where the directory should be")
     done = host.hypertool(*GATE, "--", "sh", "-c", "echo works; exit 5")
     assert (done.returncode, done.stdout) == (5, "works\n")
@@ -181,7 +187,8 @@ def test_a_command_gets_default_signals_back(host: Host) -> None:
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def test_a_traceparent_passes_on_untouched_where_no_span_is_made(host: Host) -> None:
+def test_traceparent_passes_on_without_a_span(host: Host) -> None:
+    """Without a span of ours, TRACEPARENT passes on unchanged."""
     assert host.hypertool(*GATE, "--", *ECHO_PARENT, TRACEPARENT=PARENT).stdout == PARENT + "\n"
     assert host.hypertool(*GATE, "--", *ECHO_PARENT).stdout == "\n"
 
@@ -207,7 +214,8 @@ def test_the_gates_of_one_workflow_are_one_trace(host: Host) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "nonsense", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"])
-def test_a_broken_traceparent_begins_a_trace_of_its_own(host: Host, wrong: str) -> None:
+def test_broken_traceparent_starts_a_new_trace(host: Host, wrong: str) -> None:
+    """A broken TRACEPARENT starts a new trace."""
     with OtlpReceiver() as receiver:
         done = host.hypertool(*GATE, "--", "true", TRACEPARENT=wrong, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
         (span,) = receiver.wait(1)

@@ -26,7 +26,8 @@ def _dedent(code: str) -> str:
     return textwrap.dedent(code)
 
 
-def test_a_run_counts_its_stages_gates_switches_and_sessions(host: Host) -> None:
+def test_run_counts_stages_and_gates(host: Host) -> None:
+    """A run counts its stages, gates, switches and sessions."""
     run(
         host,
         """
@@ -49,7 +50,8 @@ def test_a_run_counts_its_stages_gates_switches_and_sessions(host: Host) -> None
 
 
 @pytest.mark.predecessor("D8")
-def test_a_session_is_recorded_with_the_chatmode_that_ended(host: Host) -> None:
+def test_session_has_the_chatmode_that_ended(host: Host) -> None:
+    """A session is recorded with the chatmode that ended."""
     run(
         host,
         """
@@ -73,9 +75,10 @@ def test_a_session_is_recorded_with_the_chatmode_that_ended(host: Host) -> None:
         ({"chatmode": "feature-implementation"}, {"chatmode": "bug-fix"}, "bug-fix"),
     ],
 )
-def test_the_chatmode_is_the_stages_else_the_workflows_else_default(
+def test_chatmode_of_stage_workflow_or_default(
     host: Host, metadata: dict[str, str], stage: dict[str, str], expected: str
 ) -> None:
+    """The chatmode is the stage's, else the workflow's, else `default`."""
     run(
         host,
         f"""
@@ -86,7 +89,8 @@ def test_the_chatmode_is_the_stages_else_the_workflows_else_default(
     assert host.counters("sw") == {("none", "backend-engineer", expected): 1}
 
 
-def test_the_active_chatmode_comes_before_the_declared_workflows(host: Host) -> None:
+def test_active_chatmode_precedes_declared(host: Host) -> None:
+    """The active chatmode takes precedence over the declared workflow's."""
     run(
         host,
         """
@@ -108,7 +112,8 @@ def test_the_active_chatmode_comes_before_the_declared_workflows(host: Host) -> 
         "asyncio.CancelledError()",
     ],
 )
-def test_what_is_raised_in_a_stage_fails_its_gate_and_goes_on_untouched(host: Host, failure: str) -> None:
+def test_exception_fails_the_gate_and_goes_on(host: Host, failure: str) -> None:
+    """An exception in a stage fails its gate and reaches the caller unchanged."""
     out = run(
         host,
         f"""
@@ -149,7 +154,8 @@ def test_a_result_is_a_verdict_only_where_it_says_so(host: Host, value: str, res
 
 
 @pytest.mark.predecessor("D12")
-def test_an_explicit_verdict_counts_and_a_later_exception_still_fails(host: Host) -> None:
+def test_exception_overrides_a_pass(host: Host) -> None:
+    """An explicit verdict counts, but a later exception still fails the gate."""
     run(
         host,
         """
@@ -170,7 +176,8 @@ def test_an_explicit_verdict_counts_and_a_later_exception_still_fails(host: Host
 
 
 @pytest.mark.predecessor("D15")
-def test_async_stages_take_functions_of_both_kinds_objects_and_awaitables(host: Host) -> None:
+def test_async_stage_takes_any_callable(host: Host) -> None:
+    """Async stages take sync and async functions, callable objects and awaitables."""
     out = run(
         host,
         """
@@ -194,9 +201,8 @@ def test_async_stages_take_functions_of_both_kinds_objects_and_awaitables(host: 
 
 @pytest.mark.predecessor("D15")
 @pytest.mark.parametrize("func", ["co", "Obj()", "functools.partial(co)", "co()"])
-def test_something_to_await_under_with_is_an_error_that_says_what_to_do_before_anything_runs(
-    host: Host, func: str
-) -> None:
+def test_awaitable_under_with_is_an_error(host: Host, func: str) -> None:
+    """An awaitable under `with` is an error that says what to do, before anything runs."""
     out = run(
         host,
         f"""
@@ -217,7 +223,8 @@ def test_something_to_await_under_with_is_an_error_that_says_what_to_do_before_a
     assert host.durations("st") == {}
 
 
-def test_a_lambda_that_returns_a_coroutine_under_with_is_never_a_passed_gate(host: Host) -> None:
+def test_lambda_with_a_coroutine_never_passes(host: Host) -> None:
+    """A lambda that returns a coroutine under `with` never passes its gate."""
     out = run(
         host,
         """
@@ -259,7 +266,8 @@ def test_a_cancelled_stage_is_a_failed_gate(host: Host) -> None:
     assert host.counters("qg") == {("w", "s", "fail"): 1}
 
 
-def test_the_stage_of_a_generator_lasts_until_it_is_exhausted(host: Host) -> None:
+def test_generator_stage_lasts_to_its_end(host: Host) -> None:
+    """The stage of a generator lasts until the generator is exhausted."""
     run(
         host,
         """
@@ -283,7 +291,8 @@ def test_the_stage_of_a_generator_lasts_until_it_is_exhausted(host: Host) -> Non
     assert host.counters("qg") == {("w", "sync", "pass"): 1, ("w", "async", "pass"): 1}
 
 
-def test_a_generator_that_breaks_or_is_dropped_fails_its_stage_once(host: Host) -> None:
+def test_broken_generator_fails_its_stage_once(host: Host) -> None:
+    """A generator that fails or is dropped fails its stage once."""
     run(
         host,
         """
@@ -321,7 +330,8 @@ def test_concurrent_stages_of_gather_are_each_recorded(host: Host) -> None:
     assert host.counters("qg") == {("w", f"s{i}", "pass"): 1 for i in range(20)}
 
 
-def test_a_nested_workflow_has_a_run_and_a_budget_of_its_own(host: Host) -> None:
+def test_nested_workflow_has_its_own_run(host: Host) -> None:
+    """A nested workflow has its own run and budget."""
     out = run(
         host,
         """
@@ -381,7 +391,8 @@ def test_disabled_runs_the_work_and_records_nothing(host: Host) -> None:
     assert not host.state.exists()
 
 
-def test_persona_chatmode_and_run_reach_tasks_to_thread_and_our_executor_but_not_plain_threads(host: Host) -> None:
+def test_context_reaches_tasks_not_plain_threads(host: Host) -> None:
+    """Persona, chatmode and run reach tasks, to_thread and our executor, but not plain threads."""
     out = run(
         host,
         """

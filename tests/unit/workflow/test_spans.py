@@ -39,7 +39,8 @@ def run(host: Host, code: str, **more: str) -> str:
     return done.stdout
 
 
-def test_a_run_is_a_parent_span_with_a_child_for_each_stage(host: Host, receiver: OtlpReceiver) -> None:
+def test_run_is_the_parent_of_its_stages(host: Host, receiver: OtlpReceiver) -> None:
+    """A run is a span with one child span per stage."""
     (host.work / ".git").mkdir()
     out = run(
         host,
@@ -90,9 +91,8 @@ def inside(name):
 
 
 @pytest.mark.predecessor("D14")
-def test_a_span_opened_inside_a_stage_is_its_child_also_across_gather_threads_and_generators(
-    host: Host, receiver: OtlpReceiver
-) -> None:
+def test_inner_span_is_a_child_of_its_stage(host: Host, receiver: OtlpReceiver) -> None:
+    """A span opened in a stage is its child, also across gather, threads and generators."""
     run(
         host,
         NESTED
@@ -144,7 +144,8 @@ def test_a_span_opened_inside_a_stage_is_its_child_also_across_gather_threads_an
     assert {ids[span.parent_id] for span in between} == {"workflow.v", "workflow.w"}
 
 
-def test_an_error_is_an_error_with_its_exception_and_no_secret(host: Host, receiver: OtlpReceiver) -> None:
+def test_error_span_holds_no_secret(host: Host, receiver: OtlpReceiver) -> None:
+    """An error sets status ERROR with its exception, without secrets."""
     run(
         host,
         """
@@ -224,9 +225,8 @@ provider.add_span_processor(SimpleSpanProcessor(kept))
 """
 
 
-def test_with_the_applications_provider_our_spans_are_made_by_it_and_our_sink_stays_off(
-    host: Host, receiver: OtlpReceiver
-) -> None:
+def test_application_provider_makes_our_spans(host: Host, receiver: OtlpReceiver) -> None:
+    """The application's provider makes our spans, and our own sink stays off."""
     out = run(
         host,
         APPLICATION
@@ -244,7 +244,8 @@ def test_with_the_applications_provider_our_spans_are_made_by_it_and_our_sink_st
     assert host.counters("exp") == {}
 
 
-def test_a_provider_that_is_set_later_takes_over_and_no_span_goes_out_twice(host: Host, receiver: OtlpReceiver) -> None:
+def test_late_provider_takes_over(host: Host, receiver: OtlpReceiver) -> None:
+    """A provider that is set later takes over, and no span goes out twice."""
     out = run(
         host,
         APPLICATION
@@ -283,9 +284,8 @@ def test_our_provider_never_becomes_the_global_one(host: Host, receiver: OtlpRec
         {"HYPERTOOL_DISABLED": "1"},
     ],
 )
-def test_without_a_sink_opentelemetry_is_not_even_imported(
-    host: Host, receiver: OtlpReceiver, variables: dict[str, str]
-) -> None:
+def test_no_sink_no_opentelemetry_import(host: Host, receiver: OtlpReceiver, variables: dict[str, str]) -> None:
+    """Without a sink, OpenTelemetry is not imported."""
     out = run(
         host,
         """
@@ -315,7 +315,8 @@ def test_the_exporter_variable_alone_turns_the_sink_on(host: Host) -> None:
     assert out == "True\n"
 
 
-def test_without_opentelemetry_the_run_is_recorded_with_one_warning(host: Host) -> None:
+def test_missing_opentelemetry_warns_once(host: Host) -> None:
+    """Without OpenTelemetry, the run is recorded with one warning."""
     done = host.python(
         HEAD
         + textwrap.dedent("""
@@ -357,7 +358,8 @@ def test_standard_variables_are_honoured(host: Host, receiver: OtlpReceiver) -> 
     assert span.resource["deployment.environment.name"] == "test"
 
 
-def test_a_sampler_that_drops_everything_sends_and_counts_nothing(host: Host, receiver: OtlpReceiver) -> None:
+def test_dropping_sampler_counts_nothing(host: Host, receiver: OtlpReceiver) -> None:
+    """With a sampler that drops everything, nothing is sent or counted."""
     run(
         host,
         """
