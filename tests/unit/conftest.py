@@ -7,9 +7,9 @@ import pytest
 from tests.support.sinks import host as host
 from tests.support.sinks import langfuse as langfuse
 from tests.support.sinks import receiver as receiver
-from tests.unit.collectors import collector as collector
-from tests.unit.collectors import hands as hands
-from tests.unit.collectors import registry as registry
+from tests.unit.metrics.collectors import collector as collector
+from tests.unit.metrics.collectors import hands as hands
+from tests.unit.metrics.collectors import registry as registry
 
 
 @pytest.fixture(autouse=True)

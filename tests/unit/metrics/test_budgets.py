@@ -19,7 +19,7 @@ from hypertool.store.budgets import BudgetState, budgets
 from hypertool.store.totals import Totals
 from tests.support.hypertool_host import Host, wait_until
 from tests.support.store_writers import Process, store
-from tests.unit.collectors import BACKEND, START, Hands
+from tests.unit.metrics.collectors import BACKEND, START, Hands
 
 HOUR = 3600.0
 

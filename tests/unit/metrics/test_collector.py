@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from hypertool import PersonaMetricsCollector, QualityGateFailed
-from tests.unit.collectors import BACKEND, TESTING, Hands, counted
+from tests.unit.metrics.collectors import BACKEND, TESTING, Hands, counted
 
 
 def sessions(collector: PersonaMetricsCollector) -> dict[tuple[str, ...], float]:

@@ -11,7 +11,7 @@ import pytest
 
 from hypertool import PersonaMetricsCollector
 from hypertool.domain.labels import MAX_OTHERS
-from tests.unit.collectors import BACKEND, counted, everything
+from tests.unit.metrics.collectors import BACKEND, counted, everything
 
 
 class Index:
