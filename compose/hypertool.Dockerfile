@@ -2,10 +2,15 @@
 ARG PYTHON_IMAGE
 FROM ${PYTHON_IMAGE}
 
-# The folder of the store exists with its owner, so that a new volume gets both; the ids are those of compose.yaml.
+# The folders of the store exist with owners and modes (docs/store.md), so that a new volume gets them; the ids are those of
+# compose.yaml.
 RUN groupadd --gid 10464 hypertool \
     && useradd --uid 10464 --gid 10464 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hypertool \
-    && install --directory --owner=root --group=hypertool --mode=2770 /var/lib/hypertool
+    && cd /var/lib \
+    && install --directory --owner=root --group=hypertool --mode=2750 hypertool \
+    && install --directory --owner=hypertool --group=hypertool --mode=3770 hypertool/live hypertool/requests \
+    && install --directory --owner=hypertool --group=hypertool --mode=2750 hypertool/shared \
+    && install --directory --owner=hypertool --group=hypertool --mode=0700 hypertool/service
 
 COPY requirements/runtime.txt /tmp/runtime.txt
 RUN pip install --no-cache-dir --require-hashes -r /tmp/runtime.txt && rm /tmp/runtime.txt

@@ -116,7 +116,11 @@ build hypertool 'set -e
     install --mode=0755 "$HYPERTOOL_SOURCE/compose/hypertool" "$1/usr/local/bin/hypertool"
     chroot "$1" groupadd --gid 10464 hypertool
     chroot "$1" useradd --uid 10464 --gid 10464 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hypertool
-    install --directory --owner=0 --group=10464 --mode=2770 "$1/var/lib/hypertool"'
+    cd "$1/var/lib"
+    install --directory --owner=0 --group=10464 --mode=2750 hypertool
+    install --directory --owner=10464 --group=10464 --mode=3770 hypertool/live hypertool/requests
+    install --directory --owner=10464 --group=10464 --mode=2750 hypertool/shared
+    install --directory --owner=10464 --group=10464 --mode=0700 hypertool/service'
 load hypertool 'ENV PYTHONPATH=/opt/hypertool PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1' 'USER 10464:10464' 'CMD ["hypertool", "exporter"]'
 
 if [[ -e $TOP/compose/compose.override.yaml && ! -L $TOP/compose/compose.override.yaml ]]; then

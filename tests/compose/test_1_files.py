@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.compose import Stack
 
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.host
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose"
-ALWAYS = {"exporter", "alert-log", "demo", "alertmanager"}
+ALWAYS = {"exporter", "alert-log", "demo", "alertmanager", "web-access"}
 GRAFANA = {"grafana", "grafana-password"}
 LANGFUSE = {f"langfuse-{part}" for part in ("web", "worker", "clickhouse", "minio", "redis", "postgres")}
 PROFILES = {
@@ -143,7 +145,7 @@ def test_alloy_reaches_no_socket_of_the_host(profiles: dict[str, dict[str, Any]]
     for profile, name in (("local", "alloy"), ("cloud", "alloy-cloud")):
         service = profiles[profile]["services"][name]
         assert any(mount.startswith("/host/run:") for mount in service["tmpfs"]), name
-        assert service["group_add"] == ["473"], name
+        assert set(service["group_add"]) <= {"473", "10465"}, name
 
 
 def test_dockerfile_is_clean() -> None:
@@ -206,12 +208,59 @@ def test_prometheus_and_grafana_load_the_files_of_the_repository(profiles: dict[
         assert {name: path.relative_to(ROOT / "prometheus").as_posix() for name, path in files.items()} == {
             name: name for name in files
         }
-        assert {"prometheus.yml", "rules", "web"} <= set(files)
+        assert {"rules", "web"} <= set(files)
+        # Its configuration is the repository's with the password, which web-access writes.
+        written = mounted(profiles[profile]["services"]["web-access"], "/usr/local/share/hypertool")
+        assert written["prometheus.yml"] == ROOT / "prometheus" / "prometheus.yml"
     for profile in ("local", "cloud"):
         files = mounted(profiles[profile]["services"]["grafana"], "/etc/hypertool/grafana")
         assert files == {name: ROOT / "grafana" / name for name in ("dashboards", "provisioning")}
     files = mounted(profiles["minimal"]["services"]["alertmanager"], "/etc/hypertool/alertmanager")
     assert files == {"/etc/hypertool/alertmanager": ROOT / "prometheus/alertmanager"}
+
+
+def test_password_of_prometheus_is_made_once(tmp_path: Path) -> None:
+    """Prometheus accepts the written configuration, the hash is the password's, and a second run changes nothing."""
+    program = tmp_path / "program"
+    (program / "ansible").mkdir(parents=True)
+    shutil.copy(COMPOSE / "web_access.py", program)
+    shutil.copytree(ROOT / "ansible" / "module_utils", program / "ansible" / "module_utils")
+    source = tmp_path / "source"
+    source.mkdir()
+    shutil.copy(ROOT / "prometheus" / "prometheus.yml", source)
+    shutil.copy(ROOT / "grafana/provisioning/datasources/hypertool.yml", source / "datasource.yml")
+    folders = [tmp_path / name for name in ("secrets", "prometheus", "datasources")]
+    for folder in folders:
+        folder.mkdir()
+
+    def run() -> str:
+        # -S: the container has no Ansible, whose package would hide the mounted one.
+        done = subprocess.run(
+            [sys.executable, "-S", str(program / "web_access.py"), *map(str, folders), str(source)],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    said = run()
+    made = {file.relative_to(tmp_path).as_posix(): file for folder in folders for file in folder.iterdir()}
+    password = made["secrets/web_password"].read_text().strip()
+    assert len(password) >= 32
+    assert password not in said
+    assert {(file.stat().st_mode & 0o777, file.stat().st_gid) for file in made.values()} == {(0o640, 10465)}
+    access = {"username": "hypertool", "password_file": "/etc/hypertool/secrets/web_password"}
+    prometheus = yaml.safe_load(made["prometheus/prometheus.yml"].read_text())
+    assert [one["basic_auth"] for one in prometheus["alerting"]["alertmanagers"]] == [access]
+    jobs = {one["job_name"]: one.get("basic_auth") for one in prometheus["scrape_configs"]}
+    assert jobs == {"hypertool": None, "node": None, "prometheus": access, "alertmanager": access}
+    (login,) = yaml.safe_load(made["datasources/hypertool.yml"].read_text())["datasources"]
+    assert login["secureJsonData"] == {"basicAuthPassword": "$__file{/etc/hypertool/secrets/web_password}"}
+    web = yaml.safe_load(made["secrets/web.yml"].read_text())["basic_auth_users"]["hypertool"]
+    assert web.startswith("$2b$")
+    before = {name: file.read_bytes() for name, file in made.items()}
+    run()
+    assert {name: file.read_bytes() for name, file in made.items()} == before
 
 
 def test_the_password_of_grafana_is_made_once_and_never_short(tmp_path: Path) -> None:
