@@ -4,7 +4,7 @@ set -euo pipefail
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 RELEASE=trixie
-# What each image holds; the package of ours is copied in.
+# The Debian packages of each image; our own package is copied in.
 declare -A PACKAGES=(
     [prometheus]="prometheus,promtool"
     [alertmanager]="prometheus-alertmanager"
@@ -18,17 +18,17 @@ help() {
     cat <<TEXT
 Usage: sudo $0 [--docker "COMMAND"] [--remove]
 
-Makes hypertool/prometheus:local, hypertool/alertmanager:local and hypertool/hypertool:local from Debian $RELEASE's
+Builds hypertool/prometheus:local, hypertool/alertmanager:local and hypertool/hypertool:local from Debian $RELEASE's
 packages (the mirror is this machine's own), loads them into the Docker Engine, and has compose/ use them
 (compose.override.yaml). Then, in compose/:
 
     docker compose --profile minimal up --wait
 
-  --docker "COMMAND"   how the engine is called (default: docker)
+  --docker "COMMAND"   the command of the engine's client (default: docker)
   --remove             remove these images again
   --help               print this
 
-Needed: root, a Docker Engine, and apt-get (mmdebstrap is installed if it is missing).
+Needs root, a Docker Engine, and apt-get (installs mmdebstrap if it is missing).
 TEXT
 }
 
@@ -53,7 +53,7 @@ done
 
 ((EUID == 0)) || fail "this needs root (it is run as $(id -un)): sudo $0"
 "${docker[@]}" version --format '{{.Server.Version}}' >/dev/null 2>&1 \
-    || fail "no Docker Engine answers to \`${docker[*]} version\`; start it, or say how it is called with --docker"
+    || fail "no Docker Engine answers to \`${docker[*]} version\`; start it, or name its client command with --docker"
 if $remove; then
     for name in "${!PACKAGES[@]}"; do "${docker[@]}" image rm --force "hypertool/$name:local" >/dev/null 2>&1 || true; done
     if [[ -L $TOP/compose/compose.override.yaml ]]; then rm -- "$TOP/compose/compose.override.yaml"; fi
@@ -61,7 +61,7 @@ if $remove; then
     exit 0
 fi
 if ! command -v mmdebstrap >/dev/null; then
-    command -v apt-get >/dev/null || fail "neither mmdebstrap nor apt-get is here; install mmdebstrap"
+    command -v apt-get >/dev/null || fail "found neither mmdebstrap nor apt-get; install mmdebstrap"
     say "Installing mmdebstrap"
     apt-get update -q >/dev/null
     DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends mmdebstrap debian-archive-keyring >/dev/null

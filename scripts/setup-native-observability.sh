@@ -1,5 +1,5 @@
 #!/bin/bash -p
-# Installs the observability stack on this host (or in a throwaway one) with the playbook, proves it, says where to look.
+# Installs the observability stack on this host (or in a throwaway one) with the playbook, verifies it, says where to look.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 set +o posix
@@ -32,35 +32,35 @@ help() {
     cat <<TEXT
 Usage: sudo $PROGRAM [OPTION]...
 
-Installs personas' metrics (localhost:9464), Prometheus, Alertmanager, a node exporter and, where its package
-repository answers, Grafana on this host; everything listens on loopback only. Then it runs a baseline workflow and
-checks that its figures arrive in Prometheus. No account is needed. It can be run again at any time.
+Installs the metrics of personas (localhost:9464), Prometheus, Alertmanager, a node exporter and, where its package
+repository answers, Grafana on this host; everything listens on loopback only. Then runs a baseline workflow and checks
+that its figures arrive in Prometheus. No account is needed. You can run it again at any time.
 
   --destination WHERE   local (default): Prometheus on this host
-                        grafana_cloud: metrics, traces and logs to Grafana Cloud, and nothing kept here but a buffer;
+                        grafana_cloud: metrics, traces and logs to Grafana Cloud; this host keeps only a buffer;
                         needs the variables below
   --collector WHICH     alloy: Grafana Alloy, from its package repository or --alloy-package
-                        prometheus: the distribution's own; to grafana_cloud it sends metrics only
-                        auto (default): alloy where it can be had, else prometheus
+                        prometheus: the distribution's package; sends only metrics to grafana_cloud
+                        auto (default): alloy if its package is available, else prometheus
   --alloy-package FILE  a .deb or .rpm of Alloy to install instead of the repository's
-  --check               say what would be changed, change nothing (where Python's venv is missing, the check adds that)
-  --uninstall           take back everything that was installed; data stays
+  --check               say what would be changed, change nothing (but install Python's venv if it is missing)
+  --uninstall           remove everything that was installed; data stays
   --purge-data          with --uninstall: delete the data as well
-  --take-over           run services that are on this host already (Prometheus, ...) with our configuration until
-                        --uninstall puts them back; without it they are left alone and the installation stops
-  --sandbox             do it in a throwaway systemd host (a container), with the ports on this machine's loopback
-  --down                with --sandbox: remove that host, and everything that was downloaded or installed for it
-  --keep-cache          with --down: leave the downloads, so that the next sandbox is up in a minute
+  --take-over           run services that this host already has (Prometheus, ...) with our configuration until
+                        --uninstall restores them; without it the installation stops and leaves them alone
+  --sandbox             install in a throwaway systemd host (a container), with its ports on this machine's loopback
+  --down                with --sandbox: remove that host and everything downloaded or installed for it
+  --keep-cache          with --down: keep the downloads, so that the next sandbox starts in a minute
   --yes                 do not ask before changing this host
   --version             print the version of the package
   --help                print this
 
-Grafana Cloud is named by the environment, never by arguments: GRAFANA_CLOUD_TOKEN (or GRAFANA_CLOUD_API_KEY; scopes
+Grafana Cloud is configured by environment variables, never by arguments: GRAFANA_CLOUD_TOKEN (or GRAFANA_CLOUD_API_KEY; scopes
 metrics:write, logs:write, traces:write), GRAFANA_CLOUD_METRICS_URL and _METRICS_USER, _LOGS_URL and _LOGS_USER, _OTLP_URL and
 _OTLP_USER (the last four for alloy only). Optional: GRAFANA_CLOUD_READ_TOKEN reads back what was sent, with _TRACES_URL and
-_TRACES_USER also the span; _CA_FILE; _PROXY_URL. They are checked with the services before the play changes anything.
+_TRACES_USER also the span; _CA_FILE; _PROXY_URL. The services check them before the play changes anything.
 
-Exit codes: 0 done, 1 failed or cannot be (with the reason), 2 wrong command line, 130 interrupted.
+Exit codes: 0 done, 1 failed or not possible (with the reason), 2 wrong command line, 130 interrupted.
 More: $TOP/ansible/README.md
 TEXT
 }
@@ -134,7 +134,7 @@ parse() {
 confirm() {
     local answer
     if $YES || $CHECK; then return 0; fi
-    [[ -t 0 ]] || usage_error "this changes the host: say --yes where nobody can be asked (or --check to see what would change)"
+    [[ -t 0 ]] || usage_error "this changes the host and cannot ask for confirmation here: add --yes (or --check to see what would change)"
     read -r -p "$1 [y/N] " answer
     [[ $answer == [yY]* ]] || fail "Nothing was changed."
 }
@@ -156,7 +156,7 @@ show_addresses() {
     fi
 }
 
-# Arguments for the checks after the play: what arrives in Grafana Cloud was proven by the play itself.
+# Arguments for the checks after the play, which itself has verified the delivery to Grafana Cloud.
 verify_arguments() {
     if [[ $DESTINATION == grafana_cloud ]]; then echo --exporter-only; fi
 }
@@ -182,7 +182,7 @@ native_install() {
     require_usable_host
     if $CHECK; then
         native_prepare
-        step play "Looking what would change (site.yml in check mode)" native_play site.yml
+        step play "Checking what would change (site.yml in check mode)" native_play site.yml
         sed -n '/^PLAY \[/,$ p' "${STEP_LOG[play]}"
         say "Nothing was changed. To install: sudo $PROGRAM"
         return
@@ -196,7 +196,7 @@ native_install() {
         "$PYTHON" "$TOP/scripts/lib/setup/verify_host.py" $(verify_arguments) -- /usr/local/bin/hypertool baseline
     sed 's/^/    /' "${STEP_LOG[verify]}"
     show_addresses
-    printf '\nAgents of user NAME:       sudo usermod -aG hypertool NAME (then log in again)\nTake all of it back:       sudo %s --uninstall\n' "$PROGRAM"
+    printf '\nAgents of user NAME:       sudo usermod -aG hypertool NAME (then log in again)\nUninstall:                 sudo %s --uninstall\n' "$PROGRAM"
 }
 
 native_uninstall() {
@@ -209,7 +209,7 @@ native_uninstall() {
         return
     fi
     show_messages "${STEP_LOG[play]}"
-    # The sandbox's own part of the cache is somebody else's to delete.
+    # `--sandbox --down` deletes the sandbox's own part of the cache.
     rm -rf -- "$CACHE/ansible" "$CACHE/wheels" "$CACHE/wheelhouse" "$CACHE/tmp" "$CACHE/logs" "$CACHE/.setup.lock" "$CACHE/.steps"
     rmdir --ignore-fail-on-non-empty -- "$CACHE"
     if [[ -z ${HYPERTOOL_CACHE_DIR:-} && ! -e $CACHE ]]; then rmdir --ignore-fail-on-non-empty -- "$(dirname "$CACHE")"; fi

@@ -122,7 +122,8 @@ start() {
     local name=$1 with=$2
     shift 2
     say "started: $name"
-    "$with" -m pytest -m "not benchmark" --durations=15 --junitxml="$results/$name.xml" \
+    # The shell starts background commands with SIGINT ignored, and the tests would inherit that.
+    env --default-signal=INT,QUIT "$with" -m pytest -m "not benchmark" --durations=15 --junitxml="$results/$name.xml" \
         -o junit_suite_name="$name" "$@" >"$results/$name.log" 2>&1 &
     names[$!]=$name
 }

@@ -1,4 +1,4 @@
-"""An Anthropic-style client, async: two personas at work at once, one of them streaming through the SDK's manager.
+"""An Anthropic-style client, async: two personas at the same time, one of them streaming through the SDK's manager.
 
 Set ANTHROPIC_API_KEY for a real provider; without it a stand-in on loopback answers.
 """

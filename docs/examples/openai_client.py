@@ -20,7 +20,7 @@ client = OpenAI() if "OPENAI_API_KEY" in os.environ else OpenAI(api_key="none", 
 llm = ObservableLLM(client.chat.completions.create, MODEL, provider="openai")
 
 with WorkflowTracer("feature_implementation") as workflow:
-    # The stage says who is at work: persona and chatmode of every call in it.
+    # The stage gives the persona and chatmode of every call in it.
     with workflow.stage_context("api_design", "backend-engineer"):
         answer = llm(model=MODEL, messages=ASK, max_tokens=200)
         print("whole:   ", answer.choices[0].message.content)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hypertool.runtime.logs import log
 from tests.agents.homes import AGENT_VARIABLES
 
 
@@ -13,6 +14,7 @@ from tests.agents.homes import AGENT_VARIABLES
 def _isolated(own_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in AGENT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(log, "taken", None)  # A command takes it over for the rest of its process.
 
 
 @pytest.fixture

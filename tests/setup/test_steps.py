@@ -77,7 +77,7 @@ def test_a_second_run_at_the_same_time_is_refused(shell: Run, tmp_path: Path) ->
         fcntl.flock(held, fcntl.LOCK_EX)
         done = shell('only_one "$FOLDER"; echo went on', FOLDER=str(tmp_path))
     assert done.returncode == 1
-    assert "another run of this script is at work" in done.stderr
+    assert "another run of this script is in progress" in done.stderr
     assert "went on" not in done.stdout
 
 

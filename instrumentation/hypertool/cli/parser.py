@@ -38,6 +38,7 @@ COMMANDS = {
         "usage",
         "hook",
         "run",
+        "agents",
     ),
 }
 
@@ -229,6 +230,7 @@ def _agent_commands(commands: Any) -> None:
         metavar="WHAT",
         help="persona (the default), agent, model, day, workspace or session",
     )
+    usage.add_argument("--read", action="store_true", help="count every session file of yours first, old ones too")
     run = _add(
         commands,
         "run",
@@ -236,9 +238,21 @@ def _agent_commands(commands: Any) -> None:
         (".cli.run", "run"),
         json=False,
         usage="hypertool run [--persona P] [--chatmode M] [--workflow W] -- COMMAND [ARGUMENT ...]",
-        epilog="Terminal and exit code are the command's own. A TRACEPARENT of the environment is kept, else made.",
+        epilog="Terminal and exit code are the command's own. A TRACEPARENT that is there is kept, else one is made.",
     )
     run.add_argument("--persona", metavar="P", help="a persona or one of its aliases (default: the workspace's)")
     run.add_argument("--chatmode", metavar="M", help="the kind of work (default: the workspace's)")
     run.add_argument("--workflow", metavar="W", help="the workflow that the session is a run of (agent_session)")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    agents = _add(
+        commands,
+        "agents",
+        "which coding agents are here and counted; install, uninstall or examine their hooks",
+        (".cli.agents", "agents"),
+        usage="hypertool agents [install | uninstall | doctor] [NAME ...] [--scope user|project] [--json]",
+        epilog="Without NAME: every agent that is on this host. Exit code 1 where something is broken or refused.",
+    )
+    agents.add_argument("words", nargs="*", metavar="install | uninstall | doctor, NAME", help="what to do, and which")
+    agents.add_argument(
+        "--scope", choices=("user", "project"), default="user", help="whose configuration: user (default) or project"
+    )

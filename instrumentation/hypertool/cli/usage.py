@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import time
 
@@ -20,8 +21,12 @@ def show(arguments: argparse.Namespace) -> int:
     seconds = _length(arguments.since)
     listen()  # models without a price are shown by their missing cost
     rows: list[Row] = []
-    if (database.directory() / "ledger.db").exists():
+    if arguments.read or (database.directory() / "ledger.db").exists():
         ledger = Ledger(load_catalogue())
+        if arguments.read:
+            from ..agents.collecting import changed, collect
+
+            collect(ledger, changed(os.path.expanduser("~"), os.environ, 0.0, {}))
         tending.price(ledger)
         rows = usage(ledger, time.time() - seconds, arguments.by)
         ledger.close()

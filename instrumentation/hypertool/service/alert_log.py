@@ -1,4 +1,4 @@
-"""A webhook receiver for Alertmanager: every notification becomes one JSON line in the journal and in a file.
+"""A webhook receiver for Alertmanager: every notification becomes JSON lines in the journal and in a file.
 
 Alerts thus arrive on a host without any account. It listens on 127.0.0.1:9465
 (`HYPERTOOL_ALERT_LOG_LISTEN`) and writes `alerts.jsonl` in the state directory (where the host has a service, in its
@@ -20,13 +20,15 @@ from ..runtime.logs import ERROR, WARNING, StateLog
 from ..runtime.settings import ALERT_LOG_LISTEN, ALERT_LOG_LISTEN_DEFAULT
 from ..store.store import Store
 from .addresses import Address, parse_address
+from .alert_lines import alert_lines
 from .lifecycle import log_to_stderr, serve_until_stopped
 from .server import LocalHandler, LocalServer, listen
 from .systemd import hold_stop_signals
 
 FILE_NAME = "alerts.jsonl"
 FILE_LIMIT = 5_000_000
-BODY_LIMIT = 1_000_000
+# Some 10,000 alerts of this project.
+BODY_LIMIT = 16_000_000
 
 
 class AlertFile:
@@ -84,11 +86,11 @@ class AlertLog:
             return 400, "not an Alertmanager notification: expected an object with a list `alerts`"
         now = time.time()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
-        # ASCII only: what an alert's text contains can then neither break the line nor drive a terminal.
-        line = json.dumps({**notification, "received_at": stamp}, ensure_ascii=True, allow_nan=True)
-        print(line, flush=True)
+        lines = alert_lines({**notification, "received_at": stamp})
+        print("\n".join(lines), flush=True)
         try:
-            self._file.append(line)
+            for line in lines:
+                self._file.append(line)
         except OSError as error:
             self._state.change(
                 "failing",

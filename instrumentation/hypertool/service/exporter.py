@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from ..runtime.logs import log
 from ..runtime.settings import LISTEN
 from ..store.store import Store
 from .addresses import Address, listen_address
+from .agent_sessions import AgentSessions
 from .delivery_proof import delivery_proof
 from .lifecycle import log_to_stderr, serve_until_stopped
 from .server import LocalHandler, LocalServer, listen
@@ -173,6 +175,7 @@ def run_exporter() -> int:
     store.merge()
     hold_stop_signals()
     exporter = Exporter(address, store, catalogue, reload=True)
+    AgentSessions(os.path.expanduser("~"), os.environ).start()
     return serve_until_stopped(
         exporter, f"serving {store.path} on http://{exporter.address}/metrics", "read the metrics", sys.stdout
     )

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Grafana Cloud's addresses and credential: out of the environment, through a file that only root reads, into the playbook.
+# Passes Grafana Cloud's addresses and credential from the environment to the playbook, in a file that only root can read.
 
 CLOUD_NAMES=(METRICS_URL METRICS_USER LOGS_URL LOGS_USER OTLP_URL OTLP_USER TOKEN READ_TOKEN TRACES_URL TRACES_USER
     CA_FILE PROXY_URL)
 CLOUD_FILE=""
 
-# What has to be set for a collector; with `auto` the play itself says what is missing for the one that it chooses.
+# The variables that a collector needs; with `auto`, the play says what is missing for the one that it chooses.
 cloud_required() {
     local name
     for name in METRICS_URL METRICS_USER TOKEN; do echo "$name"; done
@@ -24,7 +24,7 @@ require_cloud_variables() {
     done
     if ((${#missing[@]})); then
         fail "--destination grafana_cloud needs these environment variables, which are empty or not set: ${missing[*]}." \
-            "The pages of your stack in Grafana Cloud show them (Prometheus, Loki, OpenTelemetry: each has a user id of its own);" \
+            "The pages of your stack in Grafana Cloud show them (Prometheus, Loki, OpenTelemetry: each has its own user id);" \
             "with sudo: sudo --preserve-env=GRAFANA_CLOUD_TOKEN,... $PROGRAM. Nothing was changed."
     fi
     if [[ -n ${GRAFANA_CLOUD_CA_FILE:-} ]]; then

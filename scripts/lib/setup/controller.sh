@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The controller's side: a virtual environment with the pinned Ansible, cached by what is in it, and the playbooks.
+# The controller's side: a virtual environment with the pinned Ansible, cached by its contents, and the playbooks.
 
-# Digest of what the environment is made from.
+# Digest of the inputs of the environment.
 ansible_key() {
     { cat "$TOP/requirements/ansible.txt"; "$1" -VV; } | sha256sum | cut -c 1-16
 }
@@ -22,7 +22,7 @@ make_ansible() {
             exit 0
         fi
         rm -rf -- "$home"
-        echo "making a virtual environment"
+        echo "creating a virtual environment"
         "$PYTHON" -m venv "$home"
         echo "installing the pinned Ansible"
         "$home/bin/python" -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary=:all: \
@@ -35,7 +35,7 @@ make_ansible() {
     ) 9>"$CACHE/ansible/.lock"
 }
 
-# make_wheels PYTHON_VERSION ARCHITECTURE: fill the cache beside other steps; the play finds it there.
+# make_wheels PYTHON_VERSION ARCHITECTURE: fill the cache while other steps run; the play finds the wheels there.
 make_wheels() {
     "$(ansible_home)/bin/python" "$TOP/ansible/roles/hypertool/files/wheelhouse.py" \
         --source "$TOP" --cache "$CACHE" --python "$1" --arch "$2"
@@ -53,7 +53,7 @@ play() {
     home=$(ansible_home)
     export ANSIBLE_CONFIG="$TOP/ansible/ansible.cfg" ANSIBLE_NOCOLOR=1 ANSIBLE_FORCE_COLOR=0 LC_ALL=C.UTF-8
     export HYPERTOOL_CACHE_DIR="$CACHE" PYTHONDONTWRITEBYTECODE=1
-    # Nothing of it in the home folder. Sockets need a short path, so a long one gets a folder elsewhere.
+    # Keep Ansible out of the home folder. Sockets need a short path, so a long cache path gets another folder.
     export ANSIBLE_HOME="$CACHE/tmp/ansible"
     if ((${#CACHE} > 50)); then
         ANSIBLE_SSH_CONTROL_PATH_DIR=$(mktemp -d)
@@ -62,7 +62,7 @@ play() {
     "$home/bin/ansible-playbook" "$TOP/ansible/$playbook" "$@"
 }
 
-# What a play wants a person to read, from its output.
+# The messages of a play, taken from its output.
 show_messages() {
     sed -nE 's/^ *"?msg"?: *"?(.*)$/\1/p' "$1" | sed -E 's/"$//; s/\\n/ /g; s/\\"/"/g; s/^ +//' | while IFS= read -r line; do say "  $line"; done
 }

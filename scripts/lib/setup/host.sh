@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What this machine is: user, operating system, init; and the few packages that the controller side needs.
+# Checks of this machine (user, operating system, init), and the few packages that the controller needs.
 
 SUPPORTED_TEXT="Debian 12 and 13 (run by the tests), Ubuntu 22.04 and 24.04, the RHEL 9 family, Fedora 41 to 43 (not run)"
 OS_RELEASE=${HYPERTOOL_OS_RELEASE:-/etc/os-release}
@@ -39,7 +39,7 @@ require_supported_os() {
             "Supported are $SUPPORTED_TEXT. On any machine with Docker or apt, $PROGRAM --sandbox works. Nothing was changed."
     fi
     if [[ $support == "not run" ]]; then
-        say "NOT RUN: this was written for ${name:-$id $version} from its documentation and never ran on it; please report what you find"
+        say "NOT TESTED: the support for ${name:-$id $version} follows its documentation and has never run; please report what you find"
     fi
 }
 
@@ -70,7 +70,7 @@ find_python() {
     return 1
 }
 
-# bootstrap_packages RECORD [ssh]: what the controller needs of the distribution; names of what is new go to RECORD first.
+# bootstrap_packages RECORD [ssh]: install the controller's packages; RECORD first gets the names of the new ones.
 bootstrap_packages() {
     local record=$1 plan
     local -a wanted=() update=(apt-get -o DPkg::Lock::Timeout=180 update)
@@ -86,7 +86,7 @@ bootstrap_packages() {
             plan=$(apt-get --simulate --no-install-recommends install "${wanted[@]}")
         fi
         sed -nE 's/^Inst ([^ ]+) \(.*/\1/p' <<<"$plan" >>"$record"
-        # A second try with fresh lists: old ones name files that the mirror has no more.
+        # Retry with fresh lists: old lists name files that the mirror no longer has.
         "${install[@]}" "${wanted[@]}" || { "${update[@]}" && "${install[@]}" "${wanted[@]}"; }
     elif command -v dnf >/dev/null; then
         wanted=("${wanted[@]/python3-venv/python3.12}")
@@ -94,7 +94,7 @@ bootstrap_packages() {
         rpm -q "${wanted[@]}" | sed -nE 's/^package (.*) is not installed$/\1/p' >>"$record"
         dnf --assumeyes install "${wanted[@]}"
     else
-        echo "Needed and not here: ${wanted[*]}; and there is neither apt-get nor dnf to install it." >&2
+        echo "missing: ${wanted[*]}; install them (this script can use apt-get or dnf, and found neither)" >&2
         return 1
     fi
 }

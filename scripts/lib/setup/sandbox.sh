@@ -10,7 +10,7 @@ sandbox() {
     "$PYTHON" "$TOP/scripts/sandbox" "$@"
 }
 
-# What of the host is worth a port here.
+# Which of the host's ports to publish here.
 sandbox_ports() {
     if [[ $DESTINATION == grafana_cloud ]]; then SANDBOX_PORTS=(9464); fi
     if [[ -n $ALLOY_PACKAGE || $COLLECTOR == alloy ]]; then SANDBOX_PORTS+=(12345); fi
@@ -39,7 +39,7 @@ sandbox_install() {
     step packages "Checking for Python and SSH on this machine" bootstrap_packages "$CACHE/sandbox-packages" ssh
     PYTHON=$(find_python)
     sandbox_ports
-    # The host and what is put into it are made at the same time.
+    # Make the host and the wheels for it at the same time.
     start host "Making a throwaway Debian host" sandbox_up
     start controller "Preparing Ansible and the package" make_ansible_and_wheels "$SANDBOX_PYTHON" "$(uname -m)"
     finish host
@@ -65,12 +65,12 @@ Remove all of it:          sudo $PROGRAM --sandbox --down
 TEXT
 }
 
-# Everything goes, unless --keep-cache leaves the downloads for a quicker next time.
+# Remove everything; --keep-cache keeps the downloads.
 sandbox_remove() {
     local -a extra=()
-    local kept="The downloads stay for the next time in $CACHE."
+    local kept="The downloads stay in $CACHE for the next time."
     next_step "Then run the same command again."
-    PYTHON=$(find_python) || fail "no Python with venv is here any more; install python3-venv to remove the sandbox"
+    PYTHON=$(find_python) || fail "no Python with venv found; install python3-venv to remove the sandbox"
     step down "Removing the sandbox" sandbox down "$SANDBOX_NAME"
     rm -rf -- "$CACHE/tmp"
     if ! $KEEP_CACHE && [[ -n $(sandbox list) ]]; then
@@ -79,7 +79,7 @@ sandbox_remove() {
         mapfile -t extra < <(sandbox packages)
         step cache "Removing the downloads" sandbox down --all --purge-cache
         rm -rf -- "$CACHE/ansible" "$CACHE/wheels" "$CACHE/wheelhouse"
-        kept="Nothing of it is left."
+        kept="Nothing is left of it."
     fi
     if [[ -s $CACHE/sandbox-packages ]]; then mapfile -t -O ${#extra[@]} extra < <(sort -u "$CACHE/sandbox-packages"); fi
     if ((${#extra[@]})) && pgrep -x dockerd >/dev/null; then

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # How the set-up script talks: steps with elapsed time, one log file, and what to do next when something fails.
 
-# Exit codes: 1 something failed or cannot be, 2 the command line is wrong, 130 interrupted.
+# Exit codes: 1 something failed or is not possible, 2 the command line is wrong, 130 interrupted.
 declare -A STEP_PID=() STEP_TITLE=() STEP_LOG=() STEP_BEGAN=()
 LOG=""
 BEGAN=$SECONDS
@@ -24,13 +24,13 @@ usage_error() {
 only_one() {
     mkdir -p "$1"
     exec 8>"$1/.setup.lock"
-    flock --nonblock 8 || fail "another run of this script is at work (lock $1/.setup.lock); wait for it, or stop it"
+    flock --nonblock 8 || fail "another run of this script is in progress (lock $1/.setup.lock); wait for it, or stop it"
     STEPS_FILE="$1/.steps"
     wait_for_left_steps
     : >"$STEPS_FILE"
 }
 
-# When a process was started, in ticks since boot; empty where it is gone. It tells a process from a later one of its number.
+# The start of a process in ticks since boot, empty if it is gone; tells it from a later process with the same id.
 process_start() {
     local stat
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
@@ -38,7 +38,7 @@ process_start() {
     cut -d ' ' -f 20 <<<"$stat"
 }
 
-# Steps of a run that was killed (kill -9) go on without it: two plays at once would work against each other.
+# Steps of a run that was killed (kill -9) continue without it, and two plays at once would disturb each other.
 wait_for_left_steps() {
     local pid started title said="" deadline=$((SECONDS + LEFT_STEPS_SECONDS))
     [[ -f $STEPS_FILE ]] || return 0
@@ -46,10 +46,10 @@ wait_for_left_steps() {
         while [[ $pid =~ ^[0-9]+$ && -n $started && $(process_start "$pid") == "$started" ]]; do
             if [[ $said != "$pid" ]]; then
                 said=$pid
-                say "A run that was killed left a step at work ($title, process $pid); waiting for its end. To end it: kill -- -$pid"
+                say "A step of a killed run is still running ($title, process $pid); waiting for it. To stop it: kill -- -$pid"
             fi
             if ((SECONDS >= deadline)); then
-                fail "process $pid ($title) of a killed run still works after $LEFT_STEPS_SECONDS s; end it with: kill -- -$pid"
+                fail "process $pid ($title) of a killed run is still running after $LEFT_STEPS_SECONDS s; stop it with: kill -- -$pid"
             fi
             sleep 0.5
         done
@@ -71,7 +71,7 @@ open_log() {
     mkdir -p "$folder"
     LOG="$folder/setup-$(date +%Y%m%d-%H%M%S)-$$.log"
     : >"$LOG"
-    # Only the newest ones are of use to anybody.
+    # Keep the newest 30.
     find "$folder" -maxdepth 1 -name 'setup-*.log*' -printf '%T@ %p\n' | sort -rn | tail -n +31 | cut -d' ' -f2- | xargs -r rm -f --
     say "Log: $LOG"
 }
@@ -84,7 +84,7 @@ start() {
     STEP_BEGAN[$name]=$SECONDS
     STEP_LOG[$name]="$LOG.$name"
     say "$title ..."
-    # It may end long before somebody waits for it.
+    # It may end long before `finish` waits for it.
     (
         trap 'echo "$SECONDS" >"${STEP_LOG[$name]}.end"' EXIT
         "$@"
@@ -148,7 +148,7 @@ step_failed() {
     {
         printf '\nFAILED: %s (exit %d after %d s)\n\n' "${STEP_TITLE[$name]}" "$code" "$((SECONDS - STEP_BEGAN[$name]))"
         relevant_lines "${STEP_LOG[$name]}" | sed 's/^/    /'
-        printf '\nEverything it said: %s\n%s\n' "$LOG" "$NEXT_STEP"
+        printf '\nFull output: %s\n%s\n' "$LOG" "$NEXT_STEP"
     } >&2
     exit 1
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Proves an installation from outside: targets, rules, and one baseline run whose figures are in Prometheus.
+"""Verifies an installation from outside: targets, rules, and one baseline run whose figures are in Prometheus.
 
-Only the standard library; exit 1 with what was waited for and what was seen instead.
+Uses only the standard library. Exits with 1 and says what it waited for and what it saw instead.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LEFT = 'hypertool_persona_token_budget_remaining{{persona="{}"}}'
 
 
 class Failed(Exception):
-    """Something is not as promised; the text says what and what to look at."""
+    """A check failed; the text says which, and where to look."""
 
 
 def authorization(path: str) -> dict[str, str]:
@@ -171,7 +171,7 @@ def verify(options: argparse.Namespace) -> None:
             "the baseline's figures",
             lambda: stack.figures_missing(before, budgets, stack.exposed),
             deadline,
-            "Other agents at work at the same time change them too; run it again. Look at: hypertool status",
+            "Other agents that run at the same time change them too; run it again. Look at: hypertool status",
         )
         print("OK  the baseline is at the metrics endpoint, which the collector scrapes", flush=True)
         return
@@ -180,7 +180,7 @@ def verify(options: argparse.Namespace) -> None:
         "the baseline's figures",
         lambda: stack.figures_missing(before, budgets, stack.value),
         deadline,
-        "Other agents at work at the same time change them too; run it again. Look at: hypertool status",
+        "Other agents that run at the same time change them too; run it again. Look at: hypertool status",
     )
     left = "/".join(f"{stack.value(LEFT.format(persona)):g}" for persona in TOKENS)
     print(

@@ -108,12 +108,63 @@ def test_foreign_bodies_are_refused(running: AlertLog, tmp_path: Path, body: byt
 
 def test_body_size_and_content_type_are_limited(running: AlertLog, tmp_path: Path) -> None:
     """A body has a size limit, and a web page cannot post one."""
-    assert request(running, body=b"", Content_Length="2000000")[0] == 413
+    assert request(running, body=b"", Content_Length="20000000")[0] == 413
     assert request(running, body=b"", Content_Length="9" * 5000)[0] == 413
     assert request(running, body=b"", Content_Length="-1")[0] == 411
     assert request(running, Content_Type="text/plain")[0] == 415
     assert request(running, Content_Type="application/x-www-form-urlencoded")[0] == 415
     assert not (tmp_path / "alerts.jsonl").exists()
+
+
+def group_of(count: int, text: str = "spent \u00e9 <!channel>") -> dict[str, object]:
+    alerts = [
+        {
+            "status": "firing",
+            "labels": {"alertname": "A", "persona": f"p{number}"},
+            "annotations": {"summary": text * 20},
+        }
+        for number in range(count)
+    ]
+    return {**NOTIFICATION, "alerts": alerts}
+
+
+@pytest.mark.parametrize("count", [49, 200, 1000, 5000])
+def test_large_groups_are_taken_in_whole_lines(
+    running: AlertLog, capsys: pytest.CaptureFixture[str], count: int
+) -> None:
+    """Every alert of a group arrives once and in order, in lines that journald does not cut (48 KiB)."""
+    assert request(running, body=json.dumps(group_of(count)).encode()) == (200, "ok\n")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) < 48 * 1024
+    written = [json.loads(line) for line in lines]
+    assert [alert["labels"]["persona"] for one in written for alert in one["alerts"]] == [
+        f"p{number}" for number in range(count)
+    ]
+    assert [one["status"] for one in written] == ["firing"] * len(written)
+    assert [one.get("part", 1) for one in written] == list(range(1, len(written) + 1))
+    assert {one.get("parts", 1) for one in written} == {len(written)}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {**NOTIFICATION, "alerts": [{"annotations": {"description": "x" * 100_000}}, {"labels": {"a": "b"}}]},
+        {**NOTIFICATION, "alerts": [{"labels": {f"label{n}": "y" * 90 for n in range(2_000)}}]},
+        {**NOTIFICATION, "commonAnnotations": {"summary": "\u00e9" * 100_000}},
+        {**NOTIFICATION, "z" * 100_000: [[[[["deep"] * 1_000]]]]},
+        {**NOTIFICATION, "alerts": ["\u2028" * 50_000, [["n"] * 50_000], 3, None]},
+    ],
+    ids=["long text", "many labels", "long common text", "long key", "no alerts"],
+)
+def test_what_is_longer_than_a_line_is_shortened(
+    running: AlertLog, capsys: pytest.CaptureFixture[str], odd: dict[str, object]
+) -> None:
+    """A text that is longer than a line by itself is cut and says so; the line stays a JSON object."""
+    assert request(running, body=json.dumps(odd).encode()) == (200, "ok\n")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) < 48 * 1024
+    assert all(isinstance(json.loads(line)["alerts"], list) for line in lines)
+    assert any("characters)" in line or "entries)" in line for line in lines)
 
 
 def test_the_file_is_rotated_once_and_stays_bounded(running: AlertLog, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class Ledger:
         for one in reading.unrecognised:
             self._batch.unrecognised(agent, one.reason)
         if reading.calls or reading.unrecognised:
-            self._batch.seen(agent, self._now())
+            self._hear(agent)
         if reading.position is not None:
             self._save(reading.position)
         return new
@@ -302,7 +302,12 @@ class Ledger:
     def see_session(self, agent: str, session: str, workspace: str) -> None:
         """Something was heard of a session: it is active."""
         self._see(agent, session, self._now(), "", workspace, "")
-        self._batch.seen(agent, self._now())
+        self._hear(agent)
+
+    def _hear(self, agent: str) -> None:
+        now = self._now()
+        self._batch.seen(agent, now)
+        self._connection.execute("INSERT OR REPLACE INTO heard VALUES (?, ?)", (agent, now))
 
     def end_session(self, agent: str, session: str) -> None:
         """The session ended; it is active again when something new is heard of it."""

@@ -1,0 +1,70 @@
+"""Reads every session of this user that changed: what the service does every few seconds, for agents without hooks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from ..domain.instruments import AGENTS
+from .ledger.attribution import Attribution
+from .ledger.ledger import Ledger
+from .reading.read import read_file
+from .reading.registry import reader
+
+SOURCE = "session_file"
+FRESH_SECONDS = 7 * 86400.0
+"""The service leaves sessions alone that were not touched for longer; `hypertool usage --read` reads them too."""
+
+
+class Changed(NamedTuple):
+    """A session's file that looks otherwise than at the last round."""
+
+    agent: str
+    path: str
+    stamp: tuple[int, int]
+
+
+def changed(
+    home: str, environment: Mapping[str, str], since: float, stamps: Mapping[str, tuple[int, int]]
+) -> Iterator[Changed]:
+    """Files of any agent that were touched at `since` (seconds since the epoch) or later and are not as in `stamps`.
+
+    An unchanged file costs one `lstat`.
+    """
+    for agent in AGENTS:
+        module = reader(agent)
+        for path in module.locations(home, dict(environment)):
+            stamp = _stamp(path, module.FORMAT == "database")
+            if stamp is not None and stamp[0] / 1e9 >= since and stamps.get(path) != stamp:
+                yield Changed(agent, path, stamp)
+
+
+def _stamp(path: str, database: bool) -> tuple[int, int] | None:
+    """Time of the last change (nanoseconds) and size; None where the file is gone."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    newest = found.st_mtime_ns
+    if database:  # its newest rows may still be in its write-ahead log
+        with contextlib.suppress(OSError):
+            newest = max(newest, os.lstat(path + "-wal").st_mtime_ns)
+    return newest, found.st_size
+
+
+def collect(ledger: Ledger, files: Iterable[Changed]) -> int:
+    """Count what is new in those files; returns the new calls."""
+    return sum(_take_in(ledger, file.agent, file.path) for file in files)
+
+
+def _take_in(ledger: Ledger, agent: str, path: str) -> int:
+    new, more = 0, True
+    while more:
+        reading = read_file(reader(agent), path, ledger.position)
+        more = reading.more
+        if reading.position is not None or reading.unrecognised:
+            with ledger.writing():
+                new += ledger.ingest(agent, reading, SOURCE, "", Attribution())
+    return new

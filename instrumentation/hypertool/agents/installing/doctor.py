@@ -1,0 +1,191 @@
+"""Looks at each link between an agent and the numbers, changes nothing, and says what mends a broken one."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from ...domain.instruments import AGENTS
+from ...errors import HypertoolError
+from ...store.directory import locate
+from ..ledger import database
+from ..ledger.ledger import Ledger
+from ..reading.registry import reader
+from . import files, jsonc, plans
+from .install import installed
+from .plans import Plan
+
+PROGRAMS = {
+    "claude-code": "claude",
+    "codex": "codex",
+    "gemini-cli": "gemini",
+    "copilot-cli": "copilot",
+    "cline": "cline",
+    "auggie": "auggie",
+    "opencode": "opencode",
+    "qwen-code": "qwen",
+    "aider": "aider",
+}
+# What is known of an agent and cannot be seen from its files.
+_NOTES = {
+    "codex": "Codex runs hooks only when they are switched on and trusted: start codex, type /hooks, and accept them",
+    "auggie": "Auggie runs hooks only where its server allows them; the service counts its sessions all the same",
+    "opencode": "opencode has no hooks: the service counts its sessions",
+    "aider": "Aider has no hooks and estimates while it streams: use --no-stream and --analytics-log",
+}
+LATE_SECONDS = 120.0
+
+
+class Finding(NamedTuple):
+    """One link of the chain: whether it holds, what was seen, and what mends it (empty where it holds)."""
+
+    agent: str
+    link: str
+    holds: bool
+    seen: str
+    remedy: str = ""
+
+
+def present(agent: str, home: str, environment: Mapping[str, str]) -> bool:
+    """Whether that agent is on this host, for this user: its program is on the PATH, or it has sessions."""
+    if shutil.which(PROGRAMS[agent], path=environment.get("PATH")) is not None:
+        return True
+    return next(iter(reader(agent).locations(home, dict(environment))), None) is not None
+
+
+def examine(
+    names: list[str], home: str, project: str, environment: Mapping[str, str], listen: tuple[str, int]
+) -> Iterator[Finding]:
+    """Every link of those agents, and the ones that all share (agent `all`)."""
+    yield from _shared(listen)
+    for agent in names:
+        yield from _agent(agent, home, project, environment)
+
+
+def _shared(listen: tuple[str, int]) -> Iterator[Finding]:
+    directory = locate()
+    if directory.note is None:
+        yield Finding("all", "store", True, str(directory.path))
+    else:
+        yield Finding("all", "store", False, str(directory.path), directory.note)
+    try:
+        Ledger().close()
+        yield Finding("all", "ledger", True, str(database.directory() / "ledger.db"))
+    except HypertoolError as error:
+        yield Finding("all", "ledger", False, str(database.directory()), str(error))
+    try:
+        socket.create_connection(listen, timeout=0.5).close()
+        yield Finding("all", "endpoint", True, f"{listen[0]}:{listen[1]} answers")
+    except OSError as error:
+        yield Finding(
+            "all",
+            "endpoint",
+            False,
+            f"{listen[0]}:{listen[1]}: {error.strerror or error}",
+            "start the service: `systemctl start hypertool-exporter`, or `hypertool exporter` by hand",
+        )
+
+
+def _agent(agent: str, home: str, project: str, environment: Mapping[str, str]) -> Iterator[Finding]:
+    program = shutil.which(PROGRAMS[agent], path=environment.get("PATH"))
+    yield Finding(agent, "program", program is not None, program or f"no `{PROGRAMS[agent]}` on the PATH",
+                  "" if program else "install the agent, or add its folder to the PATH")  # fmt: skip
+    if agent in plans.HOOKED:
+        yield from _hooks(agent, home, project, environment)
+    else:
+        yield Finding(agent, "hooks", True, _NOTES[agent])
+    yield _sessions(agent, home, environment)
+
+
+def _hooks(agent: str, home: str, project: str, environment: Mapping[str, str]) -> Iterator[Finding]:
+    found: dict[str, str] = {}
+    for scope in plans.SCOPES:
+        plan = plans.plan(agent, scope, home, project, environment)
+        try:
+            here = installed(plan)
+        except HypertoolError as error:
+            yield Finding(agent, f"hooks ({scope})", False, plan.path, f"mend the file: {error}")
+            continue
+        found = {**here, **found}
+        if here and set(here) != set(plan.events):
+            missing = ", ".join(event for event in plan.events if event not in here)
+            yield Finding(agent, f"hooks ({scope})", False, f"{plan.path} lacks {missing}", _install(agent, scope))
+        if here:
+            yield from _switched_off(plan)
+    if not found:
+        yield Finding(agent, "hooks", False, "not installed", _install(agent, "user"))
+        return
+    for command in sorted({shlex.split(command)[0] for command in found.values()}):
+        runs = os.access(command, os.X_OK)
+        yield Finding(agent, "hook program", runs, command, "" if runs else _install(agent, "user"))
+    yield Finding(agent, "hooks", True, _NOTES.get(agent, f"{len(found)} events"))
+
+
+def _switched_off(plan: Plan) -> Iterator[Finding]:
+    """A switch in the same file that keeps the agent from running hooks at all."""
+    if plan.shape != "settings":
+        return
+    document = jsonc.parse((files.read(plan.path) or b"{}").decode("utf-8", "replace")).plain()
+    configured = document.get("hooksConfig") if isinstance(document, dict) else None
+    off = isinstance(document, dict) and document.get("disableAllHooks") is True
+    if isinstance(configured, dict) and configured.get("enabled") is False:
+        off = True
+    if off:
+        yield Finding(
+            plan.agent, "hooks switched on", False, plan.path, "remove `disableAllHooks` or `hooksConfig.enabled` there"
+        )
+
+
+def _install(agent: str, scope: str) -> str:
+    return f"`hypertool agents install {agent}" + (" --scope project`" if scope == "project" else "`")
+
+
+def _sessions(agent: str, home: str, environment: Mapping[str, str]) -> Finding:
+    """Whether what the agent wrote last has arrived in the ledger."""
+    newest = 0.0
+    for path in reader(agent).locations(home, dict(environment)):
+        try:
+            newest = max(newest, os.lstat(path).st_mtime)
+        except OSError:
+            continue
+    seen = last_seen().get(agent, 0.0)
+    if not newest:
+        return Finding(agent, "sessions", True, "no sessions yet")
+    if seen >= newest - LATE_SECONDS:
+        return Finding(agent, "sessions", True, f"counted {_ago(seen)}")
+    return Finding(
+        agent,
+        "sessions",
+        False,
+        f"written {_ago(newest)}, counted {_ago(seen) if seen else 'never'}",
+        f"{_install(agent, 'user')}, or run the service as this user; `hypertool usage --read` counts them now",
+    )
+
+
+def last_seen() -> dict[str, float]:
+    """When each agent's files were last read or it was last heard of, seconds since the epoch."""
+    if not (database.directory() / "ledger.db").exists():
+        return {}
+    try:
+        ledger = Ledger()
+    except HypertoolError:
+        return {}
+    try:
+        rows = ledger.connection.execute("SELECT agent, max(at) FROM heard GROUP BY agent").fetchall()
+        return {str(agent): float(at) for agent, at in rows if agent in AGENTS}
+    finally:
+        ledger.close()
+
+
+def _ago(at: float) -> str:
+    seconds = max(0, int(time.time() - at))
+    for length, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= length:
+            count = seconds // length
+            return f"{count} {name}{'s' if count > 1 else ''} ago"
+    return "just now"

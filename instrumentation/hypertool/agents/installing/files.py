@@ -1,0 +1,79 @@
+"""The files of users: read with limits, replaced atomically with their own mode, never through another user's link."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+from ...errors import HypertoolError
+
+MAX_BYTES = 4 << 20
+
+
+class CannotEdit(HypertoolError):
+    """A file that is left as it is, with the reason and the next step."""
+
+
+def real(path: str) -> str:
+    """Where the file really is: a link of the user's own (people keep such files elsewhere) is followed."""
+    return os.path.realpath(path)
+
+
+def read(path: str) -> bytes | None:
+    """The file's content, None where there is none. Raises CannotEdit."""
+    where = real(path)
+    try:
+        descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CannotEdit(f"{path} cannot be read: {error.strerror}; make it a readable file of yours") from None
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise CannotEdit(f"{path} is not a regular file; move it away, then install again")
+        if found.st_uid != os.geteuid():
+            raise CannotEdit(f"{path} belongs to another user; make it yours, then install again")
+        if found.st_size > MAX_BYTES:
+            raise CannotEdit(f"{path} has {found.st_size} bytes, expected at most {MAX_BYTES}; it is left alone")
+        return file.read()
+
+
+def write(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Replace the file, or make it with that mode. Raises CannotEdit; the old content then stays."""
+    where = real(path)
+    folder = os.path.dirname(where)
+    temporary = os.path.join(folder, f".{os.path.basename(where)}.{os.getpid()}.hypertool")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            mode = stat.S_IMODE(os.lstat(where).st_mode)
+            if not mode & 0o200:
+                raise CannotEdit(f"{path} is read-only; make it writable (`chmod u+w`), then try again")
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fchmod(descriptor, mode)
+                os.fsync(descriptor)
+            os.replace(temporary, where)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise CannotEdit(
+            f"{path} cannot be written: {error.strerror}; see that {folder} is writable for you and has space"
+        ) from None
+
+
+def delete(path: str) -> None:
+    """Remove the file. Raises CannotEdit."""
+    try:
+        os.unlink(real(path))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CannotEdit(f"{path} cannot be removed: {error.strerror}") from None
