@@ -16,8 +16,8 @@ from .llm.describing import attributes
 from .llm.describing import messages as content
 from .llm.describing.metadata import as_attributes
 from .llm.pricing.cost import cost_of
+from .llm.reading.records import read_usage
 from .llm.reading.usage import Missing, Usage
-from .llm.reading.usage_records import read_usage
 from .llm.record import CallRecord
 from .metrics.collector import get_persona_metrics
 from .runtime.logs import log, once

@@ -195,6 +195,89 @@ def _chain_stream(u: Usage, texts: list[str]) -> Chunks:
     ]
 
 
+def _cohere_tokens(u: Usage) -> dict[str, Any]:
+    counts = {"input_tokens": u.input + u.cached_input, "output_tokens": u.output_tokens}
+    return {"billed_units": {"input_tokens": u.input}, "tokens": counts, "cached_tokens": u.cached_input}
+
+
+def _cohere(u: Usage) -> Any:
+    return {"id": "a", "finish_reason": "COMPLETE", "message": {}, "usage": _cohere_tokens(u)}
+
+
+def _cohere_stream(u: Usage, texts: list[str]) -> Chunks:
+    return [
+        {"type": "message-start", "id": "a"},
+        *({"type": "content-delta", "delta": {"message": text}} for text in texts),
+        {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": _cohere_tokens(u)}},
+    ]
+
+
+def _ollama(u: Usage) -> Any:
+    counts = {"prompt_eval_count": u.input_tokens, "eval_count": u.output_tokens}
+    return {"model": "m", "done": True, "done_reason": "stop", **counts}
+
+
+def _ollama_stream(u: Usage, texts: list[str]) -> Chunks:
+    return [*({"model": "m", "message": text, "done": False} for text in texts), _ollama(u)]
+
+
+def _interaction_tokens(u: Usage) -> dict[str, Any]:
+    return {
+        "total_input_tokens": u.input + u.cached_input,
+        "total_cached_tokens": u.cached_input,
+        "total_output_tokens": u.output,
+        "total_thought_tokens": u.reasoning,
+        "total_tokens": u.total - u.cache_write,
+    }
+
+
+def _interaction(u: Usage) -> Any:
+    return {"id": "v", "status": "completed", "usage": _interaction_tokens(u)}
+
+
+def _interaction_stream(u: Usage, texts: list[str]) -> Chunks:
+    return [
+        {"event_type": "interaction.created", "interaction": {"id": "v"}},
+        *({"event_type": "step.delta", "delta": {"text": text}} for text in texts),
+        {"event_type": "interaction.completed", "interaction": _interaction(u)},
+    ]
+
+
+def _dashscope(u: Usage) -> Any:
+    usage = {**_response_tokens(u), "prompt_tokens_details": {"cached_tokens": u.cached_input}}
+    del usage["input_tokens_details"]
+    return {"request_id": "r", "output": {"finish_reason": "stop"}, "usage": usage}
+
+
+def _dashscope_stream(u: Usage, texts: list[str]) -> Chunks:
+    """A count on every chunk, growing."""
+    part = {**_dashscope(Usage(u.input, u.cached_input)), "output": {"finish_reason": "null"}}
+    return [*(part for _ in texts), _dashscope(u)]
+
+
+def _groq_stream(u: Usage, texts: list[str]) -> Chunks:
+    return [
+        *({"id": "g", "choices": [{"delta": {"content": text}, "finish_reason": None}]} for text in texts),
+        {"id": "g", "choices": [{"delta": {}, "finish_reason": "stop"}], "x_groq": {"usage": _chat_tokens(u)}},
+    ]
+
+
+def _pydantic_ai(u: Usage) -> Any:
+    return {
+        "usage": {
+            "input_tokens": u.input_tokens,
+            "cache_read_tokens": u.cached_input,
+            "cache_write_tokens": u.cache_write,
+            "output_tokens": u.output_tokens,
+            "details": {"reasoning_tokens": u.reasoning},
+        }
+    }
+
+
+def _no_cache(u: Usage) -> Usage:
+    return Usage(u.input_tokens, output=u.output_tokens)
+
+
 def _no_write(u: Usage) -> Usage:
     return u._replace(cache_write=0)
 
@@ -212,4 +295,12 @@ ENCODINGS = [
     Encoding("converse", _amazon, _amazon_stream, _no_reasoning),
     Encoding("invoke", _amazon, _invoke_stream, _no_reasoning),
     Encoding("langchain", _chain, _chain_stream),
+    Encoding("groq", _chat, _groq_stream),
+    Encoding("cohere", _cohere, _cohere_stream, lambda u: _no_reasoning(_no_write(u))),
+    Encoding("ollama", _ollama, _ollama_stream, _no_cache),
+    Encoding("interactions", _interaction, _interaction_stream, _no_write),
+    Encoding(
+        "dashscope", _dashscope, _dashscope_stream, lambda u: u._replace(input=u.input + u.cache_write, cache_write=0)
+    ),
+    Encoding("pydantic-ai", _pydantic_ai, lambda u, texts: [*({"kind": text} for text in texts), _pydantic_ai(u)]),
 ]

@@ -20,7 +20,7 @@ _HOME = {
     "cost_of": "pricing.cost",
     "estimate_usage": "reading.estimate",
     "extract": "reading.extract",
-    "read_usage": "reading.usage_records",
+    "read_usage": "reading.records",
     "unit_prices": "pricing.cost",
 }
 
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from .pricing.cost import unit_prices as unit_prices
     from .reading.estimate import estimate_usage as estimate_usage
     from .reading.extract import extract as extract
+    from .reading.records import read_usage as read_usage
     from .reading.streams import StreamReader as StreamReader
     from .reading.usage import Missing as Missing
     from .reading.usage import Reading as Reading
     from .reading.usage import Usage as Usage
-    from .reading.usage_records import read_usage as read_usage
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from ..domain.personas import UNKNOWN
 from ..metrics.collector import PersonaMetricsCollector, get_persona_metrics
 from ..recording.ambient import RUN, current_place
 from .reading.usage import Missing, Reading, Usage
-from .reading.usage_records import read_usage
+from .reading.records import read_usage
 from .record import Meter, make_record
 
 if TYPE_CHECKING:

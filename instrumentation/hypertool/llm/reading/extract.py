@@ -1,46 +1,24 @@
-"""A response, of whatever SDK, as a `Reading`: which shape belongs to which class, looked up once per type.
+"""A response, of whatever SDK, as a `Reading`: how its type is read is looked up once.
 
-Plain dicts, and objects of classes that nobody knows, are told by their keys.
+Plain dicts, and objects of classes that are in no table, are told by their names.
 """
 
 from __future__ import annotations
 
-import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...runtime.logs import once
-from . import responses as shapes
+from . import containers
 from .providers import provider_name
-from .usage import NO_USAGE, UNRECOGNISED, Reading
+from .responses import CLASSES, PROVIDERS, by_keys
+from .usage import INVALID, NO_USAGE, UNRECOGNISED, Reading
 from .view import view
 
 Reader = Callable[[Any], Reading]
 
-# (top package, class) -> shape, provider. Subclasses inherit: OpenAI's parsed completions, Anthropic's beta messages.
-TABLE: dict[tuple[str, str], tuple[shapes.Shape, str | None]] = {
-    ("openai", "ChatCompletion"): (shapes.chat, "openai"),
-    ("openai", "Completion"): (shapes.chat, "openai"),
-    ("openai", "CreateEmbeddingResponse"): (shapes.chat, "openai"),
-    ("openai", "Response"): (shapes.responses, "openai"),
-    ("openai", "ImagesResponse"): (shapes.responses, "openai"),
-    ("anthropic", "Message"): (shapes.anthropic, "anthropic"),
-    ("anthropic", "BetaMessage"): (shapes.anthropic, "anthropic"),
-    ("google", "GenerateContentResponse"): (shapes.gemini, "gcp.gen_ai"),
-    ("mistralai", "ChatCompletionResponse"): (shapes.chat, "mistral_ai"),
-    ("mistralai", "FIMCompletionResponse"): (shapes.chat, "mistral_ai"),
-    ("mistralai", "EmbeddingResponse"): (shapes.chat, "mistral_ai"),
-    ("mistralai", "ConversationResponse"): (shapes.chat, "mistral_ai"),
-    ("litellm", "ModelResponse"): (shapes.chat, None),
-    ("litellm", "TextCompletionResponse"): (shapes.chat, None),
-    ("litellm", "EmbeddingResponse"): (shapes.chat, None),
-    ("langchain_core", "AIMessage"): (shapes.langchain, None),
-    ("langchain_core", "LLMResult"): (shapes.generations, None),
-    ("langchain_core", "ChatResult"): (shapes.generations, None),
-}
 _LIMIT = 1024
-_by_keys = functools.partial(shapes.by_keys, provider=None)
 _readers: dict[type, Reader] = {}
 
 
@@ -49,6 +27,8 @@ def extract(response: Any) -> Reading:
     kind = type(response)
     try:
         return (_readers.get(kind) or reader_for(kind))(response)
+    except ValueError:  # a count that is none, beside a usage record
+        return Reading(INVALID)
     except Exception as error:  # a foreign object may raise anything when it is looked at
         name = f"{kind.__module__}.{kind.__qualname__}"
         once.warn(
@@ -82,17 +62,64 @@ def _choose(kind: type) -> Reader:
     if issubclass(kind, (str, bytes, bytearray, int, float, type(None))):
         return lambda response: Reading(NO_USAGE)  # text has no usage, and says so
     if kind is dict:
-        return _by_keys
-    entry = base_named(kind, TABLE)
-    if entry is None:
-        provider = {"openai": "openai", "anthropic": "anthropic", "mistralai": "mistral_ai"}.get(
-            kind.__module__.partition(".")[0]
-        )
-        return lambda response: shapes.by_keys(view(response), provider)
-    shape, provider = entry
-    if kind.__module__.startswith("litellm"):
-        return lambda response: shape(view(response), litellm_provider(response))
-    return lambda response: shape(view(response), provider)
+        return _dict
+    entry = base_named(kind, CLASSES)
+    if entry is not None:
+        shape, provider = entry
+        if kind.__module__.startswith("litellm"):
+            return lambda response: shape(view(response), litellm_provider(response))
+        return lambda response: shape(view(response), provider)
+    inside = base_named(kind, containers.CLASSES)
+    if inside is not None:
+        return lambda response: containers.total(inside(response), extract)
+    if issubclass(kind, (list, tuple)):
+        return _sequence if not hasattr(kind, "_fields") else _named_tuple
+    named = PROVIDERS.get(kind.__module__.partition(".")[0])
+    return lambda response: _unknown(view(response), named)
+
+
+def _dict(response: dict[str, Any]) -> Reading:
+    found = by_keys(response, None)
+    return found if found.usage is not UNRECOGNISED else _container(response, found)
+
+
+def _unknown(fields: Any, provider: str | None) -> Reading:
+    found = by_keys(fields, provider)
+    return found if found.usage is not UNRECOGNISED else _container(fields, found)
+
+
+def _container(fields: Any, found: Reading) -> Reading:
+    """What is inside a mapping that is no response itself."""
+    parts = containers.inside(fields)
+    return found if parts is None else _total(parts)
+
+
+def _named_tuple(response: Any) -> Reading:
+    found = by_keys(view(response), None)
+    return found if found.usage is not UNRECOGNISED else _sequence(response)
+
+
+def _sequence(response: Any) -> Reading:
+    """A batch of responses, an answer beside its raw response, or the chunks of a stream."""
+    raw = getattr(response, "_raw_response", None)  # instructor's lists
+    if raw is not None:
+        return extract(raw)
+    first = response[0] if response else None
+    if len(response) > containers.PARTS_LIMIT or isinstance(first, (int, float)):
+        return Reading(UNRECOGNISED)
+    if first is not None and not isinstance(first, (str, list, tuple)):
+        from .streams import StreamReader, is_chunk  # streams read whole responses, too
+
+        if is_chunk(first):
+            stream = StreamReader()
+            for chunk in response:
+                stream.feed(chunk)
+            return stream.finish()
+    return _total(response)
+
+
+def _total(parts: Iterable[Any]) -> Reading:
+    return containers.total(parts, extract)
 
 
 _hidden = operator.attrgetter("_hidden_params")

@@ -27,7 +27,12 @@ _NAMES = """
     cache_read_input_tokens cache_creation_input_tokens ephemeral_1h_input_tokens ephemeral_5m_input_tokens iterations
     prompt_token_count cached_content_token_count candidates_token_count thoughts_token_count
     tool_use_prompt_token_count total_token_count traffic_type inputTokens outputTokens totalTokens
-    cacheReadInputTokens cacheWriteInputTokens
+    cacheReadInputTokens cacheWriteInputTokens embeddings results meta metrics raw_responses _raw_response
+    prompt_eval_count eval_count done done_reason billed_units tokens prompt_token_details completion_token_details
+    input_token_count output_token_count generated_token_count num_tokens_prompt_total num_tokens_generated
+    cached_prompt_text_tokens cache_read_tokens cache_write_tokens details requests total_input_tokens
+    total_output_tokens total_cached_tokens total_thought_tokens total_tool_use_tokens response_token_count x_groq
+    messages tasks_output models_usage
 """
 KNOWN = frozenset(_NAMES.split())
 
@@ -52,11 +57,14 @@ def learn(kind: type) -> View:
 
 def _choose(kind: type) -> View:
     if issubclass(kind, Mapping):
-        return _itself
+        # huggingface_hub's answers are dicts whose further fields are attributes.
+        return _dict_and_attributes if issubclass(kind, dict) and kind.__dictoffset__ else _itself
     if issubclass(kind, (str, bytes, int, float, list, set, frozenset, type(None))):
         return _nothing
-    if hasattr(kind, "__pydantic_fields__") or hasattr(kind, "model_fields"):
+    if hasattr(kind, "__pydantic_extra__"):
         return _pydantic
+    if hasattr(kind, "DESCRIPTOR") and hasattr(kind, "ListFields"):
+        return _protobuf
     if issubclass(kind, tuple):
         return operator.methodcaller("_asdict") if hasattr(kind, "_asdict") else _nothing
     own = tuple(sorted({name for base in kind.__mro__ for name in vars(base)} & KNOWN))
@@ -69,6 +77,27 @@ def _itself(value: Any) -> Mapping[str, Any]:
     return value  # type: ignore[no-any-return]
 
 
+def _dict_and_attributes(value: Any) -> Mapping[str, Any]:
+    more = vars(value)
+    return {**more, **value} if more else value
+
+
+def _protobuf(value: Any) -> Mapping[str, Any]:
+    # A number that is 0 is not sent, and is 0 all the same.
+    found = {one.name: getattr(value, one.name) for one in value.DESCRIPTOR.fields if _is_number(one)}
+    found.update((one.name, inner) for one, inner in value.ListFields())
+    return found
+
+
+def _is_number(field: Any) -> bool:
+    return not (field.is_repeated if hasattr(field, "is_repeated") else field.label == 3) and field.cpp_type in (
+        1,
+        2,
+        3,
+        4,
+    )
+
+
 def _nothing(value: Any) -> Mapping[str, Any]:
     return _EMPTY
 
@@ -79,7 +108,7 @@ def _attributes(value: Any) -> Mapping[str, Any]:
 
 def _pydantic(value: Any) -> Mapping[str, Any]:
     # Undeclared fields are kept apart: LiteLLM's `usage` is one, and so is what a server adds to OpenAI's records.
-    extra = getattr(value, "__pydantic_extra__", None)
+    extra = value.__pydantic_extra__
     return {**value.__dict__, **extra} if extra else value.__dict__
 
 

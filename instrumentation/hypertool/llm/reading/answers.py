@@ -1,0 +1,123 @@
+"""The answers of one stream: each is settled by its own id, and together they are what the call used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .counts import ReadRecord, Record, usage_of
+from .fields import text
+from .usage import INVALID, NO_USAGE, STREAM_CUT, UNRECOGNISED, Missing, Reading, Usage
+
+Step = Callable[["Answers", Any], None]
+
+_MIXED = "mixed"
+
+
+def _invalid(record: Record) -> Usage | Missing:
+    return INVALID
+
+
+class Answers:
+    """What the steps of the shapes write to. It keeps counts only, never chunks."""
+
+    __slots__ = (
+        "begun",
+        "broken",
+        "earlier",
+        "ended",
+        "id",
+        "known",
+        "model",
+        "needs_end",
+        "provider",
+        "read",
+        "reasons",
+        "record",
+        "settled",
+        "tier",
+    )
+
+    def __init__(self) -> None:
+        self.settled = False
+        """Whether the final usage has been seen: a consumer who stops now has missed nothing."""
+        self.ended = True
+        """Whether the current answer has said all, so that the next chunk may begin another one."""
+        self.known = self.broken = self.needs_end = self.begun = False
+        self.record: Any = None
+        self.read: ReadRecord = _invalid
+        self.model: str | None = None
+        self.id: str | None = None
+        self.provider: str | None = None
+        self.tier: str | None = None
+        self.reasons: tuple[str, ...] = ()
+        self.earlier: dict[Any, Usage | Missing] | None = None
+
+    def take(self, record: Any, read: ReadRecord, final: bool) -> None:
+        """Remember `record` in place of the one before it; `final` if no larger one can follow."""
+        if self.read is not _invalid or self.record is None:
+            self.record, self.read, self.settled = record, read, self.settled or final
+
+    def take_reading(self, reading: Reading) -> None:
+        """A whole response: an answer of its own, unless one with its id was there already."""
+        usage = reading.usage
+        if self.id is None or reading.id is None or self.id != reading.id:
+            self.begin(reading.model, reading.id, reading.provider)
+        self.model, self.tier = reading.model or self.model, reading.service_tier or self.tier
+        self.reasons += reading.finish_reasons
+        self.ended = self.known = True
+        if isinstance(usage, Usage):
+            self.take(usage, lambda _: usage, True)
+        elif usage is INVALID:
+            self.spoil()
+
+    def spoil(self) -> None:
+        """A count that is none: nothing that comes later makes this answer right."""
+        self.record, self.read, self.settled = (), _invalid, True
+
+    def begin(self, model: Any, identity: Any, provider: str | None) -> None:
+        """Another answer begins; the one before it, if any, has ended."""
+        named, key = text(model), text(identity)
+        if self.begun or self.record is not None:
+            usage = self._current(True)
+            if self.earlier is None:
+                self.earlier = {}
+            if self.record is None or usage is not NO_USAGE:  # an answer that says 0 adds nothing
+                self.earlier[self.id or len(self.earlier)] = usage
+            self.record, self.settled, self.needs_end, self.read = None, False, False, _invalid
+            if named and self.model and named != self.model:
+                self.tier = _MIXED
+        if key and self.earlier:
+            self.earlier.pop(key, None)
+        self.known, self.begun, self.ended = True, True, False
+        self.model, self.id = named or (self.model if self.earlier else None), key
+        self.provider = provider or self.provider
+
+    def forget(self) -> None:
+        """What follows is the sum of all answers so far."""
+        self.earlier = self.record = None
+        self.read, self.settled, self.needs_end = _invalid, False, False
+
+    def finish(self, complete: bool = True) -> Reading:
+        """The reading so far; `complete` says that the stream ran to its end and was neither cut nor abandoned."""
+        usage = self._current(complete)
+        if self.earlier:
+            every = [*self.earlier.values(), usage]
+            missing = next((one for one in every if isinstance(one, Missing)), None)
+            usage = missing or sum(every[1:], every[0])
+        return Reading(usage, self.model, self.id, self.reasons, self.provider, self.tier)
+
+    def _current(self, complete: bool) -> Usage | Missing:
+        if self.record is None:
+            if self.broken and not self.settled:
+                return UNRECOGNISED
+            if not complete or self.needs_end:
+                return NO_USAGE if self.settled else STREAM_CUT
+            return NO_USAGE if self.known else UNRECOGNISED
+        if self.read is _invalid:
+            return INVALID
+        if self.broken and not self.settled:
+            return UNRECOGNISED
+        if not self.settled and (not complete or self.needs_end):
+            return STREAM_CUT
+        return usage_of(self.read, self.record)

@@ -1,0 +1,145 @@
+"""What has several responses in it: the responses, each once; and what their sum is.
+
+| container | what is in it |
+|---|---|
+| a list or tuple | every response; chunks of a collected stream are read as a stream |
+| openai-agents `RunResult` | `raw_responses` |
+| pydantic-ai `AgentRunResult` | the model's answers among its new messages |
+| LangGraph state, AutoGen `TaskResult` | the answers after the last human message |
+| CrewAI `CrewOutput` | `token_usage` |
+| LlamaIndex responses, LangChain's `include_raw`, Cohere's and Anthropic's batch results | the response they wrap |
+| instructor's models and lists | `_raw_response` |
+| raw responses of OpenAI's and Anthropic's SDKs | their body, if it was read already |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .fields import text
+from .usage import NO_USAGE, UNRECOGNISED, Missing, Reading
+from .view import view
+
+Extract = Callable[[Any], Reading]
+Inside = Callable[[Any], Iterable[Any]]
+
+PARTS_LIMIT = 10_000
+_SCALARS = (str, bytes, bytearray, int, float, type(None))
+_SINGLE = ("raw", "_raw_response", "result", "message", "raw_response")
+
+
+def total(parts: Iterable[Any], extract: Extract) -> Reading:
+    """The sum of the readings of `parts`, each response once; parts that are none are passed over."""
+    readings: list[Reading] = []
+    ids: set[str] = set()
+    objects: set[int] = set()
+    unread = False
+    for part in parts:
+        if isinstance(part, _SCALARS) or id(part) in objects:
+            continue
+        objects.add(id(part))
+        found = extract(part)
+        if found.usage is UNRECOGNISED:
+            unread = True
+            continue
+        if found.id is not None:
+            if found.id in ids:
+                continue
+            ids.add(found.id)
+        readings.append(found)
+    if not readings:
+        return Reading(UNRECOGNISED if unread or not objects else NO_USAGE)
+    return added(readings)
+
+
+def added(readings: list[Reading]) -> Reading:
+    """The sum of readings; it is known where all of them are. Answers of several models have no one price."""
+    if len(readings) == 1:
+        return readings[0]
+    usages = [one.usage for one in readings]
+    missing = next((one for one in usages if isinstance(one, Missing)), None)
+    last = readings[-1]
+    models = {one.model for one in readings if one.model}
+    tiers = {one.service_tier for one in readings}
+    return Reading(
+        missing or sum(usages[1:], usages[0]),
+        last.model,
+        last.id,
+        tuple(reason for one in readings for reason in one.finish_reasons),
+        last.provider,
+        "mixed" if len(models) > 1 or len(tiers) > 1 else last.service_tier,
+    )
+
+
+def inside(fields: Mapping[str, Any]) -> Iterable[Any] | None:
+    """The responses in a mapping that is none itself, or None where nothing is known to be in it."""
+    get = fields.get
+    answers = get("raw_responses")
+    if isinstance(answers, (list, tuple)):
+        return answers
+    messages = get("messages")
+    if isinstance(messages, (list, tuple)):
+        return _after_the_question(messages)
+    record = get("token_usage")
+    if record is not None and ("tasks_output" in fields or "agent_role" in fields):
+        return [{"usage": record}]
+    for name in _SINGLE:
+        inner = get(name)
+        if inner is not None and not isinstance(inner, _SCALARS):
+            return [inner]
+    return None
+
+
+def pydantic_ai_run(result: Any) -> Iterable[Any]:
+    """The answers of a run: its messages from the first new one on."""
+    fields = view(result)
+    messages = view(fields.get("_state")).get("message_history") or ()
+    new = fields.get("_new_message_index")
+    return [one for one in messages[new if type(new) is int else 0 :] if "usage" in view(one)]
+
+
+def read_body(response: Any) -> Iterable[Any]:
+    """The body of an SDK's raw response, where it has been read and is no stream of events; it is not consumed."""
+    http = getattr(response, "http_response", None)
+    content = getattr(http, "_content", None)
+    if not content:
+        return ()
+    found = json.loads(content)
+    return [found] if isinstance(found, dict) else found
+
+
+def cohere_data(response: Any) -> Iterable[Any]:
+    """What Cohere's raw response has parsed."""
+    return [response.data]
+
+
+# (top package, class) -> what is in it.
+CLASSES: dict[tuple[str, str], Inside] = {
+    ("pydantic_ai", "AgentRunResult"): pydantic_ai_run,
+    ("openai", "BaseAPIResponse"): read_body,
+    ("openai", "LegacyAPIResponse"): read_body,
+    ("anthropic", "BaseAPIResponse"): read_body,
+    ("anthropic", "LegacyAPIResponse"): read_body,
+    ("groq", "BaseAPIResponse"): read_body,
+    ("cerebras", "BaseAPIResponse"): read_body,
+    ("together", "BaseAPIResponse"): read_body,
+    ("cohere", "BaseHttpResponse"): cohere_data,
+    ("cohere", "HttpResponse"): cohere_data,
+}
+
+
+def _after_the_question(messages: Iterable[Any]) -> list[Any]:
+    """Answers that came after the last message of a person: those before it are of earlier calls."""
+    found: list[Any] = []
+    for message in messages:
+        fields = view(message)
+        kind = text(fields.get("type")) or text(fields.get("role"))
+        if kind in ("human", "user", "HumanMessageChunk"):
+            found.clear()
+        elif "usage_metadata" in fields and kind in ("ai", "assistant", "AIMessageChunk"):
+            found.append(message)
+        elif fields.get("models_usage") is not None:
+            found.append({"usage": fields["models_usage"], "id": fields.get("id")})
+    return found

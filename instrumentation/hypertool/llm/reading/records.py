@@ -1,0 +1,90 @@
+"""The table of usage records: which names tell whose record it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .counts import ReadRecord, Record, first, usage_of
+from .shapes import (
+    anthropic,
+    bedrock,
+    cohere,
+    frameworks,
+    gemini,
+    langchain,
+    ollama,
+    openai_chat,
+    openai_responses,
+    others,
+)
+from .usage import UNRECOGNISED, Missing, Usage
+from .view import view
+
+# Names of which one tells a record, in the order in which they are looked for.
+RECORDS: tuple[tuple[str, ReadRecord], ...] = (
+    ("prompt_tokens", openai_chat.usage),
+    ("completion_tokens", openai_chat.usage),
+    ("inputTokens", bedrock.usage),
+    ("inputTokenCount", bedrock.usage),
+    ("promptTokenCount", gemini.usage),
+    ("prompt_token_count", gemini.usage),
+    ("candidatesTokenCount", gemini.usage),
+    ("candidates_token_count", gemini.usage),
+    ("totalTokenCount", gemini.usage),
+    ("total_token_count", gemini.usage),
+    ("total_input_tokens", gemini.interaction),
+    ("prompt_eval_count", ollama.usage),
+    ("billed_units", cohere.usage),
+    ("tokens", cohere.usage),
+    ("input_token_count", others.replicate_usage),
+    ("num_tokens_prompt_total", others.aleph_alpha_usage),
+)
+
+
+def reader_of(record: Record) -> ReadRecord | None:
+    """Which shape a record's own names ask for, or None."""
+    if "input_tokens" in record or "output_tokens" in record:
+        return _input_tokens(record)
+    for name, read in RECORDS:
+        if name in record:
+            return read if read is not cohere.usage or not isinstance(record[name], (int, float)) else None
+    return None
+
+
+def _input_tokens(record: Record) -> ReadRecord | None:
+    """The many that say `input_tokens`: whether the cache is in it, their other names tell."""
+    if "prompt_tokens" in record:  # both conventions at once: OpenAI's has the details
+        return openai_chat.usage
+    if "input_token_details" in record or "output_token_details" in record:
+        inner = view(record.get("input_token_details"))
+        outer = view(record.get("output_token_details"))
+        raw = "cached_tokens" in inner or "cached_tokens_details" in inner or "reasoning_tokens" in outer
+        return openai_responses.usage if raw else langchain.usage
+    if "input_tokens_details" in record or "prompt_tokens_details" in record:
+        return openai_responses.usage
+    if "cache_read_tokens" in record or "cache_write_tokens" in record:
+        own = "details" in record or "input_audio_tokens" in record
+        return frameworks.pydantic_ai if own else frameworks.cached_apart
+    if "details" in record and "requests" in record:
+        return frameworks.pydantic_ai
+    if "output_tokens_details" in record:
+        thinking = "thinking_tokens" in view(record["output_tokens_details"])
+        if not thinking and "cache_read_input_tokens" not in record:
+            return openai_responses.usage
+    if record.get("total_tokens") and not first(record, "cache_read_input_tokens", "cache_creation_input_tokens"):
+        return openai_responses.usage
+    return anthropic.usage
+
+
+def read_usage(record: Any) -> Usage | Missing:
+    """A bare usage record of any kind above (also a `Usage`, or Langfuse's `usage_details`). Never raises."""
+    if isinstance(record, (Usage, Missing)):
+        return record
+    try:
+        fields = view(record)
+        read = reader_of(fields) or (frameworks.langfuse if not frameworks.LANGFUSE.isdisjoint(fields) else None)
+        if read is None:
+            return UNRECOGNISED if fields else usage_of(openai_chat.usage, record)
+        return usage_of(read, record)
+    except Exception:  # foreign objects may raise anything when they are looked at
+        return UNRECOGNISED

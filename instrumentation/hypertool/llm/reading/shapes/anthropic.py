@@ -1,0 +1,129 @@
+"""Anthropic messages, of its API, Bedrock, Vertex and all who speak them.
+
+Rule (https://docs.anthropic.com/en/api/messages#response-usage): `input_tokens` is without the cache, which stands
+beside it in `cache_read_input_tokens` and `cache_creation_input_tokens` (by age in `cache_creation`); `output_tokens`
+has the thinking in it. `iterations` lists the steps of one request; those of a compaction and of an adviser are billed
+and in no other count (https://docs.anthropic.com/en/docs/build-with-claude/compaction).
+
+Streams: `message_start` begins an answer, with its input; `message_delta` is cumulative and the last one counts. Some
+gateways send 0 in it for the input counts that they do not repeat. All of them at 0 take nothing back; where one of
+them is above 0, the zeros beside it are meant. The output count of a delta always is: a refusal's goes from 1 to 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..answers import Answers
+from ..counts import Record, both, count, known, names, partition, usage_of
+from ..fields import Fields, quick_reading, text, tier
+from ..usage import Missing, Reading, Usage
+from ..view import view
+
+_RECORD = names(
+    """
+    input_tokens output_tokens total_tokens cache_read_input_tokens cache_creation_input_tokens cache_creation
+    output_tokens_details iterations server_tool_use service_tier inference_geo speed
+    """
+)
+_AGES = names("ephemeral_1h_input_tokens ephemeral_5m_input_tokens")
+_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_UNCOUNTED = ("compaction", "advisor_message")
+_OTHER_MODELS = ("advisor_message", "fallback_message")
+
+
+def usage(record: Record) -> Usage | Missing:
+    """The partition of a record whose input count is without the cache."""
+    get = record.get
+    if not _RECORD.issuperset(record):
+        known(record, _RECORD)
+    given, made = both(record, "input_tokens", "output_tokens", count(get("total_tokens")))
+    cached = get("cache_read_input_tokens")
+    write = get("cache_creation_input_tokens")
+    cached = 0 if cached is None else count(cached)
+    write = 0 if write is None else count(write)
+    reasoning = hour = 0
+    ages = get("cache_creation")
+    if ages is not None:
+        inner = view(ages)
+        if not _AGES.issuperset(inner):
+            known(inner, _AGES)
+        hour = count(inner.get("ephemeral_1h_input_tokens"))
+        write = write or hour + count(inner.get("ephemeral_5m_input_tokens"))
+    details = get("output_tokens_details")
+    if details is not None:
+        reasoning = count(view(details).get("thinking_tokens"))
+    found = partition(given, cached, write, made - reasoning, reasoning, hour)
+    steps = get("iterations")
+    if not steps or not isinstance(found, Usage):
+        return found
+    for step in map(view, steps):
+        if step.get("type") in _UNCOUNTED:
+            more = usage({key: value for key, value in step.items() if key != "iterations"})
+            found = found + more if isinstance(more, Usage) else found
+    return found
+
+
+def response(fields: Fields, provider: str | None) -> Reading:
+    """A message."""
+    get = fields.get
+    record = get("usage")
+    stop = text(get("stop_reason"))
+    return quick_reading(
+        Reading,
+        (
+            usage_of(usage, record),
+            text(get("model")),
+            text(get("id")),
+            (stop,) if stop else (),
+            provider,
+            _tier(record),
+        ),
+    )
+
+
+def _tier(record: Any) -> str | None:
+    """Where the record says how the call is billed: tier, speed, or several models at once."""
+    fields = view(record)
+    steps = fields.get("iterations")
+    if steps is not None and any(view(step).get("type") in _OTHER_MODELS for step in steps):
+        return "mixed"
+    return tier(fields.get("service_tier")) or tier(fields.get("speed"))
+
+
+def start(answers: Answers, event: Any) -> None:
+    """`message_start`: another answer, and its input."""
+    message = view(view(event).get("message"))
+    identity = message.get("id")
+    answers.begin(message.get("model"), identity, "anthropic")
+    record = view(message.get("usage"))
+    answers.tier = answers.tier or _tier(record)
+    answers.needs_end = True
+    stop = text(message.get("stop_reason"))  # an answer continued by a tool has its end at its start
+    answers.reasons += (stop,) if stop else ()
+    answers.take({key: value for key, value in record.items() if value is not None}, usage, stop is not None)
+
+
+def delta(answers: Answers, event: Any) -> None:
+    """`message_delta`: the counts so far."""
+    fields = view(event)
+    stop = text(view(fields.get("delta")).get("stop_reason"))
+    if stop:
+        answers.reasons += (stop,)
+    record = {key: value for key, value in view(fields.get("usage")).items() if value is not None}
+    so_far = dict(answers.record or {})
+    if not any(record.get(name) for name in _INPUT):
+        for name in _INPUT:
+            if name in so_far:
+                record.pop(name, None)
+    elif record.get("cache_creation_input_tokens", so_far.get("cache_creation_input_tokens")) != so_far.get(
+        "cache_creation_input_tokens"
+    ):
+        so_far.pop("cache_creation", None)  # the ages of another count
+    so_far.update(record)
+    answers.known = answers.needs_end = True
+    answers.provider = answers.provider or "anthropic"
+    answers.tier = answers.tier or _tier(so_far)
+    final = "output_tokens" in record
+    answers.take(so_far, usage, final)
+    answers.ended = answers.ended or final

@@ -1,0 +1,67 @@
+"""Frameworks' own usage records: pydantic-ai, openai-agents, CrewAI, AutoGen; and ours.
+
+| who | rule |
+|---|---|
+| pydantic-ai (https://ai.pydantic.dev/api/usage/) | input has the cache in it, output `details.reasoning_tokens` |
+| others with `cache_read_tokens` (Agno) | the total tells whether the cache is in the input, else nobody can |
+| CrewAI (https://docs.crewai.com/concepts/crews#crew-usage-metrics) | the prompt has `cached_prompt_tokens` in it |
+| ours, and Langfuse's first API | disjoint parts |
+
+openai-agents has OpenAI's names and is read as a response.
+"""
+
+from __future__ import annotations
+
+from ..counts import Record, Unread, both, count, known, names, partition, settle
+from ..usage import Missing, Usage
+from ..view import view
+
+_PYDANTIC_AI = names(
+    """
+    input_tokens output_tokens total_tokens cache_read_tokens cache_write_tokens input_audio_tokens
+    cache_audio_read_tokens output_audio_tokens details requests tool_calls
+    """
+)
+_CACHED_APART = names(
+    """
+    input_tokens output_tokens total_tokens cache_read_tokens cache_write_tokens reasoning_tokens
+    """
+)
+LANGFUSE = frozenset({"input", "output", "input_cached_tokens", "input_cache_creation", "output_reasoning_tokens"})
+
+
+def pydantic_ai(record: Record) -> Usage | Missing:
+    """RequestUsage and RunUsage; `details` repeats the provider's own names."""
+    get = record.get
+    known(record, _PYDANTIC_AI)
+    given, made = count(get("input_tokens")), count(get("output_tokens"))
+    details = view(get("details"))
+    reasoning = count(details.get("reasoning_tokens") or details.get("thoughts_tokens"))
+    total = 0
+    if reasoning > made:
+        total = given + made + reasoning  # beside, as from xAI
+    return settle(given, made, count(get("cache_read_tokens")), count(get("cache_write_tokens")), reasoning, total)
+
+
+def cached_apart(record: Record) -> Usage | Missing:
+    """A record with `cache_read_tokens` of a framework that nobody documents: only its total can tell."""
+    get = record.get
+    known(record, _CACHED_APART)
+    total = count(get("total_tokens"))
+    given, made = both(record, "input_tokens", "output_tokens", total)
+    cached, write = count(get("cache_read_tokens")), count(get("cache_write_tokens"))
+    if (cached or write) and (not total or total == given + made):
+        raise Unread("cache_read_tokens")
+    return settle(given, made, cached, write, count(get("reasoning_tokens")), total)
+
+
+def langfuse(record: Record) -> Usage | Missing:
+    """Our own `usage_details`, and the {input, output} of Langfuse's first API."""
+    get = record.get
+    return partition(
+        count(get("input")),
+        count(get("input_cached_tokens")),
+        count(get("input_cache_creation")),
+        count(get("output")),
+        count(get("output_reasoning_tokens")),
+    )

@@ -1,0 +1,222 @@
+"""Gemini: `generateContent`, Vertex, Live, and the Interactions API; in snake case (SDK) and camel case (REST).
+
+Rule (https://ai.google.dev/api/generate-content#UsageMetadata): `promptTokenCount` has the cache in it;
+`toolUsePromptTokenCount` and `thoughtsTokenCount` are beside it and beside `candidatesTokenCount`
+(`responseTokenCount` of Live). Some Vertex models put the thoughts into the candidates' count; the total tells.
+Interactions (https://ai.google.dev/api/interactions-api) count alike as `total_input_tokens`, `total_cached_tokens`,
+`total_output_tokens`, `total_thought_tokens`, `total_tool_use_tokens`.
+
+Streams: every chunk has the counts so far, the last one counts. Automatic function calling puts several answers into
+one stream, each with its `responseId`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..answers import Answers
+from ..counts import BadCount, Record, count, known, names, partition, usage_of
+from ..fields import Fields, quick_reading, reading, reasons, text, tier
+from ..usage import Missing, Reading, Usage
+from ..view import view
+
+_SNAKE = (
+    "prompt_token_count",
+    "cached_content_token_count",
+    "candidates_token_count",
+    "thoughts_token_count",
+    "tool_use_prompt_token_count",
+    "total_token_count",
+    "response_token_count",
+)
+_CAMEL = (
+    "promptTokenCount",
+    "cachedContentTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "toolUsePromptTokenCount",
+    "totalTokenCount",
+    "responseTokenCount",
+)
+_RECORD = names(
+    """
+    cache_tokens_details candidates_tokens_details prompt_tokens_details tool_use_prompt_tokens_details traffic_type
+    service_tier cacheTokensDetails candidatesTokensDetails promptTokensDetails toolUsePromptTokensDetails trafficType
+    serviceTier
+    """
+).union(_SNAKE, _CAMEL)
+_INTERACTION = names(
+    """
+    total_input_tokens total_cached_tokens total_output_tokens total_thought_tokens total_tool_use_tokens
+    total_tokens cached_tokens_by_modality thought_tokens_by_modality
+    """
+)
+
+
+def usage(record: Record) -> Usage | Missing:
+    """The partition of `usageMetadata`."""
+    get = record.get
+    if not _RECORD.issuperset(record):
+        known(record, _RECORD)
+    if "prompt_token_count" in record or "total_token_count" in record:
+        prompt, cached, made = (
+            get("prompt_token_count"),
+            get("cached_content_token_count"),
+            get("candidates_token_count"),
+        )
+        thought, tools, whole = (
+            get("thoughts_token_count"),
+            get("tool_use_prompt_token_count"),
+            get("total_token_count"),
+        )
+        if made is None:
+            made = get("response_token_count")
+    else:
+        prompt, cached, made = get("promptTokenCount"), get("cachedContentTokenCount"), get("candidatesTokenCount")
+        thought, tools, whole = get("thoughtsTokenCount"), get("toolUsePromptTokenCount"), get("totalTokenCount")
+        if made is None:
+            made = get("responseTokenCount")
+    return _parts(prompt, cached, made, thought, tools, whole)
+
+
+def interaction(record: Record) -> Usage | Missing:
+    """The partition of an interaction's usage."""
+    get = record.get
+    if not _INTERACTION.issuperset(record):
+        known(record, _INTERACTION)
+    return _parts(
+        get("total_input_tokens"),
+        get("total_cached_tokens"),
+        get("total_output_tokens"),
+        get("total_thought_tokens"),
+        get("total_tool_use_tokens"),
+        get("total_tokens"),
+    )
+
+
+def _parts(prompt: Any, cached: Any, made: Any, thought: Any, tools: Any, whole: Any) -> Usage | Missing:
+    given = 0 if prompt is None else count(prompt)
+    kept = 0 if cached is None else count(cached)
+    output = 0 if made is None else count(made)
+    reasoning = 0 if thought is None else count(thought)
+    total = 0 if whole is None else count(whole)
+    if tools is not None:
+        given += count(tools)
+    if prompt is None:
+        # Counts of 0 are left out, but no prompt is empty: it is what the total has left.
+        if total or output or reasoning:
+            rest = total - given - output - reasoning
+            if rest <= 0 or not (output or reasoning):
+                raise BadCount("no prompt at all")
+            given += rest
+    elif kept > given - (0 if tools is None else count(tools)):
+        raise BadCount("more cache than prompt")
+    rest = total - given - output - reasoning
+    if reasoning and total == given + output:
+        output -= reasoning
+    elif rest > 0 and not reasoning:
+        reasoning = rest
+    elif rest > 0:
+        given += rest
+    return partition(given - kept, kept, 0, output, reasoning)
+
+
+def response(fields: Fields, provider: str | None) -> Reading:
+    """google-genai `generate_content`, and the JSON of the REST API."""
+    get = fields.get
+    record = get("usage_metadata")
+    if record is None:
+        record = get("usageMetadata")
+    inner = view(record)
+    traffic = inner.get("traffic_type") or inner.get("trafficType")
+    return quick_reading(
+        Reading,
+        (
+            usage_of(usage, record),
+            text(get("model_version") or get("modelVersion")),
+            text(get("response_id") or get("responseId")),
+            reasons(get("candidates"), "finishReason" if "usageMetadata" in fields else "finish_reason"),
+            # Only Vertex AI says what kind of traffic it was.
+            "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai",
+            tier(traffic) or tier(inner.get("service_tier") or inner.get("serviceTier")),
+        ),
+    )
+
+
+def interactions(fields: Fields, provider: str | None) -> Reading:
+    """An interaction."""
+    get = fields.get
+    status = text(get("status"))
+    return reading(
+        usage_of(interaction, get("usage")),
+        get("model"),
+        get("id"),
+        (status,) if status else (),
+        provider or "gcp.gen_ai",
+        tier(get("service_tier")),
+    )
+
+
+def embedded(fields: Fields, provider: str | None) -> Reading:
+    """Embeddings of google-genai and Vertex: each vector has the count of its own text."""
+    given = 0
+    for one in fields.get("embeddings") or fields.get("predictions") or ():
+        inner = view(one)
+        inner = view(inner.get("embeddings")) or inner
+        given += count(first_of(view(inner.get("statistics")), "token_count", "tokenCount"))
+    return reading(partition(given, 0, 0, 0, 0), None, None, (), provider or "gcp.gen_ai", None)
+
+
+def first_of(record: Record, *names: str) -> Any:
+    """The first of `names` that is there."""
+    return next((record[name] for name in names if record.get(name) is not None), None)
+
+
+def predicted(fields: Fields, provider: str | None) -> Reading:
+    """Vertex `predict` (https://cloud.google.com/vertex-ai/docs/reference/rest): PaLM's counts, or embeddings."""
+    tokens = view(view(fields.get("metadata")).get("tokenMetadata"))
+    if not tokens:
+        return embedded(fields, provider or "gcp.vertex_ai")
+    given = count(view(tokens.get("inputTokenCount")).get("totalTokens"))
+    made = count(view(tokens.get("outputTokenCount")).get("totalTokens"))
+    return reading(partition(given, 0, 0, made, 0), None, None, (), provider or "gcp.vertex_ai", None)
+
+
+def step(answers: Answers, chunk: Any) -> None:
+    """A chunk of a stream, a message of a Live session, or an event of the Agent Development Kit."""
+    fields = view(chunk)
+    if fields.get("partial") is True and "invocation_id" in fields:
+        return  # said again by the whole event
+    found = response(fields, None)
+    identity = found.id or (fields.get("id") if "invocation_id" in fields else None)
+    if not answers.known or (answers.ended and identity and answers.id and identity != answers.id):
+        answers.begin(found.model, identity, found.provider)
+    answers.model, answers.id = found.model or answers.model, answers.id or text(identity)
+    answers.reasons += found.finish_reasons
+    answers.provider, answers.tier = found.provider, found.service_tier or answers.tier
+    record = fields.get("usage_metadata") or fields.get("usageMetadata")
+    done = bool(found.finish_reasons) or bool(fields.get("turnComplete")) or "invocation_id" in fields
+    answers.ended = answers.ended or done
+    if record is not None:
+        answers.take(record, usage, done or answers.ended)
+
+
+def interaction_event(answers: Answers, fields: Fields) -> None:
+    """An event of a streamed interaction: counts so far in `metadata`, all of them in the interaction that ended."""
+    whole = view(fields.get("interaction"))
+    kind = fields.get("event_type")
+    if kind in ("interaction.start", "interaction.created") or not answers.known:
+        answers.begin(whole.get("model"), whole.get("id"), "gcp.gen_ai")
+        answers.needs_end = True
+    if whole:
+        answers.model, answers.id = answers.model or text(whole.get("model")), answers.id or text(whole.get("id"))
+    ended = kind in ("interaction.completed", "interaction.complete", "interaction.failed", "interaction.cancelled")
+    about = view(fields.get("metadata"))
+    record = whole.get("usage") or about.get("total_usage") or about.get("usage")
+    if record:
+        answers.take(record, interaction, ended)
+    if ended:
+        status = text(whole.get("status"))
+        answers.reasons += (status,) if status else ()
+        answers.tier = tier(whole.get("service_tier")) or answers.tier
+        answers.settled = answers.ended = True

@@ -1,0 +1,189 @@
+"""OpenAI chat and text completions, embeddings, assistants' runs; and all who speak them.
+
+Rule (https://platform.openai.com/docs/api-reference/chat/object): `prompt_tokens` has the cache in it,
+`completion_tokens` the reasoning. Where a server counts otherwise, its `total_tokens` tells:
+
+* xAI puts the reasoning beside the completion (https://docs.x.ai/docs/guides/reasoning).
+* Gemini's endpoint has thoughts in the total only (https://ai.google.dev/gemini-api/docs/openai).
+* OpenRouter, LiteLLM and DeepSeek keep the cache inside (`prompt_cache_hit_tokens`, `cache_write_tokens`,
+  `cache_creation_input_tokens`); Mistral says `num_cached_tokens`, Moonshot and Together `cached_tokens`,
+  Writer and OpenAI's runs `prompt_token_details`.
+* Mistral's agents put results of built-in tools beside the prompt (`connector_tokens`).
+* Perplexity's deep research bills `citation_tokens` and `reasoning_tokens` beside both, and its total has neither
+  (https://docs.perplexity.ai/guides/pricing).
+
+Streams: the last usage counts. OpenAI sends it after the last choice, Groq in `x_groq`, Moonshot in the last choice;
+others repeat a growing one on every chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..answers import Answers
+from ..counts import Record, both, count, first, known, names, settle, usage_of
+from ..fields import Fields, quick_reading, reasons, text, tier
+from ..usage import Missing, Reading, Usage
+from ..view import view
+
+# What OpenAI itself sends; a record with more is looked at more closely.
+_PLAIN = names("prompt_tokens completion_tokens total_tokens prompt_tokens_details completion_tokens_details")
+_GIVEN_PLAIN = names("cached_tokens cache_write_tokens audio_tokens text_tokens image_tokens video_tokens")
+_MADE = names(
+    "reasoning_tokens audio_tokens accepted_prediction_tokens rejected_prediction_tokens image_tokens text_tokens"
+)
+_CACHED = (
+    "prompt_cache_hit_tokens",
+    "cached_tokens",
+    "cache_read_input_tokens",
+    "num_cached_tokens",
+    "cached_prompt_text_tokens",
+    "cached_prompt_tokens",
+)
+_WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens")
+_WRITTEN_INSIDE = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+_AGES = ("cache_creation_token_details", "cache_creation")
+_RECORD = _PLAIN.union(
+    _CACHED,
+    _WRITTEN,
+    names("prompt_token_details completion_token_details prompt_cache_miss_tokens reasoning_tokens cache_creation"),
+)
+_GIVEN = _GIVEN_PLAIN.union(_WRITTEN_INSIDE, _AGES, names("cache_read_input_tokens"))
+
+
+def usage(record: Record) -> Usage | Missing:
+    """The partition of a record with `prompt_tokens`."""
+    get = record.get
+    total = get("total_tokens")
+    total = 0 if total is None else count(total)
+    given, made = both(record, "prompt_tokens", "completion_tokens", total)
+    details = get("prompt_tokens_details")
+    thoughts = get("completion_tokens_details")
+    # With all five there and no other, nothing is left to look for.
+    more = (len(record) != 5 or details is None or thoughts is None) and not _PLAIN.issuperset(record)
+    if more:
+        known(record, _RECORD)
+        details = get("prompt_token_details") if details is None else details
+        thoughts = get("completion_token_details") if thoughts is None else thoughts
+    hour = 0
+    cached = write = reasoning = None
+    if details is not None:
+        inner = view(details)
+        cached, write = inner.get("cached_tokens"), inner.get("cache_write_tokens")
+        if not _GIVEN_PLAIN.issuperset(inner):
+            known(inner, _GIVEN)
+            # LiteLLM gives the same number under several names; Qwen's explicit cache has Anthropic's.
+            write = first(inner, *_WRITTEN_INSIDE)
+            ages = first(inner, *_AGES)
+            hour = 0 if ages is None or not write else count(view(ages).get("ephemeral_1h_input_tokens"))
+    if thoughts is not None:
+        inner = view(thoughts)
+        if not _MADE.issuperset(inner):
+            known(inner, _MADE)
+        reasoning = inner.get("reasoning_tokens")
+    if more:
+        cached = cached or first(record, *_CACHED) or cached
+        write = write or first(record, *_WRITTEN) or write
+        reasoning = reasoning or get("reasoning_tokens")
+        given += count(get("connector_tokens"))
+        if "citation_tokens" in record:
+            extra, thought = count(get("citation_tokens")), count(reasoning)
+            if total == given + made and (extra or thought > made):
+                given, made, total = given + extra, made + thought, 0
+    return settle(
+        given,
+        made,
+        0 if cached is None else count(cached),
+        0 if write is None else count(write),
+        0 if reasoning is None else count(reasoning),
+        total,
+        hour,
+    )
+
+
+def response(fields: Fields, provider: str | None) -> Reading:
+    """A completion, an embedding, a run."""
+    get = fields.get
+    record = get("usage")
+    if record is None and "x_groq" in fields:
+        record = view(get("x_groq")).get("usage")
+    return quick_reading(
+        Reading,
+        (
+            usage_of(usage, record),
+            text(get("model")),
+            text(get("id")),
+            reasons(get("choices")),
+            provider,
+            tier(get("service_tier")),
+        ),
+    )
+
+
+def step(answers: Answers, fields: Fields, provider: str | None = None) -> None:
+    """One chunk that says more than a piece of text."""
+    choices = fields.get("choices")
+    if answers.ended:
+        identity = fields.get("id")
+        if not answers.known or (choices and _other(answers, identity)):
+            answers.begin(fields.get("model"), identity, provider)
+        elif answers.model is None or answers.id is None:  # Azure begins with a chunk about the prompt
+            answers.model, answers.id = answers.model or text(fields.get("model")), answers.id or text(identity)
+        answers.ended = answers.settled or bool(answers.reasons)
+    record = fields.get("usage")
+    if choices:
+        last = choices[0]
+        # LiteLLM's choices declare no field at all, so that their __dict__ is empty.
+        inner = last if type(last) is dict else last.__dict__ or view(last)
+        if inner.get("finish_reason") is not None or len(choices) > 1:
+            found = reasons(choices)
+            if found:
+                answers.reasons += found
+                answers.ended = True
+        if record is None:
+            record = inner.get("usage")
+    if record is None:
+        record = fields.get("x_groq")
+        if record is not None:
+            record = view(record).get("usage")
+    if record is not None:
+        # Some servers repeat a growing count on every chunk; it is final once there is nothing left to say.
+        answers.take(record, usage, not choices or answers.ended)
+        answers.ended = answers.ended or not choices
+        answers.tier = answers.tier or tier(fields.get("service_tier"))
+
+
+def _other(answers: Answers, identity: Any) -> bool:
+    """Whether a chunk with choices, after an answer that has ended, is of another answer."""
+    if identity and answers.id:
+        return bool(identity != answers.id)
+    return answers.settled and answers.record is not None and not identity and not answers.id
+
+
+def openai_chunk(answers: Answers, chunk: Any) -> None:
+    """A chunk of OpenAI's own class; most have a piece of text and nothing else to say."""
+    fields = chunk.__dict__
+    choices = fields.get("choices")
+    if (
+        answers.ended
+        or not choices
+        or len(choices) != 1
+        or fields.get("usage") is not None
+        or choices[0].__dict__.get("finish_reason") is not None
+    ):
+        step(answers, fields, "openai")
+
+
+def openai_event(answers: Answers, event: Any) -> None:
+    """An event of OpenAI's stream helper, around its chunk."""
+    step(answers, view(event.chunk), "openai")
+
+
+def mistral_event(answers: Answers, event: Any) -> None:
+    """Mistral's events: around a chunk, or the end of a conversation's answer."""
+    data = view(event.data)
+    if "choices" in data:
+        step(answers, data, "mistral_ai")
+    elif data.get("usage") is not None:
+        answers.known, answers.provider = True, "mistral_ai"
+        answers.take(data.get("usage"), usage, True)

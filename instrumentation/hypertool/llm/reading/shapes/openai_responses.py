@@ -1,0 +1,159 @@
+"""OpenAI responses, images, transcriptions and realtime answers; xAI's, OpenRouter's and Hugging Face's alike.
+
+Rule (https://platform.openai.com/docs/api-reference/responses/object): `input_tokens` has the cache in it,
+`output_tokens` the reasoning; the total tells where a server counts otherwise. Details are `input_tokens_details`, or
+`input_token_details` for transcriptions and realtime. `tool_usage.image_gen` is another model's work and not counted.
+
+Streams: one event at the end has the whole usage, and the one at the beginning the id; each pair is an answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..answers import Answers
+from ..counts import Record, both, count, first, known, names, settle, usage_of
+from ..fields import Fields, quick_reading, text, tier
+from ..usage import NO_USAGE, Missing, Reading, Usage
+from ..view import view
+
+ENDS = (
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+    "response.done",
+    "conversation.response.done",
+)
+PIECES = (
+    "transcript.text.done",
+    "image_generation.completed",
+    "image_edit.completed",
+    "speech.audio.done",
+)
+
+# What OpenAI itself sends; a record with more is looked at more closely.
+_PLAIN = names("input_tokens output_tokens total_tokens input_tokens_details output_tokens_details")
+_GIVEN_PLAIN = names("cached_tokens cache_write_tokens text_tokens audio_tokens image_tokens cached_tokens_details")
+_MADE = names("reasoning_tokens text_tokens audio_tokens image_tokens")
+_CACHED = ("cached_tokens", "cache_read_input_tokens")
+_RECORD = _PLAIN.union(
+    _CACHED,
+    names(
+        """input_token_details output_token_details cache_creation_input_tokens prompt_tokens_details reasoning_tokens
+        cache_creation"""
+    ),
+)
+_GIVEN = _GIVEN_PLAIN.union(names("cache_creation_tokens"))
+
+
+def usage(record: Record) -> Usage | Missing:
+    """The partition of a record with `input_tokens` and details of it; also DashScope's own.
+
+    DashScope (https://www.alibabacloud.com/help/en/model-studio/qwen-api-via-dashscope) has the cache inside, and
+    names its details `prompt_tokens_details`.
+    """
+    get = record.get
+    total = get("total_tokens")
+    total = 0 if total is None else count(total)
+    given, made = both(record, "input_tokens", "output_tokens", total)
+    details = get("input_tokens_details")
+    thoughts = get("output_tokens_details")
+    # With all five there and no other, nothing is left to look for.
+    more = (len(record) != 5 or details is None or thoughts is None) and not _PLAIN.issuperset(record)
+    if more:
+        known(record, _RECORD)
+        details = first(record, "input_token_details", "prompt_tokens_details") if details is None else details
+        thoughts = get("output_token_details") if thoughts is None else thoughts
+    cached = write = reasoning = None
+    if details is not None:
+        inner = view(details)
+        cached, write = inner.get("cached_tokens"), inner.get("cache_write_tokens")
+        if not _GIVEN_PLAIN.issuperset(inner):
+            known(inner, _GIVEN)
+            write = write or inner.get("cache_creation_tokens")
+    if thoughts is not None:
+        inner = view(thoughts)
+        if not _MADE.issuperset(inner):
+            known(inner, _MADE)
+        reasoning = inner.get("reasoning_tokens")
+    if more:
+        cached = cached or first(record, *_CACHED) or cached
+        write = write or get("cache_creation_input_tokens")
+        reasoning = reasoning or get("reasoning_tokens")
+    return settle(
+        given,
+        made,
+        0 if cached is None else count(cached),
+        0 if write is None else count(write),
+        0 if reasoning is None else count(reasoning),
+        total,
+    )
+
+
+def response(fields: Fields, provider: str | None) -> Reading:
+    """A response; the reason to finish is its status, or why it is incomplete."""
+    get = fields.get
+    why = view(get("incomplete_details")).get("reason") or get("status")
+    reason = text(why)
+    return quick_reading(
+        Reading,
+        (
+            usage_of(usage, get("usage")),
+            text(get("model")),
+            text(get("id")),
+            (reason,) if reason else (),
+            provider,
+            tier(get("service_tier")),
+        ),
+    )
+
+
+def transcription(fields: Fields, provider: str | None) -> Reading:
+    """A transcription or an image; billed by the second, it has no tokens."""
+    record = fields.get("usage")
+    if view(record).get("type") == "duration":
+        return Reading(NO_USAGE, provider=provider)
+    return response(fields, provider)
+
+
+def start(answers: Answers, event: Any) -> None:
+    """`response.created`: an answer with an id."""
+    inner = view(view(event).get("response"))
+    answers.begin(inner.get("model"), _id(inner), "openai")
+    answers.needs_end = True
+
+
+def end(answers: Answers, event: Any) -> None:
+    """The closing event: the whole usage."""
+    fields = view(event)
+    inner = view(fields.get("response"))
+    if not inner and fields.get("usage") is not None:  # Mistral's conversations
+        inner = fields
+    whole = response(inner, "openai")
+    identity = _id(inner)
+    # Some gateways give each event another id: an answer that was begun is the one that ends.
+    if not answers.known or (answers.settled and not (identity and identity == answers.id)):
+        answers.begin(whole.model, identity, "openai")
+    answers.known = answers.ended = True
+    answers.model, answers.id = whole.model or answers.model, answers.id or identity
+    answers.reasons += whole.finish_reasons
+    answers.provider, answers.tier = whole.provider, whole.service_tier or answers.tier
+    answers.take(inner.get("usage"), usage, True)
+    answers.settled = True
+
+
+def piece(answers: Answers, event: Any) -> None:
+    """The end of a streamed transcription, image or speech."""
+    fields = view(event)
+    answers.known, answers.provider = True, "openai"
+    if fields.get("usage") is not None:
+        whole = transcription(fields, "openai")
+        if isinstance(whole.usage, Usage) and answers.settled and answers.record is not None:
+            answers.begin(answers.model, None, "openai")  # one of several images
+        answers.take(fields.get("usage"), usage, True)
+
+
+def _id(response: Fields) -> Any:
+    """Its id; openai-agents makes one up where a server has none."""
+    identity = response.get("id")
+    return None if identity == "__fake_id__" else identity

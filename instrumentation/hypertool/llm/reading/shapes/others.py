@@ -1,0 +1,123 @@
+"""Shapes of few fields: Replicate, watsonx, Aleph Alpha, and servers that have a total only.
+
+* Replicate (https://replicate.com/docs/topics/predictions): `input_token_count` and `output_token_count` of `metrics`.
+* watsonx (https://cloud.ibm.com/apidocs/watsonx-ai#text-generation): each result has both counts; in a stream the
+  input comes first and the output counts up.
+* Aleph Alpha (https://docs.aleph-alpha.com/api/complete/): `num_tokens_prompt_total`, `num_tokens_generated`.
+* Voyage, Jina: embeddings, rankings (https://docs.voyageai.com/reference/embeddings-api): `total_tokens` is input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..answers import Answers
+from ..counts import Record, both, count, known, partition, usage_of
+from ..fields import Fields, reading, reasons
+from ..usage import NO_USAGE, Missing, Reading, Usage
+from ..view import view
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _pair(given: str, made: str) -> Any:
+    names = frozenset((given, made))
+
+    def usage(record: Record) -> Usage | Missing:
+        known(record, names)
+        return partition((counts := both(record, given, made, 0))[0], 0, 0, counts[1], 0)
+
+    return usage
+
+
+replicate_usage = _pair("input_token_count", "output_token_count")
+aleph_alpha_usage = _pair("num_tokens_prompt_total", "num_tokens_generated")
+
+
+def replicate(fields: Fields, provider: str | None) -> Reading:
+    """A prediction; one that counts no tokens has none."""
+    record = view(fields.get("metrics"))
+    counts = {name: record.get(name) for name in ("input_token_count", "output_token_count")}
+    status = fields.get("status")
+    found = usage_of(replicate_usage, counts if any(v is not None for v in counts.values()) else {})
+    return reading(
+        found, fields.get("model"), fields.get("id"), (status,) if type(status) is str else (), provider, None
+    )
+
+
+def aleph_alpha(fields: Fields, provider: str | None) -> Reading:
+    """A completion."""
+    return reading(
+        usage_of(aleph_alpha_usage, fields),
+        fields.get("model_version"),
+        fields.get("id"),
+        reasons(fields.get("completions")),
+        provider,
+        None,
+    )
+
+
+def watsonx(fields: Fields, provider: str | None) -> Reading:
+    """Generated text: one result for each input."""
+    results = [view(one) for one in fields.get("results") or ()]
+    given = sum(count(one.get("input_token_count")) for one in results)
+    made = sum(count(one.get("generated_token_count")) for one in results)
+    return reading(
+        partition(given, 0, 0, made, 0),
+        fields.get("model_id"),
+        fields.get("id"),
+        reasons(results, "stop_reason"),
+        provider or "ibm.watsonx.ai",
+        None,
+    )
+
+
+def watsonx_step(answers: Answers, fields: Fields) -> None:
+    """A chunk: the input's count comes once, the output's counts up."""
+    if answers.ended:
+        answers.begin(fields.get("model_id"), fields.get("id"), "ibm.watsonx.ai")
+    before = answers.record if isinstance(answers.record, Mapping) else {"given": 0, "made": 0}
+    if not fields.get("results"):
+        return
+    last = view(fields["results"][-1])
+    found = reasons([last], "stop_reason")
+    done = bool(found) and found != ("not_finished",)
+    answers.reasons += found if done else ()
+    record = {
+        "given": max(before["given"], count(last.get("input_token_count"))),
+        "made": max(before["made"], count(last.get("generated_token_count"))),
+    }
+    answers.take(record, _so_far, done)
+    answers.ended = done
+
+
+def _so_far(record: Record) -> Usage | Missing:
+    return partition(record["given"], 0, 0, record["made"], 0)
+
+
+def total_only(record: Record) -> Usage | Missing:
+    """All that was read, where nothing is written."""
+    known(record, _NONE)
+    return partition(count(record.get("total_tokens")), 0, 0, 0, 0)
+
+
+def vectors(fields: Fields, provider: str | None) -> Reading:
+    """Embeddings or a ranking with a total, in `usage` or beside the result."""
+    record = fields.get("usage")
+    return reading(
+        usage_of(total_only, fields if record is None else record),
+        fields.get("model"),
+        fields.get("id"),
+        (),
+        provider,
+        None,
+    )
+
+
+NOTHING = Reading(NO_USAGE)
+
+
+def nothing_used(fields: Fields, provider: str | None) -> Reading:
+    """What `count_tokens` answers, and the size of cached contents: no call used them."""
+    return NOTHING

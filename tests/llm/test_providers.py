@@ -1,0 +1,56 @@
+"""What each provider and framework sends is read as its documentation says: whole, as an object, streamed and cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hypertool.llm import Missing, StreamReader, Usage, extract
+from tests.llm.provider_rows import STREAMS, WHOLE, Row
+from tests.llm.test_shapes import as_object
+
+
+def _expected(parts: tuple[int, ...] | str) -> Usage | Missing:
+    return Missing(parts) if isinstance(parts, str) else Usage(*parts)  # type: ignore[arg-type]
+
+
+def _name(row: Row) -> str:
+    return row[0].replace(" ", "-")
+
+
+def _fed(chunks: list[Any]) -> StreamReader:
+    reader = StreamReader()
+    for chunk in chunks:
+        reader.feed(chunk)
+    return reader
+
+
+@pytest.mark.parametrize("row", WHOLE, ids=_name)
+def test_response_reads_as_documented(row: Row) -> None:
+    """A response as a plain dict has the partition that was worked out from the provider's documentation."""
+    assert extract(row[1]).usage == _expected(row[2])
+
+
+@pytest.mark.parametrize("row", WHOLE, ids=_name)
+def test_response_object_reads_as_its_dict(row: Row) -> None:
+    """The same as an object of a class that is in no table."""
+    assert extract(as_object(row[1])).usage == _expected(row[2])
+
+
+@pytest.mark.parametrize("row", STREAMS, ids=_name)
+def test_stream_adds_up_its_answers(row: Row) -> None:
+    """A whole stream has the sum of its answers, each counted once."""
+    assert _fed(row[1]).finish().usage == _expected(row[2])
+
+
+@pytest.mark.parametrize("row", [row for row in STREAMS if not isinstance(row[2], str)], ids=_name)
+def test_cut_stream_never_gives_another_number(row: Row) -> None:
+    """A stream that ends early is missing, or has the sum of the answers that had ended by then."""
+    whole = _expected(row[2])
+    assert isinstance(whole, Usage)
+    for where in range(len(row[1])):
+        reader = _fed(row[1][:where])
+        found = reader.finish(complete=False).usage
+        assert isinstance(found, Missing) != reader.settled
+        assert isinstance(found, Missing) or found.total <= whole.total
