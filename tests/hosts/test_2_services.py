@@ -128,6 +128,13 @@ def test_the_runbook_is_served_where_alerts_point_to(host: Host) -> None:
     assert 'id="tokenbudgetexceeded"' in page
 
 
+def test_printed_addresses_show_pages(host: Host) -> None:
+    """What `hypertool baseline` prints leads to content on the distribution's own Prometheus, not only to a port."""
+    found = {one["what"]: one for one in json.loads(host.check_output("hypertool baseline --json"))["places"]}
+    shown = {what: found[what]["now"] for what in ("metrics", "Prometheus", "alerts", "runbook")}
+    assert shown == {"metrics": "shows this run", **dict.fromkeys(("Prometheus", "alerts", "runbook"), "shows a page")}
+
+
 def test_nothing_of_ours_listens_beyond_loopback(host: Host) -> None:
     ours = ("hypertool", "prometheus", "alertmanager", "node_exporter", "node-exporter", "grafana", "python")
     listening = [line.split(None, 5) for line in host.check_output("ss -Hltnup").splitlines()]

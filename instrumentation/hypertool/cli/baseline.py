@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,11 +15,11 @@ from ..service.addresses import listen_address
 from ..store.store import HostState, Store
 from .output import UsageProblem, complain, listen, print_json
 from .persona import tell
+from .places import Place, places
 
 if TYPE_CHECKING:
     from ..simulation.workflows import WorkflowReport
 
-PROBE_SECONDS = 0.3
 FLUSH_SECONDS = 3.0
 
 
@@ -47,14 +46,6 @@ class Sent(NamedTuple):
         counts = f"{self.delivered} of {self.spans} spans"
         counts += f" and {self.scores_delivered} of {self.scores} scores" if self.scores else ""
         return f"{'not all accepted' if self.resolved else 'not delivered yet'} ({counts})"
-
-
-class Place(NamedTuple):
-    """A place where the run can be seen; `now` says what is there at this moment."""
-
-    what: str
-    url: str
-    now: str
 
 
 def baseline(arguments: argparse.Namespace) -> int:
@@ -101,7 +92,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
         if _shows(report, before, after)
         else [f"{store.path} does not show this run: {heard[-1] if heard else 'its numbers did not change'}"]
     )
-    places = [] if wrong else _places(endpoint, store, report, after, sent)
+    where = [] if wrong else places(endpoint, store, report, after, _traces(report, sent))
     document: dict[str, Any] = {
         "workflow": report.workflow,
         "run_id": report.run_id,
@@ -114,14 +105,14 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
         "switches": [list(key) for key in _grown(before.switches, after.switches)],
         "store": str(store.path),
         "sent": [{**sink._asdict(), "complete": sink.complete} for sink in sent],
-        "places": [place._asdict() for place in places],
+        "places": [place._asdict() for place in where],
         "notes": [store.note] if store.note else [],
         "problems": wrong + heard,
     }
     if arguments.json:
         print_json(document)
     else:
-        _print(report, before, after, limits, places, sent)
+        _print(report, before, after, limits, where, sent)
         for line in heard:
             complain(f"hypertool {command}", line)
     if wrong:
@@ -178,7 +169,7 @@ def _print(
     before: HostState,
     after: HostState,
     limits: Mapping[str, int],
-    places: list[Place],
+    where: list[Place],
     sent: list[Sent],
 ) -> None:
     stages = len(report.stages)
@@ -211,9 +202,21 @@ def _print(
     else:
         print("  Langfuse    nothing; LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST would turn it on")
     print("\nwhere it can be seen:")
-    for place in places:
+    for place in where:
         print(f"  {place.what:<12}{place.url}  ({place.now})")
     sys.stdout.flush()
+
+
+def _traces(report: WorkflowReport, sent: list[Sent]) -> list[Place]:
+    return [
+        Place(
+            "Langfuse",
+            f"{one.to}/trace/{report.trace_id}",
+            "a few seconds from now" if one.delivered == one.spans else "not all of it is there",
+        )
+        for one in sent
+        if one.sink == "langfuse" and report.trace_id is not None
+    ]
 
 
 def _shows(report: WorkflowReport, before: HostState, after: HostState) -> bool:
@@ -238,56 +241,3 @@ def _change(before: Mapping[Any, int], after: Mapping[Any, int], key: Any) -> st
 
 def _grown(before: Mapping[Any, int], after: Mapping[Any, int]) -> list[Any]:
     return [key for key, value in after.items() if value > before.get(key, 0)]
-
-
-def _places(endpoint: str, store: Store, report: WorkflowReport, after: HostState, sent: list[Sent]) -> list[Place]:
-    found = [
-        ("Prometheus", 9090, "http://localhost:9090/graph?g0.expr=hypertool_persona_tokens_used_total&g0.tab=1"),
-        ("alerts", 9090, "http://localhost:9090/alerts"),
-        ("Grafana", 3000, "http://localhost:3000/d/hypertool-persona-overview"),
-        ("Grafana", 3000, "http://localhost:3000/d/hypertool-workflow-performance"),
-    ]
-    now = {port: "answers" if _listens(port) else "nobody listens there now" for _, port, _ in found}
-    traces = [
-        Place(
-            "Langfuse",
-            f"{one.to}/trace/{report.trace_id}",
-            "a few seconds from now" if one.delivered == one.spans else "not all of it is there",
-        )
-        for one in sent
-        if one.sink == "langfuse" and report.trace_id is not None
-    ]
-    return [
-        Place("metrics", endpoint, _endpoint_now(endpoint, store, report, after)),
-        *(Place(what, url, now[port]) for what, port, url in found),
-        *traces,
-    ]
-
-
-def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: HostState) -> str:
-    """What the host's endpoint says of the run's tokens: it may serve another store than this user's."""
-    from http.client import HTTPException
-    from urllib.request import ProxyHandler, build_opener
-
-    try:
-        with build_opener(ProxyHandler({})).open(endpoint, timeout=2.0) as answer:
-            served = answer.read(5_000_000).decode("utf-8", "replace").splitlines()
-    except (OSError, HTTPException) as error:
-        return "nobody listens there now" if "refused" in str(error) else f"does not answer: {error}"
-    later = store.read()  # Other processes go on counting.
-    for stage in report.stages:
-        key = (stage.persona, stage.chatmode, stage.model)
-        labels = f'chatmode="{stage.chatmode}",model="{stage.model}",persona="{stage.persona}"'
-        want = f"hypertool_persona_tokens_used_total{{{labels}}} "
-        values = [float(line[len(want) :].split()[0]) for line in served if line.startswith(want)]
-        if not values or not after.tokens[key] <= values[0] <= later.tokens[key]:
-            return "does not show this run: it serves another state directory"
-    return "shows this run"
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), PROBE_SECONDS):
-            return True
-    except OSError:
-        return False

@@ -9,6 +9,7 @@ from ..errors import StoreUnavailable
 from ..store.store import Store
 from .output import UsageProblem, complain, label, listen, print_json
 from .persona import resolve, tell
+from .places import alerts_page
 
 OVERSPEND = 250
 DRILL = "token_budget_drill"
@@ -85,12 +86,13 @@ def drill(arguments: argparse.Namespace) -> int:
         )
         return 0
     tell(store.note)
+    watch = alerts_page()
     lasts = "by itself 15 minutes from now" if persona.window == "run" else f"by itself with the {persona.window}"
     print(
         f"{persona.name} used {spent} simulated tokens and has {budget.remaining} of {budget.limit} left\n"
         f"what happens   TokenBudgetExceeded is pending at once and fires after 1 minute; the notification\n"
         f"               arrives in {store.directory.private}/alerts.jsonl and the journal of hypertool-alert-log\n"
-        f"watch it       http://localhost:9090/alerts and http://localhost:9093\n"
+        f"watch it       {watch.url}  ({watch.now})\n"
         f"end it         {undo}\n"
         f"               (it ends {lasts})"
     )

@@ -1,0 +1,122 @@
+"""Where a run can be seen: addresses on this host whose pages are looked at, not only their ports.
+
+Debian's Prometheus has no web interface or an old one under other paths, so each place has several candidates; the
+first that shows a page is printed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ..simulation.workflows import WorkflowReport
+    from ..store.store import HostState, Store
+
+PROBE_SECONDS = 2.0
+PAGE_LIMIT = 200_000
+PROMETHEUS = "http://localhost:9090/"
+LOGIN_USER = "hypertool"
+LOGIN_FILE = Path("/etc/hypertool/secrets/web_password")
+_EXPRESSION = "g0.expr=hypertool_persona_tokens_used_total&g0.tab=1"
+# Prometheus 3, Prometheus 2, and the classic pages, the only ones in Debian's packages of Prometheus 2.
+_PROMETHEUS = (f"query?{_EXPRESSION}", f"graph?{_EXPRESSION}", f"classic/graph?{_EXPRESSION}")
+_ALERTS = ("alerts", "classic/alerts")
+# What Debian's packages serve in place of pages that they leave out.
+_NO_PAGE = (b"does not include the modern", b"does not include", b"not found")
+
+
+class Place(NamedTuple):
+    """A place where the run can be seen; `now` says what is there at this moment."""
+
+    what: str
+    url: str
+    now: str
+
+
+def alerts_page(base: str = PROMETHEUS) -> Place:
+    """The page of Prometheus that lists alerts."""
+    return _first("alerts", base, _ALERTS)
+
+
+def prometheus_pages(base: str = PROMETHEUS) -> list[Place]:
+    """The pages of the Prometheus at `base`: tokens, alerts and the runbook."""
+    return [
+        _first("Prometheus", base, _PROMETHEUS),
+        alerts_page(base),
+        _first("runbook", base, ("user/runbook.html",)),
+    ]
+
+
+def pages() -> list[Place]:
+    """The web pages of this host's Prometheus and Grafana."""
+    return [
+        *prometheus_pages(),
+        _first("Grafana", "http://localhost:3000/d/", ("hypertool-persona-overview",)),
+        _first("Grafana", "http://localhost:3000/d/", ("hypertool-workflow-performance",)),
+    ]
+
+
+def places(endpoint: str, store: Store, report: WorkflowReport, after: HostState, traces: list[Place]) -> list[Place]:
+    """The metrics endpoint, the pages of this host, and where the run's traces are."""
+    return [Place("metrics", endpoint, _endpoint_now(endpoint, store, report, after)), *pages(), *traces]
+
+
+def _first(what: str, base: str, paths: tuple[str, ...]) -> Place:
+    """The first of these pages that shows something, else the first one with what is in its way."""
+    found = [Place(what, base + path, _look(base + path)) for path in paths]
+    return next((place for place in found if place.now == "shows a page"), found[0])
+
+
+def _look(url: str) -> str:
+    """What somebody with a browser would find at `url`."""
+    from base64 import b64encode
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import ProxyHandler, Request, build_opener
+
+    headers = {}
+    password = _password()
+    if password and url.startswith(PROMETHEUS):
+        headers["Authorization"] = "Basic " + b64encode(f"{LOGIN_USER}:{password}".encode()).decode()
+    try:
+        with build_opener(ProxyHandler({})).open(Request(url, headers=headers), timeout=PROBE_SECONDS) as answer:
+            kind, page = answer.headers.get_content_type(), answer.read(PAGE_LIMIT)
+    except HTTPError as refused:
+        if refused.code == 401:
+            return f"asks for user {LOGIN_USER} and the password in {LOGIN_FILE}"
+        return f"no page there ({refused.code})"
+    except (OSError, HTTPException) as error:
+        return "nobody listens there now" if "refused" in str(error) else f"does not answer: {error}"
+    if kind != "text/html" or any(words in page[:2000] for words in _NO_PAGE):
+        return "no page there: this Prometheus has no web interface"
+    return "shows a page"
+
+
+def _password() -> str:
+    """The login of Prometheus, where this user may read it."""
+    try:
+        return LOGIN_FILE.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: HostState) -> str:
+    """What the host's endpoint says of the run's tokens: it may serve another store than this user's."""
+    from http.client import HTTPException
+    from urllib.request import ProxyHandler, build_opener
+
+    try:
+        with build_opener(ProxyHandler({})).open(endpoint, timeout=2.0) as answer:
+            served = answer.read(5_000_000).decode("utf-8", "replace").splitlines()
+    except (OSError, HTTPException) as error:
+        return "nobody listens there now" if "refused" in str(error) else f"does not answer: {error}"
+    later = store.read()  # Other processes go on counting.
+    for stage in report.stages:
+        key = (stage.persona, stage.chatmode, stage.model)
+        labels = f'chatmode="{stage.chatmode}",model="{stage.model}",persona="{stage.persona}"'
+        want = f"hypertool_persona_tokens_used_total{{{labels}}} "
+        values = [float(line[len(want) :].split()[0]) for line in served if line.startswith(want)]
+        if not values or not after.tokens[key] <= values[0] <= later.tokens[key]:
+            return "does not show this run: it serves another state directory"
+    return "shows this run"
