@@ -6,6 +6,7 @@ import datetime
 import logging
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,8 @@ from hypertool.errors import ConfigError
 from hypertool.llm import Missing, Usage, cost_of, unit_prices
 from hypertool.llm.pricing import cost as prices
 from hypertool.llm.pricing.price_table import SHIPPED, load
+from hypertool.llm.pricing.prices import Price, Rates
+from hypertool.llm.reading.usage import Billing
 from hypertool.runtime import logs
 from tests.llm.encodings import PATIENT
 
@@ -85,15 +88,11 @@ def test_service_tiers_have_their_factor_or_no_cost() -> None:
 @pytest.mark.parametrize(
     "model",
     [
-        "gpt-4o-audio-preview",
-        "gpt-4",
+        "gpt-4o-next",
         "claude-opus-5-9",
-        "claude-fable-5-2",
         "my-model",
         "gpt-4o2",
-        "openrouter/openai/gpt-4o",
-        "us.anthropic.claude-opus-4-5-20251101-v1:0",
-        "gemini-2.5-flash-preview-09-2025",
+        "gemini-2.5-flash-3",
     ],
 )
 def test_a_name_that_only_looks_alike_has_no_price(model: str) -> None:
@@ -119,10 +118,13 @@ def test_many_unknown_names_fill_neither_the_log_nor_the_memory(caplog: pytest.L
     assert len(prices._state.known) <= 1024
 
 
-def test_a_part_without_a_price_has_no_cost(caplog: pytest.LogCaptureFixture) -> None:
-    assert cost_of("gpt-4o", Usage(5, 0, 7)) is None
+def test_a_part_without_a_price_has_no_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    own(tmp_path, monkeypatch, '[models."my-model"]\ninput = 1\noutput = 2\n')
+    assert cost_of("my-model", Usage(5, 0, 7)) is None
     assert "cache_write" in caplog.text
-    assert cost_of("gpt-4o", Usage(5)) == 12_500
+    assert cost_of("my-model", Usage(5)) == 5_000
 
 
 def test_the_users_file_adds_replaces_and_can_stand_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,3 +236,47 @@ def test_every_shipped_price_is_plausible_and_dated() -> None:
             assert rates.cache_write is None or rates.input < rates.cache_write < 2 * rates.input, name
             assert rates.cache_write_1h is None or rates.cache_write_1h == 2 * rates.input, name
     assert "sources" in SHIPPED.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "usage", "more", "nano"),
+    [
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws.bedrock", Usage(1000), {}, 3_300_000),
+        ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws.bedrock", Usage(1000), {}, 3_000_000),
+        ("gpt-4o", "azure.ai.openai", Usage(1000), {}, 2_500_000),
+        ("gemini-2.5-pro", "gcp.vertex_ai", Usage(200_001), {}, 500_002_500),
+        ("claude-sonnet-4-5", "anthropic", Usage(0, 0, 1000, cache_write_1h=1000), {}, 6_000_000),
+        ("claude-sonnet-4-5", "anthropic", Usage(1000), {"service_tier": "batch"}, 1_500_000),
+        ("claude-sonnet-4-5", "anthropic", Usage(1000), {"billing": Billing(percent=110)}, 3_300_000),
+        ("claude-sonnet-4-5", "anthropic", Usage(1500), {"billing": Billing(web_searches=3)}, 34_500_000),
+        ("gemini-2.5-flash", "gcp.gemini", Usage(1000), {"billing": Billing(audio_input=400)}, 580_000),
+        ("openai/gpt-4o", "openrouter", Usage(1000), {"billing": Billing(stated_nano_usd=7)}, 7),
+        ("llama-3.3-70b-versatile", "groq", Usage(1000), {}, 590_000),
+        ("no-such-model", "groq", Usage(1000), {}, None),
+    ],
+)
+def test_generated_prices_know_provider_tier_and_extras(
+    model: str, provider: str, usage: Usage, more: dict[str, Any], nano: int | None
+) -> None:
+    """Regions, resellers, thresholds, cache ages, tiers, surcharges, searches and audio are priced; a stated cost is
+    believed.
+    """
+    assert cost_of(model, usage, provider=provider, **more) == nano
+
+
+def test_providers_that_differ_give_no_price_without_one() -> None:
+    """A model that several resellers sell at different prices has no cost while nobody says who served it."""
+    assert cost_of("llama-3.3-70b-instruct", Usage(1000)) is None
+
+
+def test_hours_and_days_choose_the_price() -> None:
+    """Of a model's prices the last one that holds at the time of the call counts."""
+    rates = [Rates(price, None, None, price, price, None) for price in (1000, 2000, 3000)]
+    day = datetime.date(2026, 1, 1)
+    table = (
+        Price("m", rates[0], (), {}, float("-inf"), float("inf"), day, ""),
+        Price("m", rates[1], (), {}, 1_767_225_600.0, float("inf"), day, ""),
+        Price("m", rates[2], (), {}, float("-inf"), float("inf"), day, "", {}, None, (23 * 3600, 3600)),
+    )
+    at = [prices._at(table, moment).rates for moment in (0.0 + 7200, 1_767_225_600.0 + 7200, 1_767_225_600.0 + 60)]
+    assert at == rates

@@ -36,6 +36,7 @@ COMMANDS = {
         "gate",
         "drill",
         "usage",
+        "prices",
         "hook",
         "run",
         "agents",
@@ -108,6 +109,7 @@ def build(program: str, only: str | None = None) -> argparse.ArgumentParser:
         _service_commands(commands)
         _workflow_commands(commands)
         _agent_commands(commands)
+        _price_commands(commands)
     return parser
 
 
@@ -209,6 +211,25 @@ def _workflow_commands(commands: Any) -> None:
     drill.add_argument("name", metavar="DRILL", choices=("token-budget-exceeded",), help="token-budget-exceeded")
     drill.add_argument("--persona", metavar="P", default="data-scientist", help="whose budget (data-scientist)")
     drill.add_argument("--reset", action="store_true", help="end the drill: fill the budget again")
+
+
+def _price_commands(commands: Any) -> None:
+    prices = _add(
+        commands,
+        "prices",
+        "where the prices of models come from; a newer table from genai-prices' data",
+        (".cli.prices", "run"),
+        usage="hypertool prices {check,update} [FILE] [--output PATH] [--json]",
+    )
+    prices.add_argument(
+        "action", choices=("check", "update"), metavar="{check,update}", help="see the guide on LLM calls"
+    )
+    prices.add_argument(
+        "file", nargs="?", metavar="FILE", help="genai-prices' data.json (default: the installed package)"
+    )
+    prices.add_argument(
+        "--output", metavar="PATH", help="where the table goes (default: beside the user's own settings)"
+    )
 
 
 def _agent_commands(commands: Any) -> None:

@@ -10,24 +10,32 @@ from typing import TYPE_CHECKING
 from ...errors import ConfigError
 from ...runtime.logs import log, once
 from ...runtime.settings import PRICES
-from ..reading.usage import Missing, Usage
+from ..reading.usage import Billing, Missing, Usage
+from .prices import Extras, Price, Rates
 
 if TYPE_CHECKING:
-    from .price_table import Price, PriceTable, Rates
+    from .generated import GeneratedTable
+    from .price_table import PriceTable
 
 _PICO_PER_NANO = 1000
+# Whose own endpoints `prices.toml` is about; everyone else sells at prices of their own.
+VENDORS = frozenset({"openai", "anthropic", "google", "mistral"})
 _MODELS_REMEMBERED = 1024
 _MODELS_NAMED = 64
 _ALWAYS, _FOREVER = float("-inf"), float("inf")
 
 
 class _State:
-    """The table of this process, read at the first question, and the models already looked up."""
+    """The tables of this process, read at the first question, and the models already looked up.
+
+    A model has one price, or several that hold at different times, or none.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.table: PriceTable | None = None
-        self.known: dict[str, Price | None] = {}
+        self.generated: GeneratedTable | None = None
+        self.known: dict[str | tuple[str, str], Price | tuple[Price, ...] | None] = {}
         self.said = 0
 
 
@@ -35,56 +43,112 @@ _state = _State()
 
 
 def cost_of(
-    model: str | None, usage: Usage | Missing, service_tier: str | None = None, at: float | None = None
+    model: str | None,
+    usage: Usage | Missing,
+    service_tier: str | None = None,
+    at: float | None = None,
+    provider: str | None = None,
+    billing: Billing | None = None,
 ) -> int | None:
     """Nano-dollars for `usage` of `model`, rounded half up once; None where any needed price is not known.
 
-    `service_tier` is the reading's (None: standard). `at` is the time of the call in seconds since the epoch, for
-    prices with a validity; None is now. A model, part or tier without a price is logged once. Never raises.
+    `service_tier`, `provider` and `billing` are the reading's (None: standard, not known, nothing more). `at` is the
+    time of the call in seconds since the epoch, for prices with a validity; None is now. A model, part or tier without
+    a price is logged once. A cost that the provider stated itself is believed. Never raises.
     """
     if not isinstance(usage, Usage) or not model:
         return None
-    price = _state.known.get(model)
+    if billing is not None and billing.stated_nano_usd is not None:
+        return billing.stated_nano_usd
+    key = model if provider is None else (provider, model)
+    price = _state.known.get(key)
     if price is None:
-        if model in _state.known:
+        if key in _state.known:
             return None
-        price = _look_up(model)
+        price = _look_up(model, provider)
         if price is None:
             _say(model, f"no price is known for the model {model!r:.100}: its calls have no cost")
             return None
-    if price.valid_from != _ALWAYS or price.valid_until != _FOREVER:
+    if not isinstance(price, Price):
+        price = _at(price, time.time() if at is None else at)
+    elif price.valid_from != _ALWAYS or price.valid_until != _FOREVER:
         now = time.time() if at is None else at
         if not price.valid_from <= now < price.valid_until:
             _say(f"{model}|date", f"the price of {model!r:.100} is not valid any more, or not yet")
             return None
-    rates = price.rates
-    if price.above:
+    rates, above, factor = price.rates, price.above, (1, 1)
+    if service_tier is not None:
+        own = price.tier_rates.get(service_tier)
+        if own is not None:
+            rates, above = own
+        else:
+            known_factor = price.service_tiers.get(service_tier)
+            if known_factor is None:
+                _say(
+                    f"{model}|{service_tier}",
+                    f"no price is known for {model!r:.100} in the service tier "
+                    f"{service_tier!r:.40}: such calls have no cost",
+                )
+                return None
+            factor = known_factor
+    if above:
         given = usage.input_tokens
-        rates = next((higher for limit, higher in price.above if given > limit), rates)
+        rates = next((higher for limit, higher in above if given > limit), rates)
     pico = _sum(usage, rates)
+    extras = price.extras
+    if pico is not None and extras is not None and extras.call is not None:
+        pico += extras.call
+    if pico is not None and billing is not None:
+        pico = _with_billing(pico, rates, extras, billing)
     if pico is None:
         _say(
             f"{model}|part",
-            f"the price of {model!r:.100} lacks cached_input, cache_write or cache_write_1h, which "
+            f"the price of {model!r:.100} lacks a part (cached_input, cache_write, cache_write_1h, web search) that "
             "a call used: such calls have no cost",
         )
         return None
-    if service_tier is not None:
-        factor = price.service_tiers.get(service_tier)
-        if factor is None:
-            _say(
-                f"{model}|{service_tier}",
-                f"no price is known for {model!r:.100} in the service tier "
-                f"{service_tier!r:.40}: such calls have no cost",
-            )
+    if factor == (1, 1):
+        return int((pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO)
+    return int((2 * pico * factor[0] + _PICO_PER_NANO * factor[1]) // (2 * _PICO_PER_NANO * factor[1]))
+
+
+def _at(prices: tuple[Price, ...], now: float) -> Price:
+    """The last one that holds, else the first."""
+    clock = now % 86_400
+    for price in reversed(prices):
+        if price.valid_from <= now and (price.hours is None or _within(price.hours, clock)):
+            return price
+    return prices[0]
+
+
+def _within(hours: tuple[int, int], clock: float) -> bool:
+    start, end = hours
+    return start <= clock < end if start <= end else clock >= start or clock < end
+
+
+def _with_billing(pico: int, rates: Rates, extras: Extras | None, billing: Billing) -> int | None:
+    """Audio at its own price instead of text's, a surcharge for the region, and what the provider's tools did."""
+    if extras is not None:
+        for tokens, own, as_text in (
+            (billing.audio_input, extras.audio_input, rates.input),
+            (billing.audio_cached, extras.audio_cached, rates.cached_input),
+            (billing.audio_output, extras.audio_output, rates.output),
+        ):
+            if tokens and own is not None:
+                pico += tokens * (own - (as_text or 0))
+    pico = pico * billing.percent // 100
+    if billing.web_searches:
+        if extras is None or extras.web_search is None:
             return None
-        return (2 * pico * factor[0] + _PICO_PER_NANO * factor[1]) // (2 * _PICO_PER_NANO * factor[1])
-    return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
+        pico += billing.web_searches * extras.web_search
+    return pico
 
 
-def unit_prices(model: str) -> Price | None:
-    """The price of `model` as the table has it (pico-dollars per token), with its date and source."""
-    return _state.known.get(model) or _look_up(model)
+def unit_prices(model: str, provider: str | None = None) -> Price | None:
+    """The price of `model` that holds now (pico-dollars per token), with its date and source."""
+    key = model if provider is None else (provider, model)
+    price = _state.known.get(key) or _look_up(model, provider)
+    return _at(price, time.time()) if price is not None and not isinstance(price, Price) else price
 
 
 def reload() -> PriceTable:
@@ -94,7 +158,7 @@ def reload() -> PriceTable:
     own = PRICES.read()
     table = load(Path(own) if own else None)
     with _state.lock:
-        _state.table, _state.known = table, {}
+        _state.table, _state.generated, _state.known = table, None, {}
     return table
 
 
@@ -116,14 +180,53 @@ def _sum(usage: Usage, rates: Rates) -> int | None:
     return total
 
 
-def _look_up(model: str) -> Price | None:
+def _look_up(model: str, provider: str | None = None) -> Price | tuple[Price, ...] | None:
+    """The user's own file, then what we checked ourselves of the vendors' own endpoints, then the generated table."""
     table = _state.table or _load()
-    found = table.find(model)
+    found: Price | tuple[Price, ...] | None = table.find_own(model)
+    if found is None and not table.only:
+        generated = _state.generated or _load_generated()
+        by_name = generated.find(model, provider)
+        vendor = generated.provider(provider) if provider is not None else None
+        if vendor is None or vendor in VENDORS:
+            found = table.find(model)
+            if isinstance(found, Price) and by_name:
+                found = _completed(found, by_name[-1])
+        if found is None and by_name:
+            found = by_name[0] if len(by_name) == 1 and by_name[0].valid_from == _ALWAYS else by_name
     with _state.lock:
         if len(_state.known) >= _MODELS_REMEMBERED:
             _state.known.clear()
-        _state.known[model] = found
+        _state.known[model if provider is None else (provider, model)] = found
     return found
+
+
+def _completed(ours: Price, generated: Price) -> Price:
+    """Our own entry with what only the generated one has: parts, service tiers and what is billed apart."""
+
+    def parts(own: Rates, other: Rates) -> Rates:
+        return Rates(*(there if here is None else here for here, there in zip(own, other, strict=True)))
+
+    above = tuple((limit, parts(rates, dict(generated.above).get(limit, rates))) for limit, rates in ours.above)
+    return ours._replace(
+        rates=parts(ours.rates, generated.rates), above=above, tier_rates=generated.tier_rates, extras=generated.extras
+    )
+
+
+def _load_generated() -> GeneratedTable:
+    from . import generated
+
+    table = generated.load()
+    own = generated.updated_file()
+    if own.exists():
+        try:
+            newer = generated.load(own)
+            if newer.as_of >= table.as_of:
+                table = newer
+        except ConfigError as error:
+            once.warn("llm-prices-updated", f"{error}; going on with the prices that come with the package")
+    _state.generated = table
+    return table
 
 
 def _load() -> PriceTable:

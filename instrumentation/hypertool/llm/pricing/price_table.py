@@ -7,9 +7,10 @@ import re
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from ...errors import ConfigError
+from .prices import Price, Rates
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,37 +32,22 @@ _VENDORS = ("models/", "openai/", "anthropic/", "gemini/", "mistral/")
 _SUFFIX = re.compile(r"(?:[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|\d{3}))|-latest")
 
 
-class Rates(NamedTuple):
-    """Pico-dollars per token for each part; None where there is no price."""
-
-    input: int | None
-    cached_input: int | None
-    cache_write: int | None
-    output: int | None
-    reasoning: int | None
-    cache_write_1h: int | None
-
-
-class Price(NamedTuple):
-    """What a model costs. `above` are (input tokens, rates of the whole call where it has more), highest first."""
-
-    name: str
-    rates: Rates
-    above: tuple[tuple[int, Rates], ...]
-    service_tiers: dict[str, tuple[int, int]]
-    valid_from: float
-    valid_until: float
-    as_of: datetime.date
-    source: str
-
-
 class PriceTable:
     """Every known price, found by model name."""
 
-    def __init__(self, prices: dict[str, Price], names: dict[str, str]) -> None:
+    def __init__(
+        self, prices: dict[str, Price], names: dict[str, str], own: frozenset[str] = frozenset(), only: bool = False
+    ) -> None:
         self.prices = prices
+        self.only = only
+        self.own = own
         self._names = names
         self._by_length = sorted(names, key=len, reverse=True)
+
+    def find_own(self, model: str) -> Price | None:
+        """The price of `model` in the user's own file, which counts whoever serves it."""
+        found = self.find(model) if self.own else None
+        return found if found is not None and found.name in self.own else None
 
     def find(self, model: str) -> Price | None:
         """The price of `model`: its exact name, else the longest name that it is a dated snapshot of."""
@@ -85,13 +71,14 @@ def load(own: Path | None) -> PriceTable:
     prices: dict[str, Price] = {}
     names: dict[str, str] = {}
     only = _read(own, prices, names) if own is not None else False
+    mine = frozenset(prices)
     if not only:
         shipped: dict[str, Price] = {}
         shipped_names: dict[str, str] = {}
         _read(SHIPPED, shipped, shipped_names)
         prices = {**shipped, **prices}
         names = {**shipped_names, **names}
-    return PriceTable(prices, names)
+    return PriceTable(prices, names, mine, only)
 
 
 def _read(path: Path, prices: dict[str, Price], names: dict[str, str]) -> bool:

@@ -136,6 +136,22 @@ INVALID = Missing("invalid")
 UNRECOGNISED = Missing("unrecognised")
 
 
+class Billing(NamedTuple):
+    """What decides the cost of a call besides its five parts.
+
+    Audio tokens are those *of* the input, the cached input and the output. `web_searches` are calls of a provider's own
+    search tool. `percent` is what a regional endpoint charges of the list price (Anthropic's `inference_geo`: 110).
+    `stated_nano_usd` is the cost that the provider states itself (OpenRouter's `usage.cost`).
+    """
+
+    audio_input: int = 0
+    audio_cached: int = 0
+    audio_output: int = 0
+    web_searches: int = 0
+    percent: int = 100
+    stated_nano_usd: int | None = None
+
+
 class Reading(NamedTuple):
     """What a response says about its call.
 
@@ -150,6 +166,7 @@ class Reading(NamedTuple):
     finish_reasons: tuple[str, ...] = ()
     provider: str | None = None
     service_tier: str | None = None
+    billing: Billing | None = None
 
 
 # A Usage from seven values that are already known to be right, at a third of the price of checking them again.
