@@ -68,7 +68,8 @@ def make_record(
     if reading is not None and isinstance(usage, Usage):
         total = usage.total
         if total <= MAX_TOKENS_PER_RECORD:
-            nano = cost_of(reading.model or model, usage, reading.service_tier, None, reading.provider, reading.billing)
+            billing = reading.billing if len(reading) > 6 else None  # readers that know none leave the field out
+            nano = cost_of(reading.model or model, usage, reading.service_tier, None, reading.provider, billing)
         else:
             usage, total = INVALID, 0
     elif outcome == "error" or (outcome == "cancelled" and reading is None):
