@@ -268,10 +268,14 @@ def test_current_span_is_writable_and_redacted(host: Host, receiver: OtlpReceive
     assert "hunter2222" not in str(span)
 
 
-def test_a_forked_child_makes_ids_of_its_own(host: Host, receiver: OtlpReceiver) -> None:
+def test_forked_child_makes_its_own_ids(host: Host, receiver: OtlpReceiver) -> None:
+    """Spans of a forked child have other ids than those of its parent."""
     run(
         host,
         """
+        import warnings
+        # From 3.12 on, Python warns of every fork in a process that has threads.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         with WorkflowTracer("parent"): pass
         child = os.fork()
         for _ in range(5):
