@@ -10,8 +10,8 @@ from ..domain.instruments import LLM_OUTCOMES
 from ..domain.personas import UNKNOWN
 from ..metrics.collector import PersonaMetricsCollector, get_persona_metrics
 from ..recording.ambient import RUN, current_place
-from .reading.usage import Missing, Reading, Usage
 from .reading.records import read_usage
+from .reading.usage import Missing, Reading, Usage
 from .record import Meter, make_record
 
 if TYPE_CHECKING:
