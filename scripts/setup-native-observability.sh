@@ -144,8 +144,8 @@ show_addresses() {
     if [[ $DESTINATION == grafana_cloud ]]; then
         echo "Everything else:           your stack in Grafana Cloud"
     else
-        echo "Prometheus:                http://localhost:9090 (alerts: /alerts, targets: /targets, runbook: /user/runbook.html)"
-        echo "Alertmanager:              http://localhost:9093"
+        echo "Prometheus:                http://localhost:9090/classic/graph (also /classic/alerts, /classic/targets, /user/runbook.html)"
+        echo "Alertmanager:              http://localhost:9093/api/v2/alerts (the distribution's package has no pages)"
         echo "Both ask for:              user hypertool, password in /etc/hypertool/secrets/web_password"
     fi
     if [[ -d /etc/alloy/hypertool || " ${SANDBOX_PORTS[*]} " == *" 12345 "* ]]; then
