@@ -15,6 +15,10 @@ class StoreUnavailable(HypertoolError):
     """The state directory cannot be read or written."""
 
 
+class PromptUnavailable(HypertoolError):
+    """A prompt of Langfuse's cannot be had, and no fallback was given."""
+
+
 class QualityGateFailed(HypertoolError):
     """Raised by a stage's own code to fail its gate."""
 

@@ -7,7 +7,7 @@ Nothing here counts tokens or budgets.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +24,7 @@ from .runtime.logs import log, once
 from .runtime.redaction import redact_name
 from .runtime.settings import disabled
 from .sinks import langfuse
+from .sinks.langfuse_prompts import ChatPrompt, Prompts, TextPrompt
 from .spans import span as spans
 from .spans.values import fit_all
 
@@ -95,6 +96,7 @@ class LangfuseIntegration:
         keys = None if disabled() else langfuse.from_environment(public_key, secret_key, host)
         self._sink = spans.open_langfuse(keys) if keys is not None else None
         self.enabled = self._sink is not None
+        self._prompts = Prompts(keys)
         if keys is None:
             if "langfuse-off" not in _said:
                 _said.add("langfuse-off")
@@ -165,6 +167,27 @@ class LangfuseIntegration:
         if output is not None and content.captures():
             last["gen_ai.output.messages"] = content.output_messages(output)
         trace._end(None, last)
+
+    def prompt(
+        self,
+        name: str,
+        /,
+        version: int | None = None,
+        label: str | None = None,
+        *,
+        fallback: str | Sequence[Mapping[str, Any]] | None = None,
+        **variables: Any,
+    ) -> TextPrompt | ChatPrompt:
+        """A prompt of Langfuse's prompt management, its `{{variables}}` filled in; needs the extra `langfuse`.
+
+        `version` or `label` choose one (the label `production` otherwise). It is fetched once, kept for a minute and
+        then renewed beside the call; what is kept goes on being used while the server is away. `fallback` (text or
+        messages, with the same variables) is used where nothing was ever fetched. Handed to an observed call, or as
+        `metadata={"langfuse_prompt": prompt}`, it links the generation to prompt and version.
+
+        Raises PromptUnavailable if there is neither prompt nor fallback.
+        """
+        return self._prompts.get(name, version, label, fallback, variables)
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
         """Send what is queued; waits at most `timeout` seconds and says whether all of it was resolved."""

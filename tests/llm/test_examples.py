@@ -93,6 +93,16 @@ def test_langchain_whole_streamed_and_in_a_chain(host: Host, sdk_python: Path) -
     assert said.count("These words come from the stand-in.") == 3
 
 
+@pytest.mark.timeout(1200)
+def test_langfuse_prompt_falls_back_without_a_server(host: Host, sdk_python: Path) -> None:
+    """The example runs without an account: the fallback is used, and the call is counted."""
+    host.variables.update(LANGFUSE_PUBLIC_KEY="", LANGFUSE_SECRET_KEY="")
+    done = host.start([str(sdk_python), str(EXAMPLES / "langfuse_prompt.py")], 120, {"NO_PROXY": "127.0.0.1"})
+    assert done.returncode == 0, done.stderr
+    assert "Review the patch. (version None, fallback True)" in done.stdout
+    assert host.counters("tok") == {("testing-specialist", "default", GPT): 150}
+
+
 def test_every_example_is_in_the_readme_of_its_folder() -> None:
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in EXAMPLES.iterdir() if path.is_file() and path.name not in text] == ["README.md"]

@@ -8,11 +8,19 @@ import pytest
 
 from tests.llm.test_conformance import _run
 
+FILES = (
+    "wrapped.py",
+    "wrapped_others.py",
+    "instrumented.py",
+    "totals.py",
+    "words.py",
+    "prices.py",
+    "langfuse_prompts.py",
+)
+
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(
-    "file", ["wrapped.py", "wrapped_others.py", "instrumented.py", "totals.py", "words.py", "prices.py"]
-)
+@pytest.mark.parametrize("file", FILES)
 def test_calls_of_the_real_sdks_are_counted_once_and_keep_what_they_return(sdk_python: Path, file: str) -> None:
     done = _run(sdk_python, file)
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"

@@ -14,9 +14,11 @@ from ...errors import TokenBudgetExceeded
 from ...metrics.collector import PersonaMetricsCollector, get_persona_metrics
 from ...recording.ambient import RUN, current_place
 from ...runtime.logs import log, once
+from ...sinks.langfuse_prompts import ChatPrompt, TextPrompt
 from ...spans import span as spans
 from ..describing import attributes
 from ..describing import messages as content
+from ..describing.metadata import PROMPT
 from ..reading.usage import Reading, Usage
 from ..record import CallRecord, Meter, make_record
 from .reservations import Reservation, reserve
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ...recording.cells import Exemplar
     from ...recording.runs import Run
 
+_LINKED = frozenset({TextPrompt, ChatPrompt})
 _STOPPED = (GeneratorExit, KeyboardInterrupt)
 _NONE: Mapping[str, Any] = {}
 _CALL: ContextVar[Call | None] = ContextVar("hypertool_llm_call", default=None)
@@ -176,6 +179,8 @@ class Call:
                 meter.blocked(self.persona, self.model or UNKNOWN)
                 raise
         context = self._context
+        if self._prompt.__class__ in _LINKED:
+            self._metadata = {PROMPT: self._prompt, **(self._metadata or _NONE)}
         if self._trace is not None:
             in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
             context = in_trace() if callable(in_trace) else context
