@@ -1,0 +1,263 @@
+"""A stand-in for model providers on loopback: every call gets figures of its own, so that none can be mistaken.
+
+Call n reports input 1000+n, output 200+n, cache read 30+n, cache write 7+n and reasoning 5+n tokens. It speaks the
+Anthropic messages, OpenAI chat and responses, and Gemini dialects, streamed, as coding agents use them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class FakeModels:
+    """`commands` are shell commands that the first calls ask the agent to run; every call after them is text.
+
+    `served` has the numbers of the calls that got a whole answer, `asked` the dialect of every call.
+    """
+
+    commands: list[str] = field(default_factory=list)
+    refuse_first: int = 0
+    served: list[int] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> FakeModels:
+        self._lock = threading.Lock()
+        self._pending = list(self.commands)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def pending(self, commands: list[str]) -> None:
+        """Commands to ask for instead of those that are left."""
+        self._pending = list(commands)
+
+    @property
+    def url(self) -> str:
+        """Without a path."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def next_call(self, dialect: str, tools: bool) -> tuple[int, str | None] | None:
+        """The number of a call and the command it asks for; None where it is refused (529)."""
+        with self._lock:
+            self.asked.append(dialect)
+            if self.refuse_first:
+                self.refuse_first -= 1
+                return None
+            number = len(self.served) + 1
+            self.served.append(number)
+            return number, self._pending.pop(0) if self._pending and tools else None
+
+    def tokens(self, cache_write: bool, reasoning_beside: bool = False) -> int:
+        """What all calls reported: with cache writes (Anthropic), or with reasoning beside the output (Gemini)."""
+        return sum(
+            1000 + n + 30 + n + 200 + n + (7 + n if cache_write else 0) + (5 + n if reasoning_beside else 0)
+            for n in self.served
+        )
+
+
+def _handler(models: FakeModels) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._json({"data": [], "object": "list"})
+
+        def do_HEAD(self) -> None:
+            self._json({})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+            path = self.path.partition("?")[0]
+            if path.endswith("/count_tokens") or ":countTokens" in path:
+                self._json({"input_tokens": 10, "totalTokens": 10})
+                return
+            for dialect, ending in _DIALECTS.items():
+                if re.search(ending, path):
+                    self._answer(dialect, body, path)
+                    return
+            self._json({})
+
+        def _answer(self, dialect: str, body: dict[str, Any], path: str) -> None:
+            call = models.next_call(dialect, bool(body.get("tools")))
+            if call is None:
+                self._json({"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}}, 529)
+                return
+            number, command = call
+            name = body.get("model") or "gemini-test"
+            events = _ANSWERS[dialect](number, command, str(name), body)
+            if body.get("stream") or "stream" in path:
+                raw = b"".join(events)
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("request-id", f"req_fake{number:06}")
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+            else:
+                self._json(_WHOLE[dialect](number, str(name)))
+
+        def _json(self, document: dict[str, Any], status: int = 200) -> None:
+            raw = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            if status == 529:
+                self.send_header("retry-after", "0")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(raw)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    return Handler
+
+
+def _event(data: dict[str, Any], name: str | None = None) -> bytes:
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {json.dumps(data)}\n\n".encode()
+
+
+_TEXT = "All done: the fixed answer."
+
+
+def _anthropic_usage(n: int, output: int) -> dict[str, int]:
+    return {
+        "input_tokens": 1000 + n,
+        "cache_read_input_tokens": 30 + n,
+        "cache_creation_input_tokens": 7 + n,
+        "output_tokens": output,
+    }
+
+
+def _anthropic(n: int, command: str | None, model: str, _body: dict[str, Any]) -> Iterator[bytes]:
+    message = {"id": f"msg_fake{n:06}", "type": "message", "role": "assistant", "model": model, "content": [],
+               "stop_reason": None, "usage": _anthropic_usage(n, 1)}  # fmt: skip
+    yield _event({"type": "message_start", "message": message}, "message_start")
+    blocks: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"type": "text", "text": ""}, {"type": "text_delta", "text": _TEXT})
+    ]
+    if command is not None:
+        start = {"type": "tool_use", "id": f"toolu_{n:06}", "name": "Bash", "input": {}}
+        given = json.dumps({"command": command, "description": "x"})
+        blocks.append((start, {"type": "input_json_delta", "partial_json": given}))
+    for index, (start, delta) in enumerate(blocks):
+        yield _event({"type": "content_block_start", "index": index, "content_block": start}, "content_block_start")
+        yield _event({"type": "content_block_delta", "index": index, "delta": delta}, "content_block_delta")
+        yield _event({"type": "content_block_stop", "index": index}, "content_block_stop")
+    reason = "tool_use" if command is not None else "end_turn"
+    yield _event({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 200 + n}},
+                 "message_delta")  # fmt: skip
+    yield _event({"type": "message_stop"}, "message_stop")
+
+
+def _anthropic_whole(n: int, model: str) -> dict[str, Any]:
+    return {"id": f"msg_fake{n:06}", "type": "message", "role": "assistant", "model": model, "stop_reason": "end_turn",
+            "content": [{"type": "text", "text": _TEXT}], "usage": _anthropic_usage(n, 200 + n)}  # fmt: skip
+
+
+def _chat_usage(n: int) -> dict[str, Any]:
+    return {
+        "prompt_tokens": 1000 + n + 30 + n,
+        "completion_tokens": 200 + n,
+        "total_tokens": 1230 + 3 * n,
+        "prompt_tokens_details": {"cached_tokens": 30 + n},
+        "completion_tokens_details": {"reasoning_tokens": 5 + n},
+    }
+
+
+def _chat(n: int, command: str | None, model: str, _body: dict[str, Any]) -> Iterator[bytes]:
+    head = {"id": f"chatcmpl-fake{n:06}", "object": "chat.completion.chunk", "created": 1, "model": model}
+
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+        return _event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+    yield chunk({"role": "assistant", "content": _TEXT})
+    if command is not None:
+        function = {"name": "bash", "arguments": json.dumps({"command": command, "description": "x"})}
+        yield chunk({"tool_calls": [{"index": 0, "id": f"call_{n:06}", "type": "function", "function": function}]})
+    yield chunk({}, "tool_calls" if command is not None else "stop")
+    yield _event({**head, "choices": [], "usage": _chat_usage(n)})
+    yield b"data: [DONE]\n\n"
+
+
+def _chat_whole(n: int, model: str) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": _TEXT}, "finish_reason": "stop"}
+    return {"id": f"chatcmpl-fake{n:06}", "object": "chat.completion", "created": 1, "model": model,
+            "choices": [choice], "usage": _chat_usage(n)}  # fmt: skip
+
+
+def _responses(n: int, command: str | None, model: str, body: dict[str, Any]) -> Iterator[bytes]:
+    response = {"id": f"resp_fake{n:06}", "object": "response", "created_at": 1, "model": model, "output": []}
+    yield _event({"type": "response.created", "response": {**response, "status": "in_progress"}}, "response.created")
+    item: dict[str, Any] = {"type": "message", "id": f"item_{n}", "role": "assistant", "status": "completed",
+                            "content": [{"type": "output_text", "text": _TEXT, "annotations": []}]}  # fmt: skip
+    if command is not None:
+        names = [tool.get("name") for tool in body.get("tools", ()) if tool.get("type") == "function"]
+        name = "exec_command" if "exec_command" in names else "shell_command" if "shell_command" in names else "shell"
+        given = {"cmd": command} if name == "exec_command" else {"command": command}
+        item = {"type": "function_call", "id": f"item_{n}", "call_id": f"call_{n:06}", "name": name,
+                "arguments": json.dumps(given)}  # fmt: skip
+    yield _event({"type": "response.output_item.done", "output_index": 0, "item": item}, "response.output_item.done")
+    usage = {
+        "input_tokens": 1000 + n + 30 + n,
+        "input_tokens_details": {"cached_tokens": 30 + n},
+        "output_tokens": 200 + n,
+        "output_tokens_details": {"reasoning_tokens": 5 + n},
+        "total_tokens": 1230 + 3 * n,
+    }
+    done = {**response, "status": "completed", "output": [item], "usage": usage}
+    yield _event({"type": "response.completed", "response": done}, "response.completed")
+
+
+def _gemini_whole(n: int, model: str) -> dict[str, Any]:
+    return _gemini_document(n, model, [{"text": _TEXT}])
+
+
+def _gemini_document(n: int, model: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "responseId": f"gemini-fake{n:06}",
+        "modelVersion": model,
+        "candidates": [{"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": parts}}],
+        "usageMetadata": {
+            "promptTokenCount": 1000 + n + 30 + n,
+            "cachedContentTokenCount": 30 + n,
+            "candidatesTokenCount": 200 + n,
+            "thoughtsTokenCount": 5 + n,
+            "totalTokenCount": 1235 + 4 * n,
+        },
+    }
+
+
+def _gemini(n: int, command: str | None, model: str, _body: dict[str, Any]) -> Iterator[bytes]:
+    parts: list[dict[str, Any]] = [{"text": _TEXT}]
+    if command is not None:
+        parts = [{"functionCall": {"name": "run_shell_command", "args": {"command": command, "description": "x"}}}]
+    yield _event(_gemini_document(n, model, parts))
+
+
+_DIALECTS = {
+    "anthropic": r"/messages$",
+    "chat": r"/chat/completions$",
+    "responses": r"/responses$",
+    "gemini": r":(stream)?[gG]enerateContent$",
+}
+_ANSWERS = {"anthropic": _anthropic, "chat": _chat, "responses": _responses, "gemini": _gemini}
+_WHOLE = {
+    "anthropic": _anthropic_whole,
+    "chat": _chat_whole,
+    "responses": lambda n, model: {"id": f"resp_fake{n:06}", "model": model, "output": [], "status": "completed"},
+    "gemini": _gemini_whole,
+}
