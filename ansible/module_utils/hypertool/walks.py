@@ -105,7 +105,7 @@ def remove_empty(path):
 class HandOver:
     """Gives a folder and all that is in it to a user (None: to no other) and a group.
 
-    Links are left alone, and so are files with a second name (a hard link): they may be anybody's files elsewhere.
+    No link is followed. Files with a second name (a hard link) are left alone: they may be anybody's files elsewhere.
     """
 
     def __init__(self, uid, gid, check_mode=False):
@@ -144,7 +144,12 @@ class HandOver:
         try:
             # Of what the descriptor holds, which cannot be exchanged any more.
             facts, held = os.fstat(handle), f"/proc/self/fd/{handle}"
-            if stat.S_ISLNK(facts.st_mode) or self.settled(facts):
+            if self.settled(facts):
+                return
+            if stat.S_ISLNK(facts.st_mode):
+                # What it names is nobody's business here. To root, so that no id without an owner stays.
+                if self.uid == 0 and not self.check_mode:
+                    os.chown(name, self.uid, self.gid, dir_fd=fd, follow_symlinks=False)
                 return
             if facts.st_nlink > 1:
                 self.left_alone.append(name)
