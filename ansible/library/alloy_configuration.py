@@ -16,7 +16,9 @@ from ansible.module_utils.hypertool.generations import (
     environment_text,
     environment_variables,
 )
-from ansible.module_utils.hypertool.host import changed_since_start, journal_tail, unit_properties, wait_for_unit
+from ansible.module_utils.hypertool.host import journal_tail, unit_properties, wait_for_unit
+from ansible.module_utils.hypertool.surroundings import settle
+from ansible.module_utils.hypertool.unit_start import changed_since_start, note_start
 
 DOCUMENTATION = r"""
 module: alloy_configuration
@@ -240,6 +242,7 @@ class Configuration:
         if complaint:
             self.go_back(back_to, number, action, complaint)
         self.generations.keep_unit(number, self.params["drop_in"])
+        note_start(self.module, self.unit, [self.params["drop_in"], self.params["program"]])
         self.generations.unmark()
 
     def enable(self):
@@ -283,7 +286,12 @@ class Configuration:
 
     def roll_back(self):
         current = self.generations.current()
-        number = self.generations.before(current) if current is not None else None
+        if current is None:
+            self.module.fail_json(
+                msg=f"there is no configuration of ours in {self.generations.folder}, nothing to go back from. Alloy "
+                "comes with the play without --tags, where it is the collector; nothing was changed"
+            )
+        number = self.generations.before(current)
         if number is None:
             self.module.fail_json(
                 msg=f"there is no generation before {current} in {self.generations.folder}; nothing was changed"
@@ -300,6 +308,7 @@ class Configuration:
 
 
 def main():
+    settle()
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     try:
         configuration = Configuration(module)

@@ -6,6 +6,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool.cloud.connection import without
 from ansible.module_utils.hypertool.cloud.preflight import complaint, preflight, secrets_of
+from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: cloud_preflight
@@ -84,6 +85,7 @@ SERVICE = {"url": {"type": "str", "default": ""}, "user": {"type": "str", "defau
 
 
 def main():
+    settle()
     module = AnsibleModule(
         argument_spec={
             "metrics": {"type": "dict", "required": True, "options": SERVICE},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool.errors import HostError
 from ansible.module_utils.hypertool.host import journal_tail
+from ansible.module_utils.hypertool.surroundings import settle
 from ansible.module_utils.hypertool.tree import Tree
 
 DOCUMENTATION = r"""
@@ -55,6 +57,9 @@ options:
     description: Leave files that exist already as they are.
     type: bool
     default: false
+  ours:
+    description: With O(create_only), a regular expression. An existing file in which it is found is replaced.
+    type: str
   validate:
     description: Commands, C({tree}) is the staged directory; a C(*) in an argument is expanded.
     type: list
@@ -112,6 +117,7 @@ def difference(before, after, changed):
 
 
 def main():
+    settle()
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
@@ -122,6 +128,7 @@ def main():
             "folder_mode": {"type": "str", "default": "0755"},
             "prune": {"type": "bool", "default": True},
             "create_only": {"type": "bool", "default": False},
+            "ours": {"type": "str"},
             "keep": {"type": "list", "elements": "str", "default": []},
             "validate": {"type": "list", "elements": "list", "default": []},
             "validate_environment": {"type": "dict", "default": {}},
@@ -138,8 +145,14 @@ def main():
     before = tree.live()
     written = sorted(name for name, content in wanted.items() if before.get(name) != content)
     if module.params["create_only"]:
-        written = [name for name in written if name not in before]
+        ours = module.params["ours"]
+        written = [name for name in written if name not in before or (ours and re.search(ours, before[name]))]
     removed = sorted(set(before) - set(wanted))
+    if removed:
+        module.warn(
+            f"{'would remove' if module.check_mode else 'removes'} from {tree.root} what is not part of it any more: "
+            f"{', '.join(removed)}. Files of your own belong into a folder conf.d."
+        )
     pending = os.path.exists(tree.pending)
     missing = [folder for folder in tree.folders() if not os.path.isdir(folder)]
     result = {

@@ -7,6 +7,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.hypertool.cloud.canary import Refused
 from ansible.module_utils.hypertool.cloud.connection import without
 from ansible.module_utils.hypertool.cloud.proof import SCOPES, Proof
+from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: delivery_proof
@@ -140,6 +141,7 @@ failures:
 
 
 def main():
+    settle()
     service = {"url": {"type": "str", "required": True}, "user": {"type": "str", "default": ""}}
     module = AnsibleModule(
         argument_spec={

@@ -8,6 +8,7 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool.host import unit_properties
+from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: host_conflicts
@@ -46,6 +47,10 @@ ports:
   type: list
 services:
   description: Units that run already and are not ours.
+  returned: always
+  type: list
+masked:
+  description: Units that somebody forbade to run.
   returned: always
   type: list
 """
@@ -96,7 +101,21 @@ def unit_of(pid):
     return names[-1] if names else None
 
 
-def describe(port, pid):
+def socket_units(module):
+    """Socket unit and the unit that it starts, by port: systemd itself holds these ports."""
+    _, out, _ = module.run_command(["systemctl", "list-sockets", "--all", "--no-legend", "--full"])
+    found = {}
+    for line in out.splitlines():
+        match = re.match(r"\S*?:(\d+)\s+(\S+\.socket)\s+(\S*)", line.strip())
+        if match:
+            found[int(match[1])] = (match[2], match[3])
+    return found
+
+
+def describe(port, pid, sockets):
+    if pid in (None, 1) and port in sockets:
+        unit, starts = sockets[port]
+        return f"port {port} is taken by {unit}, with which systemd waits to start {starts} (`systemctl stop {unit}`)"
     if pid is None:
         return f"port {port} is taken by a process that cannot be seen from here"
     command = read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()[:120] or read(f"/proc/{pid}/comm").strip()
@@ -105,6 +124,7 @@ def describe(port, pid):
 
 
 def main():
+    settle()
     module = AnsibleModule(
         argument_spec={
             "units": {"type": "dict", "required": True},
@@ -113,12 +133,15 @@ def main():
         },
         supports_check_mode=True,
     )
-    sockets = listening()
-    ports, services = [], []
+    sockets, waiting = listening(), socket_units(module)
+    ports, services, masked = [], [], []
     for unit, numbers in module.params["units"].items():
         drop_in = f"/etc/systemd/system/{unit}.d/{module.params['drop_in']}"
         ours = unit in module.params["ours"] or os.path.exists(drop_in)
-        active = unit_properties(module, unit, "ActiveState").get("ActiveState") == "active"
+        state = unit_properties(module, unit, "ActiveState", "LoadState")
+        active = state.get("ActiveState") == "active"
+        if state.get("LoadState") == "masked":
+            masked.append(unit)
         if active and not ours:
             services.append(unit)
         for port in map(int, numbers):
@@ -128,8 +151,8 @@ def main():
                 pid = owners.get(inode)
                 # Where other users' processes cannot be looked into (a container), a running unit explains its port.
                 if unit_of(pid) != unit if pid else not active:
-                    ports.append(describe(port, pid))
-    module.exit_json(changed=False, ports=sorted(set(ports)), services=sorted(services))
+                    ports.append(describe(port, pid, waiting))
+    module.exit_json(changed=False, ports=sorted(set(ports)), services=sorted(services), masked=sorted(masked))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 # Makes a systemd unit enabled, running what is on disk, and ready; says what its journal says if not.
 from __future__ import annotations
 
+import os
 import time
 import urllib.error
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool import web_access
-from ansible.module_utils.hypertool.host import changed_since_start, journal_tail, unit_properties, wait_for_unit
+from ansible.module_utils.hypertool.host import journal_tail, unit_properties, wait_for_unit
+from ansible.module_utils.hypertool.surroundings import settle
+from ansible.module_utils.hypertool.unit_start import changed_since_start, note_start
 
 DOCUMENTATION = r"""
 module: managed_unit
@@ -36,6 +39,9 @@ options:
     type: list
     elements: path
     default: []
+  drop_in:
+    description: File name of our drop-in. With it, a unit that is to be stopped and has no such drop-in is left alone.
+    type: str
   ready_url:
     description: Answers 200 when the unit is ready. Asked with the host's web password, where there is one.
     type: str
@@ -138,11 +144,13 @@ def end_the_rest(module, name, timeout):
 
 
 def main():
+    settle()
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"choices": ["started", "stopped", "disabled"], "default": "started"},
             "files": {"type": "list", "elements": "path", "default": []},
+            "drop_in": {"type": "str"},
             "ready_url": {"type": "str"},
             "timeout": {"type": "int", "default": 60},
         },
@@ -150,6 +158,9 @@ def main():
     )
     name = module.params["name"]
     state, stopping = unit_properties(module, name, *PROPERTIES), module.params["state"] != "started"
+    drop_in = module.params["drop_in"]
+    if stopping and drop_in and not os.path.lexists(f"/etc/systemd/system/{name}.d/{drop_in}"):
+        module.exit_json(changed=False, actions=[])
     actions = plan_to_stop(state, module.params["state"] == "disabled") if stopping else plan(module, state)
     result = {"changed": bool(actions), "actions": actions}
     if module.check_mode:
@@ -176,6 +187,7 @@ def main():
         )
         if trouble:
             module.fail_json(msg=f"{name} is not ready: {trouble}.\nIts last lines:\n{journal_tail(module, name)}")
+        note_start(module, name, module.params["files"])
     module.exit_json(**result)
 
 

@@ -10,6 +10,8 @@ from ansible.module_utils.hypertool.alloy import restart_refusal
 from ansible.module_utils.hypertool.errors import HostError
 from ansible.module_utils.hypertool.host import unit_properties
 from ansible.module_utils.hypertool.packages import bring_about
+from ansible.module_utils.hypertool.planning import note_packages, note_states
+from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: pinned_package
@@ -53,6 +55,10 @@ options:
     default: 120
   restart_with_backlog:
     description: Upgrade whatever is lost by it.
+    type: bool
+    default: false
+  take_over:
+    description: Let the package overwrite programs that no package owns.
     type: bool
     default: false
   record:
@@ -130,9 +136,12 @@ def present(module, packages, record):
         if refusal:
             raise HostError(refusal)
     record.holds.setdefault(name, held)
+    note_states(packages, record, [name])
     if action != "none":
         packages.refresh()
-        record.packages |= set(packages.planned(name, wanted, module.params["file"]))
+        new, archive = packages.planned(name, wanted, module.params["file"]), module.params["file"]
+        note_packages(packages, record, [f"{name}={wanted}"], new, module.params["take_over"], archive)
+        record.packages |= set(new)
     record.save()
     if action != "none":
         packages.install_exactly(name, wanted, module.params["file"])
@@ -151,6 +160,7 @@ def released(module, packages, record):
 
 
 def main():
+    settle()
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
@@ -162,6 +172,7 @@ def main():
             "url": {"type": "str", "default": "http://127.0.0.1:12345"},
             "guard_seconds": {"type": "int", "default": 120},
             "restart_with_backlog": {"type": "bool", "default": False},
+            "take_over": {"type": "bool", "default": False},
             "record": {"type": "path", "default": "/var/lib/hypertool-install/record.json"},
         },
         supports_check_mode=True,

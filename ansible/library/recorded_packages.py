@@ -2,10 +2,18 @@
 # Installs packages and writes down, before it does, which ones are new to the host; takes exactly those back.
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
+import time
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool.host import group_exists, unit_properties, user_exists
+from ansible.module_utils.hypertool.host import group_exists, journal_tail, unit_properties, user_exists
 from ansible.module_utils.hypertool.packages import bring_about
+from ansible.module_utils.hypertool.planning import note_packages, note_states
+from ansible.module_utils.hypertool.removal import Removal
+from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: recorded_packages
@@ -13,8 +21,11 @@ short_description: Install distribution packages and keep a record of what was n
 description:
   - Writes the names of all packages that the installation will add (dependencies included) to a record before it
     starts, together with users and units that exist already. An interrupted installation can so be taken back whole.
-  - With O(state=absent) it removes what the record names and nothing else, puts units back as they were, removes users
-    that did not exist before, and deletes the record.
+  - Files that are at a package's paths before it is installed are copied beside the record; programs that no package
+    owns are refused, unless O(take_over) is set.
+  - With O(state=absent) it removes what the record names and nothing else, and purges only what leaves alone what was
+    there before. It puts files, folders and units back as they were, waits until those that ran run again, removes
+    users that did not exist before, and deletes the record. What does not run again is a failure, and the record stays.
 options:
   names:
     description: Packages that must be there.
@@ -31,6 +42,16 @@ options:
     type: list
     elements: str
     default: []
+  take_over:
+    description: Let packages overwrite programs that no package owns; they are put back with O(state=absent).
+    type: bool
+    default: false
+  leftovers:
+    description:
+      - With O(state=absent), folders that a package leaves, by package. Those that were not there before go with it.
+        The ones of the empty name go where they are empty, and to root where their user went.
+    type: dict
+    default: {}
   state:
     description: C(present) installs, C(absent) takes back everything in the record.
     choices: [present, absent]
@@ -64,7 +85,24 @@ kept:
   description: Asked-for packages that stay because they were on the host before.
   returned: always
   type: list
+restored:
+  description: Files and folders that were put back as they were before.
+  returned: state is absent
+  type: list
+running:
+  description: Units that ran before the installation and were seen to run again.
+  returned: state is absent
+  type: list
+missing:
+  description: Services that ran before the installation, are still installed, and do not run now.
+  returned: state is absent
+  type: list
 """
+
+
+# Seconds for which a service that ran before has to run again without a restart by itself.
+STEADY = 3
+RUNS_WITHIN = 30
 
 
 def present(module, packages, record):
@@ -80,34 +118,72 @@ def present(module, packages, record):
             return result
         packages.refresh()
         new = packages.would_add(missing)
+        note_packages(packages, record, missing, new, module.params["take_over"])
+        note_states(packages, record, names)
         record.packages |= set(new)
         record.save()
         packages.install(missing)
         result["installed"] = new
     elif noted and not module.check_mode:
+        note_states(packages, record, names)
         record.save()
     return result
 
 
+def touched(noted, record):
+    """The users or units that we made or changed, each with what it was before; others are only noted."""
+    return [(name, before) for name, before in noted.items() if name in record.touched]
+
+
 def disable_units(module, record):
     """While their files are still there: not every package removes the links that enabled it."""
-    for unit, before in record.units.items():
+    for unit, before in touched(record.units, record):
         if not before["loaded"] and unit_properties(module, unit, "LoadState").get("LoadState") == "loaded":
-            module.run_command(["systemctl", "disable", "--now", unit], check_rc=True)
+            # Links of before stay, and systemctl would take them away.
+            verb = ["stop"] if before.get("links") else ["disable", "--now"]
+            module.run_command(["systemctl", *verb, unit], check_rc=True)
 
 
 def restore_units(module, record):
-    for unit, before in record.units.items():
+    """Give units their state of before; those that ran, and what is wrong with the ones that do not run again."""
+    module.run_command(["systemctl", "daemon-reload"])
+    running, trouble = [], []
+    for unit, before in touched(record.units, record):
         state = unit_properties(module, unit, "LoadState", "ActiveState", "UnitFileState")
         if not before["loaded"] or state.get("LoadState") != "loaded":
+            if before["active"]:
+                trouble.append(f"{unit} ran before, and is not installed any more")
             continue
         if before["enabled"] != (state.get("UnitFileState") == "enabled"):
-            module.run_command(["systemctl", "enable" if before["enabled"] else "disable", unit], check_rc=True)
-        module.run_command(["systemctl", "restart" if before["active"] else "stop", unit], check_rc=True)
+            module.run_command(["systemctl", "enable" if before["enabled"] else "disable", unit])
+        module.run_command(["systemctl", "reset-failed", unit])
+        module.run_command(["systemctl", "restart" if before["active"] else "stop", unit])
+        if before["active"]:
+            running.append(unit)
+    trouble += [text for text in (unsteady(module, unit) for unit in running) if text]
+    return running, trouble
+
+
+def unsteady(module, unit):
+    """Nothing when the unit runs and goes on running, else a text."""
+    deadline, since, before = time.monotonic() + RUNS_WITHIN, None, None
+    while True:
+        now = unit_properties(module, unit, "ActiveState", "SubState", "NRestarts")
+        if now.get("ActiveState") != "active" or (before is not None and now != before):
+            since = None
+        elif since is None:
+            since = time.monotonic()
+        before = now
+        if since is not None and time.monotonic() - since > STEADY:
+            return ""
+        if time.monotonic() > deadline:
+            state = f"{now.get('ActiveState')} ({now.get('SubState')}), restarts by itself {now.get('NRestarts')}"
+            return f"{unit} ran before and is {state} now. Its last lines:\n{journal_tail(module, unit)}"
+        time.sleep(0.2)
 
 
 def remove_users(module, record):
-    for name, existed in record.users.items():
+    for name, existed in touched(record.users, record):
         if existed:
             continue
         if user_exists(name):
@@ -116,12 +192,53 @@ def remove_users(module, record):
             module.run_command(["groupdel", name], check_rc=True)
 
 
+def remove_leftovers(module, record, removed):
+    """Folders of packages that are gone, where nothing was before us."""
+    for package, folders in module.params["leftovers"].items():
+        for folder in folders:
+            if folder in record.paths or os.path.islink(folder) or not os.path.isdir(folder):
+                continue
+            if package in removed:
+                shutil.rmtree(folder)
+            elif not package and not os.listdir(folder):
+                os.rmdir(folder)
+            elif not package and not has_owner(folder):
+                os.chown(folder, 0, 0, follow_symlinks=False)
+
+
+def has_owner(path):
+    try:
+        pwd.getpwuid(os.lstat(path).st_uid)
+    except KeyError:
+        return False
+    return True
+
+
+def ours_of(packages, record, names):
+    """Packages that are here by us: the recorded ones, and what an upgrade of the distribution split off from them."""
+    now = packages.states(sorted(record.packages | set(names)))
+    ours = {name for name in record.packages if now[name] and now[name] != record.states.get(name)}
+    late = [name for name in names if record.states.get(name) == "" and name not in ours and now[name] in ("ii", "hi")]
+    return ours | packages.dependencies_since(late) if late else ours
+
+
+def no_more_running(module, record):
+    """Services of before that are installed still, and do not run."""
+    gone = []
+    for unit in record.services:
+        state = unit_properties(module, unit, "LoadState", "ActiveState")
+        if state.get("LoadState") == "loaded" and state.get("ActiveState") not in ("active", "activating", "reloading"):
+            gone.append(unit)
+    return gone
+
+
 def absent(module, packages, record):
-    ours = packages.known(record.packages)
-    kept = sorted(set(module.params["names"]) - set(packages.missing(module.params["names"])) - record.packages)
-    users = [name for name, existed in record.users.items() if not existed and user_exists(name)]
+    names = module.params["names"]
+    ours = ours_of(packages, record, names)
+    kept = sorted(set(names) - set(packages.missing(names)) - ours)
+    users = [name for name, existed in touched(record.users, record) if not existed and user_exists(name)]
     changed = bool(ours or users or record.units or record.users)
-    result = {"changed": changed, "removed": [], "kept": kept}
+    result = {"changed": changed, "removed": [], "kept": kept, "restored": [], "running": [], "missing": []}
     if module.check_mode:
         result["diff"] = {"before": "".join(f"package {name}\n" for name in sorted(ours)), "after": ""}
         result["removed"] = sorted(ours)
@@ -129,22 +246,34 @@ def absent(module, packages, record):
     # The roles removed their drop-ins; a unit that starts again does so as its package has it.
     module.run_command(["systemctl", "daemon-reload"], check_rc=True)
     disable_units(module, record)
-    result["removed"] = packages.remove(ours) if ours else []
-    still_needed = sorted(set(ours) - set(result["removed"]))
+    result["removed"], result["restored"] = Removal(module, packages, record).run(ours)
+    still_needed = sorted(ours - set(result["removed"]))
     if still_needed:
         module.warn("left installed because packages that are not ours need them: " + ", ".join(still_needed))
-    restore_units(module, record)
+    result["running"], trouble = restore_units(module, record)
     remove_users(module, record)
+    remove_leftovers(module, record, result["removed"])
+    if trouble:
+        module.fail_json(
+            msg="Everything of ours is removed, but not everything of before runs again: "
+            + "\n".join(trouble)
+            + f"\nStart it, then run this again: {record.path} stays until it runs.",
+            **result,
+        )
+    result["missing"] = no_more_running(module, record)
     record.delete()
     return result
 
 
 def main():
+    settle()
     module = AnsibleModule(
         argument_spec={
             "names": {"type": "list", "elements": "str", "default": []},
             "users": {"type": "list", "elements": "str", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
+            "take_over": {"type": "bool", "default": False},
+            "leftovers": {"type": "dict", "default": {}},
             "state": {"choices": ["present", "absent"], "default": "present"},
             "record": {"type": "path", "default": "/var/lib/hypertool-install/record.json"},
         },

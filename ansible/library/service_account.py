@@ -12,6 +12,7 @@ from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.errors import HostError
 from ansible.module_utils.hypertool.host import group_exists, user_exists
 from ansible.module_utils.hypertool.shared_folders import SharedFolder
+from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: service_account
@@ -126,6 +127,7 @@ class Account:
 
 
 def main():
+    settle()
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},

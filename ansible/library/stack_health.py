@@ -10,6 +10,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool import web_access
 from ansible.module_utils.hypertool.host import journal_tail, unit_properties
+from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: stack_health
@@ -113,6 +114,7 @@ def waiting_for(module, jobs):
 
 
 def main():
+    settle()
     module = AnsibleModule(
         argument_spec={
             "units": {"type": "dict", "required": True},

@@ -2,6 +2,7 @@
 # Installs a wheelhouse as a virtual environment of its own and switches a link to it only when it works.
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tarfile
@@ -11,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: venv_release
@@ -18,6 +20,7 @@ short_description: Install a wheelhouse archive as a release and switch to it at
 description:
   - Builds a new virtual environment under O(releases) from the archive, without any network, runs O(smoke) in it, and
     only then points O(path) at it. A build that fails or is interrupted never replaces the one in use.
+  - Where nothing in it is compiled, it goes on working when an upgrade of the distribution brings a newer Python 3.
 options:
   archive:
     description: A tar file with wheels and a C(requirements.txt) that pins them by hash. On the managed host.
@@ -43,6 +46,12 @@ options:
     description: Python code that must run without error in the new environment.
     type: str
     required: true
+  standalone:
+    description:
+      - Programs that need one package of the wheelhouse and Python's own library only, by the name of their folder in
+        the environment, each with C(package) and C(arguments). `PYTHON -I FOLDER` runs it with any later Python.
+    type: dict
+    default: {}
   links:
     description: Links to make, each to a program of the environment.
     type: dict
@@ -75,6 +84,8 @@ release:
 """
 
 MARK = ".complete"
+# What comes after the oldest that the package supports, for years to come.
+MINORS = range(10, 30)
 
 
 def run(module, argv, doing):
@@ -125,6 +136,10 @@ def build(module, release):
             ],
             "installing the wheels",
         )
+        keep_wheels(unpacked, release)
+    serve_later_pythons(release)
+    for name, program in module.params["standalone"].items():
+        make_standalone(module, release, name, program)
     run(
         module,
         [os.path.join(release, "bin/python"), "-I", "-c", module.params["smoke"]],
@@ -132,6 +147,39 @@ def build(module, release):
     )
     with open(os.path.join(release, MARK), "w", encoding="utf-8") as handle:
         handle.write(module.params["digest"] + "\n")
+
+
+def keep_wheels(unpacked, release):
+    """Keep the wheels beside the environment, so that environments of the host's users can install from them."""
+    folder = os.path.join(release, "wheels")
+    os.mkdir(folder)
+    for name in os.listdir(unpacked):
+        if name.endswith(".whl"):
+            shutil.copyfile(os.path.join(unpacked, name), os.path.join(folder, name))
+
+
+def serve_later_pythons(release):
+    """Let every other Python 3 find the packages where it looks for them, unless one is compiled for this one."""
+    library = os.path.join(release, "lib")
+    (own,) = [name for name in os.listdir(library) if name.startswith("python3.")]
+    packages = os.path.join(library, own, "site-packages")
+    if any(name.endswith(".so") for _, _, names in os.walk(packages) for name in names):
+        return
+    for minor in MINORS:
+        path = os.path.join(library, f"python3.{minor}")
+        if not os.path.lexists(path):
+            os.symlink(own, path)
+
+
+def make_standalone(module, release, name, program):
+    """A folder that Python runs as a program: a copy of the package, and what it is asked for."""
+    folder = os.path.join(release, name)
+    (source,) = glob.glob(os.path.join(release, "lib", "python3.[0-9]*", "site-packages", program["package"]))[:1]
+    shutil.copytree(source, os.path.join(folder, program["package"]), ignore=shutil.ignore_patterns("__pycache__"))
+    with open(os.path.join(folder, "__main__.py"), "w", encoding="utf-8") as handle:
+        handle.write(
+            f"import sys\n\nfrom {program['package']}.cli import main\n\nsys.exit(main({program['arguments']!r}))\n"
+        )
 
 
 def link(module, path, target):
@@ -158,6 +206,7 @@ def prune(module, current, previous):
 
 
 def main():
+    settle()
     module = AnsibleModule(
         argument_spec={
             "archive": {"type": "path", "required": True},
@@ -166,6 +215,7 @@ def main():
             "releases": {"type": "path", "required": True},
             "python": {"type": "path", "required": True},
             "smoke": {"type": "str", "required": True},
+            "standalone": {"type": "dict", "default": {}},
             "links": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

@@ -24,10 +24,10 @@ def test_the_configuration_is_accepted_and_says_metrics_only(edge_release: str, 
         prometheus_binaries(edge_release) / "promtool", "check", "config", "--agent", tmp_path / "prometheus.yml"
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert made.config.keys() == {"global", "scrape_configs", "remote_write"}, (
+    assert made.config.keys() - {"scrape_config_files"} == {"global", "scrape_configs", "remote_write"}, (
         "an agent has neither rules nor receivers"
     )
-    assert [job["job_name"] for job in made.config["scrape_configs"]] == ["hypertool", "node", "prometheus"]
+    assert [job["job_name"] for job in made.config["scrape_configs"]] == ["hypertool", "node", "prometheus", "own"]
 
 
 def test_hostile_values_stay_values(tmp_path: Path) -> None:
@@ -44,8 +44,8 @@ def test_hostile_values_stay_values(tmp_path: Path) -> None:
 
 def test_as_a_receiver_it_scrapes_only_itself_and_alertmanager(edge_release: str, tmp_path: Path) -> None:
     made = written(tmp_path, edge_release, prometheus_mode="server", prometheus_remote_write_receiver=True)
-    assert {job["job_name"] for job in made.config["scrape_configs"]} == {"prometheus", "alertmanager"}
-    assert made.config["rule_files"] == ["rules/*.yml"], "it alerts all the same"
+    assert {job["job_name"] for job in made.config["scrape_configs"]} == {"prometheus", "alertmanager", "own"}
+    assert made.config["rule_files"] == ["rules/*.yml", "conf.d/rules/*.yml"], "it alerts all the same"
     assert "--web.enable-remote-write-receiver" in made.flags
     folder = tmp_path / "data"
     folder.mkdir()

@@ -71,4 +71,4 @@ def test_a_package_that_somebody_else_needs_is_not_removed(packages: ModuleType)
                 "",
             )
 
-    assert packages.Apt(Shared("")).remove({"libjs-d3", "prometheus"}) == ["prometheus"]
+    assert packages.Apt(Shared("")).removable({"libjs-d3", "prometheus"}) == ["prometheus"]

@@ -11,7 +11,8 @@ import tempfile
 import time
 
 from ansible.module_utils.hypertool import paths, web_access
-from ansible.module_utils.hypertool.host import changed_since_start, group_exists, unit_properties
+from ansible.module_utils.hypertool.host import group_exists, unit_properties
+from ansible.module_utils.hypertool.unit_start import changed_since_start
 
 STAGE_PREFIX = ".hypertool-stage-"
 RELOAD_SECONDS = 30

@@ -78,16 +78,17 @@ bootstrap_packages() {
     find_python >/dev/null || wanted+=(python3-venv)
     if [[ ${2:-} == ssh ]] && ! { command -v ssh && command -v ssh-keygen; } >/dev/null; then wanted+=(openssh-client); fi
     ((${#wanted[@]})) || return 0
-    export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+    export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none LC_ALL=C
     mkdir -p "$(dirname "$record")"
     if command -v apt-get >/dev/null; then
         if ! plan=$(apt-get --simulate --no-install-recommends install "${wanted[@]}" 2>&1); then
-            "${update[@]}"
+            # A repository of somebody else that is broken stops nothing: only a package that is missing does.
+            "${update[@]}" || echo "apt-get update does not read every repository of this host; going on"
             plan=$(apt-get --simulate --no-install-recommends install "${wanted[@]}")
         fi
         sed -nE 's/^Inst ([^ ]+) \(.*/\1/p' <<<"$plan" >>"$record"
         # Retry with fresh lists: old lists name files that the mirror no longer has.
-        "${install[@]}" "${wanted[@]}" || { "${update[@]}" && "${install[@]}" "${wanted[@]}"; }
+        "${install[@]}" "${wanted[@]}" || { "${update[@]}" || true; "${install[@]}" "${wanted[@]}"; }
     elif command -v dnf >/dev/null; then
         wanted=("${wanted[@]/python3-venv/python3.12}")
         wanted=("${wanted[@]/openssh-client/openssh-clients}")

@@ -53,7 +53,9 @@ def authorization(path: str) -> dict[str, str]:
 
 
 def fetch(url: str, headers: dict[str, str] | None = None) -> bytes:
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=5) as response:
+    # Without the proxy of this host: everything that is asked is on its own loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(urllib.request.Request(url, headers=headers or {}), timeout=5) as response:
         body: bytes = response.read()
     return body
 
