@@ -93,6 +93,7 @@ fi
 SIDE_BY_SIDE=5
 groups=(
     "tests/hosts"
+    "tests/foreign_hosts"
     "tests/alloy_hosts"
     "tests/compose"
     "tests/roles tests/agent tests/cloud"

@@ -8,16 +8,18 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from testinfra.host import Host
 
 from tests.support.box import until
-from tests.support.fleet import Fleet, Play, ask, differences
+from tests.support.fleet import Fleet, Play, ask, differences, value
 
 pytestmark = pytest.mark.host
 
 NAME = "bookworm"
+SLACK = Path(__file__).resolve().parents[2] / "prometheus/alertmanager/examples/slack.yml"
 
 
 @pytest.fixture
@@ -69,6 +71,46 @@ def test_a_taken_port_names_its_holder(fleet: Fleet, host: Host, untouched: None
     assert "Nothing was changed" in said
 
 
+def test_a_socket_unit_that_holds_a_port_is_named(fleet: Fleet, host: Host, untouched: None) -> None:
+    """Cockpit listens on 9090 by a socket unit, whose holder is systemd: the unit is named, not process 1."""
+    unit = "/etc/systemd/system/cockpit.{}"
+    host.check_output("printf '[Socket]\\nListenStream=9090\\n' > %s", unit.format("socket"))
+    host.check_output("printf '[Service]\\nExecStart=/bin/sleep 600\\n' > %s", unit.format("service"))
+    host.check_output("systemctl daemon-reload; systemctl start cockpit.socket")
+    try:
+        said = refused(fleet.play("site.yml"))
+    finally:
+        host.check_output("systemctl stop cockpit.socket cockpit.service")
+        host.check_output("rm %s %s; systemctl daemon-reload", unit.format("socket"), unit.format("service"))
+    assert "port 9090 is taken by cockpit.socket" in said
+    assert "/sbin/init" not in said
+    assert "Nothing was changed" in said
+
+
+def test_a_masked_unit_is_refused_before_any_change(fleet: Fleet, host: Host, untouched: None) -> None:
+    """A unit that somebody forbade to run stays forbidden, and the play says so before it installs anything."""
+    host.check_output("systemctl mask prometheus.service")
+    try:
+        said = refused(fleet.play("site.yml"))
+    finally:
+        host.check_output("systemctl unmask prometheus.service")
+    assert "prometheus.service: masked" in said
+
+
+def test_two_hosts_of_one_name_are_refused(fleet: Fleet, untouched: None) -> None:
+    """Their series would be mixed without a word: both are refused, each by the name of the other."""
+    inventory = json.loads(fleet.inventory.read_text(encoding="utf-8"))
+    facts = inventory["all"]["hosts"][NAME]
+    twins = {"all": {"hosts": {NAME: facts, "twin": facts}}}
+    fleet.inventory.write_text(json.dumps(twins), encoding="utf-8")
+    try:
+        said = refused(fleet.play("site.yml"))
+    finally:
+        fleet.inventory.write_text(json.dumps(inventory), encoding="utf-8")
+    assert f"twin: its series would be called `{NAME}`, as those of {NAME} are" in said
+    assert "Set prometheus_instance to a name of its own" in said
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -78,6 +120,7 @@ def test_a_taken_port_names_its_holder(fleet: Fleet, host: Host, untouched: None
         ({"hypertool_personas": {"backend-engineer": {}}}, "needs tokens"),
         ({"prometheus_retention_time": "a while"}, "a while"),
         ({"alertmanager_config_file": "/does/not/exist.yml"}, "/does/not/exist.yml"),
+        ({"alertmanager_config_file": str(SLACK)}, "secrets/slack_api_url, which is not there"),
     ],
 )
 def test_a_wrong_variable_is_refused(
@@ -86,7 +129,7 @@ def test_a_wrong_variable_is_refused(
     assert expected in refused(fleet.play("site.yml", "--extra-vars", json.dumps(variables)))
 
 
-def test_a_user_who_does_not_exist_is_named(fleet: Fleet) -> None:
+def test_a_user_who_does_not_exist_is_named(fleet: Fleet, untouched: None) -> None:
     said = refused(fleet.play("site.yml", "--extra-vars", json.dumps({"hypertool_agent_users": ["nobody-knows-me"]})))
     assert "'nobody-knows-me' does not exist" in said
 
@@ -103,9 +146,8 @@ def test_without_a_network_the_play_says_so_and_the_next_one_goes_on(fleet: Flee
     assert re.search(r"(network|resolve|reach|mirror|package source)", said, re.IGNORECASE), said[-1500:]
 
 
-@pytest.mark.parametrize("task", ["hypertool : Install the package", "prometheus : Install the packages"])
-def test_a_play_that_is_killed_in_the_middle(fleet: Fleet, task: str) -> None:
-    """Without warning, twice, at different tasks; the last test here shows that a next play completes."""
+def begun(fleet: Fleet, task: str) -> subprocess.Popen[str]:
+    """A play that has come to a task, in a session of its own."""
     process = subprocess.Popen(
         fleet.command("site.yml"),
         cwd=fleet.tree,
@@ -119,12 +161,33 @@ def test_a_play_that_is_killed_in_the_middle(fleet: Fleet, task: str) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith(f"TASK [{task}]"):
-            break
-    else:
-        raise AssertionError(f"the play ended before it came to `{task}`")
+            return process
+    raise AssertionError(f"the play ended before it came to `{task}`")
+
+
+def killed(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    assert process.stdout is not None
     process.stdout.close()
+
+
+@pytest.mark.parametrize("task", ["hypertool : Install the package", "prometheus : Install the packages"])
+def test_a_play_that_is_killed_in_the_middle(fleet: Fleet, task: str) -> None:
+    """Without warning, twice, at different tasks; the last test here shows that a next play completes."""
+    killed(begun(fleet, task))
+
+
+def test_a_second_play_at_once_is_refused(fleet: Fleet) -> None:
+    """While one play works on a host another one says whose it is, and the one after a killed one goes on."""
+    first = begun(fleet, "hypertool : Install the package")
+    try:
+        said = refused(fleet.play("site.yml"))
+    finally:
+        killed(first)
+    assert f"another play works on this host: process {first.pid} of" in said
+    assert "Nothing was changed" in said
+    fleet.play("uninstall.yml").succeeded()
 
 
 def test_after_all_that_one_play_completes(fleet: Fleet, host: Host) -> None:
@@ -133,3 +196,62 @@ def test_after_all_that_one_play_completes(fleet: Fleet, host: Host) -> None:
     assert host.check_output("systemctl is-active hypertool-exporter prometheus").split() == ["active"] * 2
     assert "hypertool_build_info" in ask(host, "http://127.0.0.1:9464/metrics")
     assert fleet.play("site.yml").succeeded().changed(NAME) == []
+
+
+def test_alerts_arrive_when_the_endpoint_is_broken(fleet: Fleet, host: Host) -> None:
+    """The environment of the endpoint is gone, as after an upgrade of Python: alerts are still written down."""
+    library = "$(readlink -f /opt/hypertool/venv)/lib"
+    host.check_output(f"mv {library} {library}.away")
+    try:
+        host.run("systemctl restart hypertool-exporter")
+        host.check_output("systemctl restart hypertool-alert-log")
+        until("the endpoint to fail", 30, lambda: host.run("systemctl is-active hypertool-exporter").rc or None)
+        until(
+            "the alert log to answer", 30, lambda: host.run("systemctl is-active hypertool-alert-log").rc == 0 or None
+        )
+        assert ask(host, "http://127.0.0.1:9465/healthz") == "ok\n"
+    finally:
+        host.check_output(f"mv {library}.away {library}")
+        host.check_output("systemctl reset-failed; systemctl restart hypertool-exporter")
+
+
+def test_budgets_of_the_inventory_go_with_it(fleet: Fleet, host: Host) -> None:
+    """Personas that are taken out of the inventory leave the host too, and its file is the people's again."""
+    personas = json.dumps({"hypertool_personas": {"backend-engineer": {"tokens": 77}}})
+    fleet.play("site.yml", "--tags", "hypertool", "-e", personas).succeeded()
+    assert "tokens = 77" in host.file("/etc/hypertool/hypertool.toml").content_string
+    fleet.play("site.yml", "--tags", "hypertool").succeeded()
+    assert "77" not in host.file("/etc/hypertool/hypertool.toml").content_string
+
+
+def test_files_of_ones_own_outlive_plays_and_uninstalling(fleet: Fleet, host: Host) -> None:
+    """Rules and targets in conf.d are read, no play touches them, and the uninstallation names and leaves them."""
+    own = "/etc/hypertool/prometheus/conf.d"
+    rule = '{"groups": [{"name": "own", "rules": [{"record": "own:one", "expr": "vector(1)"}]}]}'
+    target = '[{"targets": ["127.0.0.1:9464"], "labels": {"job": "mine"}}]'
+    host.check_output(f"printf %%s %s > {own}/rules/own.yml", rule)
+    host.check_output(f"printf %%s %s > {own}/targets/own.yml", target)
+    assert fleet.play("site.yml", "--tags", "prometheus").succeeded().changed(NAME) == []
+    host.check_output("systemctl reload prometheus")
+    until("its own rule", 30, lambda: value(host, "own:one"))
+    until("its own target", 60, lambda: value(host, 'up{job="mine"} == 1'))
+
+    said = " ".join(fleet.play("uninstall.yml", "-e", "hypertool_purge_data=true").succeeded().output.split())
+    assert f"{own}/rules/own.yml" in said
+    assert host.file(f"{own}/rules/own.yml").content_string == rule
+    assert host.file(f"{own}/targets/own.yml").content_string == target
+    assert host.check_output("find /etc/hypertool -type f | sort").split() == [
+        f"{own}/rules/own.yml",
+        f"{own}/targets/own.yml",
+    ]
+    host.check_output("rm -r /etc/hypertool")
+
+
+def test_uninstalling_leaves_a_foreign_service_alone(fleet: Fleet, host: Host) -> None:
+    """Where we are not installed, another Prometheus goes on running while the uninstallation looks."""
+    host.check_output("printf '[Service]\\nExecStart=/bin/sleep 600\\n' > /etc/systemd/system/prometheus.service")
+    host.check_output("systemctl daemon-reload; systemctl start prometheus")
+    before = host.check_output("systemctl show prometheus -P MainPID -P InvocationID")
+    fleet.play("uninstall.yml").succeeded()
+    assert host.check_output("systemctl show prometheus -P MainPID -P InvocationID") == before
+    host.check_output("systemctl stop prometheus; rm /etc/systemd/system/prometheus.service; systemctl daemon-reload")

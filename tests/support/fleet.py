@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +28,7 @@ from tests.support.box import Box, free_port, make_box
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
 T = TypeVar("T")
+H = TypeVar("H")
 #: Where the Prometheus of a sandbox host is published on this machine; other hosts are asked over SSH.
 PUBLISHED: dict[Host, str] = {}
 
@@ -87,7 +88,7 @@ def value(host: Host, expression: str) -> float | None:
     return float(result[0]["value"][1]) if result else None
 
 
-def on_all(hosts: Mapping[str, Host], work: Callable[[Host], T]) -> dict[str, T]:
+def on_all(hosts: Mapping[str, H], work: Callable[[H], T]) -> dict[str, T]:
     """Do the same on every host at once."""
     with ThreadPoolExecutor(len(hosts)) as pool:
         return dict(zip(hosts, pool.map(work, hosts.values()), strict=True))
@@ -125,11 +126,12 @@ class Play:
 
 @dataclass
 class Fleet:
-    """Sandbox hosts by name (which is their release), reached by SSH as any host."""
+    """Sandbox hosts by name, reached by SSH as any host."""
 
     box: Box
     directory: Path
-    releases: tuple[str, ...]
+    #: Debian release by name of the host.
+    releases: Mapping[str, str]
     variables: dict[str, Any] = field(default_factory=dict)
     hosts: dict[str, Host] = field(default_factory=dict)
     published: dict[str, int] = field(default_factory=dict)
@@ -140,7 +142,7 @@ class Fleet:
         self.published = {name: free_port() for name in self.releases}
 
         def start(name: str) -> None:
-            self.box.run("up", name, "--release", name, "--publish", f"{self.published[name]}:9090")
+            self.box.run("up", name, "--release", self.releases[name], "--publish", f"{self.published[name]}:9090")
 
         with ThreadPoolExecutor(len(self.releases)) as pool:
             list(pool.map(start, self.releases))
@@ -203,16 +205,20 @@ class Fleet:
 @contextmanager
 def fresh_fleet(
     directory: Path,
-    releases: tuple[str, ...],
+    releases: Iterable[str],
     variables: dict[str, Any] | None = None,
     prepare: Callable[[Host], object] | None = None,
 ) -> Iterator[Fleet]:
-    """Hosts that have nothing of ours, prepared and removed again; `HYPERTOOL_KEEP_HOSTS=1` leaves them for a look."""
+    """Hosts that have nothing of ours, prepared and removed again; `HYPERTOOL_KEEP_HOSTS=1` leaves them for a look.
+
+    `releases` is a mapping from the host's name to its Debian release, or releases whose hosts are called like them.
+    """
     box = make_box(directory)
     box.run("down", "--all")
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700)
-    made = Fleet(box, directory, releases, variables or {})
+    by_name = releases if isinstance(releases, Mapping) else {name: name for name in releases}
+    made = Fleet(box, directory, by_name, variables or {})
     try:
         made.up()
         if prepare is not None:
