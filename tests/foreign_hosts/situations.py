@@ -133,7 +133,7 @@ SITUATIONS = (
         "removed",
         "cockpit",
         same=("systemctl is-active cockpit.socket", "systemctl is-enabled cockpit.socket"),
-        meanwhile=("systemctl is-active cockpit.socket", ASK + " http://127.0.0.1:9095/-/ready"),
+        meanwhile=("systemctl is-active cockpit.socket", "ss -Hltn | grep -q '127[.]0[.]0[.]1:9095 '"),
     ),
     Situation("umask 077 for every login", "removed", "umask", same=("cat /etc/pam.d/sshd",)),
     Situation(
