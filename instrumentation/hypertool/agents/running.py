@@ -7,13 +7,14 @@ import socket
 from collections.abc import Iterator, Mapping
 
 from ..domain.instruments import AGENTS
+from ..runtime.settings import LISTEN, LISTEN_DEFAULT
 from .ledger import database
 from .ledger.attribution import Attribution
 from .ledger.ledger import Ledger
 from .reading.read import read_file
 from .reading.registry import reader
 
-OTLP = ("127.0.0.1", 4318)
+COLLECTOR = ("127.0.0.1", 4318)
 # The commands that start each agent.
 COMMANDS = {
     "claude": "claude-code",
@@ -27,7 +28,6 @@ COMMANDS = {
     "aider": "aider",
 }
 _TELEMETRY = {
-    "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{OTLP[0]}:{OTLP[1]}",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     "OTEL_LOGS_EXPORTER": "otlp",
     "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
@@ -35,7 +35,7 @@ _TELEMETRY = {
 
 
 def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, str]:
-    """The environment of the command: binding, trace context, and telemetry where a collector listens on this host.
+    """The environment of the command: binding, trace context, and telemetry where it is taken on this host.
 
     What the user has set is left as it is.
     """
@@ -45,8 +45,9 @@ def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, s
             made[name] = value
     made.setdefault("TRACEPARENT", f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01")
     made.setdefault("AIDER_ANALYTICS_LOG", str(database.directory() / "aider.jsonl"))
-    if not any(name.startswith("OTEL_EXPORTER_") for name in given) and _collector_listens():
-        for name, value in _TELEMETRY.items():
+    where = None if any(name.startswith("OTEL_EXPORTER_") for name in given) else _receiver()
+    if where is not None:
+        for name, value in {"OTEL_EXPORTER_OTLP_ENDPOINT": where, **_TELEMETRY}.items():
             made.setdefault(name, value)
         if whose.persona != "unknown":
             attribute = f"hypertool.persona={whose.persona}"
@@ -55,12 +56,16 @@ def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, s
     return made
 
 
-def _collector_listens() -> bool:
-    try:
-        socket.create_connection(OTLP, timeout=0.1).close()
-    except OSError:
-        return False
-    return True
+def _receiver() -> str | None:
+    """Where telemetry is taken on this host: by the collector, else by our own service; None where by neither."""
+    host, _, port = (LISTEN.read() or LISTEN_DEFAULT).rpartition(":")
+    for address in (COLLECTOR, (host.strip("[]"), port)):
+        try:
+            socket.create_connection((address[0], int(address[1])), timeout=0.1).close()
+        except (OSError, ValueError):
+            continue
+        return f"http://{address[0]}:{address[1]}"
+    return None
 
 
 def take_in(command: str, started: float, whose: Attribution, environment: Mapping[str, str]) -> int:

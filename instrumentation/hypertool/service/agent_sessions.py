@@ -11,6 +11,7 @@ from ..agents.collecting import FRESH_SECONDS, changed, collect
 from ..agents.ledger import tending
 from ..agents.ledger.ledger import Ledger
 from ..runtime.logs import log
+from .agent_telemetry import AgentTelemetry
 
 EVERY_SECONDS = 2.0
 PRICE_SECONDS = 30.0
@@ -20,7 +21,8 @@ FOLD_SECONDS = 3600.0
 class AgentSessions:
     """Reads what changed every two seconds, in a thread of its own that nothing ends but `stop`."""
 
-    def __init__(self, home: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, home: str, environment: Mapping[str, str], telemetry: AgentTelemetry | None = None) -> None:
+        self._telemetry = telemetry
         self._home = home
         self._environment = environment
         self._stamps: dict[str, tuple[int, int]] = {}
@@ -42,12 +44,15 @@ class AgentSessions:
         files = list(changed(self._home, self._environment, time.time() - FRESH_SECONDS, self._stamps))
         now = time.monotonic()
         due = self._unpriced and now - self._priced >= PRICE_SECONDS
-        if not files and not due:
+        told = self._telemetry is not None and self._telemetry.due()
+        if not files and not due and not told:
             return 0
         ledger = Ledger()
         try:
             new = collect(ledger, files)
             self._stamps.update((file.path, file.stamp) for file in files)
+            if self._telemetry is not None and told:
+                new += self._telemetry.count(ledger)
             self._unpriced = self._unpriced or new > 0
             if due or (new and self._priced == float("-inf")):
                 self._unpriced = tending.price(ledger) == tending.AT_ONCE

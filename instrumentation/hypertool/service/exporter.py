@@ -23,6 +23,7 @@ from ..runtime.settings import LISTEN
 from ..store.store import Store
 from .addresses import Address, listen_address
 from .agent_sessions import AgentSessions
+from .agent_telemetry import MAX_BODY, PATHS, AgentTelemetry, Answer, is_own_user
 from .delivery_proof import delivery_proof
 from .lifecycle import log_to_stderr, serve_until_stopped
 from .server import LocalHandler, LocalServer, listen
@@ -58,7 +59,14 @@ class HostCollector(Collector):
 class Exporter:
     """An HTTP server over one store. `close` ends it; used by the service and by `serve_metrics`."""
 
-    def __init__(self, address: Address, store: Store, catalogue: Catalogue, reload: bool) -> None:
+    def __init__(
+        self,
+        address: Address,
+        store: Store,
+        catalogue: Catalogue,
+        reload: bool,
+        telemetry: AgentTelemetry | None = None,
+    ) -> None:
         self._collector = HostCollector(store, catalogue)
         self._stop = threading.Event()
         self._reload = reload
@@ -67,7 +75,7 @@ class Exporter:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
         self._server = listen(address, LISTEN.name, _Server, _Handler)
-        self._server.set_app(_application(make_wsgi_app(registry)))
+        self._server.set_app(_application(make_wsgi_app(registry), telemetry))
         self.address = Address(address.host, self._server.server_port)
 
     def start(self) -> None:
@@ -129,9 +137,12 @@ def _config_signature() -> list[tuple[str, int]]:
     return found
 
 
-def _application(metrics: WSGIApplication) -> WSGIApplication:
+def _application(metrics: WSGIApplication, telemetry: AgentTelemetry | None) -> WSGIApplication:
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
+        if telemetry is not None and path in PATHS and environ.get("REQUEST_METHOD") == "POST":
+            answer = _receive(telemetry, PATHS[path], environ)
+            return _answer(start_response, answer.status, answer.body, answer.kind)
         if path == "/metrics":
             try:
                 return metrics(environ, start_response)
@@ -153,8 +164,25 @@ def _answer(
     return [body]
 
 
+def _receive(telemetry: AgentTelemetry, signal: str, environ: WSGIEnvironment) -> Answer:
+    plain = "text/plain; charset=utf-8"
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or -1)
+    except ValueError:
+        length = -1
+    if not 0 <= length <= MAX_BODY:
+        status = "413 Content Too Large" if length > MAX_BODY else "411 Length Required"
+        return Answer(status, f"expected a Content-Length of at most {MAX_BODY}\n".encode(), plain)
+    if not is_own_user(int(environ["REMOTE_PORT"]), int(environ["SERVER_PORT"])):
+        return Answer("403 Forbidden", b"agents of other users are counted by their own hooks\n", plain)
+    body = environ["wsgi.input"].read(length)
+    return telemetry.receive(signal, body, environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", ""))
+
+
 class _Handler(LocalHandler, WSGIRequestHandler):
-    pass
+    def get_environ(self) -> WSGIEnvironment:
+        """The request, with the client's port: it says whose process the client is."""
+        return {**super().get_environ(), "REMOTE_PORT": str(self.client_address[1])}
 
 
 class _Server(LocalServer, ThreadingWSGIServer):
@@ -174,8 +202,9 @@ def run_exporter() -> int:
     store.begin_service()
     store.merge()
     hold_stop_signals()
-    exporter = Exporter(address, store, catalogue, reload=True)
-    AgentSessions(os.path.expanduser("~"), os.environ).start()
+    telemetry = AgentTelemetry()
+    exporter = Exporter(address, store, catalogue, reload=True, telemetry=telemetry)
+    AgentSessions(os.path.expanduser("~"), os.environ, telemetry).start()
     return serve_until_stopped(
         exporter, f"serving {store.path} on http://{exporter.address}/metrics", "read the metrics", sys.stdout
     )

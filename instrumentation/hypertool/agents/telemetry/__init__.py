@@ -1,0 +1,1 @@
+"""What agents send over OTLP, read for the calls that their session files lack."""
