@@ -19,6 +19,7 @@ from .parameters import (
     NONE_IS_GOOD_ELSE_RED,
     PERSONA_REFRESH,
     RATE_INTERVAL,
+    TIME_COLUMNS,
     TOKENS_USED,
     TOP,
     TRANSITIONS_FULL,
@@ -204,28 +205,29 @@ def alerts_firing() -> p.Json:
 
 
 def last_run() -> p.Json:
-    # A host that was scraped a minute ago and had no tokens then had 0: so the very first run counts as well.
-    before = f"sum by ({TARGET}) ({TOKENS} offset 1m) or 0 * sum by ({TARGET}) ({BUILD_INFO} offset 1m)"
-    growing = f"timestamp(sum by ({TARGET}) ({TOKENS}) > ({before}))"
+    def last_growth(window: str, step: str) -> str:
+        # A host that was scraped a step ago and had no tokens then had 0: so the very first run counts as well.
+        before = f"sum by ({TARGET}) ({TOKENS} offset {step}) or 0 * sum by ({TARGET}) ({BUILD_INFO} offset {step})"
+        return f"max(max_over_time(timestamp(sum by ({TARGET}) ({TOKENS}) > ({before}))[{window}:{step}]))"
+
     # On a new host the run may have been over before the first scrape.
-    first_seen = f"min_over_time(timestamp({TOKENS})[$__range:1m])"
+    first_seen = f"min_over_time(timestamp({TOKENS})[$__range:$__interval])"
     new_host = f"unless on ({TARGET}) last_over_time({BUILD_INFO}[{KNOWN}] offset $__range)"
+    arms = [last_growth(LAST_HOUR, "1m"), last_growth("$__range", "$__interval"), f"max({first_seen} {new_host})"]
+    alternatives = "\nor\n".join(arms)
     return p.stat(
         "Last Tokens Used",
-        "How long ago any persona last used tokens, within this time range and to the minute. Good: as recent as your "
-        "agents are busy.",
-        targets=[
-            p.instant(
-                f"1000 * (max(max_over_time({growing}[$__range:1m])) or max({first_seen} {new_host}))",
-                "Last tokens used",
-            )
-        ],
+        "How long ago any persona last used tokens, in this time range or the last hour; to the minute in the last "
+        "hour. Good: as recent as your agents are busy.",
+        targets=[p.instant(f"1000 * {block(alternatives)}", "Last tokens used")],
         grid=(6, 0, 6, 4),
         unit="dateTimeFromNow",
         no_value="No tokens in this time range",
         steps=NEUTRAL,
         filled=False,
         named=False,
+        interval=RATE_INTERVAL,
+        maxDataPoints=TIME_COLUMNS,
     )
 
 
