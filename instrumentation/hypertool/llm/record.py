@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..domain.checks import MAX_TOKENS_PER_RECORD
@@ -125,6 +126,7 @@ class Meter:
         self.collector = collector
         self.recorder = collector.recorder
         self.catalogue = collector.catalogue
+        self._publisher = collector.core.publisher
         self._epoch: object = None
         self._cells: dict[tuple[str, str, str], _Cells] = {}
 
@@ -165,11 +167,12 @@ class Meter:
 
     def publish(self) -> None:
         """Publish what was written, before the call returns if that is cheap enough; see `Publisher.publish_call`."""
-        publisher = self.collector.core.publisher
-        if publisher is not None:
+        publisher = self._publisher
+        if publisher is None:
+            if not self.recorder.dirty:
+                self.recorder.touch()
+        elif not self.recorder.dirty or monotonic() >= publisher.next_call:  # else the thread is about to
             publisher.publish_call()
-        elif not self.recorder.dirty:
-            self.recorder.touch()
 
     def blocked(self, persona: str, model: str) -> None:
         """Count a call that was refused before it was made."""

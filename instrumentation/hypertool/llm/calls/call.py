@@ -263,7 +263,7 @@ class Call:
                 self.covered = True  # what others measured inside it is the call
                 for count in self.inner:
                     count()
-            self.metered_usage = self.covered or record.counted is not None
+            self.metered_usage = self.covered or record.total > 0
             if self._parent is None and not (self.pending or self.covered or self.touched):
                 self.count(record, error, None)  # as most calls: nested in none, and around none
             else:

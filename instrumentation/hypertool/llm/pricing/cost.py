@@ -69,28 +69,28 @@ def cost_of(
         if price is None:
             _say(model, f"no price is known for the model {model!r:.100}: its calls have no cost")
             return None
-    if not isinstance(price, Price):
-        price = _at(price, time.time() if at is None else at)
+    if type(price) is not Price:
+        price = _at(price, time.time() if at is None else at)  # type: ignore[arg-type]  # a tuple, then
     elif price.valid_from != _ALWAYS or price.valid_until != _FOREVER:
         now = time.time() if at is None else at
         if not price.valid_from <= now < price.valid_until:
             _say(f"{model}|date", f"the price of {model!r:.100} is not valid any more, or not yet")
             return None
-    rates, above, factor = price.rates, price.above, (1, 1)
+    rates, above = price.rates, price.above
+    factor = None
     if service_tier is not None:
         own = price.tier_rates.get(service_tier)
         if own is not None:
             rates, above = own
         else:
-            known_factor = price.service_tiers.get(service_tier)
-            if known_factor is None:
+            factor = price.service_tiers.get(service_tier)
+            if factor is None:
                 _say(
                     f"{model}|{service_tier}",
                     f"no price is known for {model!r:.100} in the service tier "
                     f"{service_tier!r:.40}: such calls have no cost",
                 )
                 return None
-            factor = known_factor
     if above:
         given = usage.input_tokens
         rates = next((higher for limit, higher in above if given > limit), rates)
@@ -107,9 +107,9 @@ def cost_of(
             "a call used: such calls have no cost",
         )
         return None
-    if factor == (1, 1):
-        return int((pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO)
-    return int((2 * pico * factor[0] + _PICO_PER_NANO * factor[1]) // (2 * _PICO_PER_NANO * factor[1]))
+    if factor is None:
+        return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
+    return (2 * pico * factor[0] + _PICO_PER_NANO * factor[1]) // (2 * _PICO_PER_NANO * factor[1])
 
 
 def _at(prices: tuple[Price, ...], now: float) -> Price:
