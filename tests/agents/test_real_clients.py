@@ -263,3 +263,24 @@ def test_real_client_resumed_session(programs: Path, project: Path) -> None:
         AgentSessions(str(project.parent), {}).round()
         assert len(models.served) == 3
         assert (counted(AGENT_CALLS.key), counted(AGENT_TOKENS.key)) == (3, models.tokens(True))
+
+
+@pytest.mark.parametrize("hooked", [True, False], ids=["hooks and service", "service"])
+def test_real_client_subagents_are_their_personas(hooked: bool, programs: Path, project: Path) -> None:
+    """Two sub-agents at once, called like personas: each one's calls are that persona's, the rest the session's."""
+    folder = project / ".claude" / "agents"
+    folder.mkdir(parents=True)
+    names = ("backend-engineer", "testing-specialist")
+    for name in names:
+        (folder / f"{name}.md").write_text(f"---\nname: {name}\ndescription: {name}\n---\nWork.\n")
+    if hooked:
+        assert main(["agents", "install", "claude-code"]) == 0
+    both = [("Agent", {"description": name, "prompt": "Work", "subagent_type": name}) for name in names]
+    with FakeModels(commands=[both]) as models:
+        run(AGENTS["claude-code"], models, programs, project, HYPERTOOL_PERSONA="data-scientist")
+        AgentSessions(str(project.parent), {}).round()
+        assert counted(AGENT_TOKENS.key) == models.tokens(True)
+        assert counted(AGENT_CALLS.key) == len(models.served)
+    assert [counted(AGENT_CALLS.key, "claude-code", name) for name in names] == [1, 1]
+    rest = counted(AGENT_CALLS.key, "claude-code", "data-scientist" if hooked else "unknown")
+    assert rest == counted(AGENT_CALLS.key) - 2 >= 2

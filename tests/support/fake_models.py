@@ -19,10 +19,12 @@ from typing import Any
 class FakeModels:
     """`commands` are shell commands that the first calls ask the agent to run; every call after them is text.
 
+    A command may also be a list of (tool, input) for the Anthropic dialect: tools that are asked for at once.
+
     `served` has the numbers of the calls that got a whole answer, `asked` the dialect of every call.
     """
 
-    commands: list[str] = field(default_factory=list)
+    commands: list[Any] = field(default_factory=list)
     refuse_first: int = 0
     served: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -39,7 +41,7 @@ class FakeModels:
         self._server.shutdown()
         self._server.server_close()
 
-    def pending(self, commands: list[str]) -> None:
+    def pending(self, commands: list[Any]) -> None:
         """Commands to ask for instead of those that are left."""
         self._pending = list(commands)
 
@@ -48,7 +50,7 @@ class FakeModels:
         """Without a path."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def next_call(self, dialect: str, tools: bool) -> tuple[int, str | None] | None:
+    def next_call(self, dialect: str, tools: bool) -> tuple[int, Any] | None:
         """The number of a call and the command it asks for; None where it is refused (529)."""
         with self._lock:
             self.asked.append(dialect)
@@ -142,17 +144,17 @@ def _anthropic_usage(n: int, output: int) -> dict[str, int]:
     }
 
 
-def _anthropic(n: int, command: str | None, model: str, _body: dict[str, Any]) -> Iterator[bytes]:
+def _anthropic(n: int, command: Any, model: str, _body: dict[str, Any]) -> Iterator[bytes]:
     message = {"id": f"msg_fake{n:06}", "type": "message", "role": "assistant", "model": model, "content": [],
                "stop_reason": None, "usage": _anthropic_usage(n, 1)}  # fmt: skip
     yield _event({"type": "message_start", "message": message}, "message_start")
     blocks: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({"type": "text", "text": ""}, {"type": "text_delta", "text": _TEXT})
     ]
-    if command is not None:
-        start = {"type": "tool_use", "id": f"toolu_{n:06}", "name": "Bash", "input": {}}
-        given = json.dumps({"command": command, "description": "x"})
-        blocks.append((start, {"type": "input_json_delta", "partial_json": given}))
+    asked = [("Bash", {"command": command, "description": "x"})] if isinstance(command, str) else command or []
+    for place, (tool, given) in enumerate(asked):
+        start = {"type": "tool_use", "id": f"toolu_{n:06}_{place}", "name": tool, "input": {}}
+        blocks.append((start, {"type": "input_json_delta", "partial_json": json.dumps(given)}))
     for index, (start, delta) in enumerate(blocks):
         yield _event({"type": "content_block_start", "index": index, "content_block": start}, "content_block_start")
         yield _event({"type": "content_block_delta", "index": index, "delta": delta}, "content_block_delta")
