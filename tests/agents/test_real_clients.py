@@ -28,6 +28,7 @@ PROGRAMS = {
     "codex": ".bin/codex",
     "copilot": ".bin/copilot",
     "gemini": ".bin/gemini",
+    "cline": "@cline/cli-linux-*/bin/cline",
 }
 INSTALL_SECONDS = 400
 RUN_SECONDS = 120
@@ -36,7 +37,7 @@ RUN_SECONDS = 120
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the clients' programs; skipped where npm is missing or does not deliver them."""
-    given = os.environ.get("HYPERTOOL_TEST_CLIENTS")  # a folder with `claude`, `codex`, `copilot`, `gemini` and `node`
+    given = os.environ.get("HYPERTOOL_TEST_CLIENTS")  # a folder with their programs, `node` too
     if given:
         return Path(given)
     npm = shutil.which("npm")
@@ -69,6 +70,7 @@ class Client(NamedTuple):
     command: list[str]
     environment: Callable[[str], dict[str, str]]
     prepare: Callable[[Path, str], None] = lambda home, url: None
+    settings: tuple[str, ...] = ()  # a command that sets it up; {url} is the server's
     cache_write: bool = False
     reasoning_beside: bool = False
 
@@ -118,6 +120,11 @@ AGENTS = {
         _gemini_files,
         reasoning_beside=True,
     ),
+    "cline": Client(
+        ["cline", "Say hello"],
+        lambda url: {},
+        settings=("cline", "auth", "-p", "openai-compatible", "-k", "none", "-m", "gpt-4.1", "-b", "{url}/v1"),
+    ),
 }
 
 
@@ -134,6 +141,15 @@ def models() -> Iterator[FakeModels]:
     """The model server: one tool call, then text."""
     with FakeModels(commands=["echo one"]) as server:
         yield server
+
+
+def set_up(client: Client, models: FakeModels, programs: Path, project: Path) -> None:
+    """What the client needs before it can be run, and before hooks are installed."""
+    client.prepare(project.parent, models.url)
+    if client.settings:
+        command = [part.format(url=models.url) for part in client.settings]
+        done = run(client._replace(command=command), models, programs, project)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def start(
@@ -180,7 +196,7 @@ def test_real_client_counts_to_the_token(
 ) -> None:
     """One prompt with a tool: ledger, metrics and what the server reported agree, whichever sources are on."""
     client = AGENTS[agent]
-    client.prepare(project.parent, models.url)
+    set_up(client, models, programs, project)
     if hooked:
         assert main(["agents", "install", agent]) == 0
     done = run(client, models, programs, project, HYPERTOOL_PERSONA="backend-engineer")
@@ -202,7 +218,7 @@ def test_real_client_retries_count_once(models: FakeModels, programs: Path, proj
     assert counted(AGENT_TOKENS.key) == models.tokens(True)
 
 
-@pytest.mark.parametrize("agent", ["claude-code", "gemini-cli"])
+@pytest.mark.parametrize("agent", ["claude-code", "gemini-cli", "cline"])
 def test_real_client_stops_at_its_budget(
     agent: str, programs: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +227,7 @@ def test_real_client_stops_at_its_budget(
     config.write_text('[personas.backend-engineer]\ntokens = 1500\non_exceed = "block"\n')
     monkeypatch.setenv("HYPERTOOL_CONFIG", str(config))
     with FakeModels(commands=["echo one", "echo two", "echo three", "echo four"]) as models:
-        AGENTS[agent].prepare(project.parent, models.url)
+        set_up(AGENTS[agent], models, programs, project)
         assert main(["agents", "install", agent]) == 0
         done = run(AGENTS[agent], models, programs, project, HYPERTOOL_PERSONA="backend-engineer")
         said = f"{models.asked} {done.stdout[-500:]} {done.stderr[-500:]}"

@@ -180,7 +180,7 @@ def _chat_usage(n: int) -> dict[str, Any]:
     }
 
 
-def _chat(n: int, command: str | None, model: str, _body: dict[str, Any]) -> Iterator[bytes]:
+def _chat(n: int, command: str | None, model: str, body: dict[str, Any]) -> Iterator[bytes]:
     head = {"id": f"chatcmpl-fake{n:06}", "object": "chat.completion.chunk", "created": 1, "model": model}
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
@@ -188,7 +188,11 @@ def _chat(n: int, command: str | None, model: str, _body: dict[str, Any]) -> Ite
 
     yield chunk({"role": "assistant", "content": _TEXT})
     if command is not None:
-        function = {"name": "bash", "arguments": json.dumps({"command": command, "description": "x"})}
+        names = {tool.get("function", {}).get("name") for tool in body.get("tools", ())}
+        name, given = "bash", {"command": command, "description": "x"}
+        if "run_commands" in names:  # Cline
+            name, given = "run_commands", {"commands": [command]}
+        function = {"name": name, "arguments": json.dumps(given)}
         yield chunk({"tool_calls": [{"index": 0, "id": f"call_{n:06}", "type": "function", "function": function}]})
     yield chunk({}, "tool_calls" if command is not None else "stop")
     yield _event({**head, "choices": [], "usage": _chat_usage(n)})
