@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from testinfra.host import Host
 
@@ -16,13 +18,20 @@ def versions(fleet: Fleet) -> set[str]:
     return set(on_all(fleet.hosts, lambda host: str(host.check_output("dpkg-query -W -f '${Version}' alloy"))).values())
 
 
+def signed(repository: PackageRepository) -> dict[str, Any]:
+    """Variables for a mirror that signs with a key of its own."""
+    return {
+        "grafana_repository_url": repository.url,
+        "grafana_repository_key_fingerprints": [repository.fingerprint],
+        "alloy_package_file": "",
+    }
+
+
 @pytest.fixture(scope="module")
 def upgraded(fleet: Fleet, installed: Play, repository: PackageRepository, play: Playing) -> dict[str, str]:
     """The next version, from the repository; the main processes from before."""
     pids = main_pids(fleet)
-    play(
-        "site.yml", "--tags", "alloy", grafana_repository_url=repository.url, alloy_package_file="", alloy_version=NEXT
-    ).succeeded()
+    play("site.yml", "--tags", "alloy", **signed(repository), alloy_version=NEXT).succeeded()
     return pids
 
 
@@ -46,8 +55,7 @@ def test_nobody_else_changes_the_version(fleet: Fleet, upgraded: dict[str, str],
 def test_an_older_version_is_gone_back_to(
     fleet: Fleet, upgraded: dict[str, str], repository: PackageRepository, play: Playing
 ) -> None:
-    url = repository.url
-    play("site.yml", "--tags", "alloy", grafana_repository_url=url, alloy_package_file="").succeeded()
+    play("site.yml", "--tags", "alloy", **signed(repository)).succeeded()
     assert versions(fleet) == {VERSION}
     on_all(fleet.hosts, lambda host: host.check_output("apt-mark showhold | grep -qx alloy"))
     for host in fleet.hosts.values():

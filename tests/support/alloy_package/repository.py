@@ -35,6 +35,13 @@ class PackageRepository:
             self.packages.append(pool)
         self._publish()
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the key that signs it, for `grafana_repository_key_fingerprints`."""
+        command = ["gpg", "--homedir", str(self.keys), "--batch", "--with-colons", "--list-keys", "tests"]
+        shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return next(line.split(":")[9] for line in shown.splitlines() if line.startswith("fpr"))
+
     def _publish(self) -> None:
         release = self.folder / "dists" / "stable"
         index = release / "main" / f"binary-{architecture()}"
