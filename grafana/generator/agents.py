@@ -144,7 +144,7 @@ def tokens_by_agent() -> p.Json:
     return p.horizontal_bars(
         "Tokens by Agent and Persona",
         f"The {TOP} pairs that used most tokens in this time range. Good: each agent under the personas that you gave "
-        "it; `unknown` means that nobody named one.",
+        "it; `unknown` means that none was named.",
         targets=[p.instant(f"topk({TOP}, {used} > 0)", "{{agent}} as {{persona}}")],
         grid=(0, 15, 10, 8),
         unit=WHOLE,

@@ -1,4 +1,4 @@
-"""Every number and name that somebody may want to change: thresholds, windows, refresh, colours.
+"""The numbers and names that you may want to change: thresholds, windows, refresh, colours.
 
 The thresholds are the ones the alert rules act on or lead up to; a change here is followed by
 `python3 -m grafana.generator`, which writes the dashboards again.

@@ -61,7 +61,7 @@ AFTER_LONG_GAP = Host(
 )
 #: The first run ever, after hours without a scrape.
 BORN_AFTER_GAP = Host("born-after-gap", 60, 9 * HOUR, many(baseline, 10 * MINUTE), down=[(7 * HOUR, 20 * MINUTE)])
-#: The only run took place while nobody scraped, for twenty minutes.
+#: The only run took place in twenty minutes without a scrape.
 RUN_IN_GAP = Host("run-in-gap", 15, 3 * HOUR, many(baseline, 20 * MINUTE), down=[(30 * MINUTE, 10 * MINUTE)])
 #: Five runs, a purge of the store, one run.
 PURGED = Host(

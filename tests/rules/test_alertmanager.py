@@ -1,4 +1,4 @@
-"""Who hears of what: configurations load, routes lead where they should, one fact mutes another."""
+"""Alert routing: configurations load, routes lead where they should, one fact mutes another."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_alerts_are_routed_by_severity(any_alertmanager: Path, config: Path, ale
     assert routed.stdout.strip() == ("watchdog" if alert == "Watchdog" else severity)
 
 
-def test_what_nobody_thought_of_is_logged(any_alertmanager: Path) -> None:
+def test_an_unknown_alert_is_logged(any_alertmanager: Path) -> None:
     routed = run(any_alertmanager / "amtool", "config", "routes", "test", f"--config.file={DEFAULT}", "alertname=New")
     assert routed.stdout.strip() == "alert-log"
 
@@ -62,7 +62,7 @@ def test_examples_differ_from_the_default_only_in_their_receivers(config: Path) 
         assert "http://127.0.0.1:9465/alerts" in hooks, "the log of the host stays complete"
         assert len(kinds) > 1 or len(hooks) > 1, "nothing but the log is told"
         assert all(entry.get("send_resolved") for kind in kinds for entry in receivers[name][kind])
-    assert list(receivers["info"]) == ["name", "webhook_configs"], "info interrupts nobody"
+    assert list(receivers["info"]) == ["name", "webhook_configs"], "info interrupts no one"
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""With our rules and our routing, in real programs: every alert fires and arrives; a healthy past wakes nobody."""
+"""With our rules and our routing, in real programs: every alert fires and arrives; a healthy past fires nothing."""
 
 from __future__ import annotations
 

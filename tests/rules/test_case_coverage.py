@@ -13,7 +13,7 @@ from tests.rules.contract import SEVERITIES
 TESTS: list[dict[str, Any]] = [test for path in CASE_FILES for test in load(path)["tests"]]
 NAMES = [str(test["name"]) for test in TESTS]
 # Why an alert may have no quiet case.
-NEVER_QUIET = {"Watchdog": "it fires always, that is its purpose"}
+NEVER_QUIET = {"Watchdog": "it always fires"}
 # Scenario of agent traffic -> the cases that show it, by the beginning of their names.
 SCENARIOS = {
     "every gate fails, one per 10 min": ["HighQualityGateFailureRate fires: every gate fails, one per 10 min"],

@@ -1,4 +1,4 @@
-"""A firing and a healthy Prometheus with our rules, and an Alertmanager with our routing that hears of the first."""
+"""A firing and a healthy Prometheus with our rules, and an Alertmanager with our routing for the first."""
 
 from __future__ import annotations
 
