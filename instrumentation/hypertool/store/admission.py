@@ -10,7 +10,7 @@ from __future__ import annotations
 import grp
 import pwd
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..domain.instruments import (
     AGENT_SOURCES,
@@ -32,7 +32,7 @@ from .totals import Totals
 
 MAX_PERSONAS = 256
 # Label sets that one user may bring to the host; each persona, model and so on of them is admitted besides.
-MAX_SETS = 5000
+MAX_SETS = 2000
 MEMBERS_SECONDS = 60.0
 
 _CLOSED = {
@@ -67,6 +67,10 @@ class Members:
         self._seen: set[int] = set()
         self._known: set[int] = set()
         self._until = float("-inf")
+
+    def see(self, users: Iterable[int]) -> None:
+        """These users have files in the store."""
+        self._seen.update(users)
 
     def count(self, users: set[int]) -> int:
         """The number of members, those users among them."""

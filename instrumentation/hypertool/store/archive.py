@@ -173,13 +173,12 @@ class Archive:
         """Add finished processes to the totals, as many as one generation may list; returns their names."""
         taken: set[str] = set()
         refused: dict[str, Signature] = {}
-        for name in self._finished(live):
+        finished = list(self._finished(live))
+        self.labels.members.see(status.st_uid for _, status in finished)
+        for name, status in finished:
             if name[:-5] in skip:
                 continue
-            try:
-                current = signature(live.status(name))
-            except OSError:
-                continue  # gone meanwhile
+            current = signature(status)
             try:
                 if self._refused.get(name) == current:
                     refused[name] = current
@@ -220,13 +219,14 @@ class Archive:
     def _write(self, shared: Folder, generation: Generation) -> Generation:
         return write_generation(shared, generation, self._directory.file_mode)
 
-    def _finished(self, live: Folder) -> Iterator[str]:
+    def _finished(self, live: Folder) -> Iterator[tuple[str, os.stat_result]]:
         """Snapshots whose writers are gone; forgotten temporary files are removed on the way."""
         with os.scandir(live.descriptor) as entries:
             for entry in entries:
                 if NAME.fullmatch(entry.name):
                     if abandoned(live, entry.name) or not _openable(live, entry.name):
-                        yield entry.name
+                        with contextlib.suppress(FileNotFoundError):
+                            yield entry.name, live.status(entry.name)
                 elif TEMPORARY.fullmatch(entry.name):
                     _remove_orphan(live, entry.name)
 

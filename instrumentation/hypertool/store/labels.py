@@ -17,6 +17,7 @@ from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder, locked, write_all
 from .admission import Members, limit_of, share
 from .directory import StateDirectory
+from .snapshot_reader import MAX_TIME
 
 FILE = "labels.jsonl"
 REGISTER_BYTES = 2**20
@@ -38,7 +39,7 @@ class AdmittedLabels:
 
     def __init__(self, directory: StateDirectory) -> None:
         self._directory = directory
-        self._members = Members(_group(directory))
+        self.members = Members(_group(directory))
         self._listed: dict[str, dict[str, Admitted]] = {}
         self._signature: _Signature | None = None
         self._whole = True
@@ -108,7 +109,7 @@ class AdmittedLabels:
         if len(listed) >= limit:
             return False
         users = [entry.user for entry in listed.values() if entry.user is not None]
-        return users.count(user) < share(limit, self._members.count({user, *users}))
+        return users.count(user) < share(limit, self.members.count({user, *users}))
 
     def write_new(self) -> None:
         """Write down what `admit_from` decided. Raises OSError; it is tried again then."""
@@ -227,6 +228,8 @@ def _entry(line: bytes) -> Admitted | None:
         user, at = more if len(more) == 2 else (None, 0.0)
     except (ValueError, TypeError, RecursionError):
         return None
-    if label.__class__ is not str or value.__class__ is not str or user.__class__ not in (int, type(None)):
+    if label.__class__ is not str or value.__class__ is not str:
         return None
-    return Admitted(label, value, user, float(at) if at.__class__ in (int, float) else 0.0)
+    known = user.__class__ is int and 0 <= user < 2**32
+    when = at.__class__ in (int, float) and 0 <= at < MAX_TIME
+    return Admitted(label, value, user if known else None, float(at) if when else 0.0)

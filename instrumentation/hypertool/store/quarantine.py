@@ -7,12 +7,12 @@ import os
 import time
 
 from ..runtime.foreign_files import Folder
-from ..runtime.logs import log
+from ..runtime.logs import log, once
 from .directory import StateDirectory
 from .snapshot_reader import ForeignVersion
 
 FOLDER = "quarantine"
-# So many are kept; what is refused beyond that stays where it is.
+# So many are kept to be looked at. More is an attack, or a program gone wrong, and would fill the disk.
 MAX_FILES = 100
 _ARCHIVE = "archive.corrupt-"
 
@@ -24,16 +24,22 @@ class Quarantine:
         self._directory = directory
 
     def take(self, live: Folder, name: str, error: Exception) -> bool:
-        """Move a snapshot out of `live`; False where it stays there. Raises nothing."""
+        """Move a finished snapshot out of `live`; False where it stays there. Raises nothing."""
         if not self._directory.served or isinstance(error, (ForeignVersion, PermissionError)):
             return False  # another version's may be read after an upgrade, another user's by that user
         try:
             with self._directory.open_private() as private, contextlib.suppress(FileExistsError):
                 os.mkdir(FOLDER, 0o700, dir_fd=private.descriptor)
             with Folder(self._directory.private, FOLDER) as kept:
-                if len(os.listdir(kept.descriptor)) >= MAX_FILES:
-                    return False
                 user = live.status(name).st_uid
+                if len(os.listdir(kept.descriptor)) >= MAX_FILES:
+                    live.unlink(name)
+                    once.warn(
+                        FOLDER,
+                        f"{self._directory.private / FOLDER} has {MAX_FILES} files: what is refused from now on (the "
+                        f"last of it by user {user}) is removed; look at them, and delete them",
+                    )
+                    return True
                 live.rename(name, name, kept)
         except OSError:
             return False

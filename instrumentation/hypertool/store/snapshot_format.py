@@ -13,7 +13,7 @@ from typing import Any
 
 LINE_END = b"\n"
 VERSION = 1
-# What a reader takes: some 10,000 label sets, far more than a process has; a sparse file may have a terabyte.
+# What a reader takes: some 5,000 label sets, far more than a process has; a sparse file may have a terabyte.
 MAX_BYTES = 2**20
 VERSION_KEY = "v"
 WRITER = "id"

@@ -36,7 +36,7 @@ class Bounds(NamedTuple):
 
 # A process that counts a million tokens (or microseconds) every second reaches the limit in 30 years; sums of such
 # files stay far below the archive's, whatever is thrown into the store.
-SNAPSHOT = Bounds(10**15, 10_000)
+SNAPSHOT = Bounds(10**15, 5_000)
 # The service's own file. A float can hold the count, so that it can be exposed.
 ARCHIVE = Bounds(10**30, 10**6)
 # The newest of timestamps in microseconds, not a count.

@@ -105,7 +105,9 @@ class View:
         except FileNotFoundError:
             return self._merge(totals, 0, 0, now)
         with live:
-            for name in _names(live):
+            found = _names(live)
+            self._archive.labels.members.see(status.st_uid for _, status in found)
+            for name, status in found:
                 writer = name[:-5]
                 if NAME.fullmatch(name) is None:
                     unreadable += 1
@@ -113,7 +115,7 @@ class View:
                 if writer in generation.folded or writer == skip:
                     continue
                 try:
-                    known = self._snapshot(live, name, now)
+                    known = self._snapshot(live, name, status, now)
                 except FileNotFoundError:
                     return None  # folded meanwhile
                 size = sizes[known.user] = sizes.get(known.user, 0) + known.signature[-1]
@@ -141,9 +143,8 @@ class View:
         aside = unreadable + self._archive.set_aside()
         return Merge(totals, writers, unreadable, now, aside, self._archive.folded_at)
 
-    def _snapshot(self, live: Folder, name: str, now: float) -> _Known:
+    def _snapshot(self, live: Folder, name: str, found: os.stat_result, now: float) -> _Known:
         """Raises FileNotFoundError alone; whatever else is wrong with a file is its own."""
-        found = live.status(name)
         current = signature(found)
         known = self._parsed.get(name)
         if known is not None and known.signature == current:
@@ -157,9 +158,14 @@ class View:
         return _Known(current, snapshot.totals, snapshot.user)
 
 
-def _names(live: Folder) -> list[str]:
+def _names(live: Folder) -> list[tuple[str, os.stat_result]]:
+    found = []
     with os.scandir(live.descriptor) as entries:
-        return [entry.name for entry in entries if entry.name.endswith(".json")]
+        for entry in entries:
+            if entry.name.endswith(".json"):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+    return found
 
 
 def require_readable(directory: StateDirectory) -> None:
