@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from ..runtime.late_imports import loading
 from ..runtime.logs import log
 from .workflows import CHATMODES, MODELS, STAGES, WORKFLOWS
 
@@ -43,7 +44,9 @@ def unfit(value: str) -> str | None:
         return "it contains control characters or characters that cannot be seen"
     if _MARKUP.search(value):
         return "it contains markup"
-    from ..runtime.redaction import redact_name  # Only for a new value: compiling the patterns takes a millisecond.
+    with loading:
+        # Only for a new value: compiling the patterns takes a millisecond.
+        from ..runtime.redaction import redact_name
 
     if redact_name(value) != value:
         return "it looks like a credential or an e-mail address"

@@ -14,6 +14,7 @@ import pytest
 from hypertool.runtime.foreign_files import Folder, locked
 from hypertool.service.alert_log import AlertFile
 from hypertool.store.sessions import SavedSession, Sessions
+from tests.support.hypertool_host import Host
 
 KINDS: dict[str, Callable[[Path, Path], object]] = {
     "link": lambda path, victim: path.symlink_to(victim),
@@ -133,3 +134,37 @@ def test_forked_child_keeps_no_lock_of_its_parent(tmp_path: Path) -> None:
         assert held is not None, "the child holds the parent's lock"
     os.close(writable)
     os.waitpid(child, 0)
+
+
+FORKS = """
+import os, threading, time
+from hypertool import get_persona_metrics
+metrics = get_persona_metrics()
+def record(thread):
+    for number in range(25):
+        metrics.record_token_usage("backend", f"mode-{thread}-{number}", f"model-{thread}-{number}", 1)
+threads = [threading.Thread(target=record, args=(n,)) for n in range(4)]
+for thread in threads: thread.start()
+children = []
+while any(thread.is_alive() for thread in threads):
+    if len(children) < 20:
+        child = os.fork()
+        if child == 0:
+            record(9)
+            metrics.flush()
+            os._exit(0)
+        children.append(child)
+    time.sleep(0.001)
+began = time.monotonic()
+for child in children:
+    assert os.waitpid(child, 0)[1] == 0
+metrics.flush()
+print(len(children))
+"""
+
+
+def test_new_labels_and_forks_do_not_deadlock(host: Host) -> None:
+    """Threads that record new labels while the process forks: all of them end, and every token is counted."""
+    done = host.python(FORKS, seconds=60)
+    assert done.returncode == 0, done.stderr
+    assert sum(host.store.read().tokens.values()) == 100 + 25 * int(done.stdout)
