@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -169,7 +171,15 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL the client and what it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
 
 
 def run(
@@ -180,7 +190,7 @@ def run(
     try:
         out, err = process.communicate(timeout=RUN_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        kill(process)
         raise
     return subprocess.CompletedProcess(client.command, process.returncode, out, err)
 
@@ -253,7 +263,7 @@ def test_real_client_is_refused_at_the_prompt(
 
 def test_real_client_killed_in_the_middle(models: FakeModels, programs: Path, project: Path) -> None:
     """SIGKILL while a tool runs: what the server has answered until then is counted."""
-    models.pending(["sleep 60"])
+    models.pending(["python3 -c 'import time; time.sleep(60)'"])
     client = AGENTS["claude-code"]
     process = start(client, models, programs, project)
     try:
@@ -261,8 +271,7 @@ def test_real_client_killed_in_the_middle(models: FakeModels, programs: Path, pr
         session = next(iter(project.parent.glob(".claude/projects/*/*.jsonl")))
         until(lambda: b'"tool_use"' in session.read_bytes(), "the tool call in the session's file")
     finally:
-        process.kill()
-        process.wait(timeout=30)
+        kill(process)
     AgentSessions(str(project.parent), {}).round()
     assert models.served
     assert counted(AGENT_TOKENS.key, "claude-code") == models.tokens(True)
