@@ -42,11 +42,11 @@ options:
     type: dict
     default: {}
   user_folder:
-    description: C(*.alloy) files on the host that belong to its people; they are copied in as C(user_NAME).
+    description: The administrators' own C(*.alloy) files; they are copied in as C(user_NAME).
     type: path
     default: /etc/alloy/conf.d
   group:
-    description: Who may read it.
+    description: The group that may read the configuration.
     type: str
     default: alloy
   validate:
@@ -55,7 +55,7 @@ options:
     elements: str
     required: true
   url:
-    description: Where Alloy answers.
+    description: Address of Alloy's HTTP server.
     type: str
     default: http://127.0.0.1:12345
   unit:
@@ -87,7 +87,7 @@ options:
     type: int
     default: 120
   restart_with_backlog:
-    description: Restart whatever is lost by it.
+    description: Restart even if the backlog is lost.
     type: bool
     default: false
 author: [Hypertool]
@@ -150,7 +150,7 @@ class Configuration:
         return content
 
     def difference(self, before, after):
-        """People's own files are named only: what is in them is theirs."""
+        """The changed files. Of users' own files only the name is shown."""
         entries = []
         for name in sorted(set(before) | set(after)):
             if before.get(name) != after.get(name):

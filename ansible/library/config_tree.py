@@ -18,7 +18,7 @@ module: config_tree
 short_description: Stage, validate, swap and reload a directory of configuration files
 description:
   - Writes the whole tree beside the live one, runs the validation commands on it, and only then replaces the files
-    that differ, each atomically. A running unit is told to reload; when it refuses, the old files are put back.
+    that differ, each atomically. A running unit reloads; if it refuses, the old files are restored.
 options:
   path:
     description: The directory.

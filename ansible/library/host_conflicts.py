@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Finds what stands in the way of an installation: ports held by others, services that somebody else runs.
+# Finds conflicts before an installation: ports held by other processes, services that are not ours.
 from __future__ import annotations
 
 import os
@@ -12,7 +12,7 @@ from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: host_conflicts
-short_description: Find ports and services that are in somebody else's use
+short_description: Find ports and services that others already use
 description:
   - For each unit it looks who listens on its port, and whether the unit runs already without our drop-in. It only
     reads, and never fails because of what it finds.
@@ -50,7 +50,7 @@ services:
   returned: always
   type: list
 masked:
-  description: Units that somebody forbade to run.
+  description: Masked units.
   returned: always
   type: list
 """

@@ -21,7 +21,7 @@ description:
     next one, whatever was reported as changed then.
   - Waits until the unit is ready. Whether it stays so is what M(stack_health) watches, for all units at once.
   - One that is to be stopped has no process and is not listed as failed afterwards, also where its own stop gave up or
-    somebody else's had.
+    another program's had.
 options:
   name:
     description: The unit.

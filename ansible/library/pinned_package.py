@@ -46,7 +46,7 @@ options:
     default: present
     type: str
   url:
-    description: Where the unit's metrics say what it has not sent yet.
+    description: Address whose metrics show the unit's backlog.
     type: str
     default: http://127.0.0.1:12345
   guard_seconds:
@@ -54,7 +54,7 @@ options:
     type: int
     default: 120
   restart_with_backlog:
-    description: Upgrade whatever is lost by it.
+    description: Upgrade even if the backlog is lost.
     type: bool
     default: false
   take_over:

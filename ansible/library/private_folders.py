@@ -22,7 +22,7 @@ author: [Hypertool]
 """
 
 EXAMPLES = r"""
-- name: Check that nobody else writes where we do
+- name: Check that only root writes where the roles do
   private_folders:
     names: [/etc/hypertool, /opt/hypertool]
 """

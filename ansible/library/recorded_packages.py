@@ -20,7 +20,7 @@ module: recorded_packages
 short_description: Install distribution packages and keep a record of what was new
 description:
   - Writes the names of all packages that the installation will add (dependencies included) to a record before it
-    starts, together with users and units that exist already. An interrupted installation can so be taken back whole.
+    starts, together with users and units that exist already. So an interrupted installation can be removed completely.
   - Files that are at a package's paths before it is installed are copied beside the record; programs that no package
     owns are refused, unless O(take_over) is set.
   - With O(state=absent) it removes what the record names and nothing else, and purges only what leaves alone what was
@@ -53,7 +53,7 @@ options:
     type: dict
     default: {}
   state:
-    description: C(present) installs, C(absent) takes back everything in the record.
+    description: C(present) installs, C(absent) removes everything in the record.
     choices: [present, absent]
     default: present
     type: str

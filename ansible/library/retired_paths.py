@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Takes back what a role put on a host: its files, folders that are empty then, and its data or their owner.
+# Uninstalls a role's files and empty folders, and deletes its data or hands them over to root.
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
@@ -43,7 +43,7 @@ author: [Hypertool]
 """
 
 EXAMPLES = r"""
-- name: Take back what the role installed
+- name: Remove what the role installed
   retired_paths:
     files: [/etc/hypertool/prometheus]
     data: [/var/lib/prometheus/hypertool]

@@ -37,7 +37,7 @@ options:
     type: float
     default: 6
   timeout:
-    description: Seconds for all targets to come up. C(0) leaves them to somebody else.
+    description: Seconds for all targets to come up. C(0) skips the wait.
     type: int
     default: 60
 author: [Hypertool]

@@ -1,4 +1,4 @@
-# Talks to a running Alloy: reload and its verdict, health of components, and what it has not sent yet.
+# Client for a running Alloy: reload, component health, and the backlog of unsent data.
 from __future__ import annotations
 
 import json
@@ -31,7 +31,7 @@ LOG_RETRIES = "loki_write_batch_retries_total"
 class Alloy:
     def __init__(self, url):
         self.url = url.rstrip("/")
-        # The host's own proxy is for other addresses.
+        # Loopback: bypass the host's proxy.
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ask(self, path, method="GET", timeout=ANSWER_SECONDS):
@@ -45,7 +45,7 @@ class Alloy:
             return 0, str(error)
 
     def not_ready(self):
-        """What it says instead of being ready; empty when it is."""
+        """Why Alloy is not ready; empty when it is."""
         status, body = self.ask("/-/ready", timeout=2)
         return "" if status == 200 else f"{self.url}/-/ready: {status or ''} {body.strip()}"
 
@@ -163,7 +163,7 @@ def wait_for_no_backlog(alloy, seconds):
 
 
 def restart_refusal(module, reason, guard):
-    """Why a restart may not be now: a text for a person; None when it may."""
+    """The reason to postpone a restart, as a message; None if there is none."""
     if guard["forced"]:
         return None
     waiting = wait_for_no_backlog(Alloy(guard["url"]), guard["wait"])

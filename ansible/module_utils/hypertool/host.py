@@ -29,7 +29,7 @@ def unit_properties(module, unit, *names):
 
 
 def wait_for_unit(module, unit, ask, timeout, restarts=None):
-    """None when the unit is active and `ask()` has no complaint, else a text that says what it does instead.
+    """None when the unit is active and `ask()` has no complaint, else a description of its state.
 
     With `restarts`, so many restarts by itself end the wait early.
     """

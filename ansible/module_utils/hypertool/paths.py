@@ -25,7 +25,7 @@ KINDS = {
 
 
 class UnsafePath(HostError):
-    """A path is not what it has to be; the text names it and what to do."""
+    """A path is not of the expected kind or owner; the text names it and the next step."""
 
 
 def kind(facts):
@@ -52,7 +52,7 @@ def only_root_writes(facts):
 
 
 def only_root_exchanges(facts, entry):
-    """Whether nobody but root can put another thing in the place of an entry of a folder."""
+    """Whether only root can replace an entry of a folder."""
     return only_root_writes(facts) or (facts.st_uid == entry.st_uid == 0 and bool(facts.st_mode & stat.S_ISVTX))
 
 
@@ -108,7 +108,7 @@ def _open_folder(path, make, private):
 def folder(path, make=False, private=False):
     """A descriptor of the folder that a path names; FileNotFoundError where it is absent and not to be made.
 
-    With `private`, it is an error that anybody but root could change what the path names or what is in it.
+    With `private`, raises UnsafePath if any other user than root can replace the folder or change its entries.
     """
     fd = _open_folder(path, make, private)
     try:
@@ -136,7 +136,7 @@ def exists(path):
 def require_private(path):
     """Make sure that only root can change what a path names and what is in it; what is absent yet will be root's."""
     if os.geteuid() != 0:
-        return  # Somebody's own folder: there is nothing to be had by it.
+        return  # An unprivileged run has no rights that a link could misuse.
     todo = os.path.normpath(path)
     while True:
         try:
@@ -189,7 +189,7 @@ def read_bytes_at(fd, name, path, limit, only_name=False):
 
 
 def write_text(path, text, uid=0, gid=0, mode=0o644):
-    """Write a file beside its name and put it in place in one step; only in a folder that nobody but root writes."""
+    """Write a file atomically; only into a folder that root alone may write."""
     with parent(path) as (fd, name):
         write_text_at(fd, name, path, text, uid, gid, mode)
 
@@ -234,7 +234,7 @@ def set_attributes(handle, uid, gid, mode):
     if not differs(facts, uid, gid, mode):
         return False
     if (facts.st_uid, facts.st_gid) != (uid, gid):
-        # Nobody gets more rights for the moment between the two steps.
+        # Between the two steps no user has more rights than before or after.
         os.fchmod(handle, stat.S_IMODE(facts.st_mode) & mode)
         os.fchown(handle, uid, gid)
     os.fchmod(handle, mode)

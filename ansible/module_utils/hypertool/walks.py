@@ -105,7 +105,7 @@ def remove_empty(path):
 class HandOver:
     """Gives a folder and all that is in it to a user (None: to no other) and a group.
 
-    No link is followed. Files with a second name (a hard link) are left alone: they may be anybody's files elsewhere.
+    No link is followed. Hard-linked files keep their owner: the other name may be a file of someone else.
     """
 
     def __init__(self, uid, gid, check_mode=False):
@@ -142,12 +142,12 @@ class HandOver:
         except FileNotFoundError:
             return
         try:
-            # Of what the descriptor holds, which cannot be exchanged any more.
+            # Facts of the open descriptor: the name may point to another file by now.
             facts, held = os.fstat(handle), f"/proc/self/fd/{handle}"
             if self.settled(facts):
                 return
             if stat.S_ISLNK(facts.st_mode):
-                # What it names is nobody's business here. To root, so that no id without an owner stays.
+                # The link itself, not its target: no file may keep the id of a removed user.
                 if self.uid == 0 and not self.check_mode:
                     os.chown(name, self.uid, self.gid, dir_fd=fd, follow_symlinks=False)
                 return

@@ -12,7 +12,7 @@ from ansible.module_utils.hypertool.errors import HostError
 
 USER = "hypertool"
 PASSWORD_FILE = "/etc/hypertool/secrets/web_password"
-# The C library's own, under the names that it has on supported systems; Python 3.13 has no module for it any more.
+# libxcrypt's names on supported systems. Python removed its crypt module in 3.13.
 LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2")
 ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 # 2**10 rounds, some 50 ms: Prometheus and Alertmanager remember what they have checked.

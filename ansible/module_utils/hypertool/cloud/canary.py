@@ -16,7 +16,7 @@ LOOP_SECONDS = 5.0
 
 
 class Refused(Exception):
-    """The destination does not let this credential read; the text says what it answered."""
+    """The destination denies this credential read access; the text has its answer."""
 
 
 class Canary:

@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def html(self):
-        """Whether it is a page for people, which no service here sends."""
+        """Whether the body is HTML, which none of these services sends."""
         return "text/html" in self.headers.get("content-type", "") or self.text.lstrip()[:1] == "<"
 
     def excerpt(self, secrets, length=160):

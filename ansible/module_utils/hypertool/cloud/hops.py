@@ -190,7 +190,7 @@ def diagnose(intake, probe, sender, unseen=None, secrets=()):
     `intake` says why nothing came into the collector (or nothing), `probe` is what the destination says to the
     collector's credential, `sender` what the collector's counters say. `unseen` is hop and evidence where the collector
     counts nothing that came in: it also takes in nothing while a destination that is away holds up what came before.
-    `secrets` are not in the evidence, whoever repeats them.
+    `secrets` are removed from the evidence.
     """
     if intake:
         return "scrape", intake

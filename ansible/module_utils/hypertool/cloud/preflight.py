@@ -14,7 +14,7 @@ from ansible.module_utils.hypertool.cloud.values import (
 
 
 def secrets_of(params):
-    """The parts of parameters that nobody may read: the token, and a password in an address."""
+    """The secret parts of the parameters: the token, and a password in an address."""
     found = [params["token"]]
     addresses = [params["proxy_url"], *(params[name]["url"] for name in ("metrics", "logs", "otlp") if params[name])]
     for address in addresses:

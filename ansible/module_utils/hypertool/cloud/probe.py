@@ -1,4 +1,4 @@
-# Asks each service with a request that carries nothing, and turns what it says into sentences for people.
+# Sends each service an empty request and explains the answer in plain sentences.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ class Probe:
         self.services = services
         self.token = token
         self.results = {}
-        #: What a server may repeat and nobody may read.
+        #: Secrets that a server may echo; removed from messages.
         self.secrets = [token, *(basic(service["user"], token).split()[1] for service in services.values())]
 
     def ask(self, service, user):

@@ -17,7 +17,7 @@ _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 
 
 def variable(service, what):
-    """The name by which people know the value."""
+    """The variable's name, as users set it."""
     return f"grafana_cloud_{service}_{what}"
 
 
@@ -57,7 +57,7 @@ def problems_of_url(service, url):
 
 
 def problems_of_path(service, url, parts, ending, expected):
-    """The same, about the part that people copy wrong."""
+    """The same, for the part that is often copied wrongly."""
     name, path = variable(service, "url"), parts.path
     other = next((kind for kind, mark in _MARKS.items() if mark in f"{path}/"), None)
     if other not in (None, service):
