@@ -89,8 +89,9 @@ _PASS_SOURCE = r"(-pass(?:in|out)?[ \t]{1,4}pass:)[^\s\"']{1,2000}"
 _SMB = r"(-U[ =]?[\"']?[\w.\\/-]{1,64}%)[^\s\"']{3,2000}"
 # machine HOST login USER password SECRET, on one line or several (netrc).
 _NETRC = r"(\b(?:login|machine)\s{1,4}\S{1,200}\s{1,8}(?:account\s{1,4}\S{1,200}\s{1,8})?password\s{1,4})\S{1,2000}"
-# OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20..., ANTHROPIC_CUSTOM_HEADERS: the whole value.
-_HEADERS = r"(HEADERS[\"']?\s{0,4}[=:]\s{0,4})(?:\"[^\"\n]{1,2000}\"?|'[^'\n]{1,2000}'?|[^\s\"']{1,2000})"
+# OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20..., ANTHROPIC_CUSTOM_HEADERS: the whole value. In JSON within JSON,
+# backslashes stand before its quotes.
+_HEADERS = r"(HEADERS[\"']?\s{0,4}[=:]\s{0,4})(?:\\{0,4}\"[^\"\n]{1,2000}\"?|'[^'\n]{1,2000}'?|[^\s\"']{1,2000})"
 # Signed and keyed URLs: Azure SAS, AWS, Google, CloudFront, keys as query parameters.
 _QUERY = (
     r"((?:[?&](?:(?i:key|code|auth|x-amz-credential|x-goog-credential|key-pair-id|awsaccesskeyid))"

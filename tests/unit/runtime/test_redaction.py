@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import string
@@ -238,3 +239,14 @@ def test_a_command_says_no_secret_either() -> None:
     log.taken = []
     log.warning("https://me:hunter22@host/ does not answer: 100 %")
     assert log.taken == [f"https://{REDACTED}@host/ does not answer: 100 %"]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_headers_in_json_are_redacted_whole(depth: int) -> None:
+    """The value of a variable for headers is redacted whole, however often the text was encoded as JSON."""
+    text = 'ANTHROPIC_CUSTOM_HEADERS="x-acme: hunter2 hunter3" end'
+    for _ in range(depth):
+        text = json.dumps({"content": text})
+    found = redact(text)
+    assert "hunter" not in found
+    assert "end" in found
