@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import billing
 from ..answers import Answers
 from ..counts import Record, both, count, known, names, partition, usage_of
 from ..fields import Fields, quick_reading, text, tier
@@ -78,6 +79,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
             (stop,) if stop else (),
             provider,
             _tier(record),
+            None if record is None else billing.of_anthropic(record),
         ),
     )
 

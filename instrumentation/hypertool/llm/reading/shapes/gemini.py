@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import billing
 from ..answers import Answers
 from ..counts import BadCount, Record, count, known, names, partition, usage_of
 from ..fields import Fields, quick_reading, reading, reasons, text, tier
@@ -139,6 +140,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
             # Only Vertex AI says what kind of traffic it was.
             "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai",
             tier(traffic) or tier(inner.get("service_tier") or inner.get("serviceTier")),
+            None if record is None else billing.of_gemini(record),
         ),
     )
 

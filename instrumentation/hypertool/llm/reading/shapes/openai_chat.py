@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import billing
 from ..answers import Answers
 from ..counts import Record, both, count, first, known, names, settle, usage_of
 from ..fields import Fields, quick_reading, reasons, text, tier
@@ -116,6 +117,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
             reasons(get("choices")),
             provider,
             tier(get("service_tier")),
+            None if record is None else billing.of_chat(record),
         ),
     )
 
