@@ -28,11 +28,11 @@ _BASE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 class Folder:
     """An open folder. `path` itself may be a link (its user chose it); the folders `below` it may not."""
 
-    __slots__ = ("descriptor", "path")
+    __slots__ = ("_below", "_path", "descriptor")
 
     def __init__(self, path: Path, *below: str) -> None:
         """Raises OSError: ENOTDIR or ELOOP where one of `below` is a link or no folder."""
-        self.path = path.joinpath(*below)
+        self._path, self._below = path, below
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for name in below:
             try:
@@ -53,6 +53,11 @@ class Folder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self.descriptor)
+
+    @property
+    def path(self) -> Path:
+        """Where it is, for messages."""
+        return self._path.joinpath(*self._below)
 
     @property
     def owner(self) -> int:
@@ -181,7 +186,7 @@ def locked(folder: Folder, name: str, seconds: float = LOCK_SECONDS, mode: int =
     Yields None where it was not to be had within `seconds`: the process that holds it may be stopped, or mean it.
     Raises OSError where the name is a link, a pipe or a folder.
     """
-    shown = str(folder.path / name)
+    shown = f"{folder.path}/{name}"
     now = time.monotonic()
     if now < _impatient.get(shown, 0.0):
         seconds = 0.0

@@ -38,7 +38,7 @@ class StateDirectory(NamedTuple):
     def served(self) -> bool:
         """Whether the host has a service, which alone writes what is not a member's own."""
         try:
-            return stat.S_ISDIR(os.lstat(self.path / SHARED).st_mode)
+            return stat.S_ISDIR(os.lstat(f"{self.path}/{SHARED}").st_mode)
         except OSError:
             return False
 

@@ -22,6 +22,8 @@ class Quarantine:
 
     def __init__(self, directory: StateDirectory) -> None:
         self._directory = directory
+        self._found = 0
+        self._until = float("-inf")
 
     def take(self, live: Folder, name: str, error: Exception) -> bool:
         """Move a finished snapshot out of `live`; False where it stays there. Raises nothing."""
@@ -41,6 +43,7 @@ class Quarantine:
                     )
                     return True
                 live.rename(name, name, kept)
+                self._until = float("-inf")
         except OSError:
             return False
         log.error(
@@ -55,6 +58,7 @@ class Quarantine:
         """Rename a corrupt archive. Raises OSError: then nothing may be written in its place."""
         kept = f"{_ARCHIVE if name == 'archive.json' else 'archive.prev.corrupt-'}{time.time_ns()}.json"
         shared.rename(name, kept)
+        self._until = float("-inf")
         log.error(
             "the archive %s is corrupt and kept as %s; %s",
             shared.path / name,
@@ -71,7 +75,13 @@ class Quarantine:
         return False
 
     def count(self) -> int:
-        """How many files were set aside, as far as this user may see them."""
+        """How many files were set aside, as far as this user may see them; looked at once a second at most."""
+        if time.monotonic() >= self._until:
+            self._found = self._count()
+            self._until = time.monotonic() + 1.0
+        return self._found
+
+    def _count(self) -> int:
         found = 0
         with contextlib.suppress(OSError), self._directory.open_shared() as shared:
             found += sum(".corrupt-" in name for name in os.listdir(shared.descriptor))
