@@ -22,6 +22,14 @@ from ..reading.view import view
 
 _DEPTH = 12
 
+# A prompt up to this size is hashed whole. Of a longer text its length, both ends and samples of what is between are,
+# and of a longer list its length, its beginning and its end: hashing runs in the caller's thread, or on its event loop.
+_WHOLE = 32_768
+_ENDS = 4_096
+_SAMPLES, _SAMPLE = 64, 128
+_FIRST_ITEMS, _LAST_ITEMS = 8, 56
+_BUDGET, _NODE = 131_072, 64
+
 
 @functools.cache
 def _keyed() -> blake2b:
@@ -48,12 +56,14 @@ def fingerprint(prompt: Any) -> str | None:
         return None
     try:
         if type(prompt) is str:
-            data = prompt.encode("utf-8", "surrogatepass")
+            data = (prompt if len(prompt) <= _WHOLE else _sampled(prompt)).encode("utf-8", "surrogatepass")
+        elif _room(prompt, _WHOLE, _DEPTH) < 0:
+            data = marshal.dumps(_plain(prompt, _DEPTH, [_BUDGET]), 0)
         else:
             try:
                 data = marshal.dumps(prompt, 0)  # the format without references: equal values are equal bytes
             except ValueError:  # a message class of some SDK
-                data = marshal.dumps(_plain(prompt, _DEPTH), 0)
+                data = marshal.dumps(_plain(prompt, _DEPTH, [_BUDGET]), 0)
         found = _keyed().copy()
         found.update(data)
         return found.hexdigest()
@@ -62,16 +72,57 @@ def fingerprint(prompt: Any) -> str | None:
         return None
 
 
-def _plain(value: Any, depth: int) -> Any:
-    if value is None or isinstance(value, (bool, int, float)):
+def _room(value: Any, left: int, depth: int) -> int:
+    """What `value` leaves of `left`; below 0 as soon as it is larger, and the rest is not looked at."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return left - len(value) - 8
+    left -= 8
+    if depth and left >= 0:
+        if kind is list or kind is tuple:
+            for item in value:
+                left = _room(item, left, depth - 1)
+                if left < 0:
+                    break
+        elif kind is dict:
+            for key, item in value.items():
+                left = _room(item, left - len(key) if type(key) is str else left, depth - 1)
+                if left < 0:
+                    break
+        elif kind is bytearray or kind is memoryview:
+            left -= len(value)
+    return left
+
+
+def _sampled(text: Any) -> Any:
+    """A text or bytes, of a long one only parts."""
+    size = len(text)
+    if size <= 2 * _ENDS + _SAMPLES * _SAMPLE:
+        return text
+    step = (size - 2 * _ENDS) // _SAMPLES
+    parts = [text[at : at + _SAMPLE] for at in range(_ENDS, size - _ENDS, step)]
+    whole = type(text)().join((text[:_ENDS], *parts, text[-_ENDS:]))
+    return whole + (f"|{size}" if isinstance(text, str) else b"|%d" % size)
+
+
+def _plain(value: Any, depth: int, budget: list[int]) -> Any:
+    """Plain values of `value`; once the budget is used up, of the rest only sizes and types."""
+    kind = type(value)
+    if value is None or kind in (bool, int, float):
         return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, (bytes, bytearray)):
-        return bytes(value)
-    if depth == 0:
-        return type(value).__name__
+    if isinstance(value, (str, bytes, bytearray)):
+        part = _sampled(str.__str__(value) if isinstance(value, str) else bytes(value))
+        budget[0] -= len(part)
+        return part if budget[0] > 0 else len(value)
+    budget[0] -= _NODE
+    if depth == 0 or budget[0] <= 0:
+        return kind.__name__
     if isinstance(value, (list, tuple)):
-        return [_plain(item, depth - 1) for item in value]
-    fields = value if isinstance(value, Mapping) else view(value)
-    return [type(value).__name__, *([str(key), _plain(item, depth - 1)] for key, item in fields.items())]
+        items = value
+        if len(items) > _FIRST_ITEMS + _LAST_ITEMS:
+            items = [len(items), *items[:_FIRST_ITEMS], *items[-_LAST_ITEMS:]]
+        return [_plain(item, depth - 1, budget) for item in items]
+    if isinstance(value, (int, float)):
+        return repr(value)
+    fields = value if kind is dict or isinstance(value, Mapping) else view(value)
+    return [kind.__name__, *([str(key), _plain(item, depth - 1, budget)] for key, item in fields.items())]
