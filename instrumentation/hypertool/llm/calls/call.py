@@ -21,6 +21,7 @@ from ..describing import messages as content
 from ..describing.metadata import PROMPT
 from ..reading.usage import Reading, Usage
 from ..record import CallRecord, Meter, make_record
+from . import twice
 from .reservations import Reservation, reserve
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Caller:
         self.setting = setting
         self.span_name = f"chat {setting.model}" if setting.model else None
         self._meter: Meter | None = None
+        self.work: object = None  # what is called, so that calls of one function are known to be beside each other
 
     @property
     def meter(self) -> Meter:
@@ -265,9 +267,10 @@ class Call:
                     count()
             self.metered_usage = self.covered or record.total > 0
             if self._parent is None and not (self.pending or self.covered or self.touched):
-                self.count(record, error, None)  # as most calls: nested in none, and around none
+                # As most calls: nested in none, and around none that its context knows.
+                self._count_once(record, error, output)
             else:
-                self._settle(record, error)
+                self._settle(record, error, output)
         except Exception as broken:  # a defect of ours, or of what we write to, is not the caller's
             once.warn("llm-finish", f"an LLM call could not be recorded: {type(broken).__name__}: {broken}")
             self.give_back(None)
@@ -278,7 +281,7 @@ class Call:
             parent = parent._parent
         return parent
 
-    def _settle(self, record: CallRecord, error: BaseException | None) -> None:
+    def _settle(self, record: CallRecord, error: BaseException | None, output: Any = None) -> None:
         parent = self._active_parent()
         usage = record.counted
         if self.covered or (usage is None and (self.touched or self.pending)):
@@ -300,9 +303,21 @@ class Call:
         if parent is not None:
             parent.covered = parent.covered or usage is not None
             parent.touched = True
-        self.count(record, error, None)
+        self._count_once(record, error, output)
         for call, _, ended in self.pending:
             call._end_as_agent(None, ended)
+
+    def _count_once(self, record: CallRecord, error: BaseException | None, response: Any) -> None:
+        """Write the record, unless a call in another thread inside this one had the same response."""
+        usage, reading = record.usage, record.reading
+        if (
+            isinstance(usage, Usage)
+            and reading is not None
+            and twice.seen_inside(self.caller.work, self.started, usage, reading.id, response)
+        ):
+            self._end_as_agent(error)
+        else:
+            self.count(record, error, None)
 
     def count(self, record: CallRecord, error: BaseException | None, ended: int | None) -> None:
         """Write the record everywhere."""

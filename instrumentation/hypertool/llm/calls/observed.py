@@ -46,6 +46,7 @@ class Observed:
         function = unpatched(function)
         self.function = function
         self.caller = caller
+        caller.work = getattr(function, "__code__", function)
         call = (
             type(function).__call__
             if not inspect.isroutine(function) and not isinstance(function, functools.partial)

@@ -35,6 +35,16 @@ SDK_STREAMS: dict[tuple[str, str], bool] = {
     ("anthropic", "AsyncMessageStreamManager"): False,
     ("anthropic", "BetaMessageStreamManager"): False,
     ("anthropic", "BetaAsyncMessageStreamManager"): False,
+    **dict.fromkeys(
+        (
+            (package, kind)
+            for package in ("groq", "cerebras", "together", "google")
+            for kind in ("Stream", "AsyncStream")
+        ),
+        True,
+    ),
+    ("litellm", "BaseResponsesAPIStreamingIterator"): True,
+    ("litellm", "LiteLLMCompletionStreamingIterator"): True,
     ("mistralai", "EventStream"): True,
     ("mistralai", "EventStreamAsync"): True,
     ("litellm", "CustomStreamWrapper"): True,
