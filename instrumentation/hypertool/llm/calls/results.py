@@ -11,6 +11,7 @@ from typing import Any
 
 from ..reading.extract import base_named, extract
 from .call import Call
+from .raw_responses import RAW, ObservedRawManager, unread, watch
 from .sdk_streams import SDK_STREAMS, Measure, ObservedManager, ObservedStream
 
 _BEDROCK = ("stream", "body")
@@ -36,6 +37,14 @@ def _dict(call: Call, result: Any) -> Any:
                 result[key] = ObservedStream(part, Measure(call))
                 return result
     return _plain(call, result)
+
+
+def _raw(call: Call, result: Any) -> Any:
+    http = unread(result)
+    if http is None:
+        return _plain(call, result)
+    watch(http, Measure(call))
+    return result
 
 
 async def _coroutine(call: Call, result: Any) -> Any:
@@ -88,6 +97,8 @@ def _learn(kind: type) -> Callable[[Call, Any], Any]:
         )
     elif issubclass(kind, dict):
         handler = _dict
+    elif (raw := base_named(kind, RAW)) is not None:
+        handler = _raw if raw else (lambda call, result: ObservedRawManager(result, call))
     else:
         handler = _by_protocol(kind)
     _handlers[kind] = handler

@@ -243,13 +243,16 @@ class ObservedManager:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._manager, name)
 
+    def _entered(self, stream: Any) -> Any:
+        return ObservedStream(stream, self._measure)
+
     def __enter__(self) -> Any:
         try:
             stream = self._manager.__enter__()
         except BaseException as error:
             self._measure.end(error)
             raise
-        return ObservedStream(stream, self._measure)
+        return self._entered(stream)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -265,7 +268,7 @@ class ObservedManager:
         except BaseException as error:
             self._measure.end(error)
             raise
-        return ObservedStream(stream, self._measure)
+        return self._entered(stream)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

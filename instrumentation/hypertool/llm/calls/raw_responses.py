@@ -1,0 +1,136 @@
+"""The SDKs' raw responses (`with_raw_response`, `with_streaming_response`) whose body was not read yet.
+
+The caller gets the same object; whatever it does with it (parse, read, iterate over lines or bytes), the body passes
+one method of its HTTP response, which is watched there. A body that has been read is `extract`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from ..reading.extract import base_named, extract
+from .sdk_streams import Measure, ObservedManager
+
+_PACKAGES = ("openai", "anthropic", "groq", "cerebras", "together")
+# (top package, class) -> whether it is a response; otherwise it is a manager, whose `with` yields one.
+RAW: dict[tuple[str, str], bool] = {
+    **{(package, kind): True for package in _PACKAGES for kind in ("BaseAPIResponse", "LegacyAPIResponse")},
+    **{
+        (package, kind): False
+        for package in _PACKAGES
+        for kind in ("ResponseContextManager", "AsyncResponseContextManager")
+    },
+}
+_LIMIT = 16 * 1024 * 1024
+
+
+def unread(response: Any) -> Any:
+    """The HTTP response of a raw one whose body is still to come, or None."""
+    if not base_named(type(response), RAW):
+        return None
+    http = getattr(response, "http_response", None)
+    return http if hasattr(http, "iter_bytes") and not hasattr(http, "_content") else None
+
+
+def watch(http: Any, measure: Measure) -> None:
+    """Measure the body of `http` while it is read."""
+    body = _Body(measure, "event-stream" in str(http.headers.get("content-type", "")))
+    read, read_async = http.iter_bytes, http.aiter_bytes
+    close, close_async = http.close, http.aclose
+    weakref.finalize(http, body.close).atexit = False
+
+    def iter_bytes(*arguments: Any, **named: Any) -> Iterator[bytes]:
+        try:
+            for data in read(*arguments, **named):
+                body.feed(data)
+                yield data
+        except BaseException as error:
+            measure.end(error)
+            raise
+        body.end()
+
+    async def aiter_bytes(*arguments: Any, **named: Any) -> AsyncIterator[bytes]:
+        try:
+            async for data in read_async(*arguments, **named):
+                body.feed(data)
+                yield data
+        except BaseException as error:
+            measure.end(error)
+            raise
+        body.end()
+
+    def closed() -> None:
+        close()
+        if http.is_stream_consumed is not True:
+            body.close()
+
+    async def aclosed() -> None:
+        await close_async()
+        if http.is_stream_consumed is not True:
+            body.close()
+
+    http.iter_bytes, http.aiter_bytes = iter_bytes, aiter_bytes
+    http.close, http.aclose = closed, aclosed
+
+
+class _Body:
+    """What came of a body: events as they come, or one JSON document at its end."""
+
+    __slots__ = ("_events", "_measure", "_rest", "_size")
+
+    def __init__(self, measure: Measure, events: bool) -> None:
+        self._measure = measure
+        self._events = events
+        self._rest: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        """One more piece."""
+        self._size += len(data)
+        if not self._events:
+            if self._size <= _LIMIT:
+                self._rest.append(data)
+            return
+        lines = (b"".join(self._rest) + data).split(b"\n")
+        self._rest = [lines.pop()[-_LIMIT:]]
+        for line in lines:
+            self._line(line.strip())
+
+    def _line(self, line: bytes) -> None:
+        if line.startswith(b"data:") and line[5:].lstrip()[:1] == b"{":
+            try:
+                self._measure.feed(json.loads(line[5:]))
+            except ValueError:  # no event of a provider's
+                return
+
+    def end(self) -> None:
+        """All of it has been read."""
+        if self._events:
+            for line in b"".join(self._rest).split(b"\n"):
+                self._line(line.strip())
+            self._measure.end()
+            return
+        try:
+            answer = json.loads(b"".join(self._rest)) if self._size <= _LIMIT else None
+        except ValueError:
+            answer = None
+        self._measure.call.finish(extract(answer), output=answer)
+
+    def close(self) -> None:
+        """Nobody reads the rest."""
+        self._measure.drop()
+
+
+class ObservedRawManager(ObservedManager):
+    """What an SDK's `with_streaming_response` returns: the request is made when it is entered."""
+
+    def _entered(self, value: Any) -> Any:
+        http = unread(value)
+        if http is not None:
+            watch(http, self._measure)
+        else:
+            self._measure.call.finish(extract(value), output=value)
+        return value
