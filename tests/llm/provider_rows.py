@@ -316,7 +316,7 @@ WHOLE: list[Row] = [
     ("llama-index raw", {"message": "x", "raw": _chat(8, 2, 10)}, (8, 0, 0, 2, 0)),
     ("instructor pair", ({"answer": 1}, _chat(8, 2, 10)), (8, 0, 0, 2, 0)),
     ("batch", [{**_chat(8, 2, 10), "id": "a"}, {**_chat(8, 2, 10), "id": "b"}], (16, 0, 0, 4, 0)),
-    ("batch with the same answer twice", [{**_chat(8, 2, 10), "id": "a"}] * 2, (8, 0, 0, 2, 0)),
+    ("pair of one answer", ({**_chat(8, 2, 10), "id": "a"}, {**_chat(8, 2, 10), "id": "a"}), (8, 0, 0, 2, 0)),
     ("batch with one that does not tell", [{**_chat(8, 2, 10), "id": "a"}, {"id": "b", "choices": []}], "no_usage"),
     (
         "vertex stream as a list",

@@ -11,6 +11,7 @@ from tests.llm.test_conformance import _run
 FILES = (
     "wrapped.py",
     "wrapped_others.py",
+    "wrapped_raw.py",
     "instrumented.py",
     "totals.py",
     "words.py",

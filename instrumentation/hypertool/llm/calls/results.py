@@ -11,6 +11,7 @@ from typing import Any
 
 from ..reading.extract import base_named, extract
 from .call import Call
+from .framework_streams import FRAMEWORKS
 from .raw_responses import RAW, ObservedRawManager, unread, watch
 from .sdk_streams import SDK_STREAMS, Measure, ObservedManager, ObservedStream
 
@@ -37,6 +38,18 @@ def _dict(call: Call, result: Any) -> Any:
                 result[key] = ObservedStream(part, Measure(call))
                 return result
     return _plain(call, result)
+
+
+def _stream(call: Call, result: Any) -> Any:
+    return ObservedStream(result, Measure(call))
+
+
+def _litellm(call: Call, result: Any) -> Any:
+    """LiteLLM estimates what a provider did not tell; the chunks that it keeps show which of the two it was."""
+    measure, kept = Measure(call), getattr(result, "chunks", None)
+    if kept is not None:
+        measure.told = lambda: any(getattr(chunk, "usage", None) is not None for chunk in result.chunks)
+    return ObservedStream(result, measure)
 
 
 def _raw(call: Call, result: Any) -> Any:
@@ -91,12 +104,14 @@ def _learn(kind: type) -> Callable[[Call, Any], Any]:
     handler: Callable[[Call, Any], Any]
     if known is not None:
         handler = (
-            (lambda call, result: ObservedStream(result, Measure(call)))
+            (_litellm if kind.__module__.startswith("litellm") else _stream)
             if known
             else (lambda call, result: ObservedManager(result, call))
         )
     elif issubclass(kind, dict):
         handler = _dict
+    elif (framework := base_named(kind, FRAMEWORKS)) is not None:
+        handler = framework
     elif (raw := base_named(kind, RAW)) is not None:
         handler = _raw if raw else (lambda call, result: ObservedRawManager(result, call))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from time import perf_counter
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from ..describing.messages import captures
 from ..describing.transcript import Transcript
 from ..reading.streams import StreamReader
+from ..reading.usage import NO_USAGE, Usage
 from . import open_streams
 from .call import Call, is_cancelled
 
@@ -45,6 +47,8 @@ SDK_STREAMS: dict[tuple[str, str], bool] = {
     ),
     ("litellm", "BaseResponsesAPIStreamingIterator"): True,
     ("litellm", "LiteLLMCompletionStreamingIterator"): True,
+    ("anthropic", "BaseSyncToolRunner"): True,
+    ("anthropic", "BaseAsyncToolRunner"): True,
     ("mistralai", "EventStream"): True,
     ("mistralai", "EventStreamAsync"): True,
     ("litellm", "CustomStreamWrapper"): True,
@@ -53,9 +57,12 @@ SDK_STREAMS: dict[tuple[str, str], bool] = {
 
 
 class Measure:
-    """The chunks of one call: the time of the first and the last, and what they say of the usage."""
+    """The chunks of one call: the time of the first and the last, and what they say of the usage.
 
-    __slots__ = ("__weakref__", "_read", "_unusual", "call", "reader", "transcript")
+    `told` says, where it is set, whether the provider told the usage, and not the SDK guessed it.
+    """
+
+    __slots__ = ("__weakref__", "_read", "_unusual", "call", "reader", "told", "transcript")
 
     def __init__(self, call: Call) -> None:
         open_streams.note(self)
@@ -64,6 +71,7 @@ class Measure:
         self._read = self.reader.feed
         self.transcript = Transcript() if captures() else None
         self._unusual = True
+        self.told: Callable[[], bool] | None = None
 
     def feed(self, chunk: Any) -> None:
         """One more chunk."""
@@ -104,7 +112,10 @@ class Measure:
 
     def _finish(self, complete: bool, error: BaseException | None = None, outcome: str | None = None) -> None:
         words = self.transcript.response() if self.transcript is not None else None
-        self.call.finish(self.reader.finish(complete), error, outcome=outcome, output=words)
+        reading = self.reader.finish(complete)
+        if self.told is not None and isinstance(reading.usage, Usage) and not self.told():
+            reading = reading._replace(usage=NO_USAGE)
+        self.call.finish(reading, error, outcome=outcome, output=words)
 
 
 class _Tap:

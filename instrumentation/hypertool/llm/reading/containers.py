@@ -30,8 +30,8 @@ _SCALARS = (str, bytes, bytearray, int, float, type(None))
 _SINGLE = ("raw", "_raw_response", "result", "message", "raw_response")
 
 
-def total(parts: Iterable[Any], extract: Extract) -> Reading:
-    """The sum of the readings of `parts`, each response once; parts that are none are passed over."""
+def total(parts: Iterable[Any], extract: Extract, by_id: bool = True) -> Reading:
+    """The sum of the readings of `parts`, each object and, `by_id`, each id once; others are passed over."""
     readings: list[Reading] = []
     ids: set[str] = set()
     objects: set[int] = set()
@@ -44,10 +44,12 @@ def total(parts: Iterable[Any], extract: Extract) -> Reading:
         if found.usage is UNRECOGNISED:
             unread = True
             continue
-        if found.id is not None:
-            if found.id in ids:
+        # A message of LangChain's has an id of its own beside the provider's.
+        key = text(view(part).get("id")) or found.id if by_id else None
+        if key is not None:
+            if key in ids:
                 continue
-            ids.add(found.id)
+            ids.add(key)
         readings.append(found)
     if not readings:
         return Reading(UNRECOGNISED if unread or not objects else NO_USAGE)

@@ -63,7 +63,7 @@ def _input_tokens(record: Record) -> ReadRecord | None:
     if "input_tokens_details" in record or "prompt_tokens_details" in record:
         return openai_responses.usage
     if "cache_read_tokens" in record or "cache_write_tokens" in record:
-        own = "details" in record or "input_audio_tokens" in record
+        own = "details" in record or "input_audio_tokens" in record or "output_reasoning_tokens" in record
         return frameworks.pydantic_ai if own else frameworks.cached_apart
     if "details" in record and "requests" in record:
         return frameworks.pydantic_ai

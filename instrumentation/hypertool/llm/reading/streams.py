@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import records
+from . import containers, records
 from .answers import Answers, Step
 from .counts import BadCount, ReadRecord
 from .extract import base_named, extract, litellm_provider
 from .fields import text
+from .responses import CLASSES
 from .shapes import (
     anthropic,
     bedrock,
@@ -47,9 +48,12 @@ class StreamReader(Answers):
 
 def is_chunk(value: Any) -> bool:
     """Whether `value`, the first of a list, is a piece of a stream and not a response."""
-    if type(value) is not dict and base_named(type(value), STEPS) is not None:
-        return True
     fields = view(value)
+    if fields.get("type") == "AIMessageChunk":
+        return True
+    if type(value) is not dict and base_named(type(value), STEPS) is not None:
+        whole = base_named(type(value), CLASSES)
+        return whole is None or whole[0] is gemini.response
     if str(fields.get("object", "")).endswith(".chunk") or "candidates" in fields or "usageMetadata" in fields:
         return True
     kind = fields.get("type")
@@ -105,7 +109,11 @@ def _by_usage(answers: Answers, chunk: Any, fields: Mapping[str, Any]) -> None:
         inner = fields.get(name)
         if inner is not None and not isinstance(inner, (str, bytes, int, float)):
             return _inner(answers, inner)
-    if "raw_responses" in fields or "messages" in fields or "_state" in fields:
+    states = [fields] if "messages" in fields else [one for one in fields.values() if type(one) is dict]
+    for state in states:  # LangGraph's, whole or by the node that changed it
+        for part in (containers.inside(state) if "messages" in state else None) or ():
+            _inner(answers, part)
+    if "raw_responses" in fields or "_state" in fields:
         found = extract(chunk)
         if found.usage is not UNRECOGNISED:
             answers.take_reading(found)

@@ -18,8 +18,8 @@ from ..view import view
 
 _PYDANTIC_AI = names(
     """
-    input_tokens output_tokens total_tokens cache_read_tokens cache_write_tokens input_audio_tokens
-    cache_audio_read_tokens output_audio_tokens details requests tool_calls
+    input_tokens output_tokens total_tokens cache_read_tokens cache_write_tokens cache_write_1h_tokens input_audio_tokens
+    cache_audio_read_tokens output_audio_tokens output_reasoning_tokens details requests tool_calls
     """
 )
 _CACHED_APART = names(
@@ -35,12 +35,17 @@ def pydantic_ai(record: Record) -> Usage | Missing:
     get = record.get
     known(record, _PYDANTIC_AI)
     given, made = count(get("input_tokens")), count(get("output_tokens"))
+    hour = count(get("cache_write_1h_tokens"))
     details = view(get("details"))
-    reasoning = count(details.get("reasoning_tokens") or details.get("thoughts_tokens"))
+    reasoning = count(
+        get("output_reasoning_tokens") or details.get("reasoning_tokens") or details.get("thoughts_tokens")
+    )
     total = 0
     if reasoning > made:
         total = given + made + reasoning  # beside, as from xAI
-    return settle(given, made, count(get("cache_read_tokens")), count(get("cache_write_tokens")), reasoning, total)
+    return settle(
+        given, made, count(get("cache_read_tokens")), count(get("cache_write_tokens")), reasoning, total, hour
+    )
 
 
 def cached_apart(record: Record) -> Usage | Missing:

@@ -80,7 +80,8 @@ def step(answers: Answers, chunk: Any) -> None:
     """A chunk of a message, or a whole one."""
     fields = view(chunk)
     if fields.get("type") == "ai":  # whole, and no chunk
-        return answers.take_reading(response(fields, None))
+        found = response(fields, None)
+        return answers.take_reading(found._replace(id=text(fields.get("id")) or found.id))
     about = fields.get("response_metadata")
     identity = text(fields.get("id"))
     if not answers.known or (answers.ended and identity and answers.id and identity != answers.id):
