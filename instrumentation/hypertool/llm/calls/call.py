@@ -67,7 +67,7 @@ class Caller:
         self.setting = setting
         self.span_name = f"chat {setting.model}" if setting.model else None
         self._meter: Meter | None = None
-        self.work: object = None  # what is called, so that calls of one function are known to be beside each other
+        self.work = ""  # what is called, so that calls of one function are known to be beside each other
 
     @property
     def meter(self) -> Meter:

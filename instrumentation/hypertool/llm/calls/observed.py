@@ -46,7 +46,9 @@ class Observed:
         function = unpatched(function)
         self.function = function
         self.caller = caller
-        caller.work = getattr(function, "__code__", function)
+        code = getattr(function, "__code__", None)
+        place = code.co_firstlineno if code is not None else type(function).__qualname__
+        caller.work = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}:{place}"
         call = (
             type(function).__call__
             if not inspect.isroutine(function) and not isinstance(function, functools.partial)

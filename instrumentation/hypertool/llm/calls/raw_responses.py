@@ -11,7 +11,8 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from ..reading.extract import base_named, extract
+from ..reading.classes import base_named
+from ..reading.extract import extract
 from .sdk_streams import Measure, ObservedManager
 
 _PACKAGES = ("openai", "anthropic", "groq", "cerebras", "together")

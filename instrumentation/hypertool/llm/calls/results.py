@@ -9,7 +9,8 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
-from ..reading.extract import base_named, extract
+from ..reading.classes import base_named
+from ..reading.extract import extract
 from .call import Call
 from .framework_streams import FRAMEWORKS
 from .raw_responses import RAW, ObservedRawManager, unread, watch

@@ -19,13 +19,13 @@ REMEMBERED = 256
 _OBJECTS = 16
 
 # Key, usage, what was called, thread, start, end and, to keep an address from being used again, the object.
-_Counted = tuple["str | int", Usage, object, int, float, float, Any]
+_Counted = tuple["str | int", Usage, str, int, float, float, Any]
 
 _by_id: deque[_Counted] = deque(maxlen=REMEMBERED)
 _by_object: deque[_Counted] = deque(maxlen=_OBJECTS)
 
 
-def seen_inside(work: object, started: float, usage: Usage, identity: str | None, response: Any) -> bool:
+def seen_inside(work: str, started: float, usage: Usage, identity: str | None, response: Any) -> bool:
     """Whether the response of a call of `work`, begun at `started`, was counted inside it; else remember it."""
     key: str | int
     if identity is not None:
@@ -40,7 +40,7 @@ def seen_inside(work: object, started: float, usage: Usage, identity: str | None
     for other_key, other_usage, other_work, other_thread, began, ended, _ in reversed(since):
         if ended < started:
             break
-        inside = began >= started and other_thread != thread and other_work is not work
+        inside = began >= started and other_thread != thread and other_work != work
         if inside and other_key == key and other_usage == usage:
             return True
     counted.append((key, usage, work, thread, started, perf_counter(), kept))

@@ -5,14 +5,14 @@ Plain dicts, and objects of classes that are in no table, are told by their name
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...runtime.logs import once
 from . import containers
-from .providers import provider_name
+from .classes import base_named, litellm_provider
 from .responses import CLASSES, PROVIDERS, by_keys
+from .streams import StreamReader, is_chunk
 from .usage import INVALID, NO_USAGE, UNRECOGNISED, Reading
 from .view import view
 
@@ -46,16 +46,6 @@ def reader_for(kind: type) -> Reader:
             _readers.clear()
         known = _readers[kind] = _choose(kind)
     return known
-
-
-def base_named(kind: type, table: Any) -> Any:
-    """The entry of `table` for `kind` or the nearest base class, by top package and class name, or None."""
-    for base in kind.__mro__:
-        # Generic pydantic classes carry their parameter in the name: ParsedChatCompletion[Answer].
-        found = table.get((base.__module__.partition(".")[0], base.__name__.partition("[")[0]))
-        if found is not None:
-            return found
-    return None
 
 
 def _choose(kind: type) -> Reader:
@@ -107,29 +97,14 @@ def _sequence(response: Any) -> Reading:
     first = response[0] if response else None
     if len(response) > containers.PARTS_LIMIT or isinstance(first, (int, float)):
         return Reading(UNRECOGNISED)
-    if first is not None and not isinstance(first, (str, list, tuple)):
-        from .streams import StreamReader, is_chunk  # streams read whole responses, too
-
-        if is_chunk(first):
-            stream = StreamReader()
-            for chunk in response:
-                stream.feed(chunk)
-            return stream.finish()
+    if first is not None and not isinstance(first, (str, list, tuple)) and is_chunk(first):
+        stream = StreamReader()
+        for chunk in response:
+            stream.feed(chunk)
+        return stream.finish()
     # What a batch has twice it asked twice; a pair is of one answer.
     return containers.total(response, extract, by_id=not isinstance(response, list))
 
 
 def _total(parts: Iterable[Any]) -> Reading:
     return containers.total(parts, extract)
-
-
-_hidden = operator.attrgetter("_hidden_params")
-
-
-def litellm_provider(response: Any) -> str | None:
-    """Who LiteLLM called, as its response says beside its fields."""
-    hidden = _hidden(response)
-    if not isinstance(hidden, dict):
-        return None
-    named = hidden.get("custom_llm_provider") or str(hidden.get("litellm_model_name", "")).partition("/")[0]
-    return provider_name(named)

@@ -59,4 +59,4 @@ def reading(
     service_tier: str | None,
 ) -> Reading:
     """A Reading of raw fields."""
-    return quick_reading(Reading, (usage, text(model), text(identity), finish_reasons, provider, service_tier))
+    return quick_reading(Reading, (usage, text(model), text(identity), finish_reasons, provider, service_tier, None))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import records
+from . import langchain_messages, records
 from .counts import usage_of
 from .fields import Fields, ReadResponse, reading, reasons, text
 from .shapes import (
@@ -16,7 +16,6 @@ from .shapes import (
     bedrock,
     cohere,
     gemini,
-    langchain_messages,
     ollama,
     openai_chat,
     openai_responses,

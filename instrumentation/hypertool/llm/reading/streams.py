@@ -8,24 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import containers, records
+from . import containers, langchain_messages, records
 from .answers import Answers, Step
+from .classes import base_named, litellm_provider
 from .counts import BadCount, ReadRecord
-from .extract import base_named, extract, litellm_provider
 from .fields import text
-from .responses import CLASSES
+from .responses import CLASSES, by_keys
 from .shapes import (
     anthropic,
     bedrock,
     cohere,
     gemini,
-    langchain_messages,
     ollama,
     openai_chat,
     openai_responses,
     others,
 )
-from .usage import UNRECOGNISED, Usage
+from .usage import Usage
 from .view import view
 
 _LIMIT = 1024
@@ -113,10 +112,9 @@ def _by_usage(answers: Answers, chunk: Any, fields: Mapping[str, Any]) -> None:
     for state in states:  # LangGraph's, whole or by the node that changed it
         for part in (containers.inside(state) if "messages" in state else None) or ():
             _inner(answers, part)
-    if "raw_responses" in fields or "_state" in fields:
-        found = extract(chunk)
-        if found.usage is not UNRECOGNISED:
-            answers.take_reading(found)
+    runs = fields.get("raw_responses") or (containers.pydantic_ai_run(chunk) if "_state" in fields else ())
+    for answer in runs:
+        answers.take_reading(by_keys(view(answer), None))
     return None
 
 
@@ -128,12 +126,17 @@ def _is_last(fields: Mapping[str, Any]) -> bool:
     return said is not None and said != "null"
 
 
+def _whole(answers: Answers, message: Any) -> None:
+    """A whole message of Anthropic's: a step of its tool runner."""
+    answers.take_reading(anthropic.response(view(message), "anthropic"))
+
+
 def _xai(answers: Answers, response: Any) -> None:
     """The answer so far: its usage is there from the first chunk on."""
     if not answers.known:
         answers.begin(None, response.id, "x_ai")
     if response.finish_reason not in (0, "", "REASON_INVALID", None):
-        answers.take_reading(extract(response))
+        answers.take_reading(by_keys(view(response), "x_ai"))
 
 
 # Names under which a framework's event has the provider's own chunk.
@@ -236,8 +239,8 @@ STEPS: dict[tuple[str, str], Step] = {
     ("anthropic", "BetaRawMessageStartEvent"): anthropic.start,
     ("anthropic", "RawMessageDeltaEvent"): anthropic.delta,
     ("anthropic", "BetaRawMessageDeltaEvent"): anthropic.delta,
-    ("anthropic", "Message"): lambda answers, chunk: answers.take_reading(extract(chunk)),
-    ("anthropic", "BetaMessage"): lambda answers, chunk: answers.take_reading(extract(chunk)),
+    ("anthropic", "Message"): _whole,
+    ("anthropic", "BetaMessage"): _whole,
     ("google", "GenerateContentResponse"): gemini.step,
     ("mistralai", "CompletionEvent"): openai_chat.mistral_event,
     ("mistralai", "ConversationEvents"): openai_chat.mistral_event,

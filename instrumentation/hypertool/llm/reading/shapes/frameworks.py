@@ -18,8 +18,8 @@ from ..view import view
 
 _PYDANTIC_AI = names(
     """
-    input_tokens output_tokens total_tokens cache_read_tokens cache_write_tokens cache_write_1h_tokens input_audio_tokens
-    cache_audio_read_tokens output_audio_tokens output_reasoning_tokens details requests tool_calls
+    input_tokens output_tokens total_tokens cache_read_tokens cache_write_tokens cache_write_1h_tokens
+    input_audio_tokens cache_audio_read_tokens output_audio_tokens output_reasoning_tokens details requests tool_calls
     """
 )
 _CACHED_APART = names(

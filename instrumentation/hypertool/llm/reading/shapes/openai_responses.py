@@ -104,6 +104,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
             (reason,) if reason else (),
             provider,
             tier(get("service_tier")),
+            None,
         ),
     )
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..answers import Answers
-from ..counts import usage_of
-from ..fields import Fields, quick_reading, text, tier
-from ..providers import provider_name
-from ..records import read_usage
-from ..usage import NO_USAGE, Missing, Reading, Usage
-from ..view import view
-from .langchain import grown, usage
+from .answers import Answers
+from .counts import usage_of
+from .fields import Fields, quick_reading, text, tier
+from .providers import provider_name
+from .records import read_usage
+from .shapes.langchain import grown, usage
+from .usage import NO_USAGE, Missing, Reading, Usage
+from .view import view
 
 
 def response(fields: Fields, provider: str | None) -> Reading:
@@ -41,6 +41,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
             (stop,) if stop else (),
             named or provider,
             tier(about.get("service_tier")),
+            None,
         ),
     )
 
