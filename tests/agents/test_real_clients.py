@@ -129,11 +129,15 @@ AGENTS = {
 
 
 @pytest.fixture
-def project(home: Path) -> Path:
-    """A workspace in the home."""
+def project(home: Path) -> Iterator[Path]:
+    """A workspace in the home; what clients leave running for it (Cline's hub) ends with the test."""
     project = home / "project"
     (project / ".git").mkdir(parents=True)
-    return project
+    yield project
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(project) in (process / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 @pytest.fixture
