@@ -43,7 +43,7 @@ def attacked(fleet: Fleet) -> Iterator[tuple[Host, dict[str, list[dict[str, Any]
     host.check_output(f"{{ cat {FOLDER}/hosts; {NAMES}; }} > /etc/hosts")
     before = processes(host)
     host.check_output("printf %%s %s > %s", ATTACKER.read_text(encoding="utf-8"), f"{FOLDER}/attacker.py")
-    run = f"systemd-run --quiet --unit=attacker python3 {FOLDER}/attacker.py {FOLDER} {' '.join(map(str, PORTS))}"
+    run = f"systemd-run --quiet --collect --unit=attacker python3 {FOLDER}/attacker.py {FOLDER} {' '.join(map(str, PORTS))}"
     host.check_output(run)
     found: dict[str, list[dict[str, Any]]] = {}
     try:

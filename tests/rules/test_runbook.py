@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -150,6 +151,14 @@ def test_commands_that_need_no_host_work(
     shell = ["bash", "-euo", "pipefail", "-c", text]
     done = subprocess.run(shell, env=environment, cwd=state, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
+
+
+def test_commands_know_the_password_of_9090_and_9093() -> None:
+    """Prometheus and Alertmanager of a host ask for it; every command that asks them reads it from its file."""
+    lines = [line for block in COMMANDS for line in block.text.splitlines()]
+    asking = [line for line in lines if re.search(r"127\.0\.0\.1:909[03]", line)]
+    assert asking
+    assert [line for line in asking if "/etc/hypertool/secrets/" not in line] == []
 
 
 def test_only_commands_of_an_installed_host_are_left_to_its_tests() -> None:
