@@ -43,8 +43,8 @@ def attacked(fleet: Fleet) -> Iterator[tuple[Host, dict[str, list[dict[str, Any]
     host.check_output(f"{{ cat {FOLDER}/hosts; {NAMES}; }} > /etc/hosts")
     before = processes(host)
     host.check_output("printf %%s %s > %s", ATTACKER.read_text(encoding="utf-8"), f"{FOLDER}/attacker.py")
-    run = f"systemd-run --quiet --collect --unit=attacker python3 {FOLDER}/attacker.py {FOLDER} {' '.join(map(str, PORTS))}"
-    host.check_output(run)
+    program = f"python3 {FOLDER}/attacker.py {FOLDER} {' '.join(map(str, PORTS))}"
+    host.check_output(f"systemd-run --quiet --collect --unit=attacker {program}")
     found: dict[str, list[dict[str, Any]]] = {}
     try:
         until("the hostile site to listen", 20, lambda: host.file(f"{FOLDER}/ready").exists or None)
