@@ -48,6 +48,7 @@ def fresh() -> State:
     """What an exporter with an empty store serves."""
     state: State = {key("hypertool_build_info", version="0.1.0"): 1, key("up"): 1}
     state[key("hypertool_store_unreadable_files")] = 0
+    state[key("hypertool_store_quarantined_files")] = 0
     for label in ("chatmode", "model", "stage", "workflow"):
         state[key("hypertool_label_overflow_total", label=label)] = 0
     for persona, tokens in BUDGETS.items():

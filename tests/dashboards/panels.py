@@ -199,13 +199,13 @@ def _pipeline_after_baseline() -> dict[str, Expected]:
         "Delay of Metrics/A": ("instance",),
         "Waiting to Be Sent/A": ("instance",),
         "Waiting to Be Sent/B": ("instance",),
-        "Files of the Store/B": (),
         "Values Beyond the Label Limit/A": ("label",),
         "Free Disk Space/A": ("instance", "mountpoint"),
     }
     return {f"{pipeline}/{name}": Expected(kept, {}) for name, kept in labels.items()} | {
         f"{pipeline}/Endpoints/A": Expected(("instance",), {("*",): (1, 1)}),
         f"{pipeline}/Files of the Store/A": Expected((), {(): (0, 0)}),
+        f"{pipeline}/Files of the Store/B": Expected((), {(): (0, 0)}),
     }
 
 

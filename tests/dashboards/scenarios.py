@@ -148,8 +148,9 @@ def _agent_at_work(state: State) -> None:
     add(state, "hypertool_label_overflow_total", 3, label="model")
 
 
-#: Agents at work on a host with the whole stack: two calls of the same kind in the last hour.
-STACK = Host("stack", 15, 2 * HOUR, many(_agent_at_work, 20 * MINUTE, 10 * MINUTE), start=_stack)
+#: Agents at work on a host with the whole stack: three calls of the same kind, the first in a column of an hour that is
+#: complete at any time of day.
+STACK = Host("stack", 15, 2 * HOUR, many(_agent_at_work, 100 * MINUTE, 20 * MINUTE, 10 * MINUTE), start=_stack)
 
 
 RANDOM_HOSTS = tuple(_random_switches(seed, scrape) for seed in (1, 2) for scrape in (5, 15, 60))

@@ -236,34 +236,34 @@ def test_the_variables_offer_what_is_there(filled: Fetch, end: float) -> None:
 
 
 def test_the_stack_host_shows_in_every_new_panel(filled: Fetch, end: float) -> None:
-    """Two calls that worked and two that failed, with the figures that a person would add up by hand."""
+    """Three calls that worked and three that failed, with the figures that a person would add up by hand."""
     seen = view(end, "stack", "6h")
 
     def shown(uid: str, panel: str, *labels: str, ref: str = "A") -> dict[tuple[str, ...], float]:
         return values(filled, panel_query(uid, panel, ref), seen, *labels)
 
     cost, agents, pipeline = "hypertool-llm-cost", "hypertool-agents", "hypertool-pipeline-health"
-    assert shown(cost, "Cost") == {(): pytest.approx(0.5)}
-    assert shown(cost, "Calls by Outcome", "outcome") == {("success",): 2, ("error",): 2}
+    assert shown(cost, "Cost") == {(): pytest.approx(0.75)}
+    assert shown(cost, "Calls by Outcome", "outcome") == {("success",): 3, ("error",): 3}
     assert shown(cost, "Cache Hit Ratio", "model") == {("large",): pytest.approx(0.8)}
-    assert shown(cost, "Calls of Unknown Usage") == {(): 2}
+    assert shown(cost, "Calls of Unknown Usage") == {(): 3}
     assert shown(cost, "Cost of a Call", "model") == {("large",): pytest.approx(0.125)}
-    assert shown(OVERVIEW, "Failed LLM Calls") == {(): 2}
+    assert shown(OVERVIEW, "Failed LLM Calls") == {(): 3}
     assert shown(OVERVIEW, "Alerts Firing") == {(): 1}
     assert shown(agents, "Active Sessions", "agent") == {("claude-code",): 2}
-    assert shown(agents, "Tokens by Agent and Persona", "persona") == {("backend-engineer",): 3100}
-    assert shown(agents, "Stopped by a Budget", "agent") == {("claude-code",): 2}
-    assert shown(agents, "Records Not Understood", "reason") == {("no_id",): 2}
-    assert shown(agents, "Where Calls Were Found", "source") == {("session_file",): 2}
+    assert shown(agents, "Tokens by Agent and Persona", "persona") == {("backend-engineer",): 4650}
+    assert shown(agents, "Stopped by a Budget", "agent") == {("claude-code",): 3}
+    assert shown(agents, "Records Not Understood", "reason") == {("no_id",): 3}
+    assert shown(agents, "Where Calls Were Found", "source") == {("session_file",): 3}
     assert shown(pipeline, "Firing Alerts", "alertname", "persona") == {("TokenBudgetExceeded", "backend-engineer"): 1}
     assert shown(pipeline, "Last Export", "sink") == {("langfuse",): 1.7e12}
     assert shown(pipeline, "Delay of Metrics", "instance") == {("stack",): 70_000}
-    assert shown(pipeline, "Values Beyond the Label Limit", "label") == {("model",): 6}
+    assert shown(pipeline, "Values Beyond the Label Limit", "label") == {("model",): 9}
     assert shown(pipeline, "Free Disk Space", "mountpoint") == {("/var",): pytest.approx(0.04)}
     spent = run(panel_query(cost, "Cost over Time"), seen, filled)
-    assert [one.total for one in spent] == [pytest.approx(0.5)]
+    assert [one.total for one in spent] == [pytest.approx(0.75)]
     tokens = {one.labels["kind"]: one.total for one in run(panel_query(cost, "Tokens by Kind"), seen, filled)}
-    assert tokens == {"input": 200, "cache_read": 1600, "cache_write": 200, "output": 1000, "reasoning": 100}
+    assert tokens == {"input": 300, "cache_read": 2400, "cache_write": 300, "output": 1500, "reasoning": 150}
 
 
 def test_one_run_gives_the_heatmap_two_columns(filled: Fetch, end: float) -> None:
