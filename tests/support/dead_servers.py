@@ -155,7 +155,7 @@ DEATHS: dict[str, Death] = {
     "slow": Death("dropped", "not delivered", lambda _: serving(swallow), patient=True),
     "trickling": Death("dropped", "not delivered", lambda _: serving(trickle), patient=True),
     "reset": Death("dropped", "reset by peer", lambda _: serving(reset)),
-    "garbage": Death("dropped", "no HTTP", lambda _: serving(garbage)),
+    "garbage": Death("dropped", "does not speak HTTP", lambda _: serving(garbage)),
     "silent TLS": Death("dropped", "not delivered", lambda _: _black_hole("https"), patient=True),
     "garbage for TLS": Death("dropped", "SSL", lambda _: _plain_where_tls_is_spoken()),
     "unknown authority": Death("dropped", "CERTIFICATE_VERIFY_FAILED", _unknown_authority),
