@@ -6,11 +6,11 @@ FROM ${PYTHON_IMAGE}
 # compose.yaml.
 RUN groupadd --gid 10464 hypertool \
     && useradd --uid 10464 --gid 10464 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hypertool \
-    && cd /var/lib \
-    && install --directory --owner=root --group=hypertool --mode=2750 hypertool \
-    && install --directory --owner=hypertool --group=hypertool --mode=3770 hypertool/live hypertool/requests \
-    && install --directory --owner=hypertool --group=hypertool --mode=2750 hypertool/shared \
-    && install --directory --owner=hypertool --group=hypertool --mode=0700 hypertool/service
+    && install --directory --owner=root --group=hypertool --mode=2750 /var/lib/hypertool \
+    && install --directory --owner=hypertool --group=hypertool --mode=3770 \
+        /var/lib/hypertool/live /var/lib/hypertool/requests \
+    && install --directory --owner=hypertool --group=hypertool --mode=2750 /var/lib/hypertool/shared \
+    && install --directory --owner=hypertool --group=hypertool --mode=0700 /var/lib/hypertool/service
 
 COPY requirements/runtime.txt /tmp/runtime.txt
 RUN pip install --no-cache-dir --require-hashes -r /tmp/runtime.txt && rm /tmp/runtime.txt
