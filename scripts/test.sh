@@ -7,6 +7,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+case "${1:-}" in
+    -h | --help)
+        sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p}' scripts/test.sh
+        exit
+        ;;
+esac
+
 say() { printf '==> %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 

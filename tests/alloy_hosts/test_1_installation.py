@@ -73,6 +73,7 @@ def test_it_is_hardened(host: Host) -> None:
 
 
 MODES = {
+    "/etc/alloy": "750 root:alloy",
     "/etc/alloy/hypertool": "750 root:alloy",
     "/etc/alloy/hypertool/current/environment": "640 root:alloy",
     "/etc/alloy/conf.d": "750 root:alloy",

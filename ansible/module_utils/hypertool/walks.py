@@ -30,9 +30,7 @@ def walk(top, path, entry, entered=None, left=None):
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    raise UnsafePath(
-                        f"{name} below {path} was exchanged while it was visited; run this again"
-                    ) from error
+                    raise UnsafePath(f"{name} below {path} was replaced while it was read; run this again") from error
                 above.append((identity(fd), name, todo))
                 os.close(fd)
                 fd = below

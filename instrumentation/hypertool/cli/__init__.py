@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`hypertool ...`; returns the exit code (0 done, 1 failed, 2 wrong use)."""
-    if argv is None and sys.argv[1:2] == ["hook"]:
+    if argv is None and sys.argv[1:2] == ["hook"] and not {"-h", "--help"} & set(sys.argv[2:3]):
         # Agents wait for it at each of their steps: nothing is parsed or imported that it does not need, and nothing
         # is tidied up at its end (the ledger's log stays for the next hook).
         from ..agents.hooks.hook import run

@@ -79,7 +79,7 @@ def _list(names: list[str], json: bool) -> int:
             (
                 agent,
                 "yes" if here else "no",
-                ", ".join(scopes) or ("none" if possible else "not possible: read by the service"),
+                ", ".join(scopes) or ("none" if possible else "unsupported (the service reads its sessions)"),
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(at)) if at else "never",
             )
             for agent, here, possible, scopes, at in rows
@@ -99,7 +99,7 @@ def _doctor(names: list[str], json: bool) -> int:
         for finding in findings:
             print(_line(finding))
         if not chosen:
-            print("no coding agent is on this host for this user")
+            print("no coding agent found for this user")
     return 1 if broken else 0
 
 
@@ -135,7 +135,7 @@ def _change(action: str, names: list[str], scope: str, json: bool) -> int:
         for result in results:
             print(f"{result.agent}: {result.what}" + (f" ({result.path})" if result.path else ""))
         if not chosen:
-            print("no coding agent is on this host for this user; name one to install its hooks all the same")
+            print("no coding agent found for this user; name one to install its hooks anyway")
         for agent, problem in problems:
             complain(f"hypertool agents: {agent}", problem)
     return 1 if problems else 0

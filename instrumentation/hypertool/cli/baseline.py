@@ -196,11 +196,11 @@ def _print(
     if "otlp" in by_sink:
         print(f"  traces      {made} {by_sink['otlp']}")
     else:
-        print("  traces      nowhere; OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 would send them there")
+        print("  traces      off; set OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 to send them there")
     if "langfuse" in by_sink:
         print(f"  Langfuse    the same spans, {stages} of them generations, and {stages} scores {by_sink['langfuse']}")
     else:
-        print("  Langfuse    nothing; LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST would turn it on")
+        print("  Langfuse    off; set LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST to turn it on")
     print("\nwhere it can be seen:")
     for place in where:
         print(f"  {place.what:<12}{place.url}  ({place.now})")

@@ -64,14 +64,15 @@ def _free(store: Store, label: str, name: str, as_json: bool) -> int:
         raise UsageProblem(f"unknown label {label!r:.60}, expected one of {', '.join(NAMES)}")
     if not store.labels.free(label, name):
         raise StoreUnavailable(
-            f"{label} {name!r:.120} is not on the host's list; `hypertool labels` shows it (without declared names)"
+            f"{label} {name!r:.120} is not on the host's list; "
+            "`hypertool labels` shows the list (declared names are not on it)"
         )
     if as_json:
         print_json({"freed": {"label": label, "name": name}})
     else:
         print(
-            f"freed: {label} {name}; what ended processes counted under it stays, and a process that goes on using it "
-            f"asks for it again"
+            f"freed: {label} {name}; numbers of ended processes under that name stay, "
+            "and a process that still uses it asks for it again"
         )
     return 0
 

@@ -122,7 +122,7 @@ def _add(commands: Any, name: str, text: str, does: tuple[str, str], json: bool 
 
 
 def _persona_commands(commands: Any) -> None:
-    switch = _add(commands, "switch", "become a persona; closes the session before it", (_PERSONA, "switch"))
+    switch = _add(commands, "switch", "switch to a persona; ends the previous session", (_PERSONA, "switch"))
     switch.add_argument("name", metavar="NAME", help="a persona or one of its aliases")
     switch.add_argument("--chatmode", metavar="MODE", help="the kind of work (default: the active one, else default)")
     _add(commands, "list", "every persona, its budget and its aliases", (_PERSONA, "list_personas"))
@@ -131,12 +131,14 @@ def _persona_commands(commands: Any) -> None:
     status.add_argument(
         "--series",
         action="store_true",
-        help="instead: how many series each metric has from the start, and at most, on one host",
+        help="show instead how many series each metric starts with and can reach on one host",
     )
     budget = _add(commands, "budget", "what is left of each token budget on this host", (_PERSONA, "budget"))
-    budget.add_argument("--persona", metavar="NAME", help="this one only")
-    budget.add_argument("--reset", action="store_true", help="fill it (without --persona: all) again, in every process")
-    _add(commands, "end", "close the active session; counts no switch", (_PERSONA, "end"))
+    budget.add_argument("--persona", metavar="NAME", help="only this persona")
+    budget.add_argument(
+        "--reset", action="store_true", help="refill the budget in every process (without --persona: all budgets)"
+    )
+    _add(commands, "end", "end the active session (not counted as a switch)", (_PERSONA, "end"))
 
 
 def _service_commands(commands: Any) -> None:
@@ -146,18 +148,20 @@ def _service_commands(commands: Any) -> None:
         "undeclared names that this host has admitted as label values; --free makes room for another",
         (".cli.labels", "labels"),
     )
-    labels.add_argument("--free", nargs=2, metavar=("LABEL", "NAME"), help="take that name off the list")
+    labels.add_argument(
+        "--free", nargs=2, metavar=("LABEL", "NAME"), help="remove NAME from the admitted names of LABEL"
+    )
     _add(
         commands,
         "exporter",
-        "the service: metrics of the whole host on 127.0.0.1:9464 (HYPERTOOL_LISTEN)",
+        "run the metrics service of this host, on 127.0.0.1:9464 (HYPERTOOL_LISTEN)",
         (".cli.services", "exporter"),
         json=False,
     )
     _add(
         commands,
         "alert-log",
-        "the service: writes every alert notification it gets to a file and the journal",
+        "run the alert log: write every alert notification to a file and the journal",
         (".cli.services", "alert_log"),
         json=False,
     )
@@ -186,7 +190,9 @@ def _workflow_commands(commands: Any) -> None:
         "name", metavar="NAME", help="package_release, feature_implementation, bug_fix or incident_response"
     )
     workflow.add_argument(
-        "--severity", metavar="S", help="of an incident: p0_critical, p1_high (the default), p2_medium or p3_low"
+        "--severity",
+        metavar="S",
+        help="only for incident_response: p0_critical, p1_high (default), p2_medium or p3_low",
     )
     gate = _add(
         commands,
@@ -195,34 +201,48 @@ def _workflow_commands(commands: Any) -> None:
         (".cli.workflow", "gate"),
         json=False,
         usage="hypertool gate --workflow W --stage S --persona P [--quiet [--tail N]] -- COMMAND [ARGUMENT ...]",
-        epilog="Output and exit code of the command pass through; 127 where it does not exist.\n"
-        "A TRACEPARENT in the environment is honoured and passed on.",
+        epilog="Prints the command's output and exits with its code, or with 127 if there is no such command.\n"
+        "A TRACEPARENT in the environment is used and passed on.",
     )
-    for option in ("workflow", "stage", "persona"):
-        gate.add_argument(f"--{option}", metavar=option[0].upper(), required=True)
+    for option, text in (
+        ("workflow", "the workflow that the stage belongs to"),
+        ("stage", "the stage that the command is measured as"),
+        ("persona", "the persona that does the stage, or one of its aliases"),
+    ):
+        gate.add_argument(f"--{option}", metavar=option[0].upper(), required=True, help=text)
     gate.add_argument(
         "--quiet",
         action="store_true",
-        help="print the last lines and the exit code only, the rest goes into a file",
+        help="print only the last lines and the exit code; write the whole output to a file",
     )
-    gate.add_argument("--tail", metavar="N", type=_count, default=20, help="how many last lines --quiet prints (20)")
+    gate.add_argument(
+        "--tail", metavar="N", type=_count, default=20, help="number of lines that --quiet prints (default: 20)"
+    )
     gate.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
-    drill = _add(commands, "drill", "make a real alert happen, and end it again", (".cli.workflow", "drill"))
+    drill = _add(commands, "drill", "trigger a real alert on purpose; --reset ends it", (".cli.workflow", "drill"))
     drill.add_argument("name", metavar="DRILL", choices=("token-budget-exceeded",), help="token-budget-exceeded")
-    drill.add_argument("--persona", metavar="P", default="data-scientist", help="whose budget (data-scientist)")
-    drill.add_argument("--reset", action="store_true", help="end the drill: fill the budget again")
+    drill.add_argument(
+        "--persona",
+        metavar="P",
+        default="data-scientist",
+        help="persona whose budget is overspent (default: data-scientist)",
+    )
+    drill.add_argument("--reset", action="store_true", help="end the drill: refill the budget")
 
 
 def _price_commands(commands: Any) -> None:
     prices = _add(
         commands,
         "prices",
-        "where the prices of models come from; a newer table from genai-prices' data",
+        "check the price tables in use, or write a newer one from genai-prices' data",
         (".cli.prices", "run"),
         usage="hypertool prices {check,update} [FILE] [--output PATH] [--json]",
     )
     prices.add_argument(
-        "action", choices=("check", "update"), metavar="{check,update}", help="see the guide on LLM calls"
+        "action",
+        choices=("check", "update"),
+        metavar="{check,update}",
+        help="check: source, date and size of the tables in use; update: write a newer table",
     )
     prices.add_argument(
         "file", nargs="?", metavar="FILE", help="genai-prices' data.json (default: the installed package)"
@@ -236,22 +256,24 @@ def _agent_commands(commands: Any) -> None:
     hook = _add(
         commands,
         "hook",
-        "what coding agents call at their events; `hypertool agents install` sets it up",
+        "called by coding agents at their hook events; `hypertool agents install` sets it up",
         (".agents.hooks.hook", "run_command"),
         json=False,
     )
     hook.add_argument("agent", metavar="AGENT", help="claude-code, codex, gemini-cli, copilot-cli, cline or auggie")
-    hook.add_argument("event", metavar="EVENT", help="the agent's own name of the event; its data is read from stdin")
+    hook.add_argument("event", metavar="EVENT", help="the agent's name of the event; its data is read from stdin")
     usage = _add(commands, "usage", "what coding agents used, each model call counted once", (".cli.usage", "show"))
-    usage.add_argument("--since", metavar="LENGTH", default="7d", help="how far back, such as 12h, 7d or 4w (7d)")
+    usage.add_argument(
+        "--since", metavar="LENGTH", default="7d", help="how far back, such as 12h, 7d or 4w (default: 7d)"
+    )
     usage.add_argument(
         "--by",
         choices=("persona", "agent", "model", "day", "workspace", "session"),
         default="persona",
         metavar="WHAT",
-        help="persona (the default), agent, model, day, workspace or session",
+        help="persona (default), agent, model, day, workspace or session",
     )
-    usage.add_argument("--read", action="store_true", help="count every session file of yours first, old ones too")
+    usage.add_argument("--read", action="store_true", help="first read all your session files, old ones included")
     run = _add(
         commands,
         "run",
@@ -259,11 +281,11 @@ def _agent_commands(commands: Any) -> None:
         (".cli.run", "run"),
         json=False,
         usage="hypertool run [--persona P] [--chatmode M] [--workflow W] -- COMMAND [ARGUMENT ...]",
-        epilog="Terminal and exit code are the command's own. A TRACEPARENT that is there is kept, else one is made.",
+        epilog="Terminal and exit code are the command's own. An existing TRACEPARENT is kept; otherwise one is made.",
     )
     run.add_argument("--persona", metavar="P", help="a persona or one of its aliases (default: the workspace's)")
     run.add_argument("--chatmode", metavar="M", help="the kind of work (default: the workspace's)")
-    run.add_argument("--workflow", metavar="W", help="the workflow that the session is a run of (agent_session)")
+    run.add_argument("--workflow", metavar="W", help="workflow to record the session under (default: agent_session)")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     agents = _add(
         commands,
@@ -273,7 +295,12 @@ def _agent_commands(commands: Any) -> None:
         usage="hypertool agents [install | uninstall | doctor] [NAME ...] [--scope user|project] [--json]",
         epilog="Without NAME: every agent that is on this host. Exit code 1 where something is broken or refused.",
     )
-    agents.add_argument("words", nargs="*", metavar="install | uninstall | doctor, NAME", help="what to do, and which")
+    agents.add_argument(
+        "words",
+        nargs="*",
+        metavar="install | uninstall | doctor, NAME",
+        help="action (default: list the agents), then names of agents",
+    )
     agents.add_argument(
         "--scope", choices=("user", "project"), default="user", help="whose configuration: user (default) or project"
     )

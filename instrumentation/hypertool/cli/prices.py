@@ -62,7 +62,7 @@ def _check(as_json: bool) -> int:
             )
         print(f"own: {own} models in the file that HYPERTOOL_PRICES names")
         if tables and min(int(str(one["age_days"])) for one in tables) > OLD_DAYS:
-            print(f"older than {OLD_DAYS} days: `hypertool prices update` takes a newer table")
+            print(f"more than {OLD_DAYS} days old; run `hypertool prices update` for a newer table")
         for problem in problems:
             complain("hypertool prices", problem)
     return 1 if problems else 0
@@ -80,5 +80,5 @@ def _update(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"path": str(output), "source": found.source, "as_of": found.as_of.isoformat(), "models": models})
     else:
-        print(f"{output}: {found.source} of {found.as_of}, {models} models; processes that start from now on use it")
+        print(f"{output}: {found.source} of {found.as_of}, {models} models; used by processes started from now on")
     return 0

@@ -291,7 +291,7 @@ class PersonaMetricsCollector:
     def count_export(self, sink: str, outcome: str, spans: int) -> None:
         """Count spans of a sink by outcome: success, failure or dropped."""
         if outcome not in EXPORT_OUTCOMES:
-            raise ValueError(f"export outcome {outcome!r:.60}, expected one of {', '.join(EXPORT_OUTCOMES)}")
+            raise ValueError(f"unknown export outcome {outcome!r:.60}; expected one of {', '.join(EXPORT_OUTCOMES)}")
         self.recorder.add(spans, EXPORT_SPANS.key, sink, outcome)
 
     def count_scores(self, sink: str) -> Callable[[str, int], None]:

@@ -117,7 +117,7 @@ class Core:
             try:
                 number = self.store.reset_budget(persona.name)
             except StoreUnavailable as error:
-                log.error("the budget of %s is reset in this process only: %s", persona.name, error)
+                log.error("the budget of %s was reset only in this process: %s", persona.name, error)
         self.recorder.reset_budget(persona.name, number)
         self._told.pop(persona.name, None)
         self._elsewhere_at = float("-inf")

@@ -98,7 +98,7 @@ class AlertLog:
                 f"{self._file.path} cannot be written: {error.strerror}; Alertmanager tries again (logged once)",
             )
             return 503, f"cannot write: {error.strerror}"
-        self._state.change("ok", WARNING, f"{self._file.path} is written again")
+        self._state.change("ok", WARNING, f"{self._file.path} can be written again")
         return 200, "ok"
 
 

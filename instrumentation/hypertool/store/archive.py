@@ -35,7 +35,6 @@ LOCK = "fold.lock"
 TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 ORPHAN_SECONDS = 60.0
 KEEP_AGENT_SESSIONS_SECONDS = 3600.0
-KEEP_AGENT_SESSIONS_SECONDS = 3600.0
 
 
 class Loaded(NamedTuple):
@@ -161,7 +160,6 @@ class Archive:
             _increase(totals, 1, "exc", persona)
         if folded:
             _increase(totals, len(folded), "fol")
-        totals.forget_agent_sessions(now - KEEP_AGENT_SESSIONS_SECONDS)
         totals.windows = {w: used for w, used in totals.windows.items() if w[1] >= oldest}
         totals.forget_agent_sessions(now - KEEP_AGENT_SESSIONS_SECONDS)
         known = frozenset(w for w in generation.exceeded | newly if w[1] >= oldest)

@@ -57,6 +57,6 @@ def message(found: Standing) -> str:
     source = found.persona.source if found.persona.source != "package" else str(HOST_FILE)
     return (
         f"Hypertool: the token budget of {name} is {found.limit} a {window}, {used} used ({over}); {full}, or after "
-        f"`tta-persona budget --persona {name} --reset`. Raise it in {source} ([personas.{name}] tokens), which the "
-        "owner of that file can do."
+        f"`tta-persona budget --persona {name} --reset`. Who may edit {source} can raise it: "
+        f"[personas.{name}] tokens."
     )

@@ -32,9 +32,11 @@ def read(path: str) -> bytes | None:
     with open(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise CannotEdit(f"{path} is not a regular file; move it away, then install again")
+            raise CannotEdit(f"{path} is not a regular file; move it away, then run `hypertool agents install` again")
         if found.st_uid != os.geteuid():
-            raise CannotEdit(f"{path} belongs to another user; make it yours, then install again")
+            raise CannotEdit(
+                f"{path} belongs to another user; make it yours, then run `hypertool agents install` again"
+            )
         if found.st_size > MAX_BYTES:
             raise CannotEdit(f"{path} has {found.st_size} bytes, expected at most {MAX_BYTES}; it is left alone")
         return file.read()
@@ -65,7 +67,7 @@ def write(path: str, content: bytes, mode: int = 0o600) -> None:
             raise
     except OSError as error:
         raise CannotEdit(
-            f"{path} cannot be written: {error.strerror}; see that {folder} is writable for you and has space"
+            f"{path} cannot be written: {error.strerror}; check that you can write to {folder} and that it has space"
         ) from None
 
 

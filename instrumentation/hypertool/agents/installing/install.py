@@ -96,7 +96,7 @@ def _parsed(path: str, text: str) -> jsonc.Node:
     try:
         root = jsonc.parse(text)
     except jsonc.NotJson as error:
-        raise CannotEdit(f"{path} is not JSON: {error}; mend it, then install again") from None
+        raise CannotEdit(f"{path} is not JSON: {error}; fix it, then run `hypertool agents install` again") from None
     if root.kind != "object":
         raise CannotEdit(f"{path} is a JSON {root.kind}, expected an object; it is left alone")
     return root
