@@ -1,4 +1,4 @@
-"""Checks addresses, ids and token of Grafana Cloud before Alloy starts, with the checks that the playbook makes."""
+"""Checks addresses, ids and token of Grafana Cloud before Alloy starts, with the same checks as the playbook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKEN = Path("/run/secrets/grafana_cloud_token")
 
 
 def given(service: str) -> dict[str, str]:
-    """Address and id of a service, from GRAFANA_CLOUD_METRICS_URL and the like."""
+    """Address and id of a service, from variables such as GRAFANA_CLOUD_METRICS_URL."""
     return {part: os.environ.get(f"GRAFANA_CLOUD_{service.upper()}_{part.upper()}", "") for part in ("url", "user")}
 
 

@@ -1,4 +1,4 @@
-"""Write the password of Grafana's admin to a file that only Grafana reads, once: the given one, else a random one."""
+"""Writes the password of Grafana's admin, once, to a file that only Grafana reads: the given one, else a random one."""
 
 import os
 import secrets

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Make the secrets of the profile `langfuse`, once: `python3 langfuse_secrets.py [secrets/langfuse]`.
+"""Creates the secrets of the profile `langfuse` once: `python3 langfuse_secrets.py [secrets/langfuse]`.
 
-Each part gets a file with what it needs and nothing else. Prints where the files are, never a secret.
+Each service gets a file with exactly the secrets it needs. Prints where the files are, never a secret.
 """
 
 import os
@@ -33,7 +33,7 @@ _INIT = tuple(
         "USER_PASSWORD",
     )
 )
-# Part -> the variables in its file; `agents` is for programs that send to this Langfuse.
+# Service -> the variables in its file; `agents` is for programs that send to this Langfuse.
 PARTS = {
     "web": (*_SHARED, "NEXTAUTH_SECRET", *_INIT),
     "worker": _SHARED,
@@ -46,7 +46,7 @@ PARTS = {
 
 
 def new_values() -> dict[str, str]:
-    """Every secret, under the name that Langfuse and its stores read it by."""
+    """Every secret, by the variable name that Langfuse and its databases read."""
     postgres, clickhouse, minio = (secrets.token_hex(24) for _ in range(3))
     return {
         "POSTGRES_PASSWORD": postgres,
@@ -72,7 +72,7 @@ def new_values() -> dict[str, str]:
 
 
 def values_of(folder: Path) -> dict[str, str]:
-    """The secrets to write: those of the one file that earlier versions made (a Langfuse may run with them), or new."""
+    """The secrets to write: those in the file of earlier versions (a Langfuse may run with them), or new ones."""
     earlier = folder.with_name(folder.name + ".env")
     values = new_values()
     if earlier.is_file():
@@ -96,7 +96,7 @@ def main() -> int:
         )
         return 1
     values = values_of(folder)
-    # Complete or not there at all: an interrupted run can be repeated.
+    # All or nothing: an interrupted run can be repeated.
     new = folder.with_name(f".{folder.name}.{os.getpid()}")
     new.mkdir(mode=0o700)
     for part, names in PARTS.items():

@@ -1,4 +1,4 @@
-"""Make the password of Prometheus and Alertmanager once, and the configuration of every part that has to know it.
+"""Creates the password of Prometheus and Alertmanager once, and the configuration of every service that needs it.
 
 Runs in a container before them: `web_access.py SECRETS PROMETHEUS DATASOURCES SOURCE`, the folders to write and the
 folder with the repository's prometheus.yml and data source. Prints nothing secret.
@@ -20,7 +20,7 @@ PASSWORD = "/etc/hypertool/secrets/web_password"
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file by one that only its group may read; the old one stays if anything fails."""
+    """Replace a file with one that only its group may read; on failure the old file stays."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -32,7 +32,7 @@ def write(path: Path, text: str) -> None:
 
 
 def with_password(prometheus: str) -> str:
-    """prometheus.yml with the password where it talks to itself and to Alertmanager."""
+    """prometheus.yml with the password for scraping itself and for Alertmanager."""
     access = f"basic_auth: {{username: {USER}, password_file: {PASSWORD}}}"
     changes: list[tuple[str, str]] = [
         ("  alertmanagers:\n    - static_configs:", f"  alertmanagers:\n    - {access}\n      static_configs:"),
@@ -46,7 +46,7 @@ def with_password(prometheus: str) -> str:
 
 
 def with_login(data_source: str) -> str:
-    """The one data source, whose keys end the file, with the login of Prometheus."""
+    """The only data source, whose keys end the file, with the login for Prometheus."""
     return data_source.rstrip() + (
         f"\n    basicAuth: true\n    basicAuthUser: {USER}\n    secureJsonData:\n"
         f"      basicAuthPassword: $__file{{{PASSWORD}}}\n"
@@ -54,7 +54,7 @@ def with_login(data_source: str) -> str:
 
 
 def hashed(known: Path, password: str) -> str:
-    """The web configuration with the password's hash; the one that is there, if its hash is still right."""
+    """The web configuration with the password's hash; an existing one is kept if its hash is still valid."""
     now = known.read_text(encoding="utf-8") if known.exists() else ""
     found = now.strip().rpartition(" ")[2].strip('"')
     if found and matches(password, found):

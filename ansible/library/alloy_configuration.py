@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Makes a configuration directory the one that Alloy runs: staged, validated, swapped, reloaded, verified, put back.
+# Activates a configuration directory for Alloy: stages, validates, swaps, reloads, verifies, and rolls back on failure.
 from __future__ import annotations
 
 import glob
@@ -150,7 +150,7 @@ class Configuration:
         return content
 
     def difference(self, before, after):
-        """The changed files. Of users' own files only the name is shown."""
+        """The changed files. For users' own files, only the name is shown."""
         entries = []
         for name in sorted(set(before) | set(after)):
             if before.get(name) != after.get(name):
@@ -161,7 +161,7 @@ class Configuration:
         return entries
 
     def validate(self, folder, content):
-        """None if Alloy takes it as far as it can be checked without running it, else its diagnostics."""
+        """None if Alloy accepts the configuration, as far as it can tell without running it; else its diagnostics."""
         if not os.path.exists(self.params["validate"][0]):
             if self.module.check_mode:
                 self.module.warn("Alloy is not installed yet: its configuration was not validated in this check")
@@ -173,7 +173,7 @@ class Configuration:
         return None if rc == 0 else (out + err).replace(folder, self.generations.link).strip()
 
     def running_environment(self):
-        """Of the main process, what our files read."""
+        """The HYPERTOOL_* variables in the environment of the unit's main process."""
         pid = unit_properties(self.module, self.unit, "MainPID").get("MainPID", "0")
         try:
             with open(f"/proc/{pid}/environ", encoding="utf-8", errors="replace") as handle:
@@ -183,7 +183,7 @@ class Configuration:
         return {name: value for name, value in pairs if name.startswith("HYPERTOOL_")}
 
     def action(self, content, differs):
-        """What makes the unit run this content, and why."""
+        """The action that makes the unit run this content, and the reason."""
         if unit_properties(self.module, self.unit, "ActiveState").get("ActiveState") != "active":
             return "start", "it does not run"
         if self.running_environment() != environment_variables(content[ENVIRONMENT]):
@@ -193,7 +193,7 @@ class Configuration:
         return ("reload", "its files change") if differs else ("none", "")
 
     def carry_out(self, action):
-        """None when it runs what `current` names and all of it is healthy, else why not."""
+        """None if the unit runs what `current` points to and every component is healthy, else the reason."""
         if action == "reload":
             return self.alloy.reload() or self.alloy.trouble(self.params["timeout"], self.known_unhealthy)
         for command in (["daemon-reload"], ["reset-failed", self.unit], ["restart", self.unit]):
@@ -204,7 +204,7 @@ class Configuration:
         return waited or self.alloy.trouble(self.params["timeout"], self.known_unhealthy)
 
     def go_back(self, number, refused, action, complaint):
-        """Make the generation before active again and fail with what Alloy said of the refused one."""
+        """Reactivate the previous generation and fail with Alloy's complaint about the refused one."""
         words = f"Alloy does not run with what is new: {complaint}"
         if action != "reload":
             words += f"\nIts last lines:\n{journal_tail(self.module, self.unit)}"
@@ -246,7 +246,7 @@ class Configuration:
         self.generations.unmark()
 
     def enable(self):
-        """True if it was not; only what is known to run is started at boot."""
+        """Enable the unit at boot; True if it was not enabled. Called only once the configuration is known to run."""
         if unit_properties(self.module, self.unit, "UnitFileState").get("UnitFileState") == "enabled":
             return False
         if not self.module.check_mode:
@@ -302,7 +302,7 @@ class Configuration:
         result["diff"] = self.difference(self.generations.read(current), content)
         if not self.module.check_mode:
             self.activate(number, current, action, reason)
-            # What was left is not gone back to; the next play makes it anew if it is still asked for.
+            # Drop the abandoned generation; the next play creates it again if it is still wanted.
             self.generations.drop(current)
         return result
 

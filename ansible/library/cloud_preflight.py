@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Checks destination and credential of Grafana Cloud from where the collector will run, before anything is changed.
+# Checks the destination and credential of Grafana Cloud from the collector's host before anything is changed.
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule

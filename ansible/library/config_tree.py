@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Brings a directory of configuration files to a wanted content: stage, validate, swap, reload, put back if refused.
+# Applies the wanted content to a directory of configuration files: stage, validate, swap, reload, roll back if refused.
 from __future__ import annotations
 
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Finds conflicts before an installation: ports held by other processes, services that are not ours.
+# Finds conflicts before an installation: ports held by other processes, and services that are not ours.
 from __future__ import annotations
 
 import os
@@ -59,7 +59,7 @@ LISTEN = "0A"
 
 
 def listening():
-    """Inode by port of every listening TCP socket."""
+    """The inode of every listening TCP socket, by port."""
     sockets = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         if not os.path.exists(table):
@@ -73,14 +73,14 @@ def listening():
 
 
 def holders(inodes):
-    """Process ids by socket inode, as far as /proc lets us see."""
+    """Process ids by socket inode, as far as /proc is readable."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         folder = f"/proc/{pid}/fd"
         try:
             targets = [os.readlink(os.path.join(folder, entry)) for entry in os.listdir(folder)]
         except OSError:
-            continue  # It ended while we looked.
+            continue  # The process ended meanwhile.
         for target in targets:
             match = re.match(r"socket:\[(\d+)\]", target)
             if match and match.group(1) in inodes:
@@ -102,7 +102,7 @@ def unit_of(pid):
 
 
 def socket_units(module):
-    """Socket unit and the unit that it starts, by port: systemd itself holds these ports."""
+    """Socket unit and the unit it starts, by port: systemd itself holds these ports."""
     _, out, _ = module.run_command(["systemctl", "list-sockets", "--all", "--no-legend", "--full"])
     found = {}
     for line in out.splitlines():
@@ -149,7 +149,7 @@ def main():
             owners = holders(inodes) if inodes else {}
             for inode in inodes:
                 pid = owners.get(inode)
-                # Where other users' processes cannot be looked into (a container), a running unit explains its port.
+                # Where /proc hides other users' processes (in a container), a running unit explains its port.
                 if unit_of(pid) != unit if pid else not active:
                     ports.append(describe(port, pid, waiting))
     module.exit_json(changed=False, ports=sorted(set(ports)), services=sorted(services), masked=sorted(masked))

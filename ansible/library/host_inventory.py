@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Writes down what a host is like before the first change, so that an uninstallation can leave it as it was.
+# Records the state of a host before the first change, so that an uninstallation can restore it.
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
@@ -78,7 +78,7 @@ def take(module, packages, record):
     wanted, names = module.params, module.params["packages"]
     first = not record.looked
     noted = record.remember(module, wanted["users"], wanted["units"], touched=False)
-    # Hosts that an older version installed have packages of ours, whose files are not somebody else's.
+    # On hosts installed by an older version, our packages are present already; their files are ours.
     ours = sorted(record.packages) if set(wanted["folders"]) - record.looked else []
     noted |= Inventory(record, copies=not module.check_mode).look_at_folders(
         wanted["folders"], [path for name in ours for path in packages.paths_of(name)]

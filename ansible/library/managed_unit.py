@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Makes a systemd unit enabled, running what is on disk, and ready; says what its journal says if not.
+# Keeps a systemd unit enabled, running the files on disk, and ready; on failure it quotes the unit's journal.
 from __future__ import annotations
 
 import os
@@ -70,12 +70,12 @@ actions:
 """
 
 PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "TasksCurrent")
-# Seconds for the kernel to take processes away that got SIGKILL; one that waits for a dead disk stays longer.
+# Seconds for the kernel to end processes after SIGKILL; one that waits for a dead disk takes longer.
 KILLED_WITHIN = 10
 
 
 def complaint_of(url):
-    """What is wrong with the answer of an address; empty when it is 200, or when there is none to ask."""
+    """What is wrong with the response of the readiness URL; empty for status 200 or without a URL."""
     if not url:
         return ""
     try:
@@ -93,7 +93,7 @@ def has_processes(state):
 
 def plan_to_stop(state, disable):
     actions = ["daemon-reload"] if state.get("NeedDaemonReload") == "yes" else []
-    # What runs decides, not whether the unit's file is still there: an interrupted uninstallation may have removed it.
+    # Checks the running state, not the unit file: an interrupted uninstallation may have removed the file.
     if state.get("ActiveState") not in ("inactive", "failed"):
         actions.append("stop")
     elif has_processes(state):
@@ -119,7 +119,7 @@ def plan(module, state):
 
 
 def wait_for_the_end(module, name, timeout):
-    """Whether no process of the unit was left within so many seconds."""
+    """Whether all processes of the unit ended within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while has_processes(unit_properties(module, name, "TasksCurrent")):
         if time.monotonic() > deadline:
@@ -129,7 +129,7 @@ def wait_for_the_end(module, name, timeout):
 
 
 def end_the_rest(module, name, timeout):
-    """Wait for processes that outlive their stopped unit, then kill them: some units of Debian say SendSIGKILL=no."""
+    """Wait for processes that outlive their stopped unit, then kill them: some Debian units set SendSIGKILL=no."""
     if wait_for_the_end(module, name, timeout):
         return
     module.run_command(["systemctl", "kill", "--signal=SIGKILL", name])
@@ -169,7 +169,7 @@ def main():
         if action in ("start", "restart"):
             module.run_command(["systemctl", "reset-failed", name])
         rc, out, err = module.run_command(["systemctl", action] + ([name] if action != "daemon-reload" else []))
-        # What was to be killed may have ended by itself, and its unit with it; whether anything is left is asked below.
+        # The processes to kill, and with them the unit, may have ended meanwhile; `end_the_rest` checks what is left.
         if rc != 0 and action != "kill":
             module.fail_json(
                 msg=(
@@ -179,7 +179,7 @@ def main():
             )
         if action in ("stop", "kill"):
             end_the_rest(module, name, module.params["timeout"])
-            # One that had to be killed (what it still wanted to send took too long) would stay listed as failed.
+            # A killed unit (it took too long to send its queue) would stay listed as failed.
             module.run_command(["systemctl", "reset-failed", name])
     if not stopping:
         trouble = wait_for_unit(

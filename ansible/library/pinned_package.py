@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Installs one package at one version, from the repositories or from a file, and holds it there.
+# Installs one package at one version, from the repositories or from a file, and holds it at that version.
 from __future__ import annotations
 
 import os
@@ -93,7 +93,7 @@ before:
 
 
 def wanted_version(module, packages):
-    """None only in check mode, where the file is not on the host yet."""
+    """The wanted version; None only in check mode, when the file is not on the host yet."""
     path, name = module.params["file"], module.params["name"]
     if not path:
         return module.params["version"]

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Lets one play at a time change a host, and says whose it is when there is one already.
+# Lets only one play at a time change a host, and reports the play that holds the lock.
 from __future__ import annotations
 
 import json
@@ -53,18 +53,18 @@ held_by:
 
 
 def current():
-    """The play that holds the lock, and seconds since its last step; None where there is none."""
+    """The play that holds the lock, and the seconds since its last step; None without one."""
     try:
         with open(PLAY, encoding="utf-8") as handle:
             held = json.load(handle)
-        # A clock that was set back since then counts as no time.
+        # If the clock was set back since then, count 0 seconds.
         return {**held, "seconds": max(0, int(time.time() - os.stat(PLAY).st_mtime))}
     except (FileNotFoundError, ValueError):
         return None
 
 
 def take(holder, instead_of, lost_after):
-    """None when the lock is ours, else the play that has it. A link of a whole file is made once, whoever tries."""
+    """Take the lock: None if this play holds it now, else the play that does. Linking a complete file is atomic."""
     folder = os.path.dirname(PLAY)
     os.makedirs(folder, mode=0o755, exist_ok=True)
     handle, staged = tempfile.mkstemp(dir=folder)

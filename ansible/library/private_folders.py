@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Makes sure that only root can change what is in the folders that a play writes into.
+# Ensures that only root can change the content of the folders that a play writes to.
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule

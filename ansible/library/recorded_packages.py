@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Installs packages and writes down, before it does, which ones are new to the host; takes exactly those back.
+# Installs packages after recording which ones are new to the host; removes exactly those again.
 from __future__ import annotations
 
 import os
@@ -100,7 +100,7 @@ missing:
 """
 
 
-# Seconds for which a service that ran before has to run again without a restart by itself.
+# Seconds within which a service that ran before must run again, without an automatic restart.
 STEADY = 3
 RUNS_WITHIN = 30
 
@@ -131,21 +131,21 @@ def present(module, packages, record):
 
 
 def touched(noted, record):
-    """The users or units that we made or changed, each with what it was before; others are only noted."""
+    """The users or units that we created or changed, each with its earlier state; others are only recorded."""
     return [(name, before) for name, before in noted.items() if name in record.touched]
 
 
 def disable_units(module, record):
-    """While their files are still there: not every package removes the links that enabled it."""
+    """Disable new units while their files still exist: not every package removes the links that enable its units."""
     for unit, before in touched(record.units, record):
         if not before["loaded"] and unit_properties(module, unit, "LoadState").get("LoadState") == "loaded":
-            # Links of before stay, and systemctl would take them away.
+            # Keep links from before the installation; `systemctl disable` would remove them.
             verb = ["stop"] if before.get("links") else ["disable", "--now"]
             module.run_command(["systemctl", *verb, unit], check_rc=True)
 
 
 def restore_units(module, record):
-    """Give units their state of before; those that ran, and what is wrong with the ones that do not run again."""
+    """Restore the earlier state of units; returns those that ran before, and the problems of those that fail to run."""
     module.run_command(["systemctl", "daemon-reload"])
     running, trouble = [], []
     for unit, before in touched(record.units, record):
@@ -165,7 +165,7 @@ def restore_units(module, record):
 
 
 def unsteady(module, unit):
-    """Nothing when the unit runs and goes on running, else a text."""
+    """Empty if the unit runs and keeps running, else the problem as text."""
     deadline, since, before = time.monotonic() + RUNS_WITHIN, None, None
     while True:
         now = unit_properties(module, unit, "ActiveState", "SubState", "NRestarts")
@@ -193,7 +193,7 @@ def remove_users(module, record):
 
 
 def remove_leftovers(module, record, removed):
-    """Folders of packages that are gone, where nothing was before us."""
+    """Remove folders of removed packages, unless they held something before the installation."""
     for package, folders in module.params["leftovers"].items():
         for folder in folders:
             if folder in record.paths or os.path.islink(folder) or not os.path.isdir(folder):
@@ -215,7 +215,7 @@ def has_owner(path):
 
 
 def ours_of(packages, record, names):
-    """Packages that are here by us: the recorded ones, and what an upgrade of the distribution split off from them."""
+    """Packages that we installed: the recorded ones, and those that a distribution upgrade split off from them."""
     now = packages.states(sorted(record.packages | set(names)))
     ours = {name for name in record.packages if now[name] and now[name] != record.states.get(name)}
     late = [name for name in names if record.states.get(name) == "" and name not in ours and now[name] in ("ii", "hi")]
@@ -223,7 +223,7 @@ def ours_of(packages, record, names):
 
 
 def no_more_running(module, record):
-    """Services of before that are installed still, and do not run."""
+    """Services that ran before and are still installed, but do not run."""
     gone = []
     for unit in record.services:
         state = unit_properties(module, unit, "LoadState", "ActiveState")
@@ -243,7 +243,7 @@ def absent(module, packages, record):
         result["diff"] = {"before": "".join(f"package {name}\n" for name in sorted(ours)), "after": ""}
         result["removed"] = sorted(ours)
         return result
-    # The roles removed their drop-ins; a unit that starts again does so as its package has it.
+    # The roles have removed their drop-ins; after the reload, units start with their packages' own settings.
     module.run_command(["systemctl", "daemon-reload"], check_rc=True)
     disable_units(module, record)
     result["removed"], result["restored"] = Removal(module, packages, record).run(ours)

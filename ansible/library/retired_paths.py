@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Uninstalls a role's files and empty folders, and deletes its data or hands them over to root.
+# Uninstalls a role's files and empty folders, and deletes its data or makes root its owner.
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
@@ -62,12 +62,12 @@ kept:
 
 
 def empty_folders(module):
-    """Those of `folders` that went; whether they would be empty is not known in check mode."""
+    """The removed folders of `folders`; in check mode it is not known whether they would be empty."""
     return [path for path in module.params["folders"] if not module.check_mode and walks.remove_empty(path)]
 
 
 def hand_over(module, kept):
-    """Paths that had another owner than root."""
+    """Make root the owner; returns the paths that had another owner."""
     given = []
     for path in kept:
         done = walks.HandOver(0, 0, module.check_mode).whole(path)
@@ -82,7 +82,7 @@ def hand_over(module, kept):
 
 def retire(module):
     params = module.params
-    # A link in place of data is refused before anything is removed.
+    # Refuse a link in place of data before anything is removed.
     data = [path for path in params["data"] if paths.is_folder(path)]
     going = [path for path in params["files"] if paths.exists(path)] + (data if params["purge"] else [])
     kept = [] if params["purge"] else data

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Makes a system user with its group, its folders, and the users that may write into them.
+# Creates a system user with its group and folders, and adds the users that may write to them to the group.
 from __future__ import annotations
 
 import grp
@@ -90,7 +90,7 @@ class Account:
     def make_folder(self, wanted):
         owner, group = wanted.get("owner", "root"), wanted["group"]
         if not (user_exists(owner) and group_exists(group)):
-            # Only in check mode: the user is not there yet.
+            # Only in check mode: the user does not exist yet.
             self.done.append(f"create {wanted['path']}")
             return
         ids = pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
@@ -117,7 +117,7 @@ class Account:
     def bring_about(self):
         folders = self.module.params["folders"]
         for folder in folders:
-            # A link in place of one of them is refused before anything is changed.
+            # Refuse a link in place of a folder before anything is changed.
             paths.is_folder(folder["path"])
         self.make_user()
         for folder in folders:

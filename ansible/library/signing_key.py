@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Fetches a package repository's signing key, and installs it only if it is one of the keys that were named.
+# Fetches a package repository's signing key, and installs it only if its fingerprint is one of the expected ones.
 from __future__ import annotations
 
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Proves that what is installed on a host works: units steady over time, and every target of Prometheus up.
+# Proves that the installation on a host works: units run steadily, and every Prometheus target is up.
 from __future__ import annotations
 
 import json
@@ -81,9 +81,9 @@ def get(url):
 
 
 def targets(address):
-    """What Prometheus says of each job: `up`, or why not; a text instead when it does not answer.
+    """The state of each job according to Prometheus: `up` or the reason; a text instead if Prometheus does not answer.
 
-    Jobs that a collector scrapes for it have no target there, but a series `up`.
+    Jobs that a collector scrapes on its behalf have no target there, but a series `up`.
     """
     found = {}
     try:
@@ -91,7 +91,7 @@ def targets(address):
         found = {
             t["labels"]["job"]: "up" if t["health"] == "up" else (t["lastError"] or "not scraped yet") for t in active
         }
-        # An agent has no query interface, and scrapes everything itself.
+        # Prometheus in agent mode has no query interface, and scrapes everything itself.
         written = get(f"{address}/api/v1/query?query=up")["result"] if found else []
     except urllib.error.HTTPError:
         written = []
@@ -104,7 +104,7 @@ def targets(address):
 
 
 def waiting_for(module, jobs):
-    """Nothing when all jobs are up, else a text that says which are not and why."""
+    """Empty if all jobs are up, else a text that names the others and the reasons."""
     found = targets(module.params["prometheus"])
     if isinstance(found, str):
         return found

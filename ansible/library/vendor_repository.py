@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Adds a vendor's package repository to apt only where apt has none for that address, and takes back what apt refuses.
+# Adds a vendor's package repository to apt unless apt has that address already; removes the entry if apt refuses it.
 from __future__ import annotations
 
 import glob
@@ -81,7 +81,7 @@ class Repository:
         return rc, out, " ".join(told) or (out + err).strip()[-500:]
 
     def theirs(self):
-        """The entry for this address without ours; empty if there is none. Fails where apt cannot read its sources."""
+        """The entry for this address in other source files; empty without one. Fails if apt cannot read its sources."""
         with tempfile.TemporaryDirectory() as folder:
             for name in os.listdir(PARTS) if os.path.isdir(PARTS) else []:
                 if os.path.join(PARTS, name) != self.path:
@@ -100,7 +100,7 @@ class Repository:
         return ""
 
     def write(self):
-        """Put our entry there; a text that says why apt refuses it, and then it is not there any more."""
+        """Write our entry. Returns apt's reason if it refuses the entry, which is then removed again."""
         before = read(self.path)
         staged = self.path + ".new"
         with open(staged, "w", encoding="utf-8") as handle:
@@ -122,13 +122,13 @@ class Repository:
         return told
 
     def remove(self):
-        """Take our files away, and what apt read by our entry."""
+        """Remove our files, and the package lists that apt read through our entry."""
         written = re.search(r"^URIs: (\S+)$", read(self.path) or "", re.MULTILINE)
         self.uri = written[1].rstrip("/") if written else self.uri
         for path in [self.path, *self.module.params["extra"], *self.module.params["obsolete"]]:
             if os.path.lexists(path):
                 os.unlink(path)
-        # The address may be another one now than it was then.
+        # The address may have changed since our entry was written.
         if written and not self.theirs():
             prefix = self.uri.partition("://")[2].replace("/", "_")
             for path in glob.glob(os.path.join(LISTS, glob.escape(prefix) + "_dists_*")):
@@ -160,7 +160,7 @@ def main():
         supports_check_mode=True,
     )
     repository, params = Repository(module), module.params
-    # An uninstallation takes ours away whatever apt says of the rest.
+    # An uninstallation removes our entry even if apt complains about other sources.
     theirs = repository.theirs() if params["state"] != "absent" else ""
     ours = repository.here(*params["extra"])
     if params["state"] == "look":

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Installs a wheelhouse as a virtual environment of its own and switches a link to it only when it works.
+# Installs a wheelhouse as a new virtual environment, and switches a link to it only when it works.
 from __future__ import annotations
 
 import glob
@@ -84,7 +84,7 @@ release:
 """
 
 MARK = ".complete"
-# What comes after the oldest that the package supports, for years to come.
+# Minor versions after the oldest supported Python, for years to come.
 MINORS = range(10, 30)
 
 
@@ -150,7 +150,7 @@ def build(module, release):
 
 
 def keep_wheels(unpacked, release):
-    """Keep the wheels beside the environment, so that environments of the host's users can install from them."""
+    """Keep the wheels beside the environment, so that users of the host can install from them as well."""
     folder = os.path.join(release, "wheels")
     os.mkdir(folder)
     for name in os.listdir(unpacked):
@@ -159,7 +159,7 @@ def keep_wheels(unpacked, release):
 
 
 def serve_later_pythons(release):
-    """Let every other Python 3 find the packages where it looks for them, unless one is compiled for this one."""
+    """Link the packages where every later Python 3 looks for them, unless one of them is compiled for this version."""
     library = os.path.join(release, "lib")
     (own,) = [name for name in os.listdir(library) if name.startswith("python3.")]
     packages = os.path.join(library, own, "site-packages")
@@ -172,7 +172,7 @@ def serve_later_pythons(release):
 
 
 def make_standalone(module, release, name, program):
-    """A folder that Python runs as a program: a copy of the package, and what it is asked for."""
+    """Create a folder that Python runs as a program: a copy of the package, with fixed arguments."""
     folder = os.path.join(release, name)
     (source,) = glob.glob(os.path.join(release, "lib", "python3.[0-9]*", "site-packages", program["package"]))[:1]
     shutil.copytree(source, os.path.join(folder, program["package"]), ignore=shutil.ignore_patterns("__pycache__"))
@@ -183,7 +183,7 @@ def make_standalone(module, release, name, program):
 
 
 def link(module, path, target):
-    """Point a link at a target in one step; True if it had to change."""
+    """Point a link at a target atomically; True if it changed."""
     if os.path.islink(path) and os.readlink(path) == target:
         return False
     if os.path.lexists(path) and not os.path.islink(path):
@@ -198,7 +198,7 @@ def link(module, path, target):
 
 
 def prune(module, current, previous):
-    """Keep the release in use and the one before it."""
+    """Remove all releases except the current and the previous one."""
     for name in os.listdir(module.params["releases"]):
         path = os.path.join(module.params["releases"], name)
         if path not in (current, previous):

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Generates the password of Prometheus and Alertmanager once, and writes it for each program that has to know it.
+# Generates the password of Prometheus and Alertmanager once, and writes it for each program that needs it.
 from __future__ import annotations
 
 import grp
@@ -58,7 +58,7 @@ class Access:
         self.written = []
 
     def gid(self, group):
-        """None in check mode for a group whose package is not installed yet."""
+        """The id of a group; None in check mode if the package that creates the group is not installed yet."""
         if not group_exists(group):
             if self.module.check_mode:
                 return None
@@ -83,7 +83,7 @@ class Access:
                 paths.write_text_at(fd, name, path, text, os.geteuid(), gid, mode)
 
     def hashed(self, password):
-        """The configuration as it is where it has the password's hash: each hash of one password is another."""
+        """The configuration with the password's hash; kept if its hash matches, because a new one would differ."""
         path = os.path.join(self.folder, "web.yml")
         try:
             now = paths.read_text(path)
@@ -115,7 +115,7 @@ class Access:
                     self.make_folder(os.path.dirname(copy["path"]), group)
                     self.write(copy["path"], password + "\n", group)
         except FileNotFoundError as absent:
-            # In check mode on a new host the folders are not there yet.
+            # In check mode on a new host the folders do not exist yet.
             self.written.append(str(absent.filename))
 
 

@@ -1,4 +1,4 @@
-"""Puts panels and variables together to a dashboard: bare JSON, as provisioning and imports want it."""
+"""Assembles panels and variables into a dashboard: bare JSON for provisioning and import."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .parameters import DEFAULT_RANGE
 
 SCHEMA_VERSION = 37
 TAG = "hypertool"
-#: Firing alerts of ours. Written by Prometheus where it evaluates our rules; elsewhere there are no marks in graphs.
+#: Our firing alerts. Prometheus records them where it evaluates our rules; elsewhere graphs have no marks.
 FIRING = ('alertstate="firing"', 'component="hypertool"', 'alertname!="Watchdog"')
-#: Variables of one value that alerts may carry as a label, or lack.
+#: Single-value variables that alerts may carry as a label, or lack.
 FILTERS = ("workflow", "persona", "agent")
 
 
 def dashboard(
     uid: str, title: str, description: str, *, refresh: str, panels: list[Json], variables: list[Json]
 ) -> Json:
-    """The panels get the ids 1..n in their order; alert links point at these ids."""
+    """Panels get the ids 1..n in their order; alert links refer to these ids."""
     return {
         "uid": uid,
         "id": None,
@@ -41,7 +41,7 @@ def dashboard(
 
 
 def query_variable(name: str, label: str, query: str, description: str) -> Json:
-    """A list of label values with "All" first; the match-all also takes series that lack the label."""
+    """A list of label values with "All" first; its pattern also matches series without the label."""
     return {
         "type": "query",
         "name": name,
@@ -113,7 +113,7 @@ def _builtin_annotation() -> Json:
 
 
 def _alert_annotation(variables: list[Json]) -> Json:
-    """Marks of firing alerts; an alert without the label that a variable filters by is shown always."""
+    """Marks for firing alerts; an alert without the label of a variable is always shown."""
     names = {variable["name"] for variable in variables}
     chosen = [f'{name}=~"${name}|"' for name in FILTERS if name in names]
     matchers = ", ".join([*FIRING, 'instance=~"$instance|"', *chosen])
@@ -126,7 +126,7 @@ def _alert_annotation(variables: list[Json]) -> Json:
         "expr": f"ALERTS{{{matchers}}}",
         "step": "60s",
         "titleFormat": "{{alertname}}",
-        # A label that an alert lacks would be written as its own name; as a tag it is left out.
+        # A missing label would show as its own name; as a tag it is omitted.
         "textFormat": "{{instance}}",
         "tagKeys": "severity,persona,workflow,stage",
         "useValueForTime": False,

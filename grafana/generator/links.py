@@ -1,4 +1,4 @@
-"""The way on from a panel: to another dashboard, to the traces of a run, to Langfuse."""
+"""The links out of a panel: to another dashboard, to the traces of a run, to Langfuse."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from urllib.parse import quote
 
 from .panels import Json
 
-#: Data sources of Grafana Cloud that hold its own bookkeeping and none of our series.
+#: Data sources of Grafana Cloud for its own bookkeeping; they contain none of our series.
 NOT_OURS = "/^(?!grafanacloud-usage|grafanacloud-ml-metrics).+/"
 #: Langfuse as compose/langfuse.yaml publishes it.
 LANGFUSE = "http://localhost:3001"
 
 
 def link_to(uid: str, title: str, **variables: str) -> Json:
-    """A link from a row, bar or gauge to another dashboard, with time range, data source and host."""
+    """A link from a row, bar or gauge to another dashboard, keeping time range, data source and host."""
     chosen = "".join(f"&var-{name}={value}" for name, value in variables.items())
     kept = "${datasource:queryparam}&${instance:queryparam}&${__url_time_range}"
     return {"title": title, "url": f"/d/{uid}?{kept}{chosen}", "targetBlank": False}
 
 
 def traces_link(attribute: str, value: str) -> Json:
-    """A link to the traces in Explore whose span attribute has the value of the row or bar."""
+    """A link to the traces in Explore whose span attribute equals the value of the row or bar."""
     query = {"refId": "A", "queryType": "traceql", "query": f'{{ .{attribute} = "{value}" }}'}
     range_ = {"from": "${__from}", "to": "${__to}"}
     left = json.dumps({"datasource": "${traces}", "queries": [query], "range": range_}, separators=(",", ":"))
@@ -29,12 +29,12 @@ def traces_link(attribute: str, value: str) -> Json:
 
 
 def langfuse_link(value: str) -> Json:
-    """A link to the traces in Langfuse that have the value of the row or bar in their name or tags."""
+    """A link to the traces in Langfuse with the value of the row or bar in their name or tags."""
     return {"title": "In Langfuse", "url": "${langfuse_url}/traces?search=" + value, "targetBlank": True}
 
 
 def outward_links(variables: list[Json]) -> list[Json]:
-    """The button to Langfuse, on dashboards that know its address."""
+    """The button to Langfuse, for dashboards that know its address."""
     if not any(variable["name"] == "langfuse_url" for variable in variables):
         return []
     return [
@@ -54,7 +54,7 @@ def outward_links(variables: list[Json]) -> list[Json]:
 
 
 def outward_variables() -> list[Json]:
-    """Where the links to Langfuse and to the traces lead."""
+    """Variables for the targets of the links to Langfuse and to the traces."""
     address = {"selected": True, "text": LANGFUSE, "value": LANGFUSE}
     return [
         {

@@ -1,4 +1,4 @@
-"""The dashboard "Hypertool LLM Cost and Latency": what calls of the models cost, how long they take, how they end."""
+"""The dashboard "Hypertool LLM Cost and Latency": cost, duration and outcome of model calls."""
 
 from __future__ import annotations
 

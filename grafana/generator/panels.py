@@ -1,7 +1,7 @@
 """Builds panels as plain dicts, in the form that every Grafana from 9.3 on reads (schemaVersion 37).
 
-What only eyes see in a real Grafana is decided here once for all panels: nothing to show has no alarm colour, whole
-numbers are not shortened, a single bar keeps its name, one event in a graph is a visible bar or point.
+Settles for all panels what only shows in a real Grafana: an empty panel has no alarm colour, whole numbers are not
+shortened, a single bar keeps its name, and one event in a graph is a visible bar or point.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from .parameters import Steps
 Json = dict[str, Any]
 
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
-#: Panels without a version are put through the migrations of Grafana 6.
+#: Grafana runs panels without a version through the migrations of Grafana 6.
 PLUGIN_VERSION = "9.3.0"
-#: The colour of words where there is nothing to show; readable on dark and light, and no alarm on either.
+#: The colour of the words in an empty panel; readable on dark and light, and no alarm on either.
 QUIET = "#8e8e8e"
-#: Panels that colour what they show by thresholds, also the words for "nothing".
+#: Panels that colour by thresholds, including the words for "nothing".
 SINGLE_VALUES = ("stat", "gauge", "bargauge")
 
 
@@ -31,7 +31,7 @@ def instant(expr: str, legend: str = "__auto", *, ref: str = "A", table: bool = 
 
 
 def over_time(expr: str, legend: str, *, ref: str = "A", heatmap: bool = False) -> Json:
-    """A query for every column of the time range; Grafana undoes cumulative buckets only for heatmaps."""
+    """A query for every column of the time range; Grafana converts cumulative buckets only for heatmaps."""
     return _target(expr, legend, ref) | {
         "instant": False,
         "range": True,
@@ -65,7 +65,7 @@ def panel(
     overrides: list[Json] | None = None,
     **extra: Any,
 ) -> Json:
-    """What all panels share; `grid` is x, y, width, height, the id is given by the dashboard."""
+    """The settings common to all panels; `grid` is x, y, width, height; the dashboard sets the id."""
     x, y, width, height = grid
     field: Json = {
         "unit": unit,
@@ -93,17 +93,17 @@ def thresholds(steps: Steps) -> Json:
 
 
 def nothing(words: str) -> Json:
-    """The mapping of "no value" to words in a quiet colour; without it they have that of the lowest threshold."""
+    """Maps "no value" to words in a quiet colour; otherwise they would have the colour of the lowest threshold."""
     return {"type": "special", "options": {"match": "null+nan", "result": {"text": words, "color": QUIET, "index": 0}}}
 
 
 def reduce_last(**options: Any) -> Json:
-    """Options of the panels that show one value of each series."""
+    """Options of panels that show one value per series."""
     return {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, **options}
 
 
 def horizontal_bars(title: str, description: str, *, name: str, **rest: Any) -> Json:
-    """Bars; `name` is made from the labels (`${__field.labels.x}`): Grafana drops the legend of a single bar."""
+    """Bars; `name` is built from labels (`${__field.labels.x}`): Grafana drops the legend of a single bar."""
     options = reduce_last(
         orientation="horizontal",
         displayMode="basic",
@@ -133,13 +133,13 @@ def stat(title: str, description: str, *, filled: bool = True, named: bool = Tru
     )
     made = panel("stat", title, description, options=options, **rest)
     if filled:
-        # A background in the colour of words would be a large grey block.
+        # With the colour of words, a filled background would be a large grey block.
         made["fieldConfig"]["defaults"]["mappings"][0]["options"]["result"]["color"] = "transparent"
     return made
 
 
 def bars_over_time(title: str, description: str, *, legend: list[str], **rest: Any) -> Json:
-    """Stacked bars: each counts what happened up to its time, and a single event is visible."""
+    """Stacked bars: each counts the events up to its time, and a single event is visible."""
     style: Json = {
         "drawStyle": "bars",
         "fillOpacity": 80,
@@ -152,7 +152,7 @@ def bars_over_time(title: str, description: str, *, legend: list[str], **rest: A
 
 
 def points_over_time(title: str, description: str, *, legend: list[str], **rest: Any) -> Json:
-    """One point for each column in which something ended, and thresholds as dashed lines."""
+    """One point for each column with a finished event, and thresholds as dashed lines."""
     style: Json = {
         "drawStyle": "points",
         "showPoints": "always",
@@ -163,7 +163,7 @@ def points_over_time(title: str, description: str, *, legend: list[str], **rest:
 
 
 def timeseries(title: str, description: str, *, style: Json, legend: list[str], **rest: Any) -> Json:
-    """A graph; `style` goes over the defaults, `legend` lists the columns of the legend table."""
+    """A graph; `style` overrides the defaults, `legend` lists the columns of the legend table."""
     custom: Json = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -228,10 +228,10 @@ def table(
     units: dict[str, str] | None = None,
     **rest: Any,
 ) -> Json:
-    """A table sorted by the first column of `sort_by`, and where that is equal by the others.
+    """A table sorted by the first column of `sort_by`, with ties broken by the others.
 
-    `colored` are field settings that colour the cells of that first column; `widths` in pixels, `links` and `units`
-    belong to columns.
+    `colored` are field settings that colour the cells of that first column; `widths` (in pixels), `links` and `units`
+    are by column.
     """
     first, *others = sort_by
     options: Json = {
@@ -244,7 +244,7 @@ def table(
     properties: dict[str, list[Json]] = {}
     if colored:
         properties[first] = [
-            # Grafana before 9.4 reads the first of these two, the later ones read the second.
+            # Grafana before 9.4 reads the first of these two; later versions read the second.
             {"id": "custom.displayMode", "value": "color-background-solid"},
             {"id": "custom.cellOptions", "value": {"type": "color-background", "mode": "basic"}},
             *({"id": key, "value": value} for key, value in colored.items()),
@@ -263,7 +263,7 @@ def table(
 
 
 def organized(columns: dict[str, str], *left_out: str) -> Json:
-    """The transformation that puts columns in this order under these names, and drops the time and those left out."""
+    """The transformation that orders and renames columns, and drops the time and all unlisted columns."""
     return {
         "id": "organize",
         "options": {
@@ -275,7 +275,7 @@ def organized(columns: dict[str, str], *left_out: str) -> Json:
 
 
 def colored_series(pattern: str, color: str) -> Json:
-    """The override that gives the series whose name matches the pattern one colour."""
+    """The override that gives series whose name matches the pattern one colour."""
     return {
         "matcher": {"id": "byRegexp", "options": pattern},
         "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": color}}],

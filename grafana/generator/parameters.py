@@ -1,66 +1,66 @@
 """The numbers and names that you may want to change: thresholds, windows, refresh, colours.
 
-The thresholds are the ones the alert rules act on or lead up to; a change here is followed by
-`python3 -m grafana.generator`, which writes the dashboards again.
+The thresholds are those of the alert rules, or warn before them. After a change, run `python3 -m grafana.generator`
+to write the dashboards again.
 """
 
 from __future__ import annotations
 
 GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
 
-# Colour steps: the first colour holds below the first number, each other one from its number upwards.
+# Colour steps: the first colour holds below the first number, each later one from its number upwards.
 Steps = tuple[tuple[float | None, str], ...]
 
-#: Tokens one persona used in the last hour; 1800 is the budget of the personas with a middling one.
+#: Tokens that one persona used in the last hour; 1800 is the medium budget of the personas.
 TOKENS_USED: Steps = ((None, GREEN), (1500, YELLOW), (1800, RED))
-#: Tokens left in a budget; below 0 is what the alert TokenBudgetExceeded says.
+#: Tokens left in a budget; below 0 the alert TokenBudgetExceeded fires.
 BUDGET_REMAINING: Steps = ((None, RED), (0, YELLOW), (500, GREEN))
 BUDGET_MIN, BUDGET_MAX = -500, 2500
-#: Seconds that a stage takes.
+#: Duration of a stage in seconds.
 STAGE_SECONDS: Steps = ((None, GREEN), (30, YELLOW), (60, RED))
-#: Share of quality gates passed; HighQualityGateFailureRate fires below 0.8.
+#: Share of passed quality gates; HighQualityGateFailureRate fires below 0.8.
 GATE_SUCCESS: Steps = ((None, RED), (0.80, YELLOW), (0.95, GREEN))
 #: Failed gates of one stage in the last hour. They are whole numbers, so "above 5" begins at 6, where the bar is full.
 FAILED_GATES: Steps = ((None, GREEN), (1, YELLOW), (6, RED))
 FAILED_GATES_FULL = 6
-#: Transitions are shaded by their number, up to the 30 that ExcessivePersonaSwitching takes for a loop.
+#: Transitions are shaded by their number, up to 30, from which ExcessivePersonaSwitching assumes a loop.
 TRANSITIONS_FULL = 30
-#: Share of input tokens that came from the provider's cache: 60 % is good, less than 30 % is worth a look.
+#: Share of input tokens from the provider's cache: 60 % is good, less than 30 % is worth a look.
 CACHE_HIT: Steps = ((None, YELLOW), (0.3, BLUE), (0.6, GREEN))
 #: Seconds until the first chunk of a streamed call, and for a whole call.
 FIRST_CHUNK_SECONDS: Steps = ((None, GREEN), (5, YELLOW), (30, RED))
 CALL_SECONDS: Steps = ((None, GREEN), (30, YELLOW), (60, RED))
-#: How many of something bad there are: none is good.
+#: The number of undesirable events: 0 is good.
 NONE_IS_GOOD: Steps = ((None, GREEN), (1, YELLOW))
 NONE_IS_GOOD_ELSE_RED: Steps = ((None, GREEN), (1, RED))
-#: Share of a disk that is free; DiskAlmostFull fires below 0.05, and below 0.15 when it fills up.
+#: Share of a disk that is free; DiskAlmostFull fires below 0.05, and below 0.15 if the disk is filling up.
 DISK_FREE: Steps = ((None, RED), (0.05, YELLOW), (0.15, GREEN))
 #: Seconds by which metrics arrive late; DeliveryLagging fires above 300.
 LAG_SECONDS: Steps = ((None, GREEN), (60, YELLOW), (300, RED))
-#: A figure that is neither good nor bad.
+#: A value that is neither good nor bad.
 NEUTRAL: Steps = ((None, BLUE),)
 
 #: The kinds of tokens, each with its colour.
 TOKEN_KINDS = {"input": BLUE, "cache_read": GREEN, "cache_write": YELLOW, "output": "purple", "reasoning": "orange"}
 
-#: How many rows the "top" panels show.
+#: Number of rows in the "top" panels.
 TOP = 10
-#: The window of the panels that speak of the last hour, whatever range the dashboard shows.
+#: The window of the panels about the last hour, whatever range the dashboard shows.
 LAST_HOUR = "1h"
 
 #: Whole numbers with separators: 1,150 tokens and not "1 K".
 WHOLE = "locale"
-#: Seconds as such: 1680 s and not "28 mins" in one row and "27.0 mins" in the next.
+#: Plain seconds: 1680 s and not "28 mins" in one row and "27.0 mins" in the next.
 SECONDS = "suffix:s"
 
-#: Time range that the dashboards open with.
+#: The time range when a dashboard is opened.
 DEFAULT_RANGE = "now-6h"
 PERSONA_REFRESH = "10s"
 WORKFLOW_REFRESH = "30s"
 #: One switch in one minute reads as 1; a finer grid would show it as a spike of 4 or 12 a minute.
 RATE_INTERVAL = "1m"
-#: Columns of a panel over time: a minute each in the default range, so a new run shows within a minute.
+#: Columns of a panel over time: one minute each in the default range, so a new run shows within a minute.
 TIME_COLUMNS = 360
-#: Columns where they share the width with another panel or cost much: two minutes each in the default range.
+#: Columns of narrower or expensive panels: two minutes each in the default range.
 FEWER_COLUMNS = 180
 HEATMAP_COLUMNS = 120

@@ -1,4 +1,4 @@
-"""The dashboard "Hypertool Persona Overview": who is active, for how long, and at what price in tokens."""
+"""The dashboard "Hypertool Persona Overview": which persona is active, for how long, and at what cost in tokens."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def switch_rate() -> p.Json:
 
 def duration_distribution() -> p.Json:
     counted = count_in(DURATION_BUCKETS, "$__interval")
-    # Grafana takes the width of a cell from two columns, so one run alone would draw nothing.
+    # Grafana derives the width of a cell from two columns, so a single run would draw nothing.
     empty_columns = f"0 * last_over_time({DURATION_BUCKETS}[$__range] @ end())"
     return p.heatmap(
         "Persona Duration Distribution",
@@ -126,7 +126,7 @@ def token_usage() -> p.Json:
 
 def budget_remaining() -> p.Json:
     left = f"min by (persona) ({BUDGET})"
-    # The limit as a label, so that it stands beside what is left: `count_values` is the way from a value to a label.
+    # The limit as a label, to show it beside what is left; `count_values` turns a value into a label.
     limits = f'count_values by (persona) ("limit", max by (persona) ({LIMIT}))'
     return p.gauges(
         "Token Budget Remaining",
@@ -206,11 +206,11 @@ def alerts_firing() -> p.Json:
 
 def last_run() -> p.Json:
     def last_growth(window: str, step: str) -> str:
-        # A host that was scraped a step ago and had no tokens then had 0: so the very first run counts as well.
+        # A host that was scraped one step ago without tokens had 0 tokens then, so the very first run counts too.
         before = f"sum by ({TARGET}) ({TOKENS} offset {step}) or 0 * sum by ({TARGET}) ({BUILD_INFO} offset {step})"
         return f"max(max_over_time(timestamp(sum by ({TARGET}) ({TOKENS}) > ({before}))[{window}:{step}]))"
 
-    # On a new host the run may have been over before the first scrape.
+    # On a new host the run may have ended before the first scrape.
     first_seen = f"min_over_time(timestamp({TOKENS})[$__range:$__interval])"
     new_host = f"unless on ({TARGET}) last_over_time({BUILD_INFO}[{KNOWN}] offset $__range)"
     arms = [last_growth(LAST_HOUR, "1m"), last_growth("$__range", "$__interval"), f"max({first_seen} {new_host})"]

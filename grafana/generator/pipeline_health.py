@@ -1,4 +1,4 @@
-"""The dashboard "Hypertool Pipeline Health": which alerts fire, and does everything that is measured arrive?"""
+"""The dashboard "Hypertool Pipeline Health": which alerts fire, and whether all measurements arrive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LAST_SUCCESS = Metric("hypertool_export_last_success_timestamp_seconds", (HOSTS,
 OVERFLOW = Metric("hypertool_label_overflow_total", (HOSTS,))
 #: The filesystems that the alert DiskAlmostFull watches.
 DISKS = (HOSTS, 'mountpoint=~"/|/var(/lib(/(hypertool|prometheus|alloy|grafana).*)?)?"')
-#: What the alerts on losses count, by the word that the legend has for it.
+#: What the alerts on losses count, by its name in the legend.
 LOSSES = {
     "samples": "job_instance:prometheus_remote_storage_samples_failed:rise5m",
     "log lines": "job_instance_reason:loki_write_dropped_entries:rise5m",

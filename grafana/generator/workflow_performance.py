@@ -1,4 +1,4 @@
-"""The dashboard "Hypertool Workflow Performance": how long stages take and whether their gates pass."""
+"""The dashboard "Hypertool Workflow Performance": the duration of stages, and whether their gates pass."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def build() -> p.Json:
 
 
 def gates_in(gates: Metric, window: str) -> str:
-    """How many gates closed in the window, of the chosen personas' stages.
+    """The number of gates that closed in the window, for stages of the chosen personas.
 
-    The gate counter has no persona. Its series are kept where the chosen persona has done that stage. The
-    second half of the match is true only for "All", which as a pattern matches the absent label too: then
-    nothing is lost, not even the gate of a stage that died before it had a duration.
+    The gate counter has no persona label. Its series are kept if the chosen persona has run that stage. The second half
+    of the match is true only for "All", whose pattern also matches an absent label: then no gate is omitted, not even
+    that of a stage that died before it had a duration.
     """
     return block(
         f"{count_in(gates, window)}\n"
@@ -174,7 +174,7 @@ def slowest_stages() -> p.Json:
         f"The {TOP} slowest stages of this time range by p95: 95 of 100 runs took at most so long. "
         "Good: green, below 30 s; red from 60 s on. The figure is interpolated in buckets: with one or two runs it "
         "says which bucket, not the exact time.",
-        # One query: two that are merged leave bare column headers where there is nothing to show.
+        # A single query: two merged queries leave bare column headers when there is no data.
         targets=[p.instant(f"topk({TOP}, {quantile(0.95, buckets, *by)})", "", table=True)],
         grid=(9, 9, 15, 9),
         unit="none",

@@ -1,4 +1,4 @@
-"""Writes what is generated in prometheus/: recording rules, and the runbook's rule blocks and page.
+"""Writes the generated parts of prometheus/: recording rules, and the runbook's rule blocks and page.
 
 Run it from the top folder of the checkout: `python3 -m prometheus.generator`.
 """

@@ -13,14 +13,14 @@ FOLDER = Path(__file__).resolve().parents[1]
 
 
 def outputs() -> Iterator[tuple[Path, str]]:
-    """Each generated file with the text that it must have."""
+    """Each generated file with its expected text."""
     rules = {path: rule_files.filled(path.read_text(encoding="utf-8")) for path in rule_files.paths()}
     yield from rules.items()
     yield from runbook.outputs(list(rules.values()))
 
 
 def main() -> int:
-    """Write the files, or with --check compare them; returns the exit status."""
+    """Write the files, or compare them with --check; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python3 -m prometheus.generator", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
     check = parser.parse_args().check

@@ -1,12 +1,12 @@
-"""How events are counted exactly in PromQL: the one source of every recording rule and every dashboard query.
+"""Counts events exactly in PromQL: the one source of every recording rule and every dashboard query.
 
 `increase()` loses the first event of a series that is born with its value, and it extrapolates. Our counters never
 decrease except when the store is purged, and every scrape carries `hypertool_build_info`, so a plain difference is
-exact. There are three forms of it, for three readers:
+exact. It has three forms:
 
-* `count_in`: a dashboard, which may look at any window and at a host that was away for weeks;
-* `recorded_count`: a recording rule over a fixed window, evaluated every 20 s, which must be cheap;
-* `recorded_loss`: what a collector lost, which is often seen only after a gap of hours.
+* `count_in`: for dashboards, which may look at any window and at a host that was away for weeks;
+* `recorded_count`: for recording rules over a fixed window, evaluated every 20 s, which must be cheap;
+* `recorded_loss`: for losses of a collector, which often become visible only after a gap of hours.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from textwrap import indent
 
 BUILD_INFO = "hypertool_build_info"
-#: What tells two hosts apart; both labels are added by the scrape.
+#: The labels that tell two hosts apart; the scrape adds both.
 TARGET = "job, instance"
-#: How far before a window its starting value is looked for, if nothing was scraped right at its start.
+#: How far before a window to look for its starting value if there was no scrape exactly at its start.
 LOOKBACK = "1h"
-#: How far back a host counts as known. A counter of a known host that is there in the very first scrape
-#: after a longer gap is an old one; on a host never seen before it is a new one and counts from 0.
+#: How long a host counts as known. If a counter is present in the very first scrape after a longer gap,
+#: it is old on a known host; on a host never seen before it is new and counts from 0.
 KNOWN = "30d:5m"
-#: Recorded by records.py: 1 for a collector that was there before a loss, or started in the last nine hours.
+#: Recorded by records.py: 1 for a collector that existed before a loss, or started in the last nine hours.
 KNOWN_COLLECTOR = "job_instance:collector:known9h"
-#: The window of losses, and the longest gap over which one is still counted.
+#: The window of losses, and the longest gap across which a loss is still counted.
 LOSS_WINDOW, LOSS_GAP = "5m", "9h"
 
 
@@ -45,10 +45,10 @@ class Metric:
 def count_in(metric: Metric, window: str) -> str:
     """For dashboards: how much each series of a counter grew in the window that ends now.
 
-    It is the last value minus the one at the window's start. The starting value is, in this order: the last
-    one before the window; for a host that was not scraped for longer than the look-back, the first one after
-    that gap (what happened in the gap has no known time); otherwise 0, because the series is newborn. After a
-    purge of the store, only what came after the purge is counted.
+    It is the last value minus the starting value. The starting value is the first of these that exists: the last value
+    before the window; for a host that was not scraped for longer than the look-back, the first value after that gap
+    (events in the gap have no known time); otherwise 0, because the series is newborn. After a purge of the store, only
+    events after the purge are counted.
     """
     return block(
         "\n".join(
@@ -73,9 +73,9 @@ def recorded_count(metric: Metric, window: str, *, respelt: str = "") -> str:
     """For recording rules: how much each series of a counter grew in the window that ends now.
 
     The first arm that has the series wins: a purge inside the window (`increase()` survives a reset); the plain
-    difference to the start of the window; a series born after its target was first seen, which counts from 0 (one
-    as old as its target is history, not news); a gap at the start of the window, so what changed since.
-    `respelt` names a label whose values change spelling between versions: such a change is no birth.
+    difference to the start of the window; a series born after its target was first seen, which counts from 0 (one as
+    old as its target is history, not news); a gap at the start of the window, which counts the change since then.
+    `respelt` names a label whose values are spelt differently by other versions: such a series is not newborn.
     """
     arms = [
         f"increase({metric}[{window}])\nand resets({metric}[{window}]) > 0",
@@ -97,10 +97,10 @@ def recorded_count(metric: Metric, window: str, *, respelt: str = "") -> str:
 def recorded_loss(metric: Metric, *labels: str) -> str:
     """For recording rules: how much a collector lost in the last five minutes, summed by `labels`.
 
-    Most of these counters appear with their first loss, and a loss is often seen only after a gap. The first arm
-    that has the series wins: a restart of the collector inside the window; the difference to the last known value,
-    across a gap of up to nine hours; all of it, if the collector is known or younger than those nine hours. A host
-    back from a weekend has history, not news.
+    Most of these counters appear with their first loss, and a loss often becomes visible only after a gap. The first
+    arm that has the series wins: a restart of the collector inside the window; the difference to the last known value,
+    across a gap of up to nine hours; the whole value, if the collector is known or younger than those nine hours. On a
+    host that returns after a weekend the value is history, not news.
     """
     arms = [
         f"increase({metric}[{LOSS_WINDOW}])\nand resets({metric}[{LOSS_WINDOW}]) > 0",
@@ -112,23 +112,23 @@ def recorded_loss(metric: Metric, *labels: str) -> str:
 
 
 def zero_where_scraped(metric: Metric) -> str:
-    """0 at every time the host was scraped, for each series that the dashboard's range ends with.
+    """0 at every scrape of the host, for each series at the end of the dashboard's range.
 
-    Without it a newborn series has no left neighbour and its mean covers only its own life.
+    Without it a newborn series has no earlier points, and its mean covers only its own life.
     """
     return f"0 * last_over_time({metric}[$__range] @ end()) and on ({TARGET}) {BUILD_INFO}"
 
 
 def total(expression: str, *labels: str) -> str:
-    """The sum by `labels`; without any, one number."""
+    """The sum by `labels`; without labels, a single number."""
     return f"sum by ({', '.join(labels)}) {expression}" if labels else f"sum {expression}"
 
 
 def quantile(share: float, buckets: str, *labels: str) -> str:
-    """The quantile of counted buckets; nothing, instead of NaN, where nothing was counted."""
+    """The quantile of counted buckets; empty instead of NaN if nothing was counted."""
     return f"histogram_quantile({share}, {total(buckets, *labels, 'le')}) >= 0"
 
 
 def block(expression: str) -> str:
-    """The expression in parentheses, on lines of its own."""
+    """The expression in parentheses, on separate lines."""
     return f"(\n{indent(expression, '  ')}\n)"

@@ -1,4 +1,4 @@
-"""Every recording rule, by the group that it is evaluated in: its name is made from the labels that it keeps."""
+"""Every recording rule, by its evaluation group; a rule's name is derived from the labels that it keeps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Record:
 
 
 def count(metric: Metric, window: str, *labels: str, called: str = "", respelt: str = "") -> Record:
-    """The exact count of a metric's events in a window; `labels` are all that the metric has."""
+    """The exact count of a metric's events in a window; `labels` are all labels of the metric."""
     name = called or metric.name.removesuffix("_total")
     return Record(f"{'_'.join(labels)}:{name}:increase{window}", recorded_count(metric, window, respelt=respelt))
 
@@ -36,7 +36,7 @@ def stage_300(window: str) -> Record:
 
 
 def loss(metric: Metric, *labels: str) -> Record:
-    """What a collector lost of something in the last five minutes, by `labels` besides job and instance."""
+    """What a collector lost in the last five minutes, by `labels` in addition to job and instance."""
     kept = (*TARGET, *labels)
     name = f"{'_'.join(kept)}:{metric.name.removesuffix('_total')}:rise{LOSS_WINDOW}"
     return Record(name, recorded_loss(metric, *kept))
@@ -57,7 +57,7 @@ SIGNALS = ("spans", "metric_points", "log_records")
 GATES = Metric("hypertool_workflow_quality_gate_total")
 GATE = (*TARGET, "workflow", "stage", "result")
 
-#: Group -> its records, in the order in which they are evaluated.
+#: Group -> its records, in the order of evaluation.
 RECORDS: dict[str, list[Record]] = {
     "hypertool_gates": [count(GATES, "5m", *GATE), count(GATES, "1h", *GATE)],
     "hypertool_stages": [
@@ -77,7 +77,7 @@ RECORDS: dict[str, list[Record]] = {
         loss(Metric("prometheus_remote_storage_samples_failed_total")),
         loss(Metric("loki_write_request_duration_seconds_count", ('status_code=~"401|403"',)), "status_code"),
         loss(Metric("loki_write_dropped_entries_total"), "reason"),
-        # Here and not with the rest of OTLP: CredentialRefused reads it, and must not wait for another group.
+        # In this group and not with the rest of OTLP: CredentialRefused reads it, and must not wait for another group.
         *otlp("exporter_send_failed", ("spans",), "error_type"),
     ],
     "hypertool_otlp": [

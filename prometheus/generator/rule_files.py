@@ -1,4 +1,4 @@
-"""Fills the recording rules of rules/*.yml: what stands between the two markers of a group is generated.
+"""Generates the recording rules of rules/*.yml, between the two markers of each group.
 
 Everything else in those files (groups, intervals, alerts, comments) is written by hand.
 """
@@ -21,7 +21,7 @@ def paths() -> list[Path]:
 
 
 def filled(text: str) -> str:
-    """The text of a rule file with every marked block as records.py has it; KeyError names an unknown group."""
+    """The text of a rule file with every marked block generated from records.py; KeyError names an unknown group."""
 
     def fill(match: re.Match[str]) -> str:
         records = RECORDS[match["group"]]
@@ -31,5 +31,5 @@ def filled(text: str) -> str:
 
 
 def as_yaml(record: Record) -> str:
-    """One rule, as it stands in the list of rules of a group."""
+    """One rule as YAML, as an item in a group's list of rules."""
     return f"      - record: {record.name}\n        expr: |\n{indent(record.expr, ' ' * 10)}\n"

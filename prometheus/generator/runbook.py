@@ -1,7 +1,7 @@
-"""Fills the rule blocks of ALERT_RUNBOOK.md from the rules and renders web/runbook.html from it.
+"""Generates the rule blocks of ALERT_RUNBOOK.md from the rules and renders web/runbook.html from it.
 
 Each alert's runbook_url leads to its section, so the heading is the alert's name and its id is that name in lower
-case. The text between the two rule markers of a section is generated, so that no condition is typed twice.
+case. The text between the two rule markers of a section is generated, so that conditions are written only once.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def alerts(rule_texts: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def proofs(alert: str) -> list[str]:
-    """What the promtool cases of one alert show, as "fires: ..." and "quiet: ..."."""
+    """What the promtool cases of one alert prove, as "fires: ..." and "quiet: ..."."""
     found: list[str] = []
     for path in sorted(CASES.glob("*.yml")):
         for case in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
@@ -69,7 +69,7 @@ def rule_block(alert: str, rule: dict[str, Any]) -> str:
 
 
 def filled(markdown: str, rules: dict[str, dict[str, Any]]) -> str:
-    """The runbook with every rule block as the rules and the cases have it now."""
+    """The runbook with every rule block generated from the current rules and cases."""
 
     def fill(match: re.Match[str]) -> str:
         name = match["alert"]
@@ -81,12 +81,12 @@ def filled(markdown: str, rules: dict[str, dict[str, Any]]) -> str:
 
 
 def slug(heading: str) -> str:
-    """The id of a heading: an alert's name in lower case, other words joined by hyphens."""
+    """The id of a heading: in lower case, with words joined by hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
 
 
 def _identify(tokens: list[Token]) -> list[tuple[int, str, str]]:
-    """Give headings ids (made unique by their section) and link them to themselves; returns level, id, text."""
+    """Add ids to headings (made unique by their section) and link each to itself; returns level, id and text."""
     found: list[tuple[int, str, str]] = []
     section = ""
     for opening, inline in pairwise(tokens):
@@ -112,7 +112,7 @@ def page(markdown: str) -> str:
     tokens = parser.parse(COMMENT.sub("", markdown))
     headings = _identify(tokens)
     entries = [f'<li><a href="#{identity}">{text}</a></li>' for level, identity, text in headings if level == 2]
-    # The contents follow the introduction, just before the first section.
+    # The table of contents follows the introduction, just before the first section.
     first = next(i for i, token in enumerate(tokens) if token.type == "heading_open" and token.tag == "h2")
     body = parser.renderer.render(tokens[:first], parser.options, {})
     rest = parser.renderer.render(tokens[first:], parser.options, {})
@@ -125,6 +125,6 @@ def page(markdown: str) -> str:
 
 
 def outputs(rule_texts: list[str]) -> list[tuple[Path, str]]:
-    """The runbook and its page with the texts that they must have; `rule_texts` are those of the rule files."""
+    """The runbook and its page with their expected texts; `rule_texts` are those of the rule files."""
     markdown = filled(RUNBOOK.read_text(encoding="utf-8"), alerts(rule_texts))
     return [(RUNBOOK, markdown), (PAGE, page(markdown))]

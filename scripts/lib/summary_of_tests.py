@@ -1,4 +1,4 @@
-"""Prints one summary of several pytest runs from their JUnit files: figures per group, and why tests were skipped."""
+"""Prints one summary of several pytest runs from their JUnit files: figures per group, and reasons for skips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def summary(files: list[Path]) -> str:
-    """A line per group, the reasons of skipped tests with their counts, and the totals in pytest's words."""
+    """A line per group, the reasons for skipped tests with their counts, and the totals in pytest's format."""
     lines = ["", f"{'group':<42} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}"]
     reasons, totals = Counter[str](), Counter[str]()
     for file in files:

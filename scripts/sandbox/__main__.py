@@ -1,4 +1,4 @@
-"""Starts the command line: `python3 scripts/sandbox` puts this folder, and so the package in it, on the import path."""
+"""Starts the command line: `python3 scripts/sandbox` puts this folder, and so its package, on the import path."""
 
 from __future__ import annotations
 

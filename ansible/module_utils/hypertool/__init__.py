@@ -1,1 +1,1 @@
-# What several of this project's modules share; loaded as ansible.module_utils.hypertool.
+# Code shared by this project's modules; loaded as ansible.module_utils.hypertool.

@@ -9,10 +9,10 @@ import urllib.request
 
 ANSWER_SECONDS = 30
 STEADY_SECONDS = 1.5
-# A sample on its way is no backlog; one that waits longer than a few send deadlines (5 s) is.
+# Samples in flight are not a backlog; samples that wait longer than a few send deadlines (5 s) are.
 LAG_SECONDS = 30
-# Remote write retries every 5 s at the latest; loki.write pauses up to 10 s (alloy/destination_*.alloy) after an
-# attempt that may last 10 s, so after any trouble with logs it takes longer to see whether it goes on.
+# Remote write retries after at most 5 s. loki.write pauses up to 10 s (alloy/destination_*.alloy) after an attempt
+# that may last 10 s, so detecting progress takes longer when there was trouble with logs.
 WINDOW_SECONDS = 6
 LOGS_WINDOW_SECONDS = 22
 
@@ -35,7 +35,7 @@ class Alloy:
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ask(self, path, method="GET", timeout=ANSWER_SECONDS):
-        """Status and body; status 0 and the reason where nothing answers."""
+        """Status and body; status 0 and the reason without an answer."""
         try:
             with self.opener.open(urllib.request.Request(self.url + path, method=method), timeout=timeout) as answer:
                 return answer.status, answer.read().decode(errors="replace")
@@ -50,7 +50,7 @@ class Alloy:
         return "" if status == 200 else f"{self.url}/-/ready: {status or ''} {body.strip()}"
 
     def reload(self):
-        """None when it runs the new configuration, else its diagnostics."""
+        """None when Alloy runs the new configuration, else its diagnostics."""
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             status, body = self.ask("/-/reload", "POST")
@@ -58,10 +58,10 @@ class Alloy:
                 return None
             if status or time.monotonic() > deadline:
                 return body.strip() or f"it answers {status}"
-            time.sleep(0.2)  # It runs but does not listen yet.
+            time.sleep(0.2)  # Alloy runs but does not listen yet.
 
     def components(self):
-        """Health by component: {id: (state, message)}; None where it does not say."""
+        """Health by component: {id: (state, message)}; None if Alloy does not report it."""
         status, body = self.ask("/api/v0/web/components")
         if status != 200:
             return None
@@ -71,7 +71,7 @@ class Alloy:
         return {name for name, (state, _) in (self.components() or {}).items() if state in ("unhealthy", "exited")}
 
     def complaint(self, known=()):
-        """What is wrong with its components now, apart from those in `known`; empty when nothing is."""
+        """What is wrong with the components now, except those in `known`; empty if all are healthy."""
         found = self.components()
         if found is None:
             return "it does not say how its components are"
@@ -84,9 +84,9 @@ class Alloy:
         )
 
     def trouble(self, seconds, known=()):
-        """Wait for every component to be healthy, and to stay so; the complaint if some are not by then, else None.
+        """None once every component is healthy and stays so; at the deadline, the complaint about the others.
 
-        Some say that they are before they try to listen, and have exited a moment later.
+        Some components report healthy before they try to listen, and exit a moment later.
         """
         deadline, healthy_since = time.monotonic() + seconds, None
         while True:
@@ -99,7 +99,7 @@ class Alloy:
             time.sleep(0.3)
 
     def figures(self):
-        """Series by metric name of its own metrics; None where it does not answer."""
+        """The values of Alloy's own metrics by metric name; None if it does not answer."""
         status, body = self.ask("/metrics")
         if status != 200:
             return None
@@ -120,13 +120,13 @@ def exported(figures):
 
 
 def lag(figures):
-    """Seconds by which the slowest queue is behind what was collected."""
+    """Seconds by which the slowest queue is behind the collected data."""
     newest = max((value for name in NEWEST for value in figures.get(name, [])), default=0.0)
     return max((newest - sent for sent in figures.get(SENT, [])), default=0.0) if newest else 0.0
 
 
 def backlog(before, now):
-    """What is waiting and does not get through, one text for each signal; from two looks, some seconds apart."""
+    """The data that is queued and makes no progress, one text per signal; compares two readings some seconds apart."""
     found = []
     pending, late = total(now, PENDING), lag(now)
     stuck = total(now, RETRIED) > total(before, RETRIED) or max(now.get(SENT, [0])) <= max(before.get(SENT, [0]))
@@ -142,14 +142,14 @@ def backlog(before, now):
 
 
 def window(figures):
-    """Seconds between two looks that tell whether something is stuck; 0 when nothing is waiting."""
+    """Seconds between two readings that show whether a queue is stuck; 0 if all queues are empty."""
     if total(figures, LOG_RETRIES):
         return LOGS_WINDOW_SECONDS
     return WINDOW_SECONDS if total(figures, PENDING) or total(figures, QUEUE) else 0
 
 
 def wait_for_no_backlog(alloy, seconds):
-    """Texts of what is still waiting after so many seconds; empty as soon as nothing is."""
+    """Wait up to `seconds` for the queues to make progress; returns the texts of those that do not."""
     deadline = time.monotonic() + seconds
     before = alloy.figures()
     while before is not None and window(before):
@@ -159,7 +159,7 @@ def wait_for_no_backlog(alloy, seconds):
         if not found or time.monotonic() > deadline:
             return found
         before = now
-    return []  # Nothing waits; or it does not answer, and what is in it cannot be saved by waiting.
+    return []  # The queues are empty, or Alloy does not answer and waiting cannot save its data.
 
 
 def restart_refusal(module, reason, guard):

@@ -1,4 +1,4 @@
-# Asks apt what an installation would add or a removal would take with it, and does it.
+# Asks apt what an installation would add or what a removal would remove, and carries it out.
 from __future__ import annotations
 
 import glob
@@ -14,7 +14,7 @@ LISTS = "/var/lib/apt/lists"
 
 
 class Apt(PackageCommands):
-    """Debian and Ubuntu; without recommended packages, and never touching a configuration file that exists."""
+    """Debian and Ubuntu: installs no recommended packages, and never changes an existing configuration file."""
 
     BASE = (
         "apt-get",
@@ -29,11 +29,11 @@ class Apt(PackageCommands):
         "Dpkg::Options::=--force-confdef",
     )
 
-    # What else it takes to install one version and no other, held or newer ones included.
+    # Options that allow exactly one version, even if it is held or older than the installed one.
     EXACTLY = ("--allow-downgrades", "--allow-change-held-packages")
 
     def states(self, names):
-        """dpkg's state of each package, like `ii` or `rc`; empty for one that it does not know."""
+        """dpkg's state of each package, such as `ii` or `rc`; empty for an unknown package."""
         _, out, _ = self.module.run_command(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n"])
         known = {name: state.strip() for state, name in (line.split("\t") for line in out.splitlines())}
         return {name: "" if known.get(name, "un")[1:2] == "n" else known[name] for name in names}
@@ -45,11 +45,11 @@ class Apt(PackageCommands):
         return {name for name, state in self.states(names).items() if state}
 
     def dependencies_since(self, names):
-        """Those that are installed because another package needs them, not because a person asked for them."""
+        """The given packages that were installed as dependencies, not on request."""
         return set(names) & set(self.run(["apt-mark", "showauto"], "reading why packages are installed").split())
 
     def refresh(self):
-        # An installation that was killed leaves packages unpacked, and apt refuses to go on until they are configured.
+        # A killed installation leaves unpacked packages, and apt refuses to continue until they are configured.
         self.run(["dpkg", "--force-confold", "--configure", "--pending"], "finishing an interrupted package operation")
         lists = [name for name in os.listdir(LISTS) if name.endswith(("Packages", "InRelease", ".lz4", ".xz"))]
         age = time.time() - os.stat(LISTS).st_mtime
@@ -57,7 +57,7 @@ class Apt(PackageCommands):
             self.update()
 
     def update(self):
-        """Read the package lists again. A repository that fails is a warning: only a package that is missing fails."""
+        """Refresh the package lists. A failing repository is a warning; only a missing package is an error."""
         rc, out, err = self.module.run_command(
             ["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=180", "update"], environ_update=ENVIRONMENT
         )
@@ -69,7 +69,7 @@ class Apt(PackageCommands):
             )
 
     def obtainable(self, names):
-        """Those of the packages that a repository of this host has, or that are installed."""
+        """The packages that are installed, or available from a repository of this host."""
         out = self.run(["apt-cache", "policy", *names], "looking which packages there are") if names else ""
         found = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (?!\(none\))", out, re.MULTILINE)
         return [name for name in names if name in found]
@@ -83,11 +83,11 @@ class Apt(PackageCommands):
         except HostError:
             self.update()
             out = self._simulate(names)
-        # An upgrade is printed as `Inst name [old version] (...)`, an addition without the brackets.
+        # apt prints an upgrade as `Inst name [old version] (...)`, and a new package without the brackets.
         return sorted(re.findall(r"^Inst (\S+) \(", out, re.MULTILINE))
 
     def fetched(self, names, new):
-        """Fetch what the installation takes; the archive of each new package, as far as it is a file here."""
+        """Download the packages; returns the archive of each new one that is a local file."""
         self.run([*self.BASE, *self.EXACTLY, "--download-only", "install", *names], "fetching " + ", ".join(names))
         shown = self.run(["apt-config", "shell", "FOLDER", "Dir::Cache::archives/d"], "reading apt's configuration")
         folder = shown.partition("'")[2].partition("'")[0]
@@ -99,7 +99,7 @@ class Apt(PackageCommands):
         return found
 
     def contents_of(self, archive):
-        """Paths of the files that a package archive holds, and which of them are configuration."""
+        """The paths of the files in a package archive, and which of them are configuration files."""
         out = self.run(["dpkg-deb", "--contents", archive], f"reading {archive}")
         paths = [line.split(None, 5)[5] for line in out.splitlines() if not line.startswith("d")]
         paths = [path.split(" -> ")[0].split(" link to ")[0][1:] for path in paths]
@@ -107,17 +107,17 @@ class Apt(PackageCommands):
         return paths, set(shown.split()) if rc == 0 else set()
 
     def is_packaged(self, path):
-        """Whether a package owns the path; /lib and /usr/lib are one folder, and dpkg knows either spelling."""
+        """Whether a package owns the path; /lib and /usr/lib are one folder, and dpkg may know either spelling."""
         spellings = {path, path.removeprefix("/usr"), "/usr" + path, os.path.realpath(path)}
         return any(self.module.run_command(["dpkg-query", "--search", one])[0] == 0 for one in spellings)
 
     def paths_of(self, name):
-        """Files and folders of a package that dpkg knows, configuration included."""
+        """Files and folders that dpkg lists for a package, configuration files included."""
         rc, out, _ = self.module.run_command(["dpkg-query", "--listfiles", name])
         return [line for line in out.splitlines() if line.startswith("/") and line != "/."] if rc == 0 else []
 
     def digests_of(self, name):
-        """md5 of each file as the package brought it, configuration included, by path."""
+        """The md5 of each packaged file by path, configuration files included."""
         _, out, _ = self.module.run_command(["dpkg-query", "--show", "--showformat=${Conffiles}\n", name])
         found = {fields[0]: fields[1] for fields in (line.split() for line in out.splitlines()) if len(fields) >= 2}
         for listing in glob.glob(f"/var/lib/dpkg/info/{glob.escape(name)}*.md5sums"):
@@ -129,14 +129,14 @@ class Apt(PackageCommands):
         self.run([*self.BASE, "install", *names], "installing " + ", ".join(names))
 
     def version(self, name):
-        """The installed version, None where it is not installed."""
+        """The installed version; None if it is not installed."""
         shown = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", name]
         _, out, _ = self.module.run_command(shown)
         status, _, version = out.partition(" ")
         return version if status == "installed" else None
 
     def about_file(self, path):
-        """Name and version of a package file."""
+        """Name and version in a package file."""
         out = self.run(["dpkg-deb", "--field", path, "Package", "Version"], f"reading {path}")
         fields = dict(line.split(": ", 1) for line in out.splitlines())
         return fields["Package"], fields["Version"]
@@ -162,14 +162,14 @@ class Apt(PackageCommands):
         return set(re.findall(r"^(?:Remv|Purg) (\S+)", out, re.MULTILINE))
 
     def removable(self, names):
-        """Those of the packages whose removal takes no other package with it."""
+        """The packages that can be removed without removing any others."""
         removable = set(names)
         if removable and self._would_remove(removable) - set(names):
             removable = {name for name in names if not self._would_remove({name}) - set(names)}
         return sorted(removable)
 
     def take_away(self, names, purge, through=()):
-        """Remove packages that are `removable`, by way of another command where one is given."""
+        """Remove packages that are `removable`, through a wrapper command if one is given."""
         if names:
             verb = "purge" if purge else "remove"
             self.run([*through, *self.BASE, verb, *names], "removing " + ", ".join(names))

@@ -1,4 +1,4 @@
-# Asks dnf what an installation would add or a removal would take with it, and does it.
+# Asks dnf what an installation would add or what a removal would remove, and carries it out.
 from __future__ import annotations
 
 import re
@@ -19,7 +19,7 @@ class Dnf(PackageCommands):
     def missing(self, names):
         absent = []
         for name in names:
-            # A name may be provided by a package that is called otherwise.
+            # A package with another name may provide the name.
             rc, _, _ = self.module.run_command(["rpm", "-q", "--whatprovides", name])
             if rc != 0:
                 absent.append(name)
@@ -29,7 +29,7 @@ class Dnf(PackageCommands):
         return self._installed() & set(names)
 
     def states(self, names):
-        """As apt's: `ii` for an installed package, empty for another."""
+        """States like apt's: `ii` for an installed package, else empty."""
         installed = self._installed()
         return {name: "ii" if name in installed else "" for name in names}
 
@@ -43,7 +43,7 @@ class Dnf(PackageCommands):
         return None
 
     def fetched(self, names, new):
-        """Nothing: rpm keeps a file that is there beside its own (.rpmnew), and an edited one when it goes."""
+        """Empty: rpm keeps an existing file by writing its own as .rpmnew, and keeps an edited file on removal."""
         return {}
 
     def paths_of(self, name):
@@ -55,7 +55,7 @@ class Dnf(PackageCommands):
 
     @staticmethod
     def added_in_table(text):
-        """Package names in the sections of a transaction table that add something."""
+        """Package names in the sections of a transaction table that add packages."""
         names, adding = set(), False
         for line in text.splitlines():
             title = re.match(r"^([A-Z][A-Za-z ]+):\s*$", line)
@@ -68,7 +68,7 @@ class Dnf(PackageCommands):
         return sorted(names)
 
     def would_add(self, names):
-        # It answers its own question with no, and exits with 1 for it.
+        # With --assumeno, dnf prints the transaction and exits with 1.
         _, out, err = self.module.run_command(
             ["dnf", "--assumeno", "--setopt=install_weak_deps=False", "install", *names],
             environ_update={"LC_ALL": "C"},
@@ -104,7 +104,7 @@ class Dnf(PackageCommands):
     def install_exactly(self, name, version, path=None):
         installed = self.version(name)
         verb = "downgrade" if installed and self.newer(installed, version) else "install"
-        # The repository leaves the package out for everybody else: that is how it is held.
+        # The repository excludes the package from all other transactions: that holds its version.
         argv = [*self.BASE, "--disableexcludes=all", verb, path or f"{name}-{version}"]
         self.run(argv, f"installing {name} {version}")
 

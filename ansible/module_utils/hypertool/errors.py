@@ -1,6 +1,6 @@
-# The exception whose text is shown to a person as it is.
+# The exception whose text is shown to the user unchanged.
 from __future__ import annotations
 
 
 class HostError(Exception):
-    """A problem whose text can be shown to a person as it is."""
+    """A problem whose text can be shown to the user unchanged."""

@@ -1,4 +1,4 @@
-# Generations of a configuration directory: each one whole, numbered, never changed; a link names the active one.
+# Generations of a configuration directory: complete, numbered and immutable; a link names the active one.
 from __future__ import annotations
 
 import filecmp
@@ -11,13 +11,13 @@ from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.host import group_exists
 
 ENVIRONMENT = "environment"
-# The unit's drop-in with which a generation ran; hidden, because it is not part of what the generation is.
+# The unit's drop-in that a generation ran with; hidden, because it is not part of the generation's content.
 UNIT = ".drop-in"
 STAGE_PREFIX = ".stage-"
 
 
 def environment_text(variables):
-    """An EnvironmentFile for systemd; every value quoted, so that nothing in it is taken for syntax."""
+    """An EnvironmentFile for systemd; every value is quoted, so that none of it is parsed as syntax."""
     lines = ["# Written by Ansible; read at a start of the unit. No secrets in here."]
     for name, value in sorted(variables.items()):
         escaped = re.sub(r'(["\\`$])', r"\\\1", str(value))
@@ -26,7 +26,7 @@ def environment_text(variables):
 
 
 def environment_variables(text):
-    """What systemd makes of that file."""
+    """The variables that systemd reads from that file."""
     pairs = re.findall(r'^(\w+)="(.*)"$', text, re.MULTILINE)
     return {name: re.sub(r'\\(["\\`$])', r"\1", value) for name, value in pairs}
 
@@ -39,7 +39,7 @@ class Generations:
         self.group = group
         self.folder = os.path.join(root, "generations")
         self.link = os.path.join(root, "current")
-        # There while a swap waits for its verdict; holds the number to go back to. An interrupted run is so finished.
+        # Exists during a swap and holds the generation to roll back to; the next run finishes an interrupted swap.
         self.pending = os.path.join(root, ".swap-pending")
 
     def numbers(self):
@@ -67,7 +67,7 @@ class Generations:
         return content
 
     def stage(self, content):
-        """Write it beside the others, or elsewhere in check mode; the folder is the caller's to remove."""
+        """Write the content beside the other generations, or elsewhere in check mode; the caller removes the folder."""
         if os.path.isdir(self.folder) and not self.module.check_mode:
             for name in os.listdir(self.folder):
                 if name.startswith(STAGE_PREFIX):
@@ -84,7 +84,7 @@ class Generations:
         return self.module.set_mode_if_different(path, mode, changed)
 
     def make_folders(self):
-        """True if one of them was not as wanted."""
+        """Create or correct the folders; True if one was not as wanted."""
         changed = False
         for path in (self.root, self.folder):
             if not os.path.isdir(path):
@@ -104,7 +104,7 @@ class Generations:
         return number
 
     def point(self, number):
-        """Make a generation the active one, or none; atomic."""
+        """Activate a generation, or none; atomic."""
         if number is None:
             os.unlink(self.link)
             return
@@ -119,7 +119,7 @@ class Generations:
             handle.write("" if back_to is None else str(back_to))
 
     def marked(self):
-        """Whether a swap waits for its verdict, and the generation to go back to."""
+        """Whether a swap is unfinished, and the generation to roll back to."""
         if not os.path.exists(self.pending):
             return False, None
         with open(self.pending, encoding="utf-8") as handle:
@@ -131,12 +131,12 @@ class Generations:
             os.unlink(self.pending)
 
     def keep_unit(self, number, drop_in):
-        """Note the drop-in with which a generation runs well."""
+        """Keep a copy of the drop-in that a generation runs well with."""
         if os.path.exists(drop_in):
             shutil.copyfile(drop_in, os.path.join(self.path(number), UNIT))
 
     def restore_unit(self, number, drop_in):
-        """Put back the drop-in with which a generation ran; True if it was another one."""
+        """Restore the drop-in that a generation ran with; True if it differed."""
         kept = os.path.join(self.path(number), UNIT)
         if not os.path.exists(kept) or not os.path.exists(drop_in) or filecmp.cmp(kept, drop_in, shallow=False):
             return False
@@ -148,7 +148,7 @@ class Generations:
         shutil.rmtree(self.path(number))
 
     def prune(self, kept):
-        """Remove the oldest ones; the active one and the one before it always stay."""
+        """Remove the oldest generations; the active and the previous one always stay."""
         current = self.current()
         for number in self.numbers()[:-kept]:
             if number not in (current, self.before(current)):

@@ -1,4 +1,4 @@
-# Reads what is on a host: users, groups, units, and the last lines of their journal.
+# Reads the state of a host: users, groups, units, and the last lines of a unit's journal.
 from __future__ import annotations
 
 import grp
@@ -23,15 +23,15 @@ def group_exists(name):
 
 
 def unit_properties(module, unit, *names):
-    """Properties of a unit as systemd knows it now; LoadState is `not-found` for one that is not installed."""
+    """Current properties of a unit from systemd; LoadState is `not-found` for a unit that is not installed."""
     _, out, _ = module.run_command(["systemctl", "show", unit, "--property=" + ",".join(names)])
     return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
 
 def wait_for_unit(module, unit, ask, timeout, restarts=None):
-    """None when the unit is active and `ask()` has no complaint, else a description of its state.
+    """None once the unit is active and `ask()` returns no complaint, else a description of its state.
 
-    With `restarts`, so many restarts by itself end the wait early.
+    With `restarts`, that many automatic restarts end the wait early.
     """
     deadline = time.monotonic() + timeout
     names = ("ActiveState", "SubState", "NRestarts")

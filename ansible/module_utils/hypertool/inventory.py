@@ -1,4 +1,4 @@
-# What is on a host before the first change, at every path that packages of ours own or may delete; and putting it back.
+# Records what exists before the first change, at every path that our packages own or may delete; and restores it.
 from __future__ import annotations
 
 import hashlib
@@ -6,11 +6,11 @@ import os
 import shutil
 import stat
 
-# Larger files and more entries are not copied: they are data, which no package of ours touches.
+# Larger files and further entries are not copied: they are data, which none of our packages touches.
 COPIED_BYTES = 256 * 1024 * 1024
 ENTRIES = 5000
 DATA_DEPTH = 2
-# Folders of ours below a package's; what an uninstallation kept there is not somebody else's.
+# Our folders inside a package's folder; what an uninstallation left there is ours.
 OURS = ("hypertool", "hypertool-agent", "hypertool-alertmanager")
 
 
@@ -23,7 +23,7 @@ def digest_of(path, kind="sha256"):
 
 
 def facts_of(path):
-    """Kind, owner, group and mode of what is at a path; the target of a link."""
+    """Kind, owner, group and mode at a path; for a link also its target."""
     found = os.lstat(path)
     facts = {"user": found.st_uid, "group": found.st_gid, "mode": stat.S_IMODE(found.st_mode)}
     if stat.S_ISLNK(found.st_mode):
@@ -34,12 +34,12 @@ def facts_of(path):
 
 
 def real(path):
-    """The path with every folder on the way by its own name; what it ends in may be a link."""
+    """The path with all links in its folders resolved; the last component may be a link."""
     return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
 class Inventory:
-    """Notes what is there, once for each path, in a record; `restore` puts back what is gone or was replaced."""
+    """Records what exists, once per path; `restore` puts back what is gone or was replaced."""
 
     def __init__(self, record, copies=True):
         self.record = record
@@ -47,9 +47,9 @@ class Inventory:
         self.copies = copies
 
     def look_at_folders(self, folders, packaged=()):
-        """Note what is below them; `packaged` are paths of packages that we installed. True if something was noted.
+        """Record the content of folders; `packaged` are our packages' paths. True if something was recorded.
 
-        Files below /etc are copied; of data only the upper folders are noted, because nothing of ours writes there.
+        Files below /etc are copied; for data only the upper folders are recorded, because we write nothing there.
         """
         due = [folder for folder in folders if folder not in self.record.looked]
         for folder in due:
@@ -69,7 +69,7 @@ class Inventory:
             found[path] = facts_of(path)
             if len(found) > ENTRIES:
                 break
-        # Where nothing but a package's own is there, it is the package's to take away.
+        # If a folder holds nothing but the package's own files, the package may remove it.
         if set(found) - {folder} or folder not in packaged:
             self.record.paths[folder] = facts_of(folder)
             for path, facts in found.items():
@@ -87,12 +87,12 @@ class Inventory:
                 folders[:] = []
 
     def present(self, paths):
-        """Those of the paths at which something is that was not noted yet."""
+        """The paths that exist and are not recorded yet."""
         return [path for path in paths if os.path.lexists(path) and path not in self.record.paths]
 
     def look_at_files(self, paths):
-        """Note and copy files that are there already; the ones that are not noted yet are returned."""
-        # By the one name without links: a package may call a folder /lib/systemd that is /usr/lib/systemd.
+        """Record and copy existing files; returns those that were not recorded before."""
+        # Resolve links first: a package may write /lib/systemd for /usr/lib/systemd.
         new = self.present(real(path) for path in paths)
         for path in new:
             facts = facts_of(path)
@@ -113,10 +113,10 @@ class Inventory:
         facts["sha256"] = digest_of(target)
 
     def restore(self, packaged):
-        """Put back what is gone, and files whose content is a package's now (`packaged`: md5 by path); the paths."""
+        """Restore what is gone or has a package's content now (`packaged`: md5 by path); returns the paths."""
         done = []
         for path, facts in sorted(self.record.paths.items()):
-            # A folder on the way may be somebody's, who put a link in its place meanwhile: it is not followed.
+            # A user may have replaced a folder on the way by a link meanwhile: it is not followed.
             if not os.path.isdir(os.path.dirname(path)) or real(path) != path:
                 continue
             if self._restore_content(path, facts, packaged.get(path)) | self._restore_attributes(path, facts):
@@ -133,7 +133,7 @@ class Inventory:
             return True
         if facts["kind"] != "file" or "sha256" not in facts or (here and facts_of(path)["kind"] != "file"):
             return False
-        # What its owner changed meanwhile is the owner's; only what a package put there is replaced.
+        # Keep what the owner changed meanwhile; only a package's own content is replaced.
         if here and (packaged is None or digest_of(path, "md5") != packaged or digest_of(path) == facts["sha256"]):
             return False
         staged = path + ".hypertool-before"

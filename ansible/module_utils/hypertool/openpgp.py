@@ -1,4 +1,4 @@
-# Reads public keys as their owner publishes them: which keys are in a file, by fingerprint (RFC 4880, version 4 keys).
+# Reads published public keys: which keys are in a file, by fingerprint (RFC 4880, version 4 keys).
 from __future__ import annotations
 
 import base64
@@ -19,7 +19,7 @@ CRC_START, CRC_POLYNOMIAL = 0xB704CE, 0x1864CFB
 
 
 def dearmored(content):
-    """The packets of all blocks of an armored file, or the content itself where it is binary."""
+    """The packets of all blocks of an armored file, or the content itself if it is binary."""
     blocks = ARMOR.findall(content)
     if not blocks:
         return content
@@ -48,7 +48,7 @@ def armored(packets):
 
 
 def _packet(content, start):
-    """Tag, body and end of the packet at a place; IndexError or struct.error where it is cut off."""
+    """Tag, body and end of the packet at an offset; IndexError or struct.error if it is truncated."""
     first = content[start]
     if not first & 0x80:
         raise HostError("the key file holds something that is no OpenPGP packet")
@@ -74,7 +74,7 @@ def _packet(content, start):
 
 
 def _fingerprint(body):
-    # The format says SHA-1. A host in FIPS mode allows it only for what Python 3.9 and newer can call no security.
+    # RFC 4880 requires SHA-1. A host in FIPS mode allows it only with Python's `usedforsecurity=False` (3.9 and newer).
     allowed = {"usedforsecurity": False} if sys.version_info >= (3, 9) else {}
     return hashlib.new("sha1", b"\x99" + struct.pack(">H", len(body)) + body, **allowed).hexdigest().upper()
 

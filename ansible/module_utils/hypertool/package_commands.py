@@ -1,4 +1,4 @@
-# Runs a package manager's command without questions, and says what to look at when it fails.
+# Runs a package manager's command non-interactively, and says what to look at when it fails.
 from __future__ import annotations
 
 import re
@@ -6,19 +6,19 @@ import time
 
 from ansible.module_utils.hypertool.errors import HostError
 
-# As long as apt-get waits by itself; dpkg, apt-mark and rpm do not.
+# As long as apt-get itself waits for its lock; dpkg, apt-mark and rpm do not wait.
 LOCK_SECONDS = 180
 LOCKED = re.compile(
     r"(?i)could not get lock|lock was locked by another|unable to (acquire|lock)|is another process using"
 )
 ENVIRONMENT = {
     "LC_ALL": "C",
-    # No question that nobody answers, from whatever hooks into apt on this host.
+    # Suppress every prompt, including those of hooks in apt.
     "DEBIAN_FRONTEND": "noninteractive",
     "APT_LISTCHANGES_FRONTEND": "none",
     "APT_LISTBUGS_FRONTEND": "none",
     "UCF_FORCE_CONFFOLD": "1",
-    # Other services are not restarted because of our packages.
+    # Do not restart other services because of our packages.
     "NEEDRESTART_SUSPEND": "1",
 }
 
@@ -28,9 +28,9 @@ class PackageCommands:
         self.module = module
 
     def run(self, argv, doing):
-        """Output of a command. One that finds the package manager locked is tried again: others may take minutes.
+        """The output of a command, retried while the package manager is locked: other plays may take minutes.
 
-        Raises HostError where it fails.
+        Raises HostError if it fails.
         """
         deadline = time.monotonic() + LOCK_SECONDS
         rc, out, err = self.module.run_command(argv, environ_update=ENVIRONMENT)

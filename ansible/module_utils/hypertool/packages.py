@@ -1,4 +1,4 @@
-# The package manager of this host, and how a module about packages ends.
+# The package manager of this host, and the common end of the package modules.
 from __future__ import annotations
 
 import traceback
@@ -20,7 +20,7 @@ def package_manager(module):
 
 
 def bring_about(module, states):
-    """End the module with the result of its state's function, which is given the package manager and the record."""
+    """Call the function of the wanted state with package manager and record, and end the module with its result."""
     try:
         result = states[module.params["state"]](module, package_manager(module), Record(module.params["record"]))
     except HostError as error:

@@ -1,4 +1,4 @@
-# Files and folders where others may write: reached by descriptors, so that no link of theirs is ever followed.
+# Files and folders in places that others may write: opened by descriptor, so that no foreign link is followed.
 from __future__ import annotations
 
 import contextlib
@@ -9,7 +9,7 @@ import stat
 from ansible.module_utils.hypertool.errors import HostError
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A FIFO without a writer is opened at once, and refused by its type.
+# Opening a FIFO without a writer must not block; its type is then refused.
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 LINKS_AT_MOST = 40
 BYTES_AT_MOST = 16 * 1024 * 1024
@@ -40,7 +40,7 @@ def refuse(path, found, expected):
 
 
 def facts_of(name, fd):
-    """The stat of an entry itself, None where there is none."""
+    """The stat of an entry itself; None if it does not exist."""
     try:
         return os.stat(name, dir_fd=fd, follow_symlinks=False)
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def only_root_exchanges(facts, entry):
 
 
 def _open_folder(path, make, private):
-    """Component by component; only an ancestor may be a link, if it is root's own in a folder that only root writes."""
+    """Opens component by component; only an ancestor may be a link, owned by root in a folder that only root writes."""
     fd, seen, links = os.open("/", FOLDER), "", 0
     todo = [(name, True) for name in os.path.normpath(path).split("/") if name]
     try:
@@ -106,9 +106,9 @@ def _open_folder(path, make, private):
 
 @contextlib.contextmanager
 def folder(path, make=False, private=False):
-    """A descriptor of the folder that a path names; FileNotFoundError where it is absent and not to be made.
+    """A descriptor of the folder at a path; FileNotFoundError if it is missing and must not be created.
 
-    With `private`, raises UnsafePath if any other user than root can replace the folder or change its entries.
+    With `private`, raises UnsafePath if a user other than root can replace the folder or change its entries.
     """
     fd = _open_folder(path, make, private)
     try:
@@ -119,13 +119,13 @@ def folder(path, make=False, private=False):
 
 @contextlib.contextmanager
 def parent(path, make=False):
-    """A descriptor of the folder that holds a path, and the path's name in it."""
+    """A descriptor of the folder that contains a path, and the last component of the path."""
     with folder(os.path.dirname(os.path.normpath(path)), make) as fd:
         yield fd, os.path.basename(os.path.normpath(path))
 
 
 def exists(path):
-    """Whether there is anything under this name, a dangling link included."""
+    """Whether anything has this name, including a dangling link."""
     try:
         with parent(path) as (fd, name):
             return facts_of(name, fd) is not None
@@ -134,7 +134,7 @@ def exists(path):
 
 
 def require_private(path):
-    """Make sure that only root can change what a path names and what is in it; what is absent yet will be root's."""
+    """Ensure that only root can change a path and its content; what is still missing will belong to root."""
     if os.geteuid() != 0:
         return  # An unprivileged run has no rights that a link could misuse.
     todo = os.path.normpath(path)
@@ -147,7 +147,7 @@ def require_private(path):
 
 
 def is_folder(path):
-    """Whether it is a folder; a link or another thing in its place is an error, absence is not."""
+    """Whether the path is a folder; a link or another kind of file is an error, a missing path is not."""
     try:
         with folder(path):
             return True
@@ -156,7 +156,7 @@ def is_folder(path):
 
 
 def read_text(path, limit=BYTES_AT_MOST):
-    """The content of a regular file; FileNotFoundError where it is absent."""
+    """The content of a regular file; FileNotFoundError if it is missing."""
     with parent(path) as (fd, name):
         return read_text_at(fd, name, path, limit)
 
@@ -166,7 +166,7 @@ def read_text_at(fd, name, path, limit=BYTES_AT_MOST):
 
 
 def read_bytes_at(fd, name, path, limit, only_name=False):
-    """The content of a regular file in an open folder; with `only_name`, one that has no second name anywhere."""
+    """The content of a regular file in an open folder; with `only_name`, the file must have no other hard link."""
     facts = facts_of(name, fd)
     if facts is None:
         raise FileNotFoundError(2, "No such file or directory", path)
@@ -189,7 +189,7 @@ def read_bytes_at(fd, name, path, limit, only_name=False):
 
 
 def write_text(path, text, uid=0, gid=0, mode=0o644):
-    """Write a file atomically; only into a folder that root alone may write."""
+    """Write a file atomically, only in a folder that root alone may write."""
     with parent(path) as (fd, name):
         write_text_at(fd, name, path, text, uid, gid, mode)
 
@@ -229,7 +229,7 @@ def differs(facts, uid, gid, mode):
 
 
 def set_attributes(handle, uid, gid, mode):
-    """Owner, group and mode of an open file or folder; True if one of them was not as wanted."""
+    """Set owner, group and mode of an open file or folder; True if one of them changed."""
     facts = os.fstat(handle)
     if not differs(facts, uid, gid, mode):
         return False

@@ -1,4 +1,4 @@
-# Notes, before packages are installed, what they find on the host and would overwrite.
+# Records, before packages are installed, what they would overwrite on the host.
 from __future__ import annotations
 
 from ansible.module_utils.hypertool.errors import HostError
@@ -6,16 +6,16 @@ from ansible.module_utils.hypertool.inventory import Inventory
 
 
 def note_states(packages, record, names):
-    """dpkg's state of packages the first time that we meet them; one that we added before was absent then."""
+    """Record dpkg's state of packages when they are first seen; packages that we added earlier were absent then."""
     for name, state in packages.states(names).items():
         record.states.setdefault(name, "" if name in record.packages else state)
 
 
 def note_packages(packages, record, wanted, new, take_over, archive=None):
-    """Note what is at the paths of packages that are new to the host. Raises HostError where it is a foreign program.
+    """Record what exists at the paths of new packages. Raises HostError if that is a foreign program.
 
     `wanted` is what the package manager is asked for, `new` the packages that it would add, `archive` the file of the
-    only one of them where it comes from no repository.
+    only new package if it does not come from a repository.
     """
     added = [name for name in new if name not in record.packages]
     note_states(packages, record, added)

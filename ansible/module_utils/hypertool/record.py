@@ -1,4 +1,4 @@
-# The record of an installation: what it added to the host, and what the host was like before it.
+# The record of an installation: what it added to the host, and the host's earlier state.
 from __future__ import annotations
 
 import glob
@@ -15,16 +15,16 @@ RECORD = "/var/lib/hypertool-install/record.json"
 
 
 def start_links(unit):
-    """The links by which systemd, or a script of /etc/init.d, starts a unit at boot."""
+    """The links with which systemd, or a script of /etc/init.d, starts a unit at boot."""
     name = glob.escape(unit.removesuffix(".service"))
     patterns = (f"/etc/rc?.d/[SK][0-9][0-9]{name}", f"/etc/systemd/system/*.wants/{glob.escape(unit)}")
     return sorted(path for pattern in patterns for path in glob.glob(pattern))
 
 
 class Record:
-    """What the installation added (packages with their dependencies, users) and what units and holds were before it.
+    """What the installation added (packages with dependencies, users), and the earlier state of units and holds.
 
-    It is written before each change, so that an interrupted installation can still be taken back whole.
+    It is written before each change, so that an interrupted installation can still be undone completely.
     """
 
     def __init__(self, path=RECORD):
@@ -34,21 +34,21 @@ class Record:
         self.packages = set()
         self.users = {}
         self.units = {}
-        # The users and units that we really made or changed; a record of an older version noted no others.
+        # Users and units that we really created or changed; records of older versions list no others.
         self.touched = set()
         # Whether a package that we hold at its version was held before.
         self.holds = {}
-        # dpkg's state of each package before we first asked for it, like `ii` or `rc`; empty where it was absent.
+        # dpkg's state of each package before our first installation, such as `ii` or `rc`; empty if it was absent.
         self.states = {}
-        # What was on the host at the paths of our packages: facts of files and folders, by path.
+        # What existed at the paths of our packages: facts of files and folders, by path.
         self.paths = {}
-        # The folders that were looked at, those that were absent included.
+        # The folders that were inspected, including absent ones.
         self.looked = set()
         # Services that ran before the first change.
         self.services = []
         # Copies of files that a package may overwrite or delete.
         self.copies = os.path.join(self.folder, "before")
-        # Packages that the set-up script added before Ansible could run, one name a line.
+        # Packages that the set-up script added before Ansible could run, one name per line.
         self.bootstrap = os.path.join(self.folder, "bootstrap-packages")
         if os.path.exists(self.bootstrap):
             with open(self.bootstrap, encoding="utf-8") as handle:
@@ -77,7 +77,7 @@ class Record:
         self.services = list(data.get("services", []))
 
     def remember(self, module, users, units, touched=True):
-        """Note users and units the first time they are met, and which ones are changed; True if something was noted."""
+        """Record users and units when they are first seen, and which ones change; True if something was recorded."""
         noted = touched and not set(users) | set(units) <= self.touched
         self.touched |= set(users) | set(units) if touched else set()
         for name in users:
@@ -91,14 +91,14 @@ class Record:
                     "loaded": state.get("LoadState") == "loaded",
                     "active": state.get("ActiveState") == "active",
                     "enabled": state.get("UnitFileState") == "enabled",
-                    # A package that was removed and not purged leaves the links that start its unit.
+                    # A package that was removed but not purged leaves the links that start its unit.
                     "links": start_links(unit),
                 }
                 noted = True
         return noted
 
     def copy_of(self, path):
-        """Where the copy of a file is kept that was there before."""
+        """Where the copy of an earlier file is kept."""
         return self.copies + path
 
     def save(self):

@@ -1,13 +1,13 @@
-# Takes packages back without deleting what was on the host before them.
+# Removes packages without deleting what was on the host before them.
 from __future__ import annotations
 
 import os
 
 from ansible.module_utils.hypertool.inventory import Inventory, real
 
-# Files that dpkg puts beside a configuration file.
+# Files that dpkg writes beside a configuration file.
 BESIDE = (".dpkg-dist", ".dpkg-new", ".dpkg-old", ".dpkg-tmp", ".ucf-dist", ".ucf-new", ".ucf-old")
-# Everything below the folders is hidden from the command in a mount namespace of its own.
+# Hides the content of folders from a command, in a private mount namespace.
 HIDE = """
 set -e
 while [ "$1" != -- ]; do mount -t tmpfs -o mode=0755 hypertool-hidden "$1"; shift; done
@@ -17,7 +17,7 @@ exec "$@"
 
 
 class Removal:
-    """Purging runs a package's script, which deletes its folders with all in them: foreign ones are hidden from it."""
+    """Removes packages. Purging runs their scripts, which delete whole folders: earlier content is hidden from them."""
 
     def __init__(self, module, packages, record):
         self.module = module
@@ -26,12 +26,12 @@ class Removal:
         self.inventory = Inventory(record)
 
     def run(self, names):
-        """Remove the packages; what went, and what was put back."""
+        """Remove the packages; returns the removed packages and the restored paths."""
         removable = self.packages.removable(names)
         owned, contents = {name: self.packages.paths_of(name) for name in removable}, {}
         for name in removable:
             contents.update({real(path): md5 for path, md5 in self.packages.digests_of(name).items()})
-        # `rc` before us is `rc` after us: their configuration and data are somebody's.
+        # Restore the earlier state `rc`: that configuration and data existed before us.
         back = {name for name in removable if self.record.states.get(name) == "rc"}
         self.packages.take_away(sorted(back), purge=False)
         gone = sorted(set(removable) - back)
@@ -53,7 +53,7 @@ class Removal:
         return removable, self.inventory.restore(contents)
 
     def _hidden(self):
-        """The folders of before that are still there."""
+        """Folders from before the installation that still exist."""
         tops = [path for path in self.record.looked if path in self.record.paths]
         return [path for path in tops if os.path.isdir(path) and not os.path.islink(path)]
 
@@ -65,7 +65,7 @@ class Removal:
         return self.module.run_command([*self._through(["/mnt"]), "true"])[0] == 0
 
     def _delete(self, path):
-        """One path of a package that was hidden from it; neither what was here before nor what is not empty."""
+        """Delete one path of a package whose folder was hidden; keep earlier content and non-empty folders."""
         for candidate in [path, *(path + ending for ending in BESIDE)]:
             if real(candidate) in self.record.paths or not os.path.lexists(candidate):
                 continue

@@ -1,4 +1,4 @@
-# A folder that a service and its group share: created or corrected by descriptor, old files in it taken over.
+# A folder that a service and its group share: created or corrected by descriptor, taking over old files in it.
 from __future__ import annotations
 
 import os
@@ -6,12 +6,12 @@ import stat
 
 from ansible.module_utils.hypertool import paths, walks
 
-# An archive of a busy host is some hundred kilobytes; an alert log is rotated at a few megabytes.
+# The archive of a busy host has some hundred kilobytes; an alert log is rotated at a few megabytes.
 LEGACY_BYTES_AT_MOST = 64 * 1024 * 1024
 
 
 class SharedFolder:
-    """One folder with its wanted owner, group and mode; `warnings` are for the person who runs the play."""
+    """One folder with its wanted owner, group and mode; `warnings` are shown to the user of the play."""
 
     def __init__(self, path, uid, gid, mode, check_mode=False):
         self.path, self.uid, self.gid, self.mode = path, uid, gid, mode
@@ -19,7 +19,7 @@ class SharedFolder:
         self.warnings = []
 
     def bring_about(self, contents=False, legacy=(), obsolete=()):
-        """What was (in check mode: would be) done, one text each."""
+        """What was done (in check mode: would be done), one text each."""
         if not paths.is_folder(self.path):
             if not self.check_mode:
                 self.create()
@@ -39,12 +39,12 @@ class SharedFolder:
         if contents:
             done += self.give(self.uid, self.gid)
         elif before.st_gid == 0 and self.gid != 0 and not legacy:
-            # An uninstallation gave it to root; owners stay, because each snapshot counts for its owner.
+            # An uninstallation gave it to root. Files keep their owners, because each snapshot counts for its owner.
             done += self.give(None, self.gid)
         return done
 
     def remove(self, fd, name):
-        """Remove what is no folder: a link goes itself."""
+        """Remove anything that is not a folder; of a link, only the link itself."""
         facts = paths.facts_of(name, fd)
         if facts is None or stat.S_ISDIR(facts.st_mode):
             return []
@@ -66,7 +66,7 @@ class SharedFolder:
         return [f"gave {done.given} files in {self.path} to their owner"] if done.given else []
 
     def take_legacy(self, fd, name):
-        """Replace a file by a copy that only root writes: others may have it open for writing."""
+        """Replace a file by a copy that only root writes: other processes may have the old one open for writing."""
         path = os.path.join(self.path, name)
         facts = paths.facts_of(name, fd)
         if facts is None or (stat.S_ISREG(facts.st_mode) and not paths.differs(facts, 0, self.gid, 0o640)):

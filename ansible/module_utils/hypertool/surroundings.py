@@ -1,21 +1,21 @@
-# What a module takes from the host's settings, and what it does not: search path, permissions of new files.
+# The process settings of a module: search path, permissions of new files, and the play's lock.
 from __future__ import annotations
 
 import contextlib
 import os
 
-# Who becomes root by `su` keeps the search path of a user, without the programs of an administrator.
+# After `su`, root keeps the user's search path, which lacks the administrator's programs.
 FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
-# A hardened host's 077 would make programs and configuration that their services cannot read.
+# A hardened host's umask of 077 would make programs and configuration unreadable for their services.
 UMASK = 0o022
 
 
-# The play that changes this host; gone at a reboot.
+# The play that changes this host; removed by a reboot.
 PLAY = "/run/hypertool-install/play.json"
 
 
 def settle():
-    """Make this process independent of the login that started it, and renew the play's lock. Every module starts so."""
+    """Make this process independent of the login environment, and renew the play's lock; every module's first step."""
     with contextlib.suppress(OSError):
         os.utime(PLAY)
     os.umask(UMASK)

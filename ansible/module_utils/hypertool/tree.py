@@ -1,4 +1,4 @@
-# A directory of configuration files: what is in it, a staged copy of what should be, validation, swap and reload.
+# A directory of configuration files: its content, a staged copy of the wanted content, validation, swap and reload.
 from __future__ import annotations
 
 import collections
@@ -21,7 +21,7 @@ ReloadStatus = collections.namedtuple("ReloadStatus", "successful succeeded_at")
 
 
 def reload_status(url):
-    """What a unit's metrics say of its last reload; None where it does not answer yet."""
+    """The result of a unit's last reload according to its metrics; None while it does not answer."""
     try:
         with web_access.open_local(url, timeout=5) as answer:
             found = dict(RELOADED.findall(answer.read().decode("utf-8", "replace")))
@@ -36,13 +36,13 @@ class Tree:
         self.params = module.params
         self.root = self.params["path"]
         self.parent = os.path.dirname(self.root)
-        # Everything below goes by path, which is safe only where root alone can exchange what a path names.
+        # The code below uses paths, which is safe only where root alone can replace them.
         paths.require_private(self.root)
-        # Present while files are newer than what the unit has read: an interrupted run is finished by the next.
+        # Exists while files are newer than the unit's last reload: the next run finishes an interrupted one.
         self.pending = os.path.join(self.parent, f".{os.path.basename(self.root)}.reload-pending")
 
     def live(self):
-        """Content by relative path of what is below the directory now."""
+        """The current content by relative path."""
         if not self.params["prune"]:
             return self.read(name for name in self.params["files"] if os.path.exists(os.path.join(self.root, name)))
         found = []
@@ -99,7 +99,7 @@ class Tree:
                 )
 
     def set_attributes(self, path, mode):
-        """Owner, group and mode; True if one of them was not as wanted."""
+        """Set owner, group and mode; True if one of them changed."""
         if self.module.check_mode and not group_exists(self.params["group"]):
             return False
         changed = self.module.set_owner_if_different(path, self.params["owner"], False)
@@ -136,7 +136,7 @@ class Tree:
             os.replace(staged, path)
 
     def reload(self):
-        """Have the unit read its files again; None if it did, else what its metrics say."""
+        """Make the unit reload its files; None if it succeeded, else what its metrics report."""
         unit, url = self.params["reload_unit"], self.params["reload_status_url"]
         before = reload_status(url)
         rc, out, err = self.module.run_command(["systemctl", "reload", unit])
@@ -145,7 +145,7 @@ class Tree:
         deadline = time.monotonic() + RELOAD_SECONDS
         while True:
             now = reload_status(url)
-            # The time of a success is the only thing that changes with every one of them.
+            # The timestamp of the last success is the only value that changes with every success.
             if now and (not before or now.succeeded_at > before.succeeded_at):
                 return None
             if now and before and before.successful and not now.successful:

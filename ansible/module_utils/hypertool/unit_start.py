@@ -1,4 +1,4 @@
-# Whether a unit runs what is on disk, on hosts that sleep and whose clocks are set.
+# Whether a unit runs the files on disk; also correct on hosts that sleep or whose clocks are set.
 from __future__ import annotations
 
 import json
@@ -8,14 +8,14 @@ import time
 
 from ansible.module_utils.hypertool.host import unit_properties
 
-# Gone at a reboot, as every unit's start is.
+# Cleared by a reboot, which also restarts every unit.
 NOTES = "/run/hypertool-install"
-# systemd makes this link when it starts a unit, so its time is by the same clock as that of the files.
+# systemd makes this link when it starts a unit, so that its time and the files' times come from the same clock.
 STARTED = "/run/systemd/units/invocation:{}"
 
 
 def _signature(path):
-    """Which file it is and when it last changed; compared for being the same, never for being later."""
+    """Device, inode and change time of a file; compared for equality only, never for order."""
     found = os.lstat(path)
     return [found.st_dev, found.st_ino, found.st_ctime_ns]
 
@@ -33,7 +33,7 @@ def _invocation(module, unit):
 
 
 def note_start(module, unit, paths):
-    """Note that the unit runs what these paths hold now."""
+    """Record the current state of these paths as what the unit runs."""
     os.makedirs(NOTES, mode=0o755, exist_ok=True)
     handle, staged = tempfile.mkstemp(dir=NOTES)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -42,7 +42,7 @@ def note_start(module, unit, paths):
 
 
 def _noted(module, unit):
-    """The files as the running unit was seen to have them; empty where its present start was not noted."""
+    """The recorded state of the files at the unit's current start; empty if that start was not recorded."""
     try:
         with open(_note(unit), encoding="utf-8") as handle:
             note = json.load(handle)

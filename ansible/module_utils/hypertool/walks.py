@@ -1,4 +1,4 @@
-# Whole folders where others may write: visited, removed and given away without following a link.
+# Whole folders in places that others may write: visited, removed or given away without following a link.
 from __future__ import annotations
 
 import errno
@@ -14,10 +14,10 @@ def identity(fd):
 
 
 def walk(top, path, entry, entered=None, left=None):
-    """Visit everything below an open folder, however deep, with one descriptor at a time and without following links.
+    """Visit everything below an open folder at any depth, with one descriptor at a time and without following links.
 
-    `entry(fd, name, facts)` is called for what is no folder, `entered(fd)` for each folder below, and `left(fd, name)`
-    in the folder above when that is done.
+    `entry(fd, name, facts)` is called for each entry that is not a folder, `entered(fd)` for each folder below, and
+    `left(fd, name)` in the parent folder when that folder is done.
     """
     fd, above = os.dup(top), []
     todo = _entries(fd, entry)
@@ -51,7 +51,7 @@ def walk(top, path, entry, entered=None, left=None):
 
 
 def _entries(fd, entry):
-    """The names of the folders in a folder; everything else goes to `entry`."""
+    """The names of the folders in a folder; every other entry goes to `entry`."""
     folders = []
     for name in os.listdir(fd):
         facts = facts_of(name, fd)
@@ -65,7 +65,7 @@ def _entries(fd, entry):
 
 
 def remove(path):
-    """Remove a file, a link itself, or a folder with all that is in it; True if there was something."""
+    """Remove a file, a link itself, or a folder with its content; True if it existed."""
     try:
         with parent(path) as (fd, name):
             facts = facts_of(name, fd)
@@ -89,7 +89,7 @@ def remove(path):
 
 
 def remove_empty(path):
-    """Remove a folder if it is empty; True if it went."""
+    """Remove a folder if it is empty; True if it was removed."""
     try:
         with parent(path) as (fd, name):
             os.rmdir(name, dir_fd=fd)
@@ -101,9 +101,9 @@ def remove_empty(path):
 
 
 class HandOver:
-    """Gives a folder and all that is in it to a user (None: to no other) and a group.
+    """Changes the owner (None: keep it) and group of a folder and all its content.
 
-    No link is followed. Hard-linked files keep their owner: the other name may be a file of someone else.
+    No link is followed. Hard-linked files keep their owner: the other name may belong to another user.
     """
 
     def __init__(self, uid, gid, check_mode=False):
@@ -117,7 +117,7 @@ class HandOver:
         return self
 
     def below(self, path):
-        """All that is in a folder, but not the folder itself."""
+        """Change the content of a folder, but not the folder itself."""
         with folder(path) as top:
             walk(top, path, self.entry, self.folder)
         return self
@@ -140,7 +140,7 @@ class HandOver:
         except FileNotFoundError:
             return
         try:
-            # Facts of the open descriptor: the name may point to another file by now.
+            # Facts of the open descriptor: the name may refer to another file by now.
             facts, held = os.fstat(handle), f"/proc/self/fd/{handle}"
             if self.settled(facts):
                 return

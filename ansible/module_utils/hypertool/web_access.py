@@ -1,4 +1,4 @@
-# The password of the web services on loopback: who knows it, its bcrypt hash, and requests that carry it.
+# The password of the web services on loopback: its file, its bcrypt hash, and requests that carry it.
 from __future__ import annotations
 
 import base64
@@ -12,10 +12,10 @@ from ansible.module_utils.hypertool.errors import HostError
 
 USER = "hypertool"
 PASSWORD_FILE = "/etc/hypertool/secrets/web_password"
-# libxcrypt's names on supported systems. Python removed its crypt module in 3.13.
+# libxcrypt's names on supported systems; Python 3.13 removed the crypt module.
 LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2")
 ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-# 2**10 rounds, some 50 ms: Prometheus and Alertmanager remember what they have checked.
+# 2**10 rounds, about 50 ms: Prometheus and Alertmanager cache verified passwords.
 COST = "10"
 
 
@@ -36,7 +36,7 @@ def _crypt(password, setting):
 
 
 def bcrypt(password):
-    # The last of the 22 characters holds two bits only.
+    # The last of the 22 characters holds only two bits.
     salt = "".join(secrets.choice(ALPHABET) for _ in range(21)) + secrets.choice(".Oeu")
     return _crypt(password, f"$2b${COST}${salt}")
 
@@ -46,7 +46,7 @@ def matches(password, hashed):
 
 
 def password(path=PASSWORD_FILE):
-    """The host's password, empty where there is none yet."""
+    """The host's password; empty if there is none yet."""
     try:
         return paths.read_text(path, 1024).strip()
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def password(path=PASSWORD_FILE):
 
 
 def headers(path=PASSWORD_FILE):
-    """What a request to Prometheus or Alertmanager on this host needs."""
+    """The headers for a request to Prometheus or Alertmanager on this host."""
     known = password(path)
     if not known:
         return {}
@@ -62,7 +62,7 @@ def headers(path=PASSWORD_FILE):
 
 
 def open_local(url, timeout, path=PASSWORD_FILE):
-    """An answer of a service on this host. The password goes to loopback only, and through no proxy."""
+    """Open a URL of a service on this host. The password is sent to loopback only, never through a proxy."""
     carried = headers(path) if urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1") else {}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     return opener.open(urllib.request.Request(url, headers=carried), timeout=timeout)

@@ -1,1 +1,1 @@
-"""Real coding agents: what they used, read from what they keep, counted once and held to budgets."""
+"""Real coding agents: reads their usage from the files they keep, counts each call once, and enforces budgets."""

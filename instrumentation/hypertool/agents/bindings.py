@@ -1,4 +1,4 @@
-"""The agent's session that a command runs in, found in the environment; and binding it when its persona switches."""
+"""Finds the agent's session that a command runs in from the environment, and binds it when its persona switches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Session(NamedTuple):
 
 
 def session_here(environment: Mapping[str, str]) -> Session | None:
-    """The agent's session whose shell this is, or None."""
+    """The session of the agent whose shell this is, or None."""
     for variable, agent in _VARIABLES:
         found = text(environment.get(variable, ""))
         if found:
@@ -45,10 +45,10 @@ def session_here(environment: Mapping[str, str]) -> Session | None:
 def switch(
     catalogue: Catalogue, workspace: Path, session: Session | None, before: Attribution | None, to: Attribution
 ) -> bool:
-    """Bind the session from now on; what it did before keeps the persona before. Returns whether one was bound.
+    """Bind the session from now on; earlier calls keep the earlier persona. Returns whether a session was bound.
 
-    Without a session (a person's own terminal), the workspace's sessions that follow its persona go on with the new
-    one. Raises HypertoolError or sqlite3.Error where the ledger cannot be written.
+    Without a session (a person's own terminal), the workspace's sessions that follow its persona switch to the new one.
+    Raises HypertoolError or sqlite3.Error if the ledger cannot be written.
     """
     from .ledger import database
     from .ledger.attribution import Attribution

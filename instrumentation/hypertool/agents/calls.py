@@ -1,4 +1,4 @@
-"""What is known of one model call of an agent: ids, model, time, sub-agent and disjoint tokens. Never content."""
+"""One model call of an agent: ids, model, time, sub-agent and disjoint tokens. Never content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_ID = 200
 
 
 class Tokens(NamedTuple):
-    """Tokens of one call, each in exactly one part; their sum is the total."""
+    """Tokens of one call in disjoint parts; their sum is the total."""
 
     input: int = 0
     cache_read: int = 0
@@ -26,10 +26,10 @@ class Tokens(NamedTuple):
 
 
 class AgentCall(NamedTuple):
-    """One model call. `keys` are the ids it is known by: any of them counted before means the call was counted.
+    """One model call. `keys` are its ids: if any of them was counted before, the call was counted.
 
-    `at` is in seconds since the epoch. `subagent` is the sub-agent's name, `subagent_id` its id where only that is
-    known; both are empty for the main agent. `version` is the agent's.
+    `at` is in seconds since the epoch. `subagent` is the sub-agent's name, `subagent_id` its id if only that is known;
+    both are empty for the main agent. `version` is the agent's.
     """
 
     agent: str
@@ -44,9 +44,9 @@ class AgentCall(NamedTuple):
 
 
 class Unrecognised(NamedTuple):
-    """Something that should have been a model call and cannot be counted.
+    """A record that should contain a model call but cannot be counted.
 
-    `reason` is one of AGENT_UNRECOGNISED_REASONS, `version` the agent's where it is known.
+    `reason` is one of AGENT_UNRECOGNISED_REASONS, `version` the agent's if known.
     """
 
     reason: str
@@ -57,11 +57,11 @@ Read = AgentCall | Unrecognised | None
 
 
 class Inconsistent(ValueError):
-    """Figures that contradict each other: none of them is counted."""
+    """Figures that contradict each other; none of them is counted."""
 
 
 def guarded(version: str, read: Callable[..., Read], *arguments: Any) -> Read:
-    """What a reader makes of one record; figures that contradict each other make it an unrecognised one."""
+    """The call that a reader finds in one record; contradictory figures make the record unrecognised."""
     try:
         return read(*arguments)
     except Inconsistent:
@@ -69,7 +69,7 @@ def guarded(version: str, read: Callable[..., Read], *arguments: Any) -> Read:
 
 
 def whole(value: Any) -> int:
-    """A count of tokens. None (absent) is 0. Raises Inconsistent for anything that is no count."""
+    """A count of tokens; None (absent) is 0. Raises Inconsistent for anything that is not a count."""
     if value is None:
         return 0
     if value.__class__ is float and value.is_integer():
@@ -80,7 +80,7 @@ def whole(value: Any) -> int:
 
 
 def part(whole_: int, *parts: int) -> int:
-    """What is left of a figure without the parts that it contains. Raises Inconsistent where they exceed it."""
+    """A figure minus the parts that it includes. Raises Inconsistent if the parts exceed it."""
     left = whole_ - sum(parts)
     if left < 0:
         raise Inconsistent(f"parts {parts} of {whole_}")
@@ -88,14 +88,14 @@ def part(whole_: int, *parts: int) -> int:
 
 
 def text(value: Any) -> str:
-    """An id or a name as found in a file: at most 200 printable characters, else empty."""
+    """An id or a name from a file: at most 200 printable characters, else empty."""
     if value.__class__ is str and 0 < len(value) <= MAX_ID and value.isprintable():
         return str(value)
     return ""
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """A JSON object, or an empty one for anything else."""
+    """A JSON object; an empty one for anything else."""
     return value if value.__class__ is dict else {}
 
 
@@ -112,7 +112,7 @@ def seconds(value: Any) -> float:
 
 
 def _iso(value: str) -> float:
-    # By hand for the form all agents write: datetime costs a hook several milliseconds to import.
+    # Parsed by hand for the format that all agents write: importing datetime costs a hook several milliseconds.
     try:
         year, month, day = int(value[0:4]), int(value[5:7]), int(value[8:10])
         hour, minute = int(value[11:13]), int(value[14:16])

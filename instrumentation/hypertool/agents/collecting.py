@@ -1,4 +1,4 @@
-"""Reads every session of this user that changed: what the service does every few seconds, for agents without hooks."""
+"""Reads all changed sessions of this user every few seconds, in the service; covers agents without hooks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRESH_SECONDS = 7 * 86400.0
 
 
 class Changed(NamedTuple):
-    """A session's file that looks otherwise than at the last round."""
+    """A session file that changed since the last round."""
 
     agent: str
     path: str
@@ -29,7 +29,7 @@ class Changed(NamedTuple):
 def changed(
     home: str, environment: Mapping[str, str], since: float, stamps: Mapping[str, tuple[int, int]]
 ) -> Iterator[Changed]:
-    """Files of any agent that were touched at `since` (seconds since the epoch) or later and are not as in `stamps`.
+    """Files of any agent that were touched at `since` (seconds since the epoch) or later and differ from `stamps`.
 
     An unchanged file costs one `lstat`.
     """
@@ -42,20 +42,20 @@ def changed(
 
 
 def _stamp(path: str, database: bool) -> tuple[int, int] | None:
-    """Time of the last change (nanoseconds) and size; None where the file is gone."""
+    """Modification time (nanoseconds) and size; None if the file is gone."""
     try:
         found = os.lstat(path)
     except OSError:
         return None
     newest = found.st_mtime_ns
-    if database:  # its newest rows may still be in its write-ahead log
+    if database:  # its newest rows may still be in the write-ahead log
         with contextlib.suppress(OSError):
             newest = max(newest, os.lstat(path + "-wal").st_mtime_ns)
     return newest, found.st_size
 
 
 def collect(ledger: Ledger, files: Iterable[Changed]) -> int:
-    """Count what is new in those files; returns the new calls."""
+    """Count what is new in those files; returns the number of new calls."""
     return sum(_take_in(ledger, file.agent, file.path) for file in files)
 
 

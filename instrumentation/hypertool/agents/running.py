@@ -1,4 +1,4 @@
-"""What `hypertool run` gives an agent's command, and what is done when it has ended."""
+"""The environment that `hypertool run` gives an agent's command, and the count after its end."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _TELEMETRY = {
 
 
 def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, str]:
-    """The environment of the command: binding, trace context, and telemetry where it is taken on this host.
+    """The environment of the command: binding, trace context, and telemetry if this host has a receiver.
 
-    What the user has set is left as it is.
+    Variables set by the user stay unchanged.
     """
     made = dict(given)
     for name, value in zip(("HYPERTOOL_PERSONA", "HYPERTOOL_CHATMODE", "HYPERTOOL_WORKFLOW"), whose, strict=True):
@@ -57,7 +57,7 @@ def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, s
 
 
 def _receiver() -> str | None:
-    """Where telemetry is taken on this host: by the collector, else by our own service; None where by neither."""
+    """The telemetry receiver of this host: the collector, else our own service, else None."""
     host, _, port = (LISTEN.read() or LISTEN_DEFAULT).rpartition(":")
     for address in (COLLECTOR, (host.strip("[]"), port)):
         try:
@@ -71,7 +71,7 @@ def _receiver() -> str | None:
 def take_in(command: str, started: float, whose: Attribution, environment: Mapping[str, str]) -> int:
     """Count what the command's agent has written since it `started`; sessions without a binding get this one.
 
-    Returns the number of new calls. A command that is no known agent's may have started any of them.
+    Returns the number of new calls. A command that is not a known agent may have started any of them.
     """
     name = os.path.basename(command)
     agents = (COMMANDS[name],) if name in COMMANDS else AGENTS

@@ -1,4 +1,4 @@
-"""The command line: `hypertool` and `tta-persona`. Only what a command needs is imported."""
+"""The command line: `hypertool` and `tta-persona`. Imports only what a command needs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """`hypertool ...`; returns the exit code (0 done, 1 failed, 2 wrong use)."""
     if argv is None and sys.argv[1:2] == ["hook"] and not {"-h", "--help"} & set(sys.argv[2:3]):
-        # Agents wait for it at each of their steps: nothing is parsed or imported that it does not need, and nothing
-        # is tidied up at its end (the ledger's log stays for the next hook).
+        # Agents wait for hooks at each of their steps: parse and import only what a hook needs, and skip
+        # the clean-up at the end (the ledger's log stays for the next hook).
         from ..agents.hooks.hook import run
 
         os._exit(run(sys.argv[2:]))

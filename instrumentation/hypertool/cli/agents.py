@@ -1,4 +1,4 @@
-"""`hypertool agents`: which coding agents are here, whether they are hooked, and what arrives of them."""
+"""`hypertool agents`: which coding agents are here, whether their hooks are installed, and what arrives from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .output import UsageProblem, complain, print_json, print_table
 
 
 def agents(arguments: argparse.Namespace) -> int:
-    """List, install, uninstall or examine."""
+    """List agents; install, uninstall or examine their hooks."""
     words = list(arguments.words)
     action = words.pop(0) if words and words[0] in ("install", "uninstall", "doctor") else "list"
     for name in words:
@@ -43,7 +43,7 @@ def _project() -> str:
 
 
 def program() -> str:
-    """The command that hooks call: the one that runs now, by its absolute path."""
+    """The absolute path of the running command, for hooks to call."""
     here = Path(sys.argv[0])
     if here.name == "hypertool" and here.exists():
         return str(here.absolute())

@@ -1,4 +1,4 @@
-"""`hypertool baseline` and `hypertool workflow`: run a declared workflow, show what was recorded, and where to look."""
+"""`hypertool baseline` and `hypertool workflow`: run a declared workflow, show its records and where to see it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
 
 
 def _flush(report: WorkflowReport) -> list[Sent]:
-    """Flush every configured sink; the delivered numbers are those that this process has counted."""
+    """Flush every configured sink; returns the deliveries that this process has counted."""
     from ..domain.instruments import EXPORT_SCORES, EXPORT_SPANS
     from ..metrics.collector import get_persona_metrics
     from ..sinks import langfuse, otlp
@@ -156,7 +156,7 @@ def _flush(report: WorkflowReport) -> list[Sent]:
 
 
 def _limits(report: WorkflowReport, after: HostState, catalogue: Catalogue) -> dict[str, int]:
-    """The budgets that the run had, in tokens: a workflow may have its own."""
+    """The run's budgets in tokens: a workflow may have its own."""
     budgets = {stage.persona: after.budgets[stage.persona] for stage in report.stages}
     return {
         name: catalogue.resolve(name).tokens_in(report.workflow) if budget.window == "run" else budget.limit

@@ -1,4 +1,4 @@
-"""The command `labels`: which undeclared names the host has admitted, who brought them, and how to free some."""
+"""The command `labels`: which undeclared names the host has admitted, who introduced them, and how to free some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output of the command line: results on stdout (text or JSON), one line for each problem on stderr."""
+"""Output of the command line: results on stdout (text or JSON), one line per problem on stderr."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def resolve(catalogue: Catalogue, name: str) -> Persona:
 
 
 def tell(*notes: str | None) -> None:
-    """Print remarks besides the result on stderr."""
+    """Print remarks, apart from the result, on stderr."""
     for note in notes:
         if note:
             complain("note", note)
@@ -81,7 +81,7 @@ def switch(arguments: argparse.Namespace) -> int:
 def _bind(
     catalogue: Catalogue, workspace: Path, before: SavedSession | None, to: str, mode: str
 ) -> tuple[Session | None, str | None]:
-    """Bind the agent's session that this runs in; returns it, or None and what went wrong."""
+    """Bind the agent's session that this command runs in; returns it, or None and the error."""
     from ..agents.bindings import session_here, switch
     from ..agents.ledger.attribution import Attribution
 

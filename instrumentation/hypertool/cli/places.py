@@ -1,6 +1,6 @@
-"""Where a run can be seen: addresses on this host whose pages are looked at, not only their ports.
+"""Where to see a run: addresses on this host, checked for a page and not only for an open port.
 
-Debian's Prometheus has no web interface or an old one under other paths, so each place has several candidates; the
+Debian's Prometheus has no web interface, or an old one under other paths, so each place has several candidates; the
 first that shows a page is printed.
 """
 
@@ -22,7 +22,7 @@ _EXPRESSION = "g0.expr=hypertool_persona_tokens_used_total&g0.tab=1"
 # Prometheus 3, Prometheus 2, and the classic pages, the only ones in Debian's packages of Prometheus 2.
 _PROMETHEUS = (f"query?{_EXPRESSION}", f"graph?{_EXPRESSION}", f"classic/graph?{_EXPRESSION}")
 _ALERTS = ("alerts", "classic/alerts")
-# What Debian's packages serve in place of pages that they leave out.
+# What Debian's packages serve instead of the pages they omit.
 _NO_PAGE = (b"does not include the modern", b"does not include", b"not found")
 
 
@@ -58,18 +58,18 @@ def pages() -> list[Place]:
 
 
 def places(endpoint: str, store: Store, report: WorkflowReport, after: HostState, traces: list[Place]) -> list[Place]:
-    """The metrics endpoint, the pages of this host, and where the run's traces are."""
+    """The metrics endpoint, the pages of this host, and the places of the run's traces."""
     return [Place("metrics", endpoint, _endpoint_now(endpoint, store, report, after)), *pages(), *traces]
 
 
 def _first(what: str, base: str, paths: tuple[str, ...]) -> Place:
-    """The first of these pages that shows something, else the first one with what is in its way."""
+    """The first of these pages that shows something, else the first one with the reason why it does not."""
     found = [Place(what, base + path, _look(base + path)) for path in paths]
     return next((place for place in found if place.now == "shows a page"), found[0])
 
 
 def _look(url: str) -> str:
-    """What somebody with a browser would find at `url`."""
+    """What a browser would find at `url`."""
     from base64 import b64encode
     from http.client import HTTPException
     from urllib.error import HTTPError
@@ -94,7 +94,7 @@ def _look(url: str) -> str:
 
 
 def _password() -> str:
-    """The login of Prometheus, where this user may read it."""
+    """The password of Prometheus, if this user may read it."""
     try:
         return LOGIN_FILE.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
@@ -102,7 +102,7 @@ def _password() -> str:
 
 
 def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: HostState) -> str:
-    """What the host's endpoint says of the run's tokens: it may serve another store than this user's."""
+    """Whether the host's endpoint shows the run's tokens: it may serve another store than this user's."""
     from http.client import HTTPException
     from urllib.request import ProxyHandler, build_opener
 
@@ -111,7 +111,7 @@ def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: Ho
             served = answer.read(5_000_000).decode("utf-8", "replace").splitlines()
     except (OSError, HTTPException) as error:
         return "nobody listens there now" if "refused" in str(error) else f"does not answer: {error}"
-    later = store.read()  # Other processes go on counting.
+    later = store.read()  # Other processes keep counting.
     for stage in report.stages:
         key = (stage.persona, stage.chatmode, stage.model)
         labels = f'chatmode="{stage.chatmode}",model="{stage.model}",persona="{stage.persona}"'

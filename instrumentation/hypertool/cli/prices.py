@@ -1,4 +1,4 @@
-"""`hypertool prices`: which tables the cost of calls comes from, how old they are, and how to get a newer one."""
+"""`hypertool prices`: which price tables are in use, how old they are, and how to get newer ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(as_json: bool) -> int:
-    """Exit 1 where a table cannot be used; an old one is said, and no failure."""
+    """Exit 1 if a table cannot be used; an old one is reported, without failing."""
     updated = generated.updated_file()
     tables, problems = [], []
     for name, path in (("package", generated.SHIPPED), ("update", updated)):

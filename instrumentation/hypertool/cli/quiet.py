@@ -1,4 +1,4 @@
-"""`hypertool gate --quiet`: the exit code and the last lines; the whole output is in a file."""
+"""`hypertool gate --quiet`: prints the exit code and the last lines; the whole output goes to a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINE_CHARACTERS = 2000
 def quietly(run: Callable[[int], int], tail: int) -> int:
     """Run something with its output in a file; prints its last `tail` lines, its exit code and the file's path.
 
-    Output of gates is the largest part of what fills an agent's context.
+    Output of gates would otherwise fill most of an agent's context.
     """
     descriptor, path = tempfile.mkstemp(prefix="hypertool-gate-", suffix=".log")
     try:

@@ -1,4 +1,4 @@
-"""`hypertool run`: a coding agent's command, bound to a persona, chatmode and workflow from its start."""
+"""`hypertool run`: runs a coding agent's command, bound to a persona, chatmode and workflow from its start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hypertool usage`: what coding agents used, from the ledger."""
+"""`hypertool usage`: the coding agents' usage, from the ledger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 def show(arguments: argparse.Namespace) -> int:
     """Tokens, calls and cost by persona, agent, model, day, workspace or session."""
     seconds = _length(arguments.since)
-    listen()  # models without a price are shown by their missing cost
+    listen()  # models without a price have an empty cost
     rows: list[Row] = []
     if arguments.read or (database.directory() / "ledger.db").exists():
         ledger = Ledger(load_catalogue())

@@ -33,10 +33,10 @@ class Recorder:
 
     def __init__(self, clock: Clock | None = None, own_ledger: bool = False) -> None:
         self.clock = clock or Clock()
-        # With a store, hour and day budgets are the host's: who folds counts the windows that were overspent.
+        # With a store, hour and day budgets are the host's: the process that folds counts overspent windows.
         self._own_ledger = own_ledger
         self.on_dirty: Callable[[], None] | None = None
-        # How many spans each sink was given; a fork goes on with the same sinks, which start at 0 like everything.
+        # How many spans each sink got; after a fork the same sinks continue, with counts from 0.
         self.submitted: dict[str, Callable[[], int]] = {}
         self._begin()
 
@@ -54,11 +54,11 @@ class Recorder:
         self.ended: dict[str, tuple[float, int]] = {}
         self.windows: dict[tuple[str, int, int], int] = {}
         self.resets_seen: dict[str, int] = {}
-        # What calls in flight may still use, by run ("" where the window is the host's) and persona.
+        # What calls in flight may still use, by run ("" for a window of the host) and persona.
         self.reserved: dict[tuple[str, str], int] = {}
         self.largest_call: dict[str, int] = {}
         self.implicit = Run(self.epoch, None, None, self.clock.monotonic())
-        # Caches for every record; here because a fork must drop them together with the counters.
+        # Caches for every record; kept here because a fork must drop them together with the counters.
         self.token_cells: dict[tuple[str, str, str], tuple[Counter, Persona]] = {}
         self.stage_cells: dict[tuple[str, str, str], StageCells] = {}
 
@@ -163,7 +163,7 @@ class Recorder:
         return run
 
     def close_run(self, run: Run) -> None:
-        """End a run; what it left of each budget is shown for 15 minutes, or until another run."""
+        """End a run; the rest of each budget is shown for 15 minutes, or until another run."""
         with self.lock:
             if self.runs.pop(run.id, None) is None:
                 return
@@ -177,8 +177,8 @@ class Recorder:
     def switch(self, run: Run, origin: str | None, to: str, chatmode: str, explicit: bool = False) -> None:
         """Make `to` the run's active persona; close the session before it and count the switch.
 
-        `origin` None means the persona that is active now. `explicit` marks a switch that the program asked for, as
-        against one by entering a stage. Nothing happens where persona and chatmode are active already.
+        `origin` None means the persona that is active now. `explicit` marks a switch that the program requested, as
+        opposed to one by entering a stage. Does nothing if persona and chatmode are already active.
         """
         with self.lock:
             session = run.session
@@ -195,7 +195,7 @@ class Recorder:
             self.add(1, SWITCHES.key, origin, to, chatmode)
 
     def end_session(self, run: Run) -> None:
-        """Record the time in the active persona, under the chatmode of the session that ends."""
+        """Record the time in the active persona, under the chatmode of the ending session."""
         if run.owner is not self.epoch:
             return  # Forked in the middle of the run: the parent records the session.
         with self.lock:
@@ -212,11 +212,11 @@ class Recorder:
         self.touch()
 
     def has_times(self) -> bool:
-        """Whether a snapshot of this process says times, or windows of the clock."""
+        """Whether a snapshot of this process contains times, or windows of the clock."""
         return bool(self.runs or self.ended or self.windows or self.open_stages)
 
     def clock_was_set(self, window_of: dict[str, str]) -> None:
-        """What was used in a window that has not begun yet was used in the current one; a snapshot says times anew."""
+        """After the clock was set back: move use in future windows to the current one; marks the recorder as dirty."""
         now = self.clock.time()
         with self.lock:
             for window, used in list(self.windows.items()):
@@ -264,7 +264,7 @@ class Recorder:
         with self.lock:
             self.dirty = False
             now = self.clock.time()
-            # Ages are monotonic: a clock that was set, or a host that slept, makes nothing older than it is.
+            # Ages use the monotonic clock: setting the clock or suspending the host makes nothing older than it is.
             since = now - self.clock.monotonic()
             active: dict[str, int] = {}
             # Copy names and values first: a record may interrupt this, see `lock`.
@@ -274,7 +274,7 @@ class Recorder:
                     if not account.windowed:
                         active[name] = min(active.get(name, left), left)
             counters, histograms = self.counters, self.histograms
-            # Resolved before submitted: a span is never resolved before it is submitted.
+            # Read resolved before submitted: a span is never resolved before it is submitted.
             resolved = {
                 sink: sum(
                     counter.value for key, counter in list(counters.items()) if key[:2] == (EXPORT_SPANS.key, sink)
@@ -313,7 +313,7 @@ class Recorder:
                         for name, ended in self.ended.copy().items()
                     ],
                     windows=self.windows.copy(),
-                    # A default travels once it is used: it may replace a configuration that was removed.
+                    # A default is included once it is used: it may replace a configuration that was removed.
                     limits=[
                         (p.name, p.tokens, p.window, loaded_at)
                         for p in personas.values()

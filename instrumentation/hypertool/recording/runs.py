@@ -12,7 +12,7 @@ _NEVER = float("inf")
 
 
 class Account:
-    """What one run has used of one persona's budget. Changed under the recorder's lock only."""
+    """One run's use of one persona's budget. Changed only under the recorder's lock."""
 
     __slots__ = ("exceeded", "limit", "next_threshold", "persona", "told", "used", "windowed")
 
@@ -23,7 +23,7 @@ class Account:
         self.told = 0
         self.exceeded = False
         self.windowed = persona.window != "run"
-        # Tokens at which `reached` has something to say; compared on every call instead of the shares.
+        # Tokens at which `reached` has something to report; compared on every call instead of the shares.
         self.next_threshold = next_threshold(self.limit, 0)
 
     @property
@@ -100,6 +100,6 @@ class Run:
 
     @property
     def chatmode(self) -> str | None:
-        """The active chatmode, else the one the run was opened with."""
+        """The active chatmode, else the one that the run was opened with."""
         session = self.session
         return session.chatmode if session is not None else self.default_chatmode

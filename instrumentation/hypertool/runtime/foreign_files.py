@@ -1,8 +1,8 @@
-"""Files in folders that other users may write: no link is followed, no pipe waited for, nothing read without a limit.
+"""Files in folders that other users may write: follows no links, never blocks on a pipe, reads only up to a limit.
 
-A folder is opened once and everything in it is reached through its descriptor, so no path is looked up twice. What is
-decided about a file (type, owner, size) is decided about the open descriptor. Locks have a deadline, and a forked
-child lets go of the ones that its parent's threads hold.
+A folder is opened once and its entries are reached through its descriptor, so no path is resolved twice. Checks of a
+file (type, owner, size) use the open descriptor. Locks have a deadline, and a forked child releases those that its
+parent's threads hold.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 LOCK_SECONDS = 0.5
-# After a lock was not to be had in time, this long nobody waits for it again: one held lock costs one wait.
+# After a lock timed out, nothing waits for it again for this long: one held lock costs one wait.
 IMPATIENT_SECONDS = 10.0
 
 _BASE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
@@ -31,7 +31,7 @@ class Folder:
     __slots__ = ("_below", "_path", "descriptor")
 
     def __init__(self, path: Path, *below: str) -> None:
-        """Raises OSError: ENOTDIR or ELOOP where one of `below` is a link or no folder."""
+        """Raises OSError: ENOTDIR or ELOOP if one of `below` is a link or not a folder."""
         self._path, self._below = path, below
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for name in below:
@@ -56,20 +56,20 @@ class Folder:
 
     @property
     def path(self) -> Path:
-        """Where it is, for messages."""
+        """The path of the folder, for messages."""
         return self._path.joinpath(*self._below)
 
     @property
     def owner(self) -> int:
-        """The user that this folder belongs to."""
+        """The user that owns this folder."""
         return os.fstat(self.descriptor).st_uid
 
     def status(self, name: str) -> os.stat_result:
-        """The status of that name itself, not of what a link points to."""
+        """The status of that name itself, not of a link's target."""
         return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
 
     def open(self, name: str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
-        """A descriptor of a regular file. Raises OSError for a link, a pipe, a device, a socket or a folder."""
+        """A descriptor of the regular file. Raises OSError for a link, a pipe, a device, a socket or a folder."""
         descriptor = os.open(name, flags | _BASE, mode, dir_fd=self.descriptor)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -101,7 +101,7 @@ class Folder:
             os.close(descriptor)
 
     def replace(self, name: str, data: bytes, mode: int) -> None:
-        """Put a file with that content in place, durable and at once. Raises OSError; nothing is left then."""
+        """Put a file with that content in place, durably and atomically. On an OSError nothing is left."""
         temporary = f".{name}.{os.urandom(4).hex()}.new"
         descriptor = self.create(temporary, mode)
         try:
@@ -127,7 +127,7 @@ class Folder:
         os.unlink(name, dir_fd=self.descriptor)
 
     def holds(self, name: str, descriptor: int) -> bool:
-        """Whether that open file is still the one of this name."""
+        """Whether that name still refers to the open file."""
         opened = os.fstat(descriptor)
         try:
             current = self.status(name)
@@ -137,7 +137,7 @@ class Folder:
 
 
 def read_descriptor(descriptor: int, limit: int, shown: str, owner: int | None = None) -> bytes:
-    """The content of an open regular file, refused before it is read where it is too large or another user's."""
+    """The content of an open regular file; refuses a file that is too large or another user's before reading it."""
     found = os.fstat(descriptor)
     if owner is not None and found.st_uid != owner:
         raise OSError(errno.EPERM, f"belongs to user {found.st_uid}, expected {owner}", shown)
@@ -157,14 +157,14 @@ def read_descriptor(descriptor: int, limit: int, shown: str, owner: int | None =
 def stamp(descriptor: int) -> None:
     """Give a file a time to the nanosecond.
 
-    The kernel's own is one of its ticks, so two files that follow each other in one inode could look the same.
+    The kernel's timestamps have the resolution of a tick, so two successive files in one inode could look the same.
     """
     now = time.time_ns()
     os.utime(descriptor, ns=(now, now))
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write everything; a short write (a full disk) is an OSError at the next round."""
+    """Write everything; a short write (a full disk) becomes an OSError in the next iteration."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -173,7 +173,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 # Locks
 
 _held: dict[object, int] = {}
-# Between opening a lock's file and noting its descriptor no fork may happen: the child would keep the lock.
+# No fork may happen between opening a lock's file and noting its descriptor: the child would keep the lock.
 _opening = threading.RLock()
 _paused_by = 0
 _impatient: dict[str, float] = {}
@@ -181,10 +181,10 @@ _impatient: dict[str, float] = {}
 
 @contextlib.contextmanager
 def locked(folder: Folder, name: str, seconds: float = LOCK_SECONDS, mode: int = 0o600) -> Iterator[int | None]:
-    """Hold an exclusive lock on a file of the folder, made where it is missing; yields its descriptor.
+    """Hold an exclusive lock on a file of the folder, created if missing; yields its descriptor.
 
-    Yields None where it was not to be had within `seconds`: the process that holds it may be stopped, or mean it.
-    Raises OSError where the name is a link, a pipe or a folder.
+    Yields None if the lock is not available within `seconds`: the process that holds it may be stopped or hostile.
+    Raises OSError if the name is a link, a pipe or a folder.
     """
     shown = f"{folder.path}/{name}"
     now = time.monotonic()
@@ -196,7 +196,7 @@ def locked(folder: Folder, name: str, seconds: float = LOCK_SECONDS, mode: int =
         descriptor = _open_lock(held, folder, name, mode)
         delay = 0.0005
         while True:
-            if not folder.holds(name, descriptor):  # removed meanwhile: a lock on that file holds nobody off
+            if not folder.holds(name, descriptor):  # removed meanwhile: a lock on that file excludes no other process
                 _let_go(held)
                 descriptor = _open_lock(held, folder, name, mode)
             try:
@@ -206,7 +206,7 @@ def locked(folder: Folder, name: str, seconds: float = LOCK_SECONDS, mode: int =
                     if seconds:
                         _impatient[shown] = time.monotonic() + IMPATIENT_SECONDS
                     break
-                # Longer and longer, and each process differently: a hundred that poll leave the holder no processor.
+                # Growing, randomised pauses: a hundred polling processes would leave the holder no processor time.
                 delay = min(delay * 2, 0.032)
                 time.sleep(min(delay * (0.5 + time.monotonic_ns() % 1000 / 1000), max(deadline - now, 0.0)))
                 continue
@@ -246,7 +246,7 @@ def _after_fork_in_parent() -> None:
 
 
 def after_fork_in_child() -> None:
-    """Close the locks that the parent's threads hold: the child would hold them for as long as it lives."""
+    """Close the locks that the parent's threads hold: otherwise the child would hold them for its whole life."""
     global _opening, _paused_by
     _opening = threading.RLock()
     _paused_by = 0

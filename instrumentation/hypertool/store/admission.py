@@ -1,8 +1,8 @@
-"""Which label values of a snapshot become series: the rules of `domain.labels`, applied again where files are merged.
+"""Which label values of a snapshot become series: the rules of `domain.labels`, enforced again when files are merged.
 
-A client may be an old one, another program or a hostile one, so its own limits are not believed. A value that is not
-admitted becomes `other`, and the sums stay exact. A user may bring as many values as the host has room for, less a
-share that is kept for each other member of the store's group; so nobody's values can use up everybody's.
+A client may be old, another program or hostile, so its own limits are not trusted. A value that is not admitted
+becomes `other`, and the sums stay exact. A user may introduce as many values as the host has room for, minus a share
+reserved for each other member of the store's group, so that no single user can exhaust the limit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .snapshot_format import Key
 from .totals import Totals
 
 MAX_PERSONAS = 256
-# Label sets that one user may bring to the host; each persona, model and so on of them is admitted besides.
+# Label sets that one user may introduce; each persona, model and so on in them must be admitted as well.
 MAX_SETS = 2000
 MEMBERS_SECONDS = 60.0
 
@@ -49,18 +49,18 @@ _PERSONAS = ("persona", "from_persona", "to_persona")
 
 
 def limit_of(label: str) -> int:
-    """How many undeclared values that label may have on a host."""
+    """How many undeclared values of that label a host may have."""
     return MAX_PERSONAS if label == "persona" else MAX_OTHERS
 
 
 def share(limit: int, members: int) -> int:
-    """How many of `limit` values one of that many members may bring: an eighth is kept for each other member."""
+    """How many of `limit` values one of `members` users may introduce: an eighth is reserved for each other member."""
     kept = limit // 8
     return max(kept, limit - kept * (members - 1))
 
 
 class Members:
-    """How many users a store has: the members of its group, and the owners of files that were seen in it."""
+    """The number of users of a store: the members of its group, and the owners of files that were seen in it."""
 
     def __init__(self, group: int | None) -> None:
         self._group = group
@@ -69,11 +69,11 @@ class Members:
         self._until = float("-inf")
 
     def see(self, users: Iterable[int]) -> None:
-        """These users have files in the store."""
+        """Note users that have files in the store."""
         self._seen.update(users)
 
     def count(self, users: set[int]) -> int:
-        """The number of members, those users among them."""
+        """The number of members, including those users."""
         self._seen |= users
         if self._group is not None and time.monotonic() > self._until:
             self._until = time.monotonic() + MEMBERS_SECONDS
@@ -87,7 +87,7 @@ def _of_group(group: int) -> set[int]:
         for name in grp.getgrgid(group).gr_mem:
             found.add(pwd.getpwnam(name).pw_uid)
     except (KeyError, OSError):
-        pass  # no such group, or a member that is no user: those whose files are seen count all the same
+        pass  # no such group, or a member that is not a user; owners of files count anyway
     return found
 
 
@@ -100,7 +100,7 @@ class Admission:
         self._fit: dict[str, bool] = {}
 
     def apply(self, totals: Totals, user: int) -> None:
-        """Rewrite what must not become a series; how often is added to the overflow counter of the label."""
+        """Rewrite what must not become a series; adds the number of such values to the label's overflow counter."""
         overflow: dict[tuple[str, str], None] = {}
 
         def value_of(label: str, value: str) -> str:
@@ -112,7 +112,7 @@ class Admission:
         def key_of(key: Key) -> Key | None:
             known = BY_KEY.get(key[0])
             if known is None and not self._may("metric", key[0], user):
-                return None  # not a metric of any version, or too many of them
+                return None  # not a metric of any version, or too many unknown ones
             labels = known.labels if known is not None else ("unknown",) * (len(key) - 1)
             new = tuple(value_of(label, value) for label, value in zip(labels, key[1:], strict=True))
             return key if new == key[1:] else (key[0], *new)
@@ -140,9 +140,9 @@ class Admission:
 
 
 def within_sets(totals: Totals, known: Totals, room: int) -> tuple[Totals, int]:
-    """The totals with at most `room` label sets that are not among `known`, and how many of those there are.
+    """The totals with at most `room` label sets that are not in `known`, and how many new sets there are.
 
-    What is beyond is counted under `other` in every label, in a copy.
+    Further sets are counted under `other` in every label, in a copy.
     """
     new = 0
 

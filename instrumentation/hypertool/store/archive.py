@@ -1,9 +1,9 @@
 """The archive: the sums of every finished process, and the exactly-once way into it.
 
-A generation lists the snapshots that it contains (`folded`), and a listed snapshot is skipped by every reader. Their
-files go only when two generations on disk contain and list them: the newest, and the one before it, which is used
-when the newest turns out to be corrupt. A name leaves the list when its file is gone. So a crash at any instruction
-leaves either a file that is not yet in the sums, or one that the archive says to skip.
+A generation lists the snapshots that it contains (`folded`), and every reader skips a listed snapshot. Their files are
+removed only when two generations on disk contain and list them: the newest, and the previous one, which is used if the
+newest is corrupt. A name leaves the list when its file is gone. So a crash at any instruction leaves either a file
+that is not yet in the sums, or one that the archive says to skip.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KEEP_AGENT_SESSIONS_SECONDS = 3600.0
 
 
 class Loaded(NamedTuple):
-    """The newest usable generation, and the names of files that were passed over because they are corrupt."""
+    """The newest usable generation, and the names of corrupt files that were skipped."""
 
     generation: Generation
     corrupt: tuple[str, ...]
@@ -52,29 +52,29 @@ class Archive:
         self.labels = labels or AdmittedLabels(directory)
         self.admission = Admission(self.labels.admit_from)
         self.quarantine = Quarantine(directory)
-        # When folding went through last, with or without work; seconds since the epoch.
+        # Time of the last successful fold, with or without work; seconds since the epoch.
         self.folded_at = 0.0
         self._cached: tuple[Signature, Loaded] | None = None
         self._refused: dict[str, Signature] = {}
 
     @property
     def path(self) -> Path:
-        """Where the newest generation is."""
+        """The path of the newest generation."""
         return self._directory.shared / FILE
 
     def signature(self) -> Signature | None:
-        """What changes whenever a generation is written; None where there is no archive."""
+        """A value that changes with every new generation; None without an archive."""
         try:
             return signature(os.lstat(self.path))
         except FileNotFoundError:
             return None
 
     def set_aside(self) -> int:
-        """How many files were set aside, as far as this user may see them."""
+        """How many files were set aside, as far as this user can see them."""
         return self.quarantine.count()
 
     def load(self) -> Generation:
-        """The newest generation that can be read; a corrupt one is passed over. Raises OSError, StoreUnavailable."""
+        """The newest readable generation; skips a corrupt one. Raises OSError, StoreUnavailable."""
         return self._load().generation
 
     def _load(self) -> Loaded:
@@ -93,7 +93,7 @@ class Archive:
 
     def _newest(self, folders: list[Folder]) -> Loaded:
         corrupt: list[str] = []
-        for folder in folders:  # the second is where the archive was before the service had a folder of its own
+        for folder in folders:  # the second one is where the archive was before the service had its own folder
             for name in (FILE, PREVIOUS):
                 try:
                     return Loaded(read_generation(folder, name), tuple(corrupt))
@@ -107,15 +107,15 @@ class Archive:
                 except Malformed:
                     corrupt.append(name)
             if corrupt or self.quarantine.has_archives():
-                break  # what was before it is older than what was lost
+                break  # an archive in the older place is older than what was lost
         return Loaded(EMPTY, tuple(corrupt))
 
     def fold(self, now: float, overspent: Iterable[Window] = ()) -> int:
         """Move finished processes into the archive; returns how many. Raises OSError (a full disk: nothing is lost).
 
         `overspent` are the hour and day windows that the host as a whole has overspent; each is counted once.
-        Only one process folds at a time; where another one is at it, nothing is done, and neither is on a host whose
-        archive is another user's.
+        Only one process folds at a time. Does nothing while another process folds, or if the host's archive belongs to
+        another user.
         """
         if not self._directory.may_fold():
             return 0
@@ -137,14 +137,14 @@ class Archive:
         generation, corrupt = self._load()
         for name in corrupt:
             self.quarantine.take_archive(shared, name, generation.number)
-        if generation.number and self.signature() is None:  # only the one before it is left: write it anew
+        if generation.number and self.signature() is None:  # only the previous generation is left: write it again
             generation = generation._replace(settled=False)
         return self._fold(shared, live, generation, now, overspent)
 
     def _fold(
         self, shared: Folder, live: Folder, generation: Generation, now: float, overspent: Iterable[Window]
     ) -> int:
-        # Where a fold before this one was cut short: finish it.
+        # Finish an earlier fold that was interrupted.
         generation, kept = self._settle(shared, live, generation)
         totals = Totals()
         totals.add(generation.totals)
@@ -187,7 +187,7 @@ class Archive:
                 limited, new = within_sets(snapshot.totals, totals, MAX_SETS - sets.get(user, 0))
                 totals.add(limited)
                 sets[user] = sets.get(user, 0) + new
-            except REFUSED as error:  # it is not of this version's writers: it stays out, and is counted
+            except REFUSED as error:  # not written by this version: leave it out, and count it
                 if lasting(error) and not self.quarantine.take(live, name, error):
                     refused[name] = current
                 continue
@@ -198,9 +198,9 @@ class Archive:
         return frozenset(taken)
 
     def _settle(self, shared: Folder, live: Folder, generation: Generation) -> tuple[Generation, frozenset[str]]:
-        """Remove the files that the generation contains; also returns those that are still there after it.
+        """Remove the files that the generation contains; also returns those that still exist afterwards.
 
-        First the same sums are written once more, so that the generation before the newest contains them too.
+        First writes the same sums once more, so that the previous generation contains them too.
         """
         if not generation.settled:
             generation = self._write(shared, generation._replace(number=generation.number + 1, settled=True))
@@ -210,7 +210,7 @@ class Archive:
                 live.unlink(f"{writer}.json")
             except FileNotFoundError:
                 continue
-            except OSError:  # not ours to remove: it is skipped for as long as it is there
+            except OSError:  # no permission to remove it: it is skipped as long as it exists
                 kept.add(writer)
         return generation, frozenset(kept)
 
@@ -218,7 +218,7 @@ class Archive:
         return write_generation(shared, generation, self._directory.file_mode)
 
     def _finished(self, live: Folder) -> Iterator[tuple[str, os.stat_result]]:
-        """Snapshots whose writers are gone; forgotten temporary files are removed on the way."""
+        """Snapshots whose writers are gone; removes abandoned temporary files on the way."""
         with os.scandir(live.descriptor) as entries:
             for entry in entries:
                 if NAME.fullmatch(entry.name):
@@ -230,7 +230,7 @@ class Archive:
 
 
 def _openable(live: Folder, name: str) -> bool:
-    """Whether it is a regular file: what is none has no writer either."""
+    """Whether it is a regular file: anything else has no writer either."""
     try:
         os.close(live.open(name))
     except OSError as error:

@@ -1,8 +1,8 @@
-"""What a ledger has counted, handed to the store exactly once, whatever is killed in between.
+"""Hands a ledger's counts to the store exactly once, even if a process is killed in between.
 
 A batch is a snapshot of a process that has already ended. Its file is written beside the snapshots under another
-name, then the ledger notes that it is ready, then the file is renamed: a rename happens once. A ledger that finds its
-note and no file under the first name knows that the batch arrived, even if it was folded and removed since.
+name, then the ledger notes that it is ready, then the file is renamed, which can happen only once. A ledger that finds
+its note but no file under the first name knows that the batch arrived, even if it was folded and removed since.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .snapshot_format import WRITER, encode
 
 
 def prepare(directory: StateDirectory, batch: str, data: dict[str, Any]) -> None:
-    """Write a batch where no reader looks yet; an unfinished one of that name is replaced.
+    """Write a batch where readers do not look yet; replaces an unfinished one of that name.
 
     `batch` is 32 hexadecimal digits. Raises OSError or StoreUnavailable.
     """
@@ -34,7 +34,7 @@ def prepare(directory: StateDirectory, batch: str, data: dict[str, Any]) -> None
         try:
             write_all(descriptor, encode({WRITER: batch, **data}))
             stamp(descriptor)
-        except OSError:  # on a full disk the rest of it would keep the space that it needs itself
+        except OSError:  # on a full disk, the partial file would take the space that the next attempt needs
             with contextlib.suppress(OSError):
                 live.unlink(waiting)
             raise
@@ -43,11 +43,11 @@ def prepare(directory: StateDirectory, batch: str, data: dict[str, Any]) -> None
 
 
 def complete(directory: StateDirectory, batch: str) -> None:
-    """Make a prepared batch count; nothing happens where it counts already. Raises OSError."""
+    """Make a prepared batch count; does nothing if it already counts. Raises OSError."""
     with contextlib.suppress(FileNotFoundError), directory.open_live() as live:
         live.rename(_waiting(batch), f"{batch}.json")
 
 
 def _waiting(batch: str) -> str:
-    # No name that the exporter takes for a forgotten file and removes.
+    # Not a name that the exporter would remove as an abandoned file.
     return f".{batch}.ready"

@@ -22,7 +22,7 @@ class BudgetState(NamedTuple):
 
 
 def limits(catalogue: Catalogue, totals: Totals) -> dict[str, Limit]:
-    """Every persona's budget: as this configuration declares it, else as the process that loaded its own last says."""
+    """Every persona's budget: as configured here, else as in the newest configuration that a process has loaded."""
     known = {p.name: Limit(catalogue.loaded_at, p.tokens, p.window) for p in catalogue.personas.values()}
     for persona, limit in totals.limits.items():
         mine = catalogue.personas.get(persona)
@@ -32,15 +32,15 @@ def limits(catalogue: Catalogue, totals: Totals) -> dict[str, Limit]:
 
 
 def used_since(windows: dict[Window, int], since: Window) -> int:
-    """What was used in a window since the reset that it names, or after a later one.
+    """The use in a window since the reset that it names, or after a later one.
 
-    Later ones are there when the register of resets was lost: then a reset is forgotten, never a use.
+    Later ones exist if the register of resets was lost: then a reset is forgotten, never a use.
     """
     return sum(used for window, used in windows.items() if window[:2] == since[:2] and window[2] >= since[2])
 
 
 def budgets(catalogue: Catalogue, totals: Totals, resets: dict[str, int], now: float) -> dict[str, BudgetState]:
-    """Every known persona's budget: the active run with the least left, else the last one for 15 minutes, else full."""
+    """Every known persona's budget: the active run with the least left, else the last run for 15 minutes, else full."""
     known = limits(catalogue, totals)
     active: dict[str, int] = {}
     for persona, remaining, reset in totals.active:
@@ -68,7 +68,7 @@ def budgets(catalogue: Catalogue, totals: Totals, resets: dict[str, int], now: f
 
 
 def heard_of(session: AgentSession, now: float) -> bool:
-    """Whether an agent's session is active: not ended, and heard of in the last 15 minutes."""
+    """Whether an agent's session is active: not ended, with activity in the last 15 minutes."""
     return not session.ended and -LINGER_SECONDS < now - session.seen < LINGER_SECONDS
 
 
@@ -80,7 +80,7 @@ def _add_agent_session(
     active: dict[str, int],
     ended_runs: dict[str, Ended],
 ) -> None:
-    """An agent's session is a run: active while it is heard of, else it may be the last one that ended."""
+    """An agent's session is a run: the active one while there is activity, else possibly the last one that ended."""
     for persona, remaining, reset in session.left:
         if persona not in known:
             continue

@@ -1,8 +1,8 @@
-"""Where the store is, and its folders: with a service on the host each has one writer, without one all is one user's.
+"""The store's location and folders: with a service on the host each has one writer, else one user owns all of them.
 
-On a host with the service the folder `shared` is there, made by root together with the others (docs/store.md):
-members write their snapshots into `live` and their requests into `requests`, both sticky; `shared` is written by the
-service and read by members; `service` is the service's alone. Without it everything but `live` is in the folder itself.
+On a host with the service, root creates `shared` and the other folders (docs/store.md): members write their snapshots
+to `live` and their requests to `requests`, both sticky; the service writes `shared` and members read it; `service` is
+private to the service. Without the service everything but `live` is in the folder itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SNAPSHOT_MODE = 0o640
 
 
 class StateDirectory(NamedTuple):
-    """A located store. `note` is what a user must know when the host's endpoint will not see it."""
+    """A located store. `note` tells the user why the host's endpoint will not show it."""
 
     path: Path
     note: str | None = None
@@ -36,7 +36,7 @@ class StateDirectory(NamedTuple):
 
     @property
     def served(self) -> bool:
-        """Whether the host has a service, which alone writes what is not a member's own."""
+        """Whether the host has a service, which then is the only writer of everything but members' own files."""
         try:
             return stat.S_ISDIR(os.lstat(f"{self.path}/{SHARED}").st_mode)
         except OSError:
@@ -49,20 +49,20 @@ class StateDirectory(NamedTuple):
 
     @property
     def shared(self) -> Path:
-        """Where the archive and the admitted labels are."""
+        """The path of the archive and the admitted labels."""
         return self.path / SHARED if self.served else self.path
 
     @property
     def private(self) -> Path:
-        """Where the alert log is, and what was set aside."""
+        """The path of the alert log and of files that were set aside."""
         return self.path / SERVICE if self.served else self.path
 
     def open_live(self) -> Folder:
-        """Raises OSError, FileNotFoundError where it was not made yet."""
+        """The folder of `live`. Raises OSError, FileNotFoundError if it does not exist yet."""
         return Folder(self.path, LIVE)
 
     def open_requests(self) -> Folder:
-        """Where each member has a file of requests. Raises OSError."""
+        """The folder in which each member has a file of requests. Raises OSError."""
         return Folder(self.path, REQUESTS) if self.served else Folder(self.path)
 
     def open_shared(self) -> Folder:
@@ -81,7 +81,7 @@ class StateDirectory(NamedTuple):
             return shared.owner == os.geteuid()
 
     def ensure(self) -> None:
-        """Make the directory where it is missing. Raises StoreUnavailable with the reason."""
+        """Create the directory if it is missing. Raises StoreUnavailable with the reason."""
         try:
             try:
                 folder = Folder(self.path)
@@ -109,7 +109,7 @@ class StateDirectory(NamedTuple):
             os.fchmod(live.descriptor, mode)
 
     def unavailable(self, error: OSError) -> StoreUnavailable:
-        """The one line that says what is wrong with the store."""
+        """The error to raise, with one line that says what is wrong with the store."""
         reason = error.strerror or str(error)
         if full(error):
             return StoreUnavailable(f"the state directory {self.path} cannot be used: {reason}; free some space there")
@@ -120,7 +120,7 @@ class StateDirectory(NamedTuple):
 
 
 def full(error: OSError) -> bool:
-    """Whether it is the disk or the quota that is used up, which another directory or owner does not mend."""
+    """Whether the disk or the quota is full, which another directory or owner does not solve."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -131,9 +131,9 @@ def own_directory() -> Path:
 
 
 def personal(kind: str) -> Path | None:
-    """Where this user's own files of one kind are beside the store that HYPERTOOL_STATE_DIR names.
+    """The folder for this user's own files of one kind, beside the store that HYPERTOOL_STATE_DIR names.
 
-    None where it names none, or the store of a host with a service, in which members have no folders.
+    None if it names none, or the store of a host with a service, in which members have no folders.
     """
     chosen = STATE_DIR.read()
     if not chosen or StateDirectory(Path(chosen)).served:
@@ -142,7 +142,7 @@ def personal(kind: str) -> Path | None:
 
 
 def open_personal(folder: Path) -> Folder:
-    """A folder of this user alone, made where it is missing. Raises OSError, EPERM where another user made it."""
+    """A folder of this user alone, created if missing. Raises OSError, EPERM if another user created it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with Folder(folder.parent) as parent, contextlib.suppress(FileExistsError):
         os.mkdir(folder.name, 0o700, dir_fd=parent.descriptor)
@@ -160,7 +160,7 @@ def open_personal(folder: Path) -> Folder:
 
 
 def _writable(path: Path) -> bool:
-    # os.path, because Path's own tests raise where a directory above may not be searched.
+    # os.path, because Path's own checks raise if a parent directory may not be searched.
     if os.path.isdir(path):
         written = path / LIVE if os.path.isdir(path / SHARED) else path
         return os.access(written, os.R_OK | os.W_OK | os.X_OK)
@@ -168,7 +168,7 @@ def _writable(path: Path) -> bool:
 
 
 def locate() -> StateDirectory:
-    """HYPERTOOL_STATE_DIR, else /var/lib/hypertool where this user may write it, else the user's own directory."""
+    """HYPERTOOL_STATE_DIR, else /var/lib/hypertool if this user may write it, else the user's own directory."""
     chosen = STATE_DIR.read()
     if chosen:
         return StateDirectory(Path(chosen))

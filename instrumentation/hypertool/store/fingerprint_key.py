@@ -1,4 +1,4 @@
-"""The host's key for fingerprints of prompts: made once, by the service where the host has one."""
+"""The host's key for fingerprints of prompts: created once, by the service if the host has one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fingerprint_key(directory: StateDirectory) -> bytes:
     if not directory.may_fold():
         raise StoreUnavailable(f"the service of this host has not made {directory.shared / FILE} yet")
     with directory.open_shared() as folder, locked(folder, FILE, mode=directory.file_mode) as descriptor:
-        key = _read(directory)  # another process may have been in the middle of making it
+        key = _read(directory)  # another process may be creating it right now
         if key is None:
             if descriptor is None:
                 raise TimeoutError(f"the lock on {folder.path / FILE} is held by another process")
@@ -35,7 +35,7 @@ def fingerprint_key(directory: StateDirectory) -> bytes:
 def _read(directory: StateDirectory) -> bytes | None:
     places = [directory.shared]
     if directory.served:
-        places.append(directory.path)  # where it was before the service had a folder of its own
+        places.append(directory.path)  # its place before the service had its own folder
     for place in places:
         with contextlib.suppress(FileNotFoundError), Folder(place) as folder:
             key = folder.read(FILE, 4096)

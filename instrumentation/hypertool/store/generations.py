@@ -1,4 +1,4 @@
-"""One state of the archive as a file: read with its checksum, written durably, read back, the one before it kept."""
+"""One state of the archive as a file: read with its checksum, written durably, verified, with the previous one kept."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MAX_BYTES = 64 * 2**20
 
 
 class Generation(NamedTuple):
-    """One state of the archive; `settled` where the generation before it contains the folded snapshots as well.
+    """One state of the archive; `settled` if the previous generation contains the folded snapshots as well.
 
-    `sets` is how many label sets each user has brought, by user id.
+    `sets` is how many label sets each user has introduced, by user id.
     """
 
     number: int
@@ -45,7 +45,7 @@ def read_generation(folder: Folder, name: str) -> Generation:
     totals, data = parse(payload, ARCHIVE)
     try:
         exceeded = frozenset((str(p), int(start), int(reset)) for p, start, reset in data["exceeded"])
-        # Whole names only: each of them is going to be removed from `live`.
+        # Only complete names: each of them will be removed from `live`.
         folded = frozenset(writer for writer in map(str, data["folded"]) if NAME.fullmatch(f"{writer}.json"))
         sets = {str(user): int(count) for user, count in data.get("sets", {}).items()}
         return Generation(int(data["generation"]), totals, folded, exceeded, data["settled"] is True, sets)
@@ -54,7 +54,7 @@ def read_generation(folder: Folder, name: str) -> Generation:
 
 
 def write_generation(shared: Folder, generation: Generation, mode: int) -> Generation:
-    """Put a generation in place, keeping the one before it. Raises OSError; then nothing has changed."""
+    """Put a generation in place, keeping the previous one. Raises OSError; then nothing has changed."""
     payload = encode(
         {
             "generation": generation.number,
@@ -76,7 +76,7 @@ def write_generation(shared: Folder, generation: Generation, mode: int) -> Gener
         _check(shared, temporary, generation)
         _keep_previous(shared, mode)
         shared.rename(temporary, FILE)
-    except OSError:  # on a full disk the rest of it would keep the space that it needs itself
+    except OSError:  # on a full disk, the partial file would take the space that the next attempt needs
         with contextlib.suppress(OSError):
             shared.unlink(temporary)
         raise
@@ -100,7 +100,7 @@ def _keep_previous(shared: Folder, mode: int) -> None:
 
 
 def _check(shared: Folder, name: str, generation: Generation) -> None:
-    """Read a new generation back before it takes the place of the one before it. Raises OSError."""
+    """Read a new generation back before it replaces the previous one. Raises OSError."""
     try:
         written = read_generation(shared, name)
     except Malformed as error:

@@ -1,8 +1,8 @@
-"""The host's register of undeclared label values: which are admitted, who brought each of them, and when.
+"""The host's register of undeclared label values: which are admitted, who introduced each of them, and when.
 
 Without a service every process of the store appends to it, under its lock. On a host with a service only the service
-writes it, from what it finds in the members' snapshots; a member's process reads it, and goes by its own limit for
-what the service has not decided yet.
+writes it, from the members' snapshots; a member's process reads it, and applies its own limit to values that the
+service has not decided yet.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _Signature = tuple[int, int, int]
 
 
 class Admitted(NamedTuple):
-    """One admitted value; `user` is None and `at` (seconds since the epoch) 0 where an older version admitted it."""
+    """One admitted value; `user` is None and `at` (seconds since the epoch) 0 if an older version admitted it."""
 
     label: str
     value: str
@@ -45,13 +45,13 @@ class AdmittedLabels:
         self._whole = True
         self._imported = False
         self._full: set[str] = set()
-        # Decided while files were merged, and not written yet.
+        # Decided while merging files, and not written yet.
         self._new: list[Admitted] = []
         self._mine: dict[str, set[str]] = {}
 
     def admit(self, label: str, value: str, limit: int) -> bool:
-        """Whether this process may record that value. Raises OSError where the register cannot be had."""
-        if label in self._full:  # nothing is ever added again
+        """Whether this process may record that value. Raises OSError if the register is unavailable."""
+        if label in self._full:  # full: nothing can be added any more
             return value in self._listed[label]
         if self._directory.served:
             return self._admit_as_member(label, value, limit)
@@ -90,7 +90,7 @@ class AdmittedLabels:
         return True
 
     def admit_from(self, label: str, value: str, user: int) -> bool:
-        """Whether a value in a snapshot of that user becomes a series; `write_new` writes down what is decided here."""
+        """Whether a value in a snapshot of that user becomes a series; `write_new` persists new decisions."""
         listed = self._listed.get(label)
         if listed is None or value not in listed:
             self._refresh()
@@ -112,7 +112,7 @@ class AdmittedLabels:
         return users.count(user) < share(limit, self.members.count({user, *users}))
 
     def write_new(self) -> None:
-        """Write down what `admit_from` decided. Raises OSError; it is tried again then."""
+        """Persist what `admit_from` decided. Raises OSError; the next call tries again."""
         if not self._new:
             return
         with (
@@ -122,7 +122,7 @@ class AdmittedLabels:
             if descriptor is None:
                 raise TimeoutError(f"the lock on {folder.path / FILE} is held by another process")
             waiting, self._new = self._new, []
-            self._signature = None  # what is written is what the file does not have
+            self._signature = None  # the file lacks what is being written
             try:
                 whole = self._load(folder)
                 lines = [_line(e) for e in waiting if e.value not in self._listed.get(e.label, {})]
@@ -134,14 +134,14 @@ class AdmittedLabels:
                     self._listed.setdefault(entry.label, {}).setdefault(entry.value, entry)
 
     def all(self) -> list[Admitted]:
-        """Everything that is admitted, by label in the order of admission. Raises OSError or StoreUnavailable."""
+        """All admitted values, by label in the order of admission. Raises OSError or StoreUnavailable."""
         self._refresh()
         return [entry for listed in self._listed.values() for entry in listed.values()]
 
     def free(self, label: str, value: str) -> bool:
-        """Take a value off the register, so that there is room for another; False where it is not on it.
+        """Remove a value from the register to make room for another; False if it is not registered.
 
-        Raises StoreUnavailable where this user may not, OSError.
+        Raises StoreUnavailable if this user may not change the register, OSError.
         """
         if not os.path.lexists(self._directory.path):
             return False
@@ -177,7 +177,7 @@ class AdmittedLabels:
             self._load(folder)
 
     def _load(self, folder: Folder) -> bool:
-        """Read the register where it changed; False where its last line is cut."""
+        """Read the register if it changed; False if its last line is incomplete."""
         try:
             found = folder.status(FILE)
         except FileNotFoundError:
@@ -204,7 +204,7 @@ class AdmittedLabels:
         self._listed = listed
 
     def _import(self) -> None:
-        """The names that the host admitted before it had folders of the service's own."""
+        """Import the names that the host admitted before the service had its own folders."""
         with contextlib.suppress(OSError), Folder(self._directory.path) as old:
             self._take(old.read(FILE, REGISTER_BYTES))
             self._new += [entry for listed in self._listed.values() for entry in listed.values()]

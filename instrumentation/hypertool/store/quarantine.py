@@ -1,4 +1,4 @@
-"""Files that were refused and set aside: kept for a person to look at, counted, and never read again."""
+"""Refused files that were set aside: kept for a person to examine, counted, and never read again."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .directory import StateDirectory
 from .snapshot_reader import ForeignVersion
 
 FOLDER = "quarantine"
-# So many are kept to be looked at. More is an attack, or a program gone wrong, and would fill the disk.
+# How many are kept for examination. More would fill the disk; the cause is an attack or a faulty program.
 MAX_FILES = 100
 _ARCHIVE = "archive.corrupt-"
 
 
 class Quarantine:
-    """Sets aside what a fold cannot use. Snapshots are moved only where the store is the service's."""
+    """Sets aside what a fold cannot use. Snapshots are moved only in a store that belongs to the service."""
 
     def __init__(self, directory: StateDirectory) -> None:
         self._directory = directory
@@ -26,9 +26,9 @@ class Quarantine:
         self._until = float("-inf")
 
     def take(self, live: Folder, name: str, error: Exception) -> bool:
-        """Move a finished snapshot out of `live`; False where it stays there. Raises nothing."""
+        """Move a finished snapshot out of `live`; False if it stays there. Never raises."""
         if not self._directory.served or isinstance(error, (ForeignVersion, PermissionError)):
-            return False  # another version's may be read after an upgrade, another user's by that user
+            return False  # readable after an upgrade, or by the user who owns it
         try:
             with self._directory.open_private() as private, contextlib.suppress(FileExistsError):
                 os.mkdir(FOLDER, 0o700, dir_fd=private.descriptor)
@@ -69,13 +69,13 @@ class Quarantine:
         )
 
     def has_archives(self) -> bool:
-        """Whether an archive was set aside, which one from before the service's own folders must not replace."""
+        """Whether an archive was set aside; one from before the service's own folders must not replace it."""
         with contextlib.suppress(OSError), self._directory.open_shared() as shared:
             return any(".corrupt-" in name for name in os.listdir(shared.descriptor))
         return False
 
     def count(self) -> int:
-        """How many files were set aside, as far as this user may see them; looked at once a second at most."""
+        """How many files were set aside, as far as this user can see them; checked at most once a second."""
         if time.monotonic() >= self._until:
             self._found = self._count()
             self._until = time.monotonic() + 1.0

@@ -1,8 +1,8 @@
-"""What processes ask of each other: budget resets, and which thresholds of a budget somebody has told of.
+"""What processes share with each other: budget resets, and which thresholds of a budget were announced.
 
-Without a service it is kept in two files of the store. On a host with a service each member has a file of its own in
-the sticky folder `requests`, and everybody reads all of them: a reset works without the service, and nobody can change
-what another member asked for.
+Without a service, two files of the store hold this. On a host with a service, each member has a file of its own in the
+sticky folder `requests`, and all members read all of them: a reset works without the service, and no member can change
+another member's request.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ REQUEST_BYTES = 65_536
 FILES_OF_A_USER = 4
 RESETS, TOLD = "resets", "told"
 _FILE = re.compile(r"(\d{1,10})-[0-9a-f]{16}\.json")
-# A change is seen by the folder's time, which is one of the kernel's ticks: two in one tick look like one.
+# A change shows in the folder's time, which has the resolution of a kernel tick: two changes in one tick look like one.
 _SETTLED_NS = 50_000_000
 
 
 class Resets:
-    """Which reset of each persona's budget is the newest; running processes look at it about once a second."""
+    """The newest reset of each persona's budget; running processes check it about once a second."""
 
     def __init__(self, directory: StateDirectory) -> None:
         self._directory = directory
@@ -37,7 +37,7 @@ class Resets:
         self._numbers: dict[str, int] = {}
 
     def read(self) -> dict[str, int]:
-        """Number of the newest reset by persona (0 where there was none). A damaged register counts as empty."""
+        """Number of the newest reset by persona (0 without one). A damaged register counts as empty."""
         try:
             signature = self._now()
             if signature is None or signature != self._signature:
@@ -51,7 +51,7 @@ class Resets:
         """Reset a persona's budget on the whole host; returns the number of this reset. Raises OSError."""
         self._directory.ensure()
         with _changing(self._directory, "resets") as folder:
-            # Time keeps numbers growing even when the register was damaged or removed.
+            # The clock keeps numbers growing even if the register was damaged or removed.
             number = max(int(time.time()), self._read().get(persona, 0) + 1)
             if self._directory.served:
                 mine = _Own(folder)
@@ -63,7 +63,7 @@ class Resets:
         return number
 
     def _now(self) -> tuple[int, ...] | None:
-        """What changes whenever there is a new reset; None while that cannot be told."""
+        """A value that changes with every new reset; None while that cannot be determined."""
         if not self._directory.served:
             found = os.lstat(self._directory.path / "resets.json")
             return found.st_ino, found.st_mtime_ns
@@ -85,13 +85,13 @@ class Resets:
 
 
 class Thresholds:
-    """Which share of each persona's hour or day budget was told of last, so that the host says it once a window."""
+    """The last announced share of each persona's hour or day budget, so that the host announces it once per window."""
 
     def __init__(self, directory: StateDirectory) -> None:
         self._directory = directory
 
     def claim(self, persona: str, start: int, reset: int, shares: tuple[int, ...]) -> tuple[int, ...]:
-        """Those of `shares` that no process has told of in this window; the caller does. Raises OSError."""
+        """The `shares` not yet announced in this window, for the caller to announce. Raises OSError."""
         self._directory.ensure()
         with _changing(self._directory, "thresholds") as folder:
             served = self._directory.served
@@ -112,7 +112,7 @@ class Thresholds:
 
 @contextlib.contextmanager
 def _changing(directory: StateDirectory, what: str) -> Iterator[Folder]:
-    """No other process of this user (without a service: of this store) changes it meanwhile, within a deadline."""
+    """Hold the lock of this user's (without a service: of the store's) file, within a deadline."""
     served = directory.served
     name = f"{os.geteuid()}.lock" if served else f"{what}.lock"
     with directory.open_requests() as folder, contextlib.ExitStack() as held:
@@ -121,12 +121,12 @@ def _changing(directory: StateDirectory, what: str) -> Iterator[Folder]:
         except OSError:
             if not served:
                 raise
-            # Another member made a file of this name; the change itself is atomic without the lock.
+            # Another member created this lock file; the change is atomic even without the lock.
         yield folder
 
 
 class _Own:
-    """The file of this user's requests: the first of that name that really is this user's."""
+    """The file of this user's requests: the first one with that name that this user really owns."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -154,7 +154,7 @@ def _names(folder: Folder) -> dict[int, list[str]]:
 
 
 def _all(directory: StateDirectory) -> list[dict[str, Any]]:
-    """The requests of every member; a file that is not of the user that its name says is nobody's."""
+    """The requests of every member; ignores a file whose owner is not the user in its name."""
     requests = []
     with directory.open_requests() as folder:
         for user, names in _names(folder).items():
@@ -167,7 +167,7 @@ def _all(directory: StateDirectory) -> list[dict[str, Any]]:
 
 
 def tidy(directory: StateDirectory) -> None:
-    """Remove what nobody reads: files that are not of the user in their name. For the service; raises OSError."""
+    """Remove the ignored files, whose owner is not the user in their name. For the service; raises OSError."""
     with directory.open_requests() as folder:
         for user, names in _names(folder).items():
             for name in names:
@@ -191,7 +191,7 @@ def _read(folder: Folder, name: str, owner: int | None = None) -> Any:
 
 
 def _numbers(data: Any) -> dict[str, int]:
-    """Resets by persona. They are numbered by the clock: what is beyond any clock's error is no reset."""
+    """Resets by persona. Their numbers come from the clock: a number beyond any clock error is not a reset."""
     newest = int(time.time()) + KEEP_WINDOWS_SECONDS
     if data.__class__ is not dict:
         return {}

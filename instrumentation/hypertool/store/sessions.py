@@ -1,4 +1,4 @@
-"""The current persona of one user in one workspace, kept across processes in a small locked file."""
+"""The current persona of one user in one workspace, shared between processes in a small locked file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ..errors import HypertoolError
 from ..runtime.foreign_files import Folder, locked
 from .directory import full, open_personal, personal
 
-# A switch takes milliseconds; what holds the session for longer is stopped.
+# A switch takes milliseconds; a process that holds the session for longer is suspended.
 LOCK_SECONDS = 5.0
 FILE_BYTES = 65_536
 
 
 class SavedSession(NamedTuple):
-    """Who is active, in which chatmode, since when (seconds since the epoch)."""
+    """The active persona, its chatmode, and its start (seconds since the epoch)."""
 
     persona: str
     chatmode: str
     since: float
 
     def seconds(self, now: float | None = None) -> float:
-        """Its length until `now`; never negative, whatever was done to the clock."""
+        """Its length until `now`; never negative, even if the clock was set back."""
         return max(0.0, (time.time() if now is None else now) - self.since)
 
 
@@ -48,12 +48,12 @@ def directory() -> Path:
 
 
 class Sessions:
-    """The session of one workspace: read it, or hold it while it is changed."""
+    """The session of one workspace: read it, or hold it during a change."""
 
     def __init__(self, workspace: Path, where: Path | None = None) -> None:
         self.workspace = workspace
         self._directory = where or directory()
-        # Two CRCs and not hashlib: loading OpenSSL would be a tenth of what a switch may take.
+        # Two CRCs instead of hashlib: loading OpenSSL would take a tenth of the time allowed for a switch.
         raw = os.fsencode(workspace)
         key = f"{zlib.crc32(raw):08x}{zlib.crc32(raw[::-1], 1):08x}"
         self._file = self._directory / f"{key}.json"
@@ -61,7 +61,7 @@ class Sessions:
         self.note: str | None = None
 
     def read(self) -> SavedSession | None:
-        """The active session, or None. A file that cannot be understood is kept aside; `note` says so, once."""
+        """The active session, or None. An unreadable file is set aside; `note` says so, once."""
         try:
             return self._load()
         except ValueError:
@@ -69,7 +69,7 @@ class Sessions:
                 return self.read_held()
 
     def read_held(self) -> SavedSession | None:
-        """The same for whoever holds the session."""
+        """The active session, while the caller holds it."""
         try:
             return self._load()
         except ValueError:
@@ -88,7 +88,7 @@ class Sessions:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """No other process of this user changes the session meanwhile; waits for one that does."""
+        """Keep other processes of this user from changing the session; waits for one that is changing it."""
         with contextlib.ExitStack() as stack:
             try:
                 folder = stack.enter_context(open_personal(self._directory))
@@ -103,7 +103,7 @@ class Sessions:
 
     @contextlib.contextmanager
     def replaced_by(self, session: SavedSession | None) -> Iterator[None]:
-        """Put `session` in place (None: remove it) when the block went well; what needs disk space is done before it.
+        """Put `session` in place (None: remove it) if the block succeeds; allocates the disk space first.
 
         So a full disk stops a switch before it is counted, and a switch that was not counted is not remembered.
         """

@@ -1,8 +1,8 @@
-"""The snapshot as it is written: the one place that knows its keys and the order of each row.
+"""The snapshot's written form: the one place that knows its keys and the order of each row.
 
 A snapshot is one JSON object on one line. A process may append newer snapshots to its file: the last complete line
-counts, and what follows it was cut short. Every value is a list of rows, so that label values need no quoting rules of
-ours; counts are integers in the unit of the instrument's table (tokens, events, microseconds, nano-dollars).
+counts; a rest after it is incomplete. Every value is a list of rows, so that label values need no quoting; counts are
+integers in the unit of the instrument's table (tokens, events, microseconds, nano-dollars).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 LINE_END = b"\n"
 VERSION = 1
-# What a reader takes: some 5,000 label sets, far more than a process has; a sparse file may have a terabyte.
+# The limit for readers: some 5,000 label sets, far more than a process has; a sparse file may claim a terabyte.
 MAX_BYTES = 2**20
 VERSION_KEY = "v"
 WRITER = "id"
@@ -23,13 +23,13 @@ COUNTERS = "c"  # [*key, value]
 HISTOGRAMS = "h"  # [*key, buckets, sum in microseconds, {bucket: exemplar}]
 LATEST = "m"  # [*key, value]
 OPEN_STAGES = "s"  # [workflow, stage, started, has a gate]
-PENDING = "p"  # [sink, spans that it has not resolved]
+PENDING = "p"  # [sink, unresolved spans]
 ACTIVE = "a"  # [persona, tokens left, reset seen]
 ENDED = "e"  # [persona, time, tokens left, reset seen]
 WINDOWS = "w"  # [persona, start, reset, used]
 RESERVED = "r"  # [persona, tokens]
 LIMITS = "l"  # [persona, tokens, window, loaded at]
-AGENT_SESSIONS = "g"  # [agent, session, last heard of, ended, [[persona, tokens left, reset seen], ...]]
+AGENT_SESSIONS = "g"  # [agent, session, last activity, ended, [[persona, tokens left, reset seen], ...]]
 PARTS = (COUNTERS, HISTOGRAMS, LATEST, OPEN_STAGES, PENDING, ACTIVE, ENDED, WINDOWS, RESERVED, LIMITS, AGENT_SESSIONS)
 
 # A metric's key, then its label values.
@@ -53,7 +53,7 @@ def rows(
     limits: Iterable[tuple[str, int, str, float]],
     agent_sessions: Iterable[Sequence[Any]] = (),
 ) -> dict[str, Any]:
-    """What a snapshot and the archive have in common. The mappings must not change meanwhile."""
+    """The rows that a snapshot and the archive have in common. The mappings must not change meanwhile."""
     return {
         COUNTERS: [[*key, value] for key, value in counters.items()],
         HISTOGRAMS: [[*key, buckets, total, exemplars] for key, buckets, total, exemplars in histograms],
@@ -69,7 +69,7 @@ def rows(
 
 
 def without_exemplars(data: dict[str, Any]) -> dict[str, Any]:
-    """The same snapshot without the traces that histograms point to."""
+    """The same snapshot without the exemplars of histograms."""
     return {**data, HISTOGRAMS: [[*row[:-1], {}] for row in data[HISTOGRAMS]]}
 
 
@@ -79,6 +79,6 @@ def encode(data: dict[str, Any]) -> bytes:
 
 
 def newest(raw: bytes) -> bytes:
-    """The newest snapshot of a file: its last complete line, or all of it if it has no line end."""
+    """The newest snapshot of a file: its last complete line, or the whole file if it has no line end."""
     complete, found, _ = raw.rpartition(LINE_END)
     return complete.rpartition(LINE_END)[2] if found else raw

@@ -1,8 +1,7 @@
-"""Reading a snapshot or an archive: every value is checked before anything is added up.
+"""Reads a snapshot or an archive: checks every value before anything is added up.
 
-A snapshot may be written by another user, so nothing in it is believed: counts and times have ranges, and the number
-of rows has a limit. What is out of range makes the whole file Malformed, because a file that is wrong in one place is
-not an honest writer's.
+Another user may have written a snapshot, so it is not trusted: counts and times have ranges, and the number of rows
+has a limit. A single value out of range makes the whole file Malformed, because an honest writer would not produce it.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ _HEX = re.compile(r"[0-9a-f]+")
 
 
 class ForeignVersion(Malformed):
-    """A whole file, but one that another version of this package has written."""
+    """An intact file written by another version of this package."""
 
 
 class Bounds(NamedTuple):
-    """What one file may say: the highest count (`most`), and how many rows."""
+    """Limits for one file: the highest count (`most`), and the number of rows."""
 
     most: int
     rows: int
 
 
 # A process that counts a million tokens (or microseconds) every second reaches the limit in 30 years; sums of such
-# files stay far below the archive's, whatever is thrown into the store.
+# files stay far below the archive's limit, whatever files are put into the store.
 SNAPSHOT = Bounds(10**15, 5_000)
-# The service's own file. A float can hold the count, so that it can be exposed.
+# For the service's own file. A float can represent the count exactly, so that it can be exposed.
 ARCHIVE = Bounds(10**30, 10**6)
-# The newest of timestamps in microseconds, not a count.
+# For the newest of timestamps in microseconds, not a count.
 _MAX_LATEST = 10**18
 
 
@@ -75,7 +74,7 @@ def count(value: Any, most: int = SNAPSHOT.most) -> int:
 
 
 def moment(value: Any) -> float:
-    """Seconds since the epoch. Raises Malformed, for NaN too."""
+    """Seconds since the epoch. Raises Malformed, also for NaN."""
     if value.__class__ not in (int, float) or not 0 <= value < MAX_TIME:
         raise Malformed(f"{_shown(value)} is no time in seconds since the epoch")
     return float(value)
@@ -85,13 +84,13 @@ def text(value: Any) -> str:
     """A label value that can be exposed. Raises Malformed."""
     if value.__class__ is not str or not value:
         raise Malformed(f"{_shown(value)} is no label value")
-    value.encode()  # UnicodeEncodeError, a ValueError, where it could not be exposed
+    value.encode()  # UnicodeEncodeError is a ValueError
     return str(value)
 
 
 def _shown(value: Any) -> str:
     if value.__class__ is int and value.bit_length() > 200:
-        return "a number of more than 60 digits"  # its text costs time that grows with the square of its length
+        return "a number of more than 60 digits"  # formatting it takes time quadratic in its length
     return f"{value!r:.60}" if value.__class__ in (int, float, str, bool) else type(value).__name__
 
 
@@ -123,7 +122,7 @@ def _exemplar(row: Any) -> Exemplar:
 
 
 def from_data(data: dict[str, Any], bounds: Bounds = SNAPSHOT) -> Totals:
-    """The totals in a recorder's snapshot. Raises Malformed, or what odd types raise (`parse` turns it into that)."""
+    """The totals in a recorder's snapshot. Raises Malformed, or type errors, which `parse` turns into Malformed."""
     parts = [data.get(key, ()) for key in rows.PARTS]
     if sum(map(len, parts)) > bounds.rows:
         raise Malformed(f"it has more than {bounds.rows} rows")
@@ -145,7 +144,7 @@ def from_data(data: dict[str, Any], bounds: Bounds = SNAPSHOT) -> Totals:
     for *key, value in data[rows.LATEST]:
         totals.latest[_key(key)] = count(value, _MAX_LATEST)
     totals.open_stages = [(text(w), text(s), moment(at), gated is True) for w, s, at, gated in data[rows.OPEN_STAGES]]
-    # Not in the files of versions that did not follow spans.
+    # Absent in files of versions that did not count pending spans.
     totals.pending = {text(sink): count(spans, bounds.most) for sink, spans in data.get(rows.PENDING, ())}
     totals.active = [
         (text(p), _left(left, bounds.most), count(reset, bounds.most)) for p, left, reset in data[rows.ACTIVE]
@@ -161,7 +160,7 @@ def from_data(data: dict[str, Any], bounds: Bounds = SNAPSHOT) -> Totals:
         if window not in WINDOWS:
             raise Malformed(f"{_shown(window)} is no budget window")
         totals.limits[text(persona)] = Limit(moment(at), count(tokens, bounds.most), window)
-    # Not in the files of versions that did not follow agents.
+    # Absent in files of versions without agents.
     for agent, session, seen, ended, left in data.get(rows.AGENT_SESSIONS, ()):
         if len(left) > MAX_PERSONAS_OF_A_SESSION or len(session) > MAX_SESSION_NAME:
             raise Malformed("an agent's session with too many personas, or too long a name")

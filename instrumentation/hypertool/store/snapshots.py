@@ -1,4 +1,4 @@
-"""Snapshots in `live` as readers meet them: read within limits, checked, and under the label rules of the host."""
+"""Reads the snapshots in `live`: within limits, checked, and under the label rules of the host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = re.compile(r"[0-9a-f]{32}\.json")
 
 Signature = tuple[int, int, int, int]
 
-# What can be wrong with a file. REFUSED is whatever reading one may raise.
+# Exceptions from reading a bad file.
 REFUSED = (OSError, Malformed, MemoryError, ValueError, TypeError, KeyError, IndexError, OverflowError)
 _LASTING = frozenset({errno.EFBIG, errno.EINVAL, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM})
 
@@ -33,12 +33,12 @@ class Snapshot(NamedTuple):
 
 
 def signature(found: os.stat_result) -> Signature:
-    """What changes whenever a file is written anew."""
+    """A value that changes whenever the file is rewritten."""
     return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def read_snapshot(live: Folder, name: str, admission: Admission, now: float | None = None) -> Snapshot:
-    """Raises OSError, also for a link, a pipe, a folder and a file that is too large; Malformed."""
+    """Read a snapshot. Raises OSError, also for a link, a pipe, a folder and a file that is too large; Malformed."""
     descriptor = live.open(name)
     try:
         raw = read_descriptor(descriptor, MAX_BYTES, str(live.path / name))
@@ -55,12 +55,12 @@ def read_snapshot(live: Folder, name: str, admission: Admission, now: float | No
 
 
 def lasting(error: Exception) -> bool:
-    """Whether a file is refused for what it is, and need not be tried again before it changes."""
+    """Whether a refusal is permanent, so that the file need not be tried again before it changes."""
     return not isinstance(error, OSError) or error.errno in _LASTING
 
 
 def abandoned(live: Folder, name: str) -> bool:
-    """Whether nobody holds the lock of that file any more (and the file is still the one of that name)."""
+    """Whether the lock of that file is free, so its writer is gone (and the name still refers to the file)."""
     try:
         descriptor = live.open(name)
     except OSError:

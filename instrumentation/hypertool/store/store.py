@@ -23,7 +23,7 @@ from .snapshot_format import Window
 from .view import Merge, View, require_readable
 from .writer import SnapshotWriter
 
-# A budget that blocks would rather wait than be overspent; an LLM call takes seconds itself.
+# With a blocking budget, waiting is better than overspending; an LLM call itself takes seconds.
 RESERVE_SECONDS = 0.75
 RESERVATIONS = "reservations.lock"
 
@@ -72,7 +72,7 @@ class Store:
         return SnapshotWriter(self.directory)
 
     def merge(self) -> Merge:
-        """The exact merge of now. Raises StoreUnavailable."""
+        """The current exact merge. Raises StoreUnavailable."""
         return self.view.read()
 
     def fold(self, catalogue: Catalogue | None = None) -> int:
@@ -91,7 +91,7 @@ class Store:
         return [w for w, used in totals.windows.items() if w[0] in known and used > known[w[0]].tokens]
 
     def begin_service(self) -> None:
-        """Make what the service of a host owns and members use. Raises OSError or StoreUnavailable."""
+        """Create the files that a host's service owns and members use. Raises OSError or StoreUnavailable."""
         if self.directory.served and self.directory.may_fold():
             fingerprint_key(self.directory)
             with self.directory.open_requests() as folder:
@@ -106,7 +106,7 @@ class Store:
 
     @contextlib.contextmanager
     def reserving(self) -> Iterator[None]:
-        """No other process reserves of an hour or day budget meanwhile; waits a moment for it, and goes on without."""
+        """Lock reservations of hour and day budgets; waits briefly for the lock, then proceeds without it."""
         with contextlib.ExitStack() as held:
             try:
                 self.directory.ensure()
@@ -121,7 +121,7 @@ class Store:
             yield
 
     def read(self, catalogue: Catalogue | None = None) -> HostState:
-        """Everything the host has counted, finished and running processes alike. Raises StoreUnavailable."""
+        """Everything the host has counted, in finished and running processes. Raises StoreUnavailable."""
         require_readable(self.directory)
         merge = self.merge()
         totals = merge.totals

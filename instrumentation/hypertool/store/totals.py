@@ -1,4 +1,4 @@
-"""What snapshots say, as data that can be added up: the exact merge of processes."""
+"""The content of snapshots as data that can be added up: the exact merge of processes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..domain.budget_windows import KEEP_WINDOWS_SECONDS, WINDOW_SECONDS, window
 from . import snapshot_format
 from .snapshot_format import Exemplar, Key, Window
 
-# Two clocks of one host differ by less; what is later than this was written under a wrong clock.
+# Two clocks of one host differ by less; a later time was written under a wrong clock.
 SKEW_SECONDS = 5.0
 
 
 class Malformed(ValueError):
-    """A file of the store that is not what a writer of this version makes."""
+    """A file of the store that no writer of this version produces."""
 
 
 class Ended(NamedTuple):
@@ -26,7 +26,7 @@ class Ended(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """A persona's budget as some process's configuration had it."""
+    """A persona's budget in the configuration of some process."""
 
     loaded_at: float
     tokens: int
@@ -34,10 +34,10 @@ class Limit(NamedTuple):
 
 
 class AgentSession(NamedTuple):
-    """What is known of an agent's session: when it was last heard of, whether it ended, and what it left of budgets.
+    """The state of an agent's session: its last activity, whether it ended, and what it left of budgets.
 
-    `left` has persona, remaining tokens and the reset that it had seen, for budgets of window `run`: an agent's
-    session is one run, whichever processes tell of it.
+    `left` has persona, remaining tokens and the reset seen, for budgets of window `run`: an agent's session is one run,
+    even if several processes report it.
     """
 
     seen: float
@@ -48,8 +48,8 @@ class AgentSession(NamedTuple):
 class Totals:
     """Sums over any number of processes.
 
-    counters, histograms and `pending` (spans that sinks have not resolved) add up; `latest` and `ended` keep the
-    newest; `active` keeps the least of the live.
+    counters, histograms and `pending` (unresolved spans of sinks) add up; `latest` and `ended` keep the newest value;
+    `active` keeps the least of the live runs.
     """
 
     __slots__ = (
@@ -83,11 +83,11 @@ class Totals:
 
     @property
     def size(self) -> int:
-        """How many rows it has, of all kinds."""
+        """The number of rows of all kinds."""
         return sum(len(getattr(self, part)) for part in self.__slots__)
 
     def add(self, other: Totals) -> None:
-        """Add what another process (or the archive) has counted. Raises Malformed before anything is added."""
+        """Add the counts of another process (or the archive). Raises Malformed before anything is added."""
         for key, cells in other.histograms.items():
             if len(self.histograms.get(key, cells)) != len(cells):
                 raise Malformed(f"histogram {key!r} has {len(cells)} cells, expected {len(self.histograms[key])}")
@@ -126,12 +126,12 @@ class Totals:
                 self.agent_sessions[name] = session
 
     def forget_agent_sessions(self, before: float) -> None:
-        """Drop the sessions that were last heard of before that time (seconds since the epoch)."""
+        """Drop the sessions whose last activity was before that time (seconds since the epoch)."""
         self.agent_sessions = {n: session for n, session in self.agent_sessions.items() if session.seen >= before}
 
     def finish(self, at: float) -> None:
-        """The process is no more: its runs ended at its last snapshot, its open stages failed their gates, and the
-        spans that its sinks still had are lost.
+        """Account for the end of the process: its runs ended at its last snapshot, its open stages failed their gates,
+        and the pending spans of its sinks are lost.
         """
         for persona, remaining, reset in self.active:
             if persona not in self.ended or (self.ended[persona].reset, self.ended[persona].time) <= (reset, at):
@@ -149,10 +149,10 @@ class Totals:
         self.pending = {}
 
     def rename(self, key_of: Callable[[Key], Key | None], value_of: Callable[[str, str], str]) -> None:
-        """Put other keys in the place of these, adding up where two become one; None drops one.
+        """Replace keys, adding up where two become one; None drops one.
 
-        `value_of(label, value)` does the same for the names of stages, sinks and personas; what becomes `other` has
-        no budget and no pending spans.
+        `value_of(label, value)` does the same for the names of stages, sinks and personas; a persona or sink that
+        becomes `other` has no budget and no pending spans.
         """
         renamed = {key: key_of(key) for key in dict.fromkeys((*self.counters, *self.histograms, *self.latest))}
         if any(new is not key for key, new in renamed.items()):
@@ -193,12 +193,12 @@ class Totals:
         }
 
     def clamp(self, now: float) -> bool:
-        """Count a time after now as now: it was written under a clock that was ahead. True where one was.
+        """Replace times in the future by now: they were written under a clock that was ahead. True if there was one.
 
-        Otherwise it would be the newest for as long as the clock was ahead, and budgets would follow it.
+        Otherwise such a value would stay the newest for as long as the clock was ahead, and budgets would follow it.
         """
         latest = now + SKEW_SECONDS
-        newest = int(now) + KEEP_WINDOWS_SECONDS  # resets are numbered by the clock, and a little beyond it
+        newest = int(now) + KEEP_WINDOWS_SECONDS  # resets are numbered by the clock, and may be slightly ahead
         before = self._timed()
         if any(session.seen > latest for session in self.agent_sessions.values()):
             self.agent_sessions = {
@@ -246,7 +246,7 @@ class Totals:
         return window_start(kind or ("hour" if window[1] % WINDOW_SECONDS["day"] else "day"), now)
 
     def as_data(self) -> dict[str, Any]:
-        """Plain data of the shape that `parse` reads."""
+        """Plain data in the format that `parse` reads."""
         exemplars: dict[Key, dict[int, Exemplar]] = {}
         for (key, bucket), exemplar in self.exemplars.items():
             exemplars.setdefault(key, {})[bucket] = exemplar

@@ -1,4 +1,4 @@
-"""Reading the whole store: the archive and every snapshot that it does not contain yet, exactly once each."""
+"""Reads the whole store: the archive and every snapshot that it does not contain yet, exactly once each."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .totals import Malformed, Totals
 
 _TRIES = 5
 _HELD_SECONDS = 0.5
-# On a shared host, what one user's files may add up to; beyond it that user's further ones wait to be folded.
+# On a shared host, the total size of one user's files; further files of that user wait to be folded.
 USER_BYTES = 8 * 2**20
-# What is kept of parsed files, in rows (about 400 bytes each).
+# Limit on cached parsed files, in rows (about 400 bytes each).
 _CACHED_ROWS = 50_000
 _BACKWARDS_SECONDS = 1.0
 
 
 class Merge(NamedTuple):
     """The exact sum of the host. `writers` are processes not folded yet, `unreadable` files that could not be used,
-    `quarantined` all that was refused or set aside; `last_fold` is in seconds since the epoch, 0 before the first.
+    `quarantined` all that was refused or set aside; `last_fold` is in seconds since the epoch, 0 before the first fold.
     """
 
     totals: Totals
@@ -39,7 +39,7 @@ class Merge(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What a file said when it was read last; no totals where it was refused, so that it is not read again."""
+    """The cached content of a file; no totals if it was refused, so that it is not read again."""
 
     signature: Signature
     totals: Totals | None
@@ -56,7 +56,7 @@ class View:
         self._latest = 0.0
 
     def read(self, skip: str | None = None) -> Merge:
-        """The merge of now, without the writer `skip`. Raises StoreUnavailable."""
+        """The current merge, without the writer `skip`. Raises StoreUnavailable."""
         try:
             for _ in range(_TRIES):
                 merge = self._attempt(skip)
@@ -69,7 +69,7 @@ class View:
             raise self._directory.unavailable(error) from None
 
     def _held(self, skip: str | None) -> Merge:
-        """Folded again and again while reading: hold it still, where this user may."""
+        """The store was folded again and again while reading: hold off folding, if this user may."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(PermissionError):
                 private = stack.enter_context(self._directory.open_private())
@@ -86,7 +86,7 @@ class View:
         generation = self._archive.load()
         now = time.time()
         if now < self._latest - _BACKWARDS_SECONDS:
-            self._parsed = {}  # the clock was set back: what was in time then may be ahead now
+            self._parsed = {}  # the clock was set back: times that were valid may be in the future now
         self._latest = now
         totals = Totals()
         totals.add(generation.totals)
@@ -128,7 +128,7 @@ class View:
                 if rows < _CACHED_ROWS:
                     seen[name] = known
                 if snapshot.reserved and abandoned(live, name):
-                    snapshot.reserved = {}  # its process was killed, and the calls with it
+                    snapshot.reserved = {}  # its process was killed, and its calls with it
                 try:
                     limited, new = within_sets(snapshot, totals, MAX_SETS - sets.get(known.user, 0))
                     totals.add(limited)
@@ -144,7 +144,7 @@ class View:
         return Merge(totals, writers, unreadable, now, aside, self._archive.folded_at)
 
     def _snapshot(self, live: Folder, name: str, found: os.stat_result, now: float) -> _Known:
-        """Raises FileNotFoundError alone; whatever else is wrong with a file is its own."""
+        """Raises only FileNotFoundError; any other problem affects only this file."""
         current = signature(found)
         known = self._parsed.get(name)
         if known is not None and known.signature == current:
@@ -169,7 +169,7 @@ def _names(live: Folder) -> list[tuple[str, os.stat_result]]:
 
 
 def require_readable(directory: StateDirectory) -> None:
-    """Raises StoreUnavailable where the store exists and this user may not read it."""
+    """Raises StoreUnavailable if the store exists and this user may not read it."""
     if os.path.lexists(directory.path) and not os.access(directory.path, os.R_OK | os.X_OK):
         raise StoreUnavailable(
             f"the state directory {directory.path} may not be read by this user; become a member "

@@ -1,4 +1,4 @@
-"""One process's snapshot file. The lock on it, not a pid, says that its writer lives."""
+"""One process's snapshot file. Its lock, not a pid, shows that the writer lives."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from . import snapshot_format
 from .directory import SNAPSHOT_MODE, StateDirectory
 from .snapshot_format import LINE_END, WRITER, encode, without_exemplars
 
-# A file is replaced when it has grown to this: it bounds what readers load, and what killed processes leave behind.
+# A file that reaches this size is replaced: this bounds what readers load, and what killed processes leave behind.
 MAX_BYTES = 64 * 1024
 
 
 class SnapshotWriter:
     """Writes this process's snapshots, holding a lock on the current file for as long as the process lives.
 
-    The last complete line of the file counts. Appending one takes 2 us where creating and renaming a file takes 200.
+    The last complete line of the file counts. Appending a line takes 2 us; creating and renaming a file takes 200 us.
     """
 
     def __init__(self, directory: StateDirectory) -> None:
@@ -31,9 +31,9 @@ class SnapshotWriter:
         self.id = os.urandom(16).hex()
 
     def write(self, data: dict[str, Any]) -> None:
-        """Publish a snapshot. Raises OSError or StoreUnavailable; the one before it then stays in place."""
+        """Publish a snapshot. Raises OSError or StoreUnavailable; the previous one then stays in place."""
         raw = encode({WRITER: self.id, **data}) + LINE_END
-        if len(raw) > snapshot_format.MAX_BYTES:  # the examples are the only part that readers can do without
+        if len(raw) > snapshot_format.MAX_BYTES:  # exemplars are the only part that readers can do without
             raw = encode({WRITER: self.id, **without_exemplars(data)}) + LINE_END
         if len(raw) > snapshot_format.MAX_BYTES:
             raise StoreUnavailable(
@@ -45,18 +45,18 @@ class SnapshotWriter:
             self._replace(raw)
 
     def _append(self, raw: bytes) -> bool:
-        """Add a line to the current file; False if that file is gone or refuses it."""
+        """Add a line to the current file; False if that file is gone or the write is incomplete."""
         descriptor = self._descriptor
         if descriptor is None or not os.fstat(descriptor).st_nlink:
             return False
-        self._size = MAX_BYTES  # should the write fail half done, nothing may follow it
+        self._size = MAX_BYTES  # after a partial write, nothing may be appended
         if os.write(descriptor, raw) != len(raw):
             return False
         self._size = os.lseek(descriptor, 0, os.SEEK_CUR)
         return True
 
     def _replace(self, raw: bytes) -> None:
-        """Put a new file in the place of the current one, atomically."""
+        """Replace the current file atomically."""
         try:
             live = self._directory.open_live()
         except FileNotFoundError:
@@ -77,8 +77,8 @@ class SnapshotWriter:
             live.unlink(temporary)
             descriptor = live.create(temporary, 0o600)
         try:
-            # Before the rename: a new file without a lock looks like a dead process's. And before others may open
-            # it: a lock of theirs would be in the way.
+            # Lock before the rename: a new file without a lock looks like a dead process's. And before other users may
+            # open it: a lock of theirs would block ours.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.fchmod(descriptor, SNAPSHOT_MODE)
             write_all(descriptor, raw)
@@ -89,15 +89,15 @@ class SnapshotWriter:
             with contextlib.suppress(OSError):
                 live.unlink(temporary)
             if isinstance(error, PermissionError) and self._descriptor is None:
-                self.id = os.urandom(16).hex()  # another user took the name, which was seen before it was used
+                self.id = os.urandom(16).hex()  # another user took the name, which was visible before its use
             raise
         return descriptor
 
     def after_fork_in_child(self) -> None:
-        """In a forked child: let go of the parent's lock and become a writer of its own.
+        """In a forked child: release the parent's lock and become a separate writer.
 
-        There is no other way to let go: the lock ends with the process, for a snapshot that was folded must never
-        be written again.
+        Only this and the end of the process release the lock, because a snapshot that was folded must never be written
+        again.
         """
         if self._descriptor is not None:
             os.close(self._descriptor)

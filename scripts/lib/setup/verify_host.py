@@ -19,7 +19,7 @@ import urllib.request
 from collections.abc import Callable
 
 JOBS = ("alertmanager", "hypertool", "node", "prometheus")
-# What one baseline run adds to counters (contract: personas and workflows), by the series it is counted in.
+# What one baseline run adds to counters (contract: personas and workflows), by series.
 TOKENS = {"backend-engineer": 850, "testing-specialist": 650, "devops-engineer": 550}
 ADDED = {
     **{
@@ -40,11 +40,11 @@ LEFT = 'hypertool_persona_token_budget_remaining{{persona="{}"}}'
 
 
 class Failed(Exception):
-    """A check failed; the text says which, and where to look."""
+    """A failed check; the text says which, and where to look."""
 
 
 def authorization(path: str) -> dict[str, str]:
-    """The header that Prometheus asks for, from the file of its password; empty where there is none."""
+    """The authorization header for Prometheus, from the file with its password; empty without that file."""
     try:
         password = pathlib.Path(path).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -53,7 +53,7 @@ def authorization(path: str) -> dict[str, str]:
 
 
 def fetch(url: str, headers: dict[str, str] | None = None) -> bytes:
-    # Without the proxy of this host: everything that is asked is on its own loopback.
+    # Without the host's proxy: every request goes to its own loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(urllib.request.Request(url, headers=headers or {}), timeout=5) as response:
         body: bytes = response.read()
@@ -61,7 +61,7 @@ def fetch(url: str, headers: dict[str, str] | None = None) -> bytes:
 
 
 def wait_for(what: str, check: Callable[[], str], deadline: float, hint: str) -> None:
-    """Repeat a check until it has no complaint; at the deadline, say the last one."""
+    """Repeat a check until it has no complaint; at the deadline, report the last one."""
     while True:
         try:
             complaint = check()
@@ -92,7 +92,7 @@ class Stack:
         return float(result[0]["value"][1])  # type: ignore[index]
 
     def exposed(self, series: str) -> float:
-        """Sum of the series at the endpoint itself, which is never older than now."""
+        """Sum of the series at the endpoint itself, which is always current."""
         name, _, wanted = series.rstrip("}").partition("{")
         labels = dict(re.findall(r'(\w+)="([^"]*)"', wanted))
         total = 0.0
@@ -105,7 +105,7 @@ class Stack:
     def targets_missing(self) -> str:
         active = self.api("targets?state=active")["activeTargets"]
         up = {str(t["labels"]["job"]): t for t in active}  # type: ignore[index]
-        # What Alloy scrapes for it is no target of its own.
+        # What Alloy scrapes on its behalf is not a target of Prometheus.
         by_alloy = {job for job in JOBS if job not in up and self.value(f'min(up{{job="{job}"}})') == 1}
         down = [job for job in JOBS if job not in by_alloy and (job not in up or up[job]["health"] != "up")]
         return "; ".join(

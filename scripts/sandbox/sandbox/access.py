@@ -1,4 +1,4 @@
-"""Access to a host by SSH without port or network: our own key, and sshd over `docker exec`."""
+"""Access to a host by SSH without a port or network: with our own key, and sshd over `docker exec`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .engine import Engine
 from .progress import SandboxError
 from .state import cache_dir, locked
 
-# Write it only if it differs, so that publishing a port leaves a running host unchanged.
+# Written only if it differs, so that publishing a port leaves a running host unchanged.
 AUTHORIZE = """
 umask 077
 key=$(cat)
@@ -24,7 +24,7 @@ mkdir -p /root/.ssh
 
 
 def private_key() -> Path:
-    """The key that opens sandbox hosts and nothing else, made at first use."""
+    """The key that opens only sandbox hosts, created on first use."""
     key = cache_dir() / "ssh" / "id_ed25519"
     with locked(cache_dir() / "ssh" / "lock", "making the SSH key"):
         if not (key.exists() and key.with_suffix(".pub").exists()):
@@ -46,7 +46,7 @@ def authorize(engine: Engine, container: str) -> None:
 
 
 def ssh_options(engine: Engine, container: str) -> list[str]:
-    """Options for ssh; the host's key is not checked, because no network lies in between."""
+    """Options for ssh; the host key is not checked, because there is no network in between."""
     proxy = shlex.join([*engine.command, "exec", "-i", container, "/usr/sbin/sshd", "-i"])
     return [
         f"-oProxyCommand={proxy}",

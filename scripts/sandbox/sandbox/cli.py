@@ -85,7 +85,7 @@ def _engine(action: str) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out one command; returns the exit code."""
+    """Run one command; returns the exit code."""
     if options.command == "engine":
         _engine(options.action)
     elif options.command == "down":

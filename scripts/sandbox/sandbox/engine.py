@@ -1,4 +1,4 @@
-"""The Docker Engine: the one that runs here, or our own dockerd, which can be removed again."""
+"""The Docker Engine: the machine's own, or our own dockerd, which can be removed again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .state import (
 
 @dataclass(frozen=True)
 class Engine:
-    """A reachable engine; `command` is the start of every client call."""
+    """A reachable engine; `command` is the beginning of every client call."""
 
     command: tuple[str, ...]
     own: bool
@@ -76,7 +76,7 @@ def _answers(command: list[str]) -> bool:
 
 
 def find() -> Engine | None:
-    """The engine in use, without starting anything."""
+    """The engine in use, without starting one."""
     client = shutil.which("docker")
     if client is None:
         return None
@@ -188,9 +188,9 @@ def _launch(driver: str | None, bridge: str) -> subprocess.Popen[bytes]:
     if driver:
         options["storage-driver"] = driver
     traces.stop_containerd()
-    # Ours is not running (the caller checked); a pid file is left over from one that was killed.
+    # Ours is not running (the caller checked); a killed dockerd leaves its pid file.
     (run_dir() / "docker.pid").unlink(missing_ok=True)
-    # Our own file, because /etc/docker/daemon.json belongs to this machine's engine.
+    # A separate file, because /etc/docker/daemon.json belongs to this machine's engine.
     configuration = state_dir() / "daemon.json"
     save(configuration, options)
     with open(_log_path(), "ab") as log:
@@ -205,7 +205,7 @@ def _launch(driver: str | None, bridge: str) -> subprocess.Popen[bytes]:
 
 
 def _await(process: subprocess.Popen[bytes]) -> str:
-    """Wait until dockerd answers; returns what went wrong, or nothing."""
+    """Wait until dockerd answers; returns the error, or an empty text."""
     client = shutil.which("docker") or "docker"
 
     def check() -> str | None:

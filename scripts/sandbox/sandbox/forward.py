@@ -1,8 +1,8 @@
-"""The forwarder: a process outside the host that carries connections to the host's own loopback.
+"""The forwarder: a process outside the host that forwards connections to the host's own loopback.
 
-It listens on 127.0.0.1 of this machine and makes its outgoing sockets inside the network namespace of
-the host, so that the host gets no listener, no unit and no file for it. Started as
-`forward.py CLIENT... -- CONTAINER FD:PORT...` with listening sockets as inherited descriptors.
+It listens on 127.0.0.1 of this machine and opens its outgoing sockets inside the network namespace of the host, so
+that the host needs no listener, no unit and no file. Started as `forward.py CLIENT... -- CONTAINER FD:PORT...` with
+listening sockets as inherited descriptors.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ def log(message: str) -> None:
 
 
 class Gone(Exception):
-    """The container does not exist any more."""
+    """The container no longer exists."""
 
 
 class Namespace:
-    """Sockets of the host's network namespace; found again after the host was restarted."""
+    """Sockets in the host's network namespace, which is looked up again after the host was restarted."""
 
     def __init__(self, client: list[str], container: str) -> None:
         self._client = client
         self._container = container
         self._pidfd: int | None = None
         self._libc = ctypes.CDLL(None, use_errno=True)
-        # setns moves the calling thread only, so one thread of its own does nothing else.
+        # setns moves only the calling thread, so a dedicated thread does it.
         self._inside = concurrent.futures.ThreadPoolExecutor(max_workers=1)
 
     def _inspect(self) -> int:
@@ -77,7 +77,7 @@ class Namespace:
                     raise OSError(number, f"cannot enter the host's network: {os.strerror(number)}")
             finally:
                 os.close(namespace)
-            # The pid may have changed hands between inspecting it and opening it.
+            # The pid may have been reused between inspecting and opening it.
             if self._inspect() != pid:
                 raise OSError("the host was restarted just now")
         except BaseException:
@@ -101,7 +101,7 @@ class Namespace:
         return await asyncio.get_running_loop().run_in_executor(self._inside, self._socket)
 
     async def check(self) -> None:
-        """Raise Gone when the container was removed; costs a call only while the host is down."""
+        """Raise Gone if the container was removed; costs a call only while the host is down."""
         await asyncio.get_running_loop().run_in_executor(self._inside, self._check)
 
 
@@ -114,7 +114,7 @@ def reset(connection: socket.socket) -> None:
 
 
 async def pump(source: socket.socket, sink: socket.socket) -> None:
-    """Carry one direction, and pass its end on while the other direction goes on."""
+    """Forward one direction, and pass its end on while the other direction continues."""
     loop = asyncio.get_running_loop()
     while True:
         data = await loop.sock_recv(source, CHUNK)
@@ -125,7 +125,7 @@ async def pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 async def carry(outer: socket.socket, namespace: Namespace, port: int) -> None:
-    """Carry one connection from its first byte to its last."""
+    """Forward one connection from its first byte to its last."""
     inner: socket.socket | None = None
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -156,7 +156,7 @@ async def serve(listener: socket.socket, namespace: Namespace, port: int) -> Non
         try:
             outer, _ = await loop.sock_accept(listener)
         except OSError as error:
-            # Out of descriptors: what is waiting in the backlog is served when some are free again.
+            # Out of descriptors: the connections in the backlog are served when some are free again.
             log(f"port {port}: cannot accept: {error}")
             await asyncio.sleep(0.1)
             continue

@@ -223,7 +223,7 @@ def names(engine: Engine) -> list[str]:
 
 
 def restart(engine: Engine, name: str) -> None:
-    """Reboot the host; its forwarder finds it again by itself."""
+    """Reboot the host; its forwarder reconnects by itself."""
     container = require(engine, name)
     with Step(f"Rebooting the host {name}"):
         engine.run("restart", "--time", "30", container)

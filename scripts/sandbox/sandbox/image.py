@@ -25,7 +25,7 @@ PR_SET_PDEATHSIG = 1
 # What a newly installed server has and Ansible expects; python3-minimal is not enough.
 CONTENT = ["systemd", "systemd-sysv", "dbus", "procps", "iproute2", "openssh-server", "ca-certificates"]
 CONTENT += ["python3", "python3-apt", "python3-venv"]
-# Downloaded, not installed: the first play on a host then spends its time installing. From Debian 13
+# Downloaded, not installed, so that the first play on a host only has to install. From Debian 13
 # on promtool is a package of its own.
 DOWNLOADED = {
     "bookworm": "prometheus prometheus-alertmanager prometheus-node-exporter",
@@ -90,7 +90,7 @@ def ensure(engine: Engine, release: str) -> str:
 
 
 def ensure_tarball(release: str) -> Path:
-    """Return the cached root file system of a release, built if it is not there or old."""
+    """Return the cached root file system of a release, built if it is missing or old."""
     tarball = cache_dir() / f"{name(release).replace(':', '-')}.tar"
     with locked(cache_dir() / f"build-{release}.lock", f"building the base image of {release}"):
         _sweep(release)
@@ -212,7 +212,7 @@ def _bootstrap(release: str, work: Path, partial: Path, step: Step) -> None:
 
 
 def _enclosure() -> list[str]:
-    """Namespaces that end with their first process: no mount and no process outlives the build."""
+    """Namespaces that end with their first process, so that no mount and no process outlives the build."""
     if os.geteuid() != 0:
         return []
     return ["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
@@ -223,7 +223,7 @@ def _die_with_parent() -> None:
 
 
 def purge(engine: Engine | None) -> None:
-    """Forget every image and tarball."""
+    """Delete every image and tarball."""
     if engine:
         images = engine.run("images", "--quiet", "--filter", f"label={LABEL}={state_dir()}").split()
         if images:

@@ -1,7 +1,7 @@
 """The bridge and the few firewall rules of our own engine, each added and removed individually.
 
-dockerd would set the FORWARD policy of the machine to DROP and leave its chains behind when it ends.
-Our engine runs with --iptables=false, and what its hosts need is added here, marked, and removed again.
+dockerd would set the machine's FORWARD policy to DROP and leave its chains behind when it ends. Our engine runs with
+--iptables=false; the rules that its hosts need are added here, marked, and removed again.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def _networks_dir() -> Path:
 
 
 def _memory() -> Path:
-    """It lies among what Docker keeps of its networks, because it describes that, and goes when that goes."""
+    """A file among Docker's own network state, because it describes that state and is deleted with it."""
     return _networks_dir() / "hypertool-sandbox.json"
 
 
 def remembered() -> str:
-    """The subnet that Docker kept for its bridge; empty when that is unknown, or not one of ours."""
+    """The subnet that Docker kept for its bridge; empty if that is unknown, or not one of ours."""
     subnet = load(_memory()).get("subnet")
     return subnet if isinstance(subnet, str) and subnet in CANDIDATES else ""
 
@@ -56,9 +56,9 @@ def remember(subnet: str) -> None:
 
 
 def forget() -> bool:
-    """Make a stopped Docker forget its networks, never its images and containers; tell whether there were any.
+    """Make a stopped Docker forget its networks, never its images and containers; returns whether there were any.
 
-    dockerd puts the address it knows from its last run on the bridge, whatever the bridge has by now. Without this
+    dockerd assigns the bridge the address from its last run, whatever address the bridge has by now. Without this
     folder it takes the bridge as it is.
     """
     known = _networks_dir().exists()
@@ -133,7 +133,7 @@ def _addresses(bridge: str) -> list[str]:
 
 
 def _settle(bridge: str) -> str:
-    """Give the bridge the subnet it had, or another one where that is not free any more, and no second one."""
+    """Give the bridge its earlier subnet, or another one if that is no longer free, but never two."""
     last, has, taken = remembered(), _addresses(bridge), _taken(bridge)
     subnet = choose([last, *has], taken)
     if last and subnet != last:
@@ -160,7 +160,7 @@ def raise_bridge() -> dict[str, Any]:
     if remembered() != subnet:
         forget()
     rules = _rules(bridge, subnet)
-    # A dockerd that was killed leaves those of the subnet before.
+    # A killed dockerd leaves the rules of its earlier subnet.
     _delete_rules([rule for other in CANDIDATES for rule in _rules(bridge, other) if rule not in rules])
     for table, rule in rules:
         if not _present(table, rule):
@@ -172,7 +172,7 @@ def raise_bridge() -> dict[str, Any]:
 
 
 def remove_bridge(made: dict[str, Any]) -> None:
-    """Remove what raise_bridge made; works if part of it is gone already."""
+    """Remove what raise_bridge created; works if part of it is gone already."""
     bridge, subnet = made["bridge"], made["subnet"]
     _delete_rules(_rules(bridge, subnet))
     if Path(f"/sys/class/net/{bridge}").exists():

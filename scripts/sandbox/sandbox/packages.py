@@ -33,7 +33,7 @@ def install(names: list[str], step: Step) -> list[str]:
     try:
         _apt(["install", "--yes", "--no-install-recommends", *known], step)
     except SandboxError:
-        # Old package lists name files that the mirror no longer has.
+        # Outdated package lists name files that the mirror no longer has.
         _apt(["update"], step)
         _apt(["install", "--yes", "--no-install-recommends", *known], step)
     finally:
@@ -44,7 +44,7 @@ def install(names: list[str], step: Step) -> list[str]:
 
 
 def record() -> Path:
-    """The names of every package that was installed for this set of hosts and was not there before."""
+    """The names of all packages that were installed for this set of hosts and were absent before."""
     return state_dir() / "installed-packages"
 
 

@@ -1,4 +1,4 @@
-"""Ports of this machine's loopback that are forwarded into a host: parsing and binding them, and refusals."""
+"""Ports of this machine's loopback that are forwarded into a host: parsing, binding, and refusals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Published:
-    """One port here and the port on the host's own loopback that it leads to."""
+    """A port of this machine and the port on the host's own loopback that it forwards to."""
 
     here: int
     there: int
@@ -25,7 +25,7 @@ class Published:
 
 
 def parse(values: list[str]) -> list[Published]:
-    """Read `PORT` and `HERE:THERE`; comma-separated values and repetitions are fine."""
+    """Parse `PORT` and `HERE:THERE`; accepts comma-separated values and repetitions."""
     published: dict[int, Published] = {}
     for value in ",".join(values).split(","):
         if not value:
@@ -72,7 +72,7 @@ def _refusal(port: Published, error: OSError) -> str:
 
 
 def holder(number: int) -> str:
-    """Say which process listens on a TCP port of this machine."""
+    """Return which process listens on a TCP port of this machine."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:

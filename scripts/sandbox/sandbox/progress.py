@@ -25,7 +25,7 @@ def say(message: str) -> None:
 
 
 class Step:
-    """A running step whose detail shows up in the heartbeat while it takes long."""
+    """A running step whose detail appears in the heartbeat during long waits."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -55,7 +55,7 @@ class Step:
 
 
 def wait_for(what: str, seconds: float, check: Callable[[], T | None], interval: float = 0.05) -> T:
-    """Return the first result of `check` that is not None; raise when the deadline passes."""
+    """Return the first result of `check` that is not None; raise at the deadline."""
     deadline = time.monotonic() + seconds
     while True:
         result = check()

@@ -1,4 +1,4 @@
-"""How this machine reaches the distribution's packages, so that hosts can reach them the same way."""
+"""The package sources of this machine, so that hosts can reach the distribution's packages in the same way."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TRANSPORT_OPTIONS = (
 
 
 def lines(release: str) -> list[str]:
-    """`deb` lines for a Debian release; none means: the default mirror of the tool that asks.
+    """`deb` lines for a Debian release; empty means the default mirror of the calling tool.
 
-    HYPERTOOL_DEBIAN_MIRROR names a mirror (and HYPERTOOL_DEBIAN_SECURITY_MIRROR one for security
-    updates) where this machine's own sources are not Debian's.
+    HYPERTOOL_DEBIAN_MIRROR names a mirror (and HYPERTOOL_DEBIAN_SECURITY_MIRROR one for security updates) if this
+    machine's own sources are not Debian's.
     """
     main = os.environ.get("HYPERTOOL_DEBIAN_MIRROR", "")
     security = os.environ.get("HYPERTOOL_DEBIAN_SECURITY_MIRROR", "")
@@ -67,5 +67,5 @@ def apt_configuration() -> str:
 
 
 def certificates() -> list[Path]:
-    """Certificate authorities that this machine trusts beyond its distribution's."""
+    """Certificate authorities that this machine trusts in addition to its distribution's."""
     return sorted(LOCAL_CERTIFICATES.glob("*.crt"))

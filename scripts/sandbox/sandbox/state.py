@@ -1,4 +1,4 @@
-"""Directories and records of the sandbox, locks, and how started processes are identified."""
+"""Directories and records of the sandbox, locks, and the identity of started processes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ LABEL = "io.hypertool.sandbox"
 
 
 def state_dir() -> Path:
-    """Everything about running hosts and our own engine; one directory is one set of hosts."""
+    """The state of running hosts and our own engine; one directory is one set of hosts."""
     return Path(os.environ.get("HYPERTOOL_SANDBOX_DIR") or DEFAULT_DIR).resolve()
 
 
 def docker_dir() -> Path:
-    """What our own engine keeps from one run to the next: images, containers, networks."""
+    """What our own engine keeps between runs: images, containers, networks."""
     return state_dir() / "docker"
 
 
 def tag() -> str:
-    """Tells the sets of hosts of different state directories apart in names of the machine."""
+    """A tag for names on this machine, which keeps sets of hosts in different state directories apart."""
     path = str(state_dir())
     return "" if path == DEFAULT_DIR else hashlib.sha256(path.encode()).hexdigest()[:6]
 
@@ -42,12 +42,12 @@ def suffix() -> str:
 
 
 def run_dir() -> Path:
-    """Sockets live here: their paths have to be short, and they may not survive a reboot."""
+    """The directory of sockets: their paths must be short, and they must not survive a reboot."""
     return Path(f"/run/hypertool-sandbox{suffix()}")
 
 
 def cache_dir() -> Path:
-    """What is slow to make and may be deleted at any time."""
+    """Files that are slow to create and may be deleted at any time."""
     explicit = os.environ.get("HYPERTOOL_CACHE_DIR")
     if explicit:
         return Path(explicit).resolve() / "sandbox"
@@ -68,7 +68,7 @@ def make_private_dir(path: Path) -> Path:
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock among processes; the kernel drops it when the holder dies."""
+    """Hold a lock among processes; the kernel releases it when the holder dies."""
     make_private_dir(path.parent)
     with open(path, "w", encoding="utf-8") as handle:
         try:
@@ -80,7 +80,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The recorded facts, or nothing when there is no (or no whole) record."""
+    """The recorded facts; empty without a complete record."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -96,7 +96,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def identity(pid: int) -> str | None:
-    """Identifies a process by start time and boot, because its pid may have been reused."""
+    """Identify a process by start time and boot, because its pid may be reused."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -138,7 +138,7 @@ def _mounts_below(path: Path) -> list[str]:
 
 
 def unmount_below(path: Path) -> None:
-    """Unmount what is mounted in a directory of ours, the innermost first."""
+    """Unmount everything in a directory of ours, the innermost mount first."""
     for point in sorted(_mounts_below(path), key=len, reverse=True):
         done = subprocess.run(["umount", point], capture_output=True, text=True)
         if done.returncode:
@@ -146,7 +146,7 @@ def unmount_below(path: Path) -> None:
 
 
 def delete_tree(path: Path) -> None:
-    """Delete a tree of ours; refuse when something is still mounted in it."""
+    """Delete a directory tree of ours; refuse if something is still mounted in it."""
     if not path.exists():
         return
     inside = _mounts_below(path)

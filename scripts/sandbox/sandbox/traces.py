@@ -1,4 +1,4 @@
-"""What our own Docker Engine leaves on the machine, and how all of it is removed."""
+"""What our own Docker Engine leaves on the machine, and how to remove all of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import network
 from .progress import wait_for
 from .state import delete_tree, identity, run_dir, state_dir, stop_process, suffix, unmount_below
 
-# dockerd writes these wherever its data is; they are removed again only if they were not here before.
+# dockerd writes these wherever its data is; they are removed only if they did not exist before.
 STRAYS = ("/etc/docker/key.json", "/etc/docker", "/run/docker/plugins", "/run/docker")
 
 
@@ -29,7 +29,7 @@ def control_group() -> str:
 def take_back(record: dict[str, Any]) -> None:
     """Stop the recorded dockerd and remove everything that is left of it."""
     stop_process(record["pid"], record["identity"], "dockerd")
-    # A dockerd that was killed leaves its children and mounts behind.
+    # A killed dockerd leaves its children and mounts behind.
     _stop_orphans()
     unmount_below(state_dir())
     unmount_below(run_dir())
@@ -49,14 +49,14 @@ def take_back(record: dict[str, Any]) -> None:
 
 
 def stop_containerd() -> None:
-    """Make way for a dockerd that is about to start, which would wait in vain for the containerd of one that crashed.
+    """Stop the containerd that a crashed dockerd left, because a starting dockerd would wait for it in vain.
 
-    The shims stay: by them dockerd finds the containers that still run, and ends them.
+    The shims stay: dockerd uses them to find the containers that still run, and ends those.
     """
     for pid, started, command in _orphans():
         if Path(command).name == "containerd":
             stop_process(pid, started, command, seconds=5)
-    # A process that has ended but was not waited for yet counts as running for dockerd.
+    # A process that has ended but was not reaped yet counts as running for dockerd.
     (run_dir() / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
 
@@ -66,7 +66,7 @@ def _stop_orphans() -> None:
 
 
 def _orphans() -> Iterator[tuple[int, str, str]]:
-    """containerd and the shims of a dockerd that was killed; the path of their socket says they are ours."""
+    """containerd and the shims of a killed dockerd; the path of their socket shows that they are ours."""
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal():
             continue
@@ -81,7 +81,7 @@ def _orphans() -> Iterator[tuple[int, str, str]]:
 
 
 def _remove_cgroups() -> None:
-    """End what still runs in control groups of ours (hosts without an engine), and remove the groups."""
+    """End what still runs in our control groups (hosts without an engine), and remove the groups."""
     name = control_group()
     tops = [top for top in [Path("/sys/fs/cgroup") / name, *Path("/sys/fs/cgroup").glob(f"*/{name}")] if top.is_dir()]
     groups = sorted((path for top in tops for path in [top, *top.rglob("*")] if path.is_dir()), reverse=True)

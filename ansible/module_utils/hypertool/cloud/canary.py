@@ -16,11 +16,11 @@ LOOP_SECONDS = 5.0
 
 
 class Refused(Exception):
-    """The destination denies this credential read access; the text has its answer."""
+    """The destination denies this credential read access; the text quotes its answer."""
 
 
 class Canary:
-    """One run. `run` is its start, seconds since the epoch to the millisecond, as text: the id of everything sent."""
+    """One run. `run` is its start as text, seconds since the epoch to the millisecond: the id of everything sent."""
 
     def __init__(self, run, instance):
         self.run = run
@@ -31,21 +31,21 @@ class Canary:
     # Sending
 
     def put_sample(self, state_dir):
-        """Have the exporter serve the gauge, until `take_sample`. Raises OSError and UnsafePath."""
+        """Make the exporter serve the gauge until `take_sample`. Raises OSError and UnsafePath."""
         with paths.folder(state_dir) as fd:
-            # The folder's group is the exporter's.
+            # The exporter reads it through the folder's group.
             group = os.fstat(fd).st_gid
             paths.write_text_at(fd, FILE, os.path.join(state_dir, FILE), f"{self.run}\n", os.geteuid(), group, 0o640)
 
     @staticmethod
     def take_sample(state_dir):
-        """End the gauge."""
-        # It may never have been there.
+        """Remove the gauge."""
+        # It may not exist.
         with suppress(OSError, paths.UnsafePath), paths.folder(state_dir) as fd:
             os.unlink(FILE, dir_fd=fd)
 
     def send_span(self, receiver):
-        """The answer of the collector's OTLP receiver; raises NoAnswer."""
+        """Send the span to the collector's OTLP receiver; returns the answer. Raises NoAnswer."""
         began = int(float(self.run) * 1000) * 10**6
         span = {
             "traceId": self.trace_id,
@@ -63,8 +63,8 @@ class Canary:
         )
 
     def write_line(self, module, unit):
-        """Nothing, or why the journal has no line of the named unit. Needs systemd."""
-        # With a description of its own: systemd's "Started ..." would repeat the command, and so the run id.
+        """Write the line to the journal; empty, or why the journal lacks it under the named unit. Needs systemd."""
+        # The description must be set: systemd's "Started ..." would repeat the command, and thus the run id.
         command = [
             "systemd-run",
             f"--unit={unit}",
@@ -82,7 +82,7 @@ class Canary:
         return "" if status == 0 else f"systemd-run ended with {status}: {(err or out).strip()}"
 
     def in_journal(self, module, unit):
-        """Whether journald has the line, under that unit."""
+        """Whether journald has the line under that unit."""
         command = ["journalctl", f"--unit={unit}", f"--since=@{int(float(self.run)) - 1}", "--output=cat", "--no-pager"]
         try:
             return self.line in module.run_command(command, handle_exceptions=False)[1]
@@ -99,7 +99,7 @@ class Reader:
         self.token = token
 
     def metrics(self, canary):
-        """The value of label instance under which the sample is there; None if it is not."""
+        """The label `instance` of the sample at the destination; None if it is missing."""
         url = self.services["metrics"]["url"]
         base = url[: -len("/api/v1/write")] if url.endswith("/api/v1/write") else url[: -len("/push")]
         answer = self._get("metrics", f"{base}/api/v1/query?" + urlencode({"query": f"{GAUGE} == {canary.run}"}))
@@ -107,7 +107,7 @@ class Reader:
         return canary.instance if canary.instance in found else (found[0] if found else None)
 
     def logs(self, canary, unit):
-        """Whether the line is there."""
+        """Whether the line has arrived."""
         base = self.services["logs"]["url"][: -len("/push")]
         began = int(float(canary.run))
         words = {
@@ -120,7 +120,7 @@ class Reader:
         return any(stream["values"] for stream in answer["data"]["result"])
 
     def traces(self, canary):
-        """Whether the span is there."""
+        """Whether the span has arrived."""
         answer = self._get("traces", f"{self.services['traces']['url']}/api/traces/{canary.trace_id}", missing=404)
         return bool(answer.get("batches") or answer.get("resourceSpans") or answer.get("trace"))
 

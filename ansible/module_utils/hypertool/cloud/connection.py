@@ -1,4 +1,4 @@
-# One HTTPS request to a destination, directly or through a proxy, and what exactly went wrong when there is no answer.
+# One HTTPS request to a destination, directly or through a proxy, with the exact reason when there is no answer.
 from __future__ import annotations
 
 import base64
@@ -11,14 +11,14 @@ import time
 from urllib.parse import urlsplit
 
 USER_AGENT = "hypertool"
-# From <openssl/x509_vfy.h>; Python hands the numbers on.
+# From <openssl/x509_vfy.h>; Python passes these numbers on.
 NOT_YET_VALID, EXPIRED, HOST_MISMATCH, ADDRESS_MISMATCH = 9, 10, 62, 64
 ANSWER_BYTES = 1024 * 1024
-TIMED_OUT = (TimeoutError, socket.timeout)  # two classes before Python 3.10
+TIMED_OUT = (TimeoutError, socket.timeout)  # different classes before Python 3.10
 
 
 class NoAnswer(Exception):
-    """`where` is proxy or destination, `kind` one of the words below; the text says what was seen.
+    """`where` is proxy or destination, `kind` one of the words below; the text describes the failure.
 
     dns, refused, unreachable, connect_timeout, read_timeout, closed; for the destination also tls_ca, tls_host,
     tls_expired, tls_early, tls; for the proxy also auth (407) and status (another refusal).
@@ -48,12 +48,12 @@ class Answer:
         return "text/html" in self.headers.get("content-type", "") or self.text.lstrip()[:1] == "<"
 
     def excerpt(self, secrets, length=160):
-        """Its first words on one line, without any of `secrets`."""
+        """The start of the body on one line, with all `secrets` removed."""
         return without(" ".join(re.sub(r"[^\x20-\x7e]+", " ", self.text).split()), secrets)[:length]
 
 
 def without(text, secrets):
-    """The text with each secret, and its forms on the wire, replaced by stars."""
+    """The text with each secret, in plain and encoded form, replaced by asterisks."""
     for secret in secrets:
         if secret and secret.strip():
             text = text.replace(secret, "********").replace(secret.strip(), "********")
@@ -61,15 +61,14 @@ def without(text, secrets):
 
 
 def basic(user, token):
-    """The value of an Authorization header."""
+    """The value of a basic Authorization header."""
     return "Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()
 
 
 class Route:
-    """How the collector reaches its destinations: the CA it trusts instead of the system's, and its proxy.
+    """The route to the destinations: the CA to trust instead of the system's, and the proxy.
 
-    HTTP_PROXY and its like are not looked at: the collectors do not look at them either. Raises ValueError for a CA
-    that cannot be used.
+    HTTP_PROXY and similar variables are ignored, as the collectors ignore them. Raises ValueError for an unusable CA.
     """
 
     def __init__(self, ca_file="", ca_content="", proxy_url="", timeout=10.0):
@@ -77,11 +76,11 @@ class Route:
         self.proxy = urlsplit(proxy_url) if proxy_url else None
         try:
             self.context = ssl.create_default_context(cafile=ca_file or None, cadata=ca_content or None)
-        except OSError as error:  # SSLError is one
+        except OSError as error:  # includes SSLError
             raise ValueError(getattr(error, "reason", None) or error.strerror or str(error)) from error
 
     def send(self, method, url, headers, body=b""):
-        """The answer of the server at `url`; raises NoAnswer. Redirects are answers, they are not followed."""
+        """The answer of the server at `url`; raises NoAnswer. Redirects are returned, not followed."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         connection = http.client.HTTPConnection(host, port)
@@ -177,7 +176,7 @@ class Route:
 
 
 def certificate_failure(host, error):
-    """What is wrong with the certificate that was shown."""
+    """What is wrong with the server's certificate."""
     if error.verify_code in (HOST_MISMATCH, ADDRESS_MISMATCH):
         return NoAnswer("destination", "tls_host", f"the certificate shown for {host} is for another name")
     clock = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
@@ -199,7 +198,7 @@ def certificate_failure(host, error):
 
 
 def said(error):
-    """An error in its own words, short."""
+    """The text of an error, shortened."""
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.replace("_", " ").lower()
     if isinstance(error, OSError) and error.strerror:

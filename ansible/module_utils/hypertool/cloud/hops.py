@@ -1,4 +1,4 @@
-# Which hop a canary did not pass: what the collector's own metrics and targets say, and what the destination says.
+# Finds the hop that a canary did not pass, from the collector's own metrics and targets and the destination's answers.
 from __future__ import annotations
 
 import calendar
@@ -14,7 +14,7 @@ from ansible.module_utils.hypertool.cloud.probe import accepted
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([^ ]+)")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _REMOTE = "prometheus_remote_storage_"
-#: Counters by signal: handed on for good, given up, to be tried again, left out before sending; and what waits.
+#: Counters by signal: sent, failed permanently, retried and dropped before sending; `pending` is a gauge.
 COUNTERS = {
     "metrics": {
         "sent": f"{_REMOTE}samples_total",
@@ -40,7 +40,7 @@ HIGHEST_SENT = f"{_REMOTE}queue_highest_sent_timestamp_seconds"
 
 
 class Samples:
-    """One reading of a program's own metrics."""
+    """One scrape of a program's own metrics."""
 
     def __init__(self, text=""):
         self._by_name = {}
@@ -51,33 +51,33 @@ class Samples:
                 self._by_name.setdefault(match.group(1), []).append((labels, float(match.group(3))))
 
     def values(self, name, url=""):
-        """The values of all series, or of those of one remote-write address where there are any."""
+        """The values of all series, or only those of one remote-write address if there are any."""
         found = self._by_name.get(name, [])
         return [value for labels, value in found if url and labels.get("url") == url] or [value for _, value in found]
 
     def sum(self, name, url=""):
-        """Their sum."""
+        """The sum of these values."""
         return sum(self.values(name, url))
 
     def has(self, name):
-        """Whether there is such a series."""
+        """Whether such a series exists."""
         return name in self._by_name
 
 
 class Sender:
-    """What the sending side of one signal did between two readings, the first of which is from before the canary."""
+    """What the sending side of one signal did between two scrapes; the first one precedes the canary."""
 
     def __init__(self, signal, canary, before, now, url=""):
         names = COUNTERS[signal]
         grew = {kind: now.sum(name, url) - before.sum(name, url) for kind, name in names.items() if kind != "pending"}
-        # The other two show no counter before they have sent something.
+        # The counters of logs and traces do not exist before the first transmission.
         self.exists = signal != "metrics" or now.has(names["sent"])
         self.failed = grew["failed"]
         self.retried = grew.get("retried", 0.0)
         self.dropped = grew.get("dropped", 0.0)
         self.sent = grew["sent"]
         self.pending = now.sum(names["pending"], url) if "pending" in names else 0.0
-        # Remote write counts every attempt as sent; what it handed on is known by the time of the newest sample.
+        # Remote write counts every attempt as sent; the time of the newest sample shows what was really delivered.
         self.newest = max(now.values(HIGHEST_SENT, url), default=0.0) if signal == "metrics" else 0.0
         self.handed_on = self.newest >= int(float(canary.run)) if signal == "metrics" else self.sent > 0
         self._canary = canary
@@ -102,7 +102,7 @@ class Sender:
 
 
 class Target:
-    """The collector's view of the exporter: `health`, `error`, and when it was scraped last (seconds, 0: never)."""
+    """The collector's view of the exporter: `health`, `error` and the last scrape (epoch seconds, 0: never)."""
 
     def __init__(self, health, error, scraped):
         self.health = health
@@ -119,11 +119,11 @@ class Collector:
         self._route = Route(timeout=LOOP_SECONDS)
 
     def samples(self):
-        """Its own metrics."""
+        """The collector's own metrics."""
         return Samples(self._get("/metrics"))
 
     def target(self, job="hypertool"):
-        """The first target of a job; None if it knows of none."""
+        """The first target of a job; None without one."""
         found = self._alloy_targets() if self.kind == "alloy" else self._prometheus_targets()
         return next((target for name, target in found if name == job), None)
 
@@ -150,14 +150,14 @@ class Collector:
 
 
 def plain(value):
-    """A value of Alloy's JSON, which writes types beside them."""
+    """The plain value in Alloy's JSON, which states types beside values."""
     if value.get("type") == "object":
         return {entry["key"]: plain(entry["value"]) for entry in value["value"]}
     return value.get("value")
 
 
 def moment(text):
-    """Seconds since the epoch of an RFC 3339 time; 0 for Go's zero time and for what is none."""
+    """Seconds since the epoch of an RFC 3339 time; 0 for Go's zero time and for an invalid one."""
     match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$", text)
     if not match or text.startswith("0001"):
         return 0.0
@@ -170,7 +170,7 @@ def moment(text):
 
 
 def not_scraped(collector, canary):
-    """Nothing if the collector has scraped the exporter since the canary was there, else the reason."""
+    """Empty if the collector has scraped the exporter since the canary was written, else the reason."""
     target = collector.target()
     if target is None:
         return 'the collector has no target with job="hypertool": its list of targets lacks the exporter'
@@ -185,11 +185,11 @@ def not_scraped(collector, canary):
 
 
 def diagnose(intake, probe, sender, unseen=None, secrets=()):
-    """The hop and the evidence, from the first place where something is wrong.
+    """The hop and the evidence, from the first hop with a problem.
 
-    `intake` says why nothing came into the collector (or nothing), `probe` is what the destination says to the
-    collector's credential, `sender` what the collector's counters say. `unseen` is hop and evidence where the collector
-    counts nothing that came in: it also takes in nothing while a destination that is away holds up what came before.
+    `intake` says why the collector received nothing (or is empty), `probe` is the destination's answer to the
+    collector's credential, `sender` holds the collector's counters. `unseen` is hop and evidence if the collector
+    counts no intake: it also takes in nothing while an unreachable destination holds up earlier data.
     `secrets` are removed from the evidence.
     """
     if intake:

@@ -1,4 +1,4 @@
-# What is wrong with destination and credential of Grafana Cloud: for the module, and for containers without Ansible.
+# Finds problems with destination and credential of Grafana Cloud; used by the module and by containers without Ansible.
 from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
@@ -21,13 +21,13 @@ def secrets_of(params):
         try:
             password = urlsplit(address.strip()).password
         except ValueError:
-            password = address  # what cannot be taken apart is not shown
+            password = address  # Hide an address that cannot be parsed.
         found += [password, unquote(password)] if password else []
     return [secret for secret in found if secret]
 
 
 def route_of(params, problems):
-    """The way there; nothing if it cannot be made, with the reason in `problems`."""
+    """The route to the destination; None if it is invalid, with the reason added to `problems`."""
     try:
         return Route(params["ca_file"], params["ca_content"], params["proxy_url"], params["timeout"])
     except ValueError as error:
@@ -40,7 +40,7 @@ def route_of(params, problems):
 
 
 def preflight(params):
-    """Problems, and the status of each service that was asked."""
+    """The problems, and the status of each service that was queried."""
     services = {name: params[name] for name in ("metrics", "logs", "otlp") if params[name]}
     problems, blank = [], set()
     good = {}
@@ -66,7 +66,7 @@ def preflight(params):
 
 
 def complaint(problems):
-    """The one message that lists them."""
+    """One message that lists all problems."""
     listed = "\n".join(f"  {number}. {problem}." for number, problem in enumerate(problems, start=1))
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return f"data cannot go to Grafana Cloud yet, {count}:\n{listed}"

@@ -8,8 +8,8 @@ from ansible.module_utils.hypertool.cloud.values import PROXY_WITHOUT_CREDENTIAL
 
 SCOPES = {"metrics": "metrics:write", "logs": "logs:write", "otlp": "traces:write"}
 _JSON = {"Content-Type": "application/json"}
-# What stores nothing. Mimir takes an empty write; Loki refuses an empty push (422), but only after the credential; an
-# OTLP receiver takes an empty export. b"\0" is snappy's form of nothing.
+# Requests that store nothing. Mimir accepts an empty write; Loki rejects an empty push (422), but only after checking
+# the credential; an OTLP receiver accepts an empty export. b"\0" is the snappy encoding of an empty body.
 REQUESTS = {
     "metrics": (
         "",
@@ -23,17 +23,17 @@ REQUESTS = {
     "logs": ("", _JSON, b'{"streams": []}'),
     "otlp": ("/v1/traces", _JSON, b'{"resourceSpans": []}'),
 }
-# The credential was accepted, the content or the moment was not.
+# Statuses that accept the credential, but not the content or the time.
 AUTHENTICATED = (400, 422, 429)
 
 
 def accepted(answer):
-    """Whether an answer says that the credential is good."""
+    """Whether an answer shows that the credential is valid."""
     return not answer.html and (answer.status < 300 or answer.status in AUTHENTICATED)
 
 
 class Probe:
-    """Services by name with `url` and `user`; `results` has the answer, or why there is none, of each."""
+    """Services by name with `url` and `user`; `results` has the answer of each, or the reason without one."""
 
     def __init__(self, route, services, token):
         self.route = route
@@ -44,7 +44,7 @@ class Probe:
         self.secrets = [token, *(basic(service["user"], token).split()[1] for service in services.values())]
 
     def ask(self, service, user):
-        """The answer to a request with this id (none: without a credential), or a NoAnswer."""
+        """The answer to a request with this id (None: without a credential), or a NoAnswer."""
         path, headers, body = REQUESTS[service]
         if user:
             headers = {**headers, "Authorization": basic(user, self.token)}
@@ -54,7 +54,7 @@ class Probe:
             return failure
 
     def run(self, without_credential=()):
-        """Ask all services at once. Those in `without_credential` are asked only whether they can be reached."""
+        """Query all services at once. Those in `without_credential` are only checked for reachability."""
         with ThreadPoolExecutor(max_workers=len(self.services)) as pool:
             asked = {
                 name: pool.submit(self.ask, name, None if name in without_credential else service["user"])
@@ -63,14 +63,14 @@ class Probe:
             self.results = {name: answer.result() for name, answer in asked.items()}
 
     def problems(self, without_credential=()):
-        """One sentence for each problem, each naming the variable."""
+        """One sentence per problem, each naming the variable."""
         found = []
         refused = []
         for service, result in self.results.items():
             if isinstance(result, NoAnswer):
                 found.append(self.unreachable(service, result))
             elif service in without_credential and result.status in (401, 403):
-                continue  # it is there; more was not asked
+                continue  # The service is reachable; nothing else was requested.
             elif result.status == 401 and not result.html and not names_scope(result):
                 refused.append(service)
             elif not accepted(result):
@@ -80,17 +80,17 @@ class Probe:
     # No answer
 
     def unreachable(self, service, failure):
-        """A sentence about a way that does not lead there."""
+        """A sentence about a destination or proxy that cannot be reached."""
         if failure.where == "proxy" and failure.kind != "status":
             return f"grafana_cloud_proxy_url: {failure}; {PROXY_ADVICE[failure.kind]}"
         name = "grafana_cloud_ca_file" if failure.kind == "tls_ca" else variable(service, "url")
         direct = "" if self.route.proxy is None else " through the proxy"
         return f"{name}: no answer from {service}{direct}: {failure}; {ADVICE[failure.kind]}"
 
-    # An answer that is none of the service's
+    # An answer that does not come from the service
 
     def unexpected(self, service, answer):
-        """A sentence about a status or a body that the service does not give to a good credential."""
+        """A sentence about a status or body that the service does not send for a valid credential."""
         name, url = variable(service, "url"), self.services[service]["url"]
         says = f"{service} at {url} answers {answer.status}"
         words = answer.excerpt(self.secrets)
@@ -126,7 +126,7 @@ class Probe:
     # 401
 
     def refusals(self, services):
-        """Sentences about credentials that were refused: whose fault it is, the id's or the token's."""
+        """Sentences about refused credentials: whether the id or the token is wrong."""
         works = [name for name, result in self.results.items() if not isinstance(result, NoAnswer) and accepted(result)]
         found, unexplained = [], []
         for service in services:
@@ -146,7 +146,7 @@ class Probe:
         return found
 
     def wrong_user(self, service, works):
-        """A sentence if the token is good and the id is not; else nothing."""
+        """A sentence if the token is valid and the id is wrong, else empty."""
         name, user = variable(service, "user"), self.services[service]["user"]
         expected = f"expected the id that Grafana Cloud shows under {SERVICES[service][2]}"
         for other, settings in self.services.items():
@@ -172,7 +172,7 @@ class Probe:
 
 
 def names_scope(answer):
-    """Grafana Cloud's gateway says 401 to a token that is good for something else, and names the reason."""
+    """Whether the answer names a missing scope: Grafana Cloud's gateway sends 401 to a token with other scopes."""
     return answer.status in (401, 403) and "scope" in answer.text.lower()
 
 

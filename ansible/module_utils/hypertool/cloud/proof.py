@@ -1,4 +1,4 @@
-# A delivery proof: sends the canaries, looks for them at the destination, and finds where one stopped.
+# A delivery proof: sends the canaries, looks for them at the destination, and finds the hop where one stopped.
 from __future__ import annotations
 
 import os
@@ -18,7 +18,7 @@ TOKEN_FILES = {
 }
 PORTS = {"alloy": 12345, "prometheus": 9090}
 SCOPES = {"metrics": "metrics:read", "logs": "logs:read", "traces": "traces:read"}
-#: Which of the addresses a signal is sent to.
+#: The address that each signal is sent to.
 SERVICE = {"metrics": "metrics", "logs": "logs", "traces": "otlp"}
 
 
@@ -39,15 +39,15 @@ class Proof:
         address = self.params["collector_address"] or f"http://127.0.0.1:{PORTS[self.params['collector']]}"
         self.collector = Collector(self.params["collector"], address)
         self.before = Samples()
-        self.intake = {}  # by signal, why nothing came into the collector
-        self.unseen = {}  # by signal, hop and evidence where the collector was asked to take it and did not
-        self.unreadable = {}  # by signal, why the destination cannot be asked
+        self.intake = {}  # by signal: why the collector received nothing
+        self.unseen = {}  # by signal: hop and evidence if the collector was sent the canary and did not take it
+        self.unreadable = {}  # by signal: why the destination cannot be queried
         self.misnamed = ""
         self.done = {}
 
     def run(self):
-        """Send, look, and say what arrived; the rest is in what `diagnosis` returns."""
-        with suppress(NoAnswer):  # it is asked again when something does not arrive
+        """Send the canaries and look for them; returns the diagnosis of each signal that did not arrive."""
+        with suppress(NoAnswer):  # queried again when something does not arrive
             self.before = self.collector.samples()
         try:
             self.send()
@@ -66,7 +66,7 @@ class Proof:
             self.canary.take_sample(self.params["state_dir"])
 
     def send(self):
-        """The canaries; what the collector does not even get is in `intake`."""
+        """Send the canaries; `intake` gets the reasons why one did not even reach the collector."""
         try:
             self.canary.put_sample(self.params["state_dir"])
         except OSError as error:
@@ -82,7 +82,7 @@ class Proof:
             self.send_span()
 
     def send_span(self):
-        """The span; a receiver that is there and does not take it is held up, or refuses."""
+        """Send the span; a reachable receiver that does not take it is blocked, or refuses it."""
         try:
             answer = self.canary.send_span(self.params["otlp_receiver"])
         except NoAnswer as failure:
@@ -101,7 +101,7 @@ class Proof:
     # Looking
 
     def proven(self, signal):
-        """Whether the canary is at the destination, or, where that may not be asked, was sent."""
+        """Whether the canary is at the destination or, if that may not be queried, was sent."""
         if signal == "traces" and "traces" not in self.services:
             self.unreadable[signal] = "no query address of Tempo is given (grafana_cloud_traces_url)"
         try:
@@ -111,11 +111,11 @@ class Proof:
                 raise
             self.unreadable[signal] = f"the token may not read ({refusal})"
         except NoAnswer:
-            pass  # the destination or the collector does not answer now; the verdict is at the end
+            pass  # The destination or the collector does not answer now; the verdict follows at the end.
         return False
 
     def arrived(self, signal):
-        """Whether the destination has it."""
+        """Whether the destination has the canary."""
         if signal == "metrics":
             instance = self.reader.metrics(self.canary)
             if instance not in (None, self.canary.instance):
@@ -126,7 +126,7 @@ class Proof:
         return self.reader.traces(self.canary)
 
     def sent(self, signal):
-        """Whether the collector's counters say that it was handed on, with nothing given up."""
+        """Whether the collector's counters show that it was sent, without any failure."""
         now = self.collector.samples()
         sender = Sender(signal, self.canary, self.before, now, self.services["metrics"]["url"])
         if self.intake.get(signal) or not sender.handed_on or sender.failed > 0:
@@ -140,7 +140,7 @@ class Proof:
     # The verdict
 
     def diagnosis(self, signal):
-        """Hop and evidence of what did not arrive."""
+        """Hop and evidence of a canary that did not arrive."""
         if signal == "metrics" and self.misnamed:
             return {
                 "hop": "scrape",
@@ -163,7 +163,7 @@ class Proof:
         return {"hop": hop, "evidence": without(evidence, probe.secrets)}
 
     def lost_on_the_way_in(self, signal):
-        """Why nothing can have come into the collector; nothing if it can."""
+        """Why the collector cannot have received anything; empty if it can."""
         if signal == "metrics":
             return self.not_served() or not_scraped(self.collector, self.canary)
         if signal == "logs" and not self.canary.in_journal(self.module, self.params["unit"]):
@@ -171,7 +171,7 @@ class Proof:
         return ""
 
     def not_counted(self, signal, now):
-        """Hop and evidence if the collector counts nothing of it that came in."""
+        """Hop and evidence if the collector counts no intake of the canary."""
         if signal == "metrics" or now.sum(INTAKE[signal]) > self.before.sum(INTAKE[signal]):
             return None
         if signal == "traces":
@@ -182,7 +182,7 @@ class Proof:
         )
 
     def not_served(self):
-        """Why the exporter does not serve the gauge; nothing if it does."""
+        """Why the exporter does not serve the gauge; empty if it does."""
         address = self.params["exporter"]
         try:
             answer = Route(timeout=LOOP_SECONDS).send("GET", address, {})
@@ -196,7 +196,7 @@ class Proof:
         )
 
     def collectors_token(self):
-        """What the collector sends with: its file, as it is now, else the token of the play."""
+        """The token that the collector sends with: the current content of its file, else the play's token."""
         path = self.params["token_file"] or TOKEN_FILES[self.params["collector"]]
         if path and os.access(path, os.R_OK):
             with open(path, encoding="utf-8", errors="replace") as handle:

@@ -1,10 +1,10 @@
-# What can be said about destination, credential and proxy by looking at the values alone.
+# Finds problems with destination, credential and proxy from the values alone, without a request.
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
-#: By service: how its address ends, an example, and where in Grafana Cloud it is shown.
+#: By service: the end of its address, an example, and where Grafana Cloud shows it.
 SERVICES = {
     "metrics": ("/push", "https://prometheus-prod-XX.grafana.net/api/prom/push", "Prometheus"),
     "logs": ("/loki/api/v1/push", "https://logs-prod-XX.grafana.net/loki/api/v1/push", "Loki"),
@@ -22,12 +22,12 @@ def variable(service, what):
 
 
 def how_to_set(name):
-    """Where a value comes from."""
+    """Where to find a value."""
     return f"set {name}, or {name.upper()} in the environment of the controller"
 
 
 def problems_of_url(service, url):
-    """Sentences about the address of a service; none if it is well-formed."""
+    """Sentences about the address of a service; empty if it is well-formed."""
     name = variable(service, "url")
     ending, example, tile = SERVICES[service]
     expected = f"expected the address that Grafana Cloud shows under {tile}, like {example}"
@@ -39,7 +39,7 @@ def problems_of_url(service, url):
     try:
         parts = urlsplit(url)
         shown, host, credential = parts.scheme, parts.hostname, parts.username is not None
-        parts.port  # noqa: B018 - raises for a port that is none
+        parts.port  # noqa: B018 - raises for an invalid port
     except ValueError as error:
         return [f"{name} is no address ({error}); {expected}"]
     if credential:
@@ -57,7 +57,7 @@ def problems_of_url(service, url):
 
 
 def problems_of_path(service, url, parts, ending, expected):
-    """The same, for the part that is often copied wrongly."""
+    """Sentences about the path, which is often copied wrongly."""
     name, path = variable(service, "url"), parts.path
     other = next((kind for kind, mark in _MARKS.items() if mark in f"{path}/"), None)
     if other not in (None, service):
@@ -77,7 +77,7 @@ def problems_of_path(service, url, parts, ending, expected):
 
 
 def problems_of_user(service, user):
-    """Sentences about the id that goes with a service."""
+    """Sentences about the id that belongs to a service."""
     name = variable(service, "user")
     expected = f"expected the number that Grafana Cloud shows under {SERVICES[service][2]} (User, or Instance ID)"
     if not user:
@@ -93,7 +93,7 @@ def problems_of_user(service, user):
 
 
 def problems_of_token(token):
-    """Sentences about the token; nothing of it is in them."""
+    """Sentences about the token; none of them quotes it."""
     name = "grafana_cloud_token"
     expected = "expected the access policy token as Grafana Cloud showed it once (it begins with glc_)"
     if not token:
@@ -116,7 +116,8 @@ PROXY_WITHOUT_CREDENTIAL = (
 def problems_of_proxy(url):
     """Sentences about the proxy's address; a credential in it is refused, and not repeated.
 
-    The collectors take it from their environment or configuration, where it would be readable beside the token's file.
+    The collectors read the address from their environment or configuration, where a credential would be
+    readable outside the protected token file.
     """
     name = "grafana_cloud_proxy_url"
     expected = "expected http://HOST:PORT"
@@ -127,7 +128,7 @@ def problems_of_proxy(url):
         return [f"{name} has {dirt}; {expected}: take it out"]
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for a port that is none
+        parts.port  # noqa: B018 - raises for an invalid port
     except ValueError:
         return [f"{name} is no address; {expected}"]
     if parts.scheme != "http" or not parts.hostname:
@@ -143,7 +144,7 @@ def problems_of_proxy(url):
 
 
 def dirt_in(value):
-    """What does not belong into an address, an id or a token, and where; empty if nothing."""
+    """Characters that do not belong in an address, an id or a token, and their place; empty without any."""
     for place, character in enumerate(value, start=1):
         kind = kind_of(character)
         if kind:
@@ -152,7 +153,7 @@ def dirt_in(value):
 
 
 def kind_of(character):
-    """What a character is that should not be there; empty for one that may."""
+    """The kind of an unexpected character; empty for an allowed one."""
     if character in "\r\n":
         return "a line break"
     if character.isspace():

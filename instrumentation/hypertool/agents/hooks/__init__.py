@@ -1,1 +1,1 @@
-"""What agents call at their events: counts what is new, and stops an agent whose budget blocks, in its own dialect."""
+"""The hooks that agents call at their events: they count new calls, and stop an agent with a blocking budget."""

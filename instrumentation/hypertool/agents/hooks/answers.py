@@ -1,4 +1,4 @@
-"""What each agent understands as "stop" and as a warning, as measured with the real clients (docs/agents.md)."""
+"""The output that each agent takes as a stop or a warning, as measured with the real clients (docs/agents.md)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from .events import Event
 
-# Agent and kind of event to the form that stops it there. Never an end of a turn: an agent that is "blocked" from
-# ending goes on and spends. Denying a tool alone is not here either: it always costs one more model call.
+# By agent and kind of event: how to stop the agent there. The end of a turn is excluded: an agent "blocked" from ending
+# continues and spends. So is denying a single tool: that always costs one more model call.
 _STOPS = {
     ("claude-code", "prompt"): "exit 2",
     ("claude-code", "after_batch"): "exit 2",
@@ -21,7 +21,7 @@ _STOPS = {
     ("cline", "before_tool"): "cancel",
     ("cline", "after_tool"): "cancel",
 }
-# Where an agent adds a hook's text to what the model reads.
+# Events at which an agent adds a hook's text to the model's context.
 _CONTEXT = {
     "claude-code": ("session_start", "prompt", "before_tool", "after_tool"),
     "codex": ("session_start", "prompt", "after_tool"),
@@ -33,7 +33,7 @@ _CONTEXT = {
 
 
 class Answer(NamedTuple):
-    """What a hook prints, and its exit code."""
+    """A hook's output and exit code."""
 
     out: str = ""
     err: str = ""
@@ -61,7 +61,7 @@ def stop(event: Event, why: str) -> Answer:
 
 
 def warn(event: Event, what: str) -> Answer:
-    """The answer that goes on and says something; nothing where the agent shows nothing."""
+    """The answer that continues with a warning; empty if the agent does not show it."""
     if event.agent == "cline":
         return _json({"cancel": False, "contextModification": what})
     if event.agent == "copilot-cli":
@@ -76,7 +76,7 @@ def warn(event: Event, what: str) -> Answer:
 
 
 def can_warn(event: Event) -> bool:
-    """Whether a warning at this event reaches anybody."""
+    """Whether the agent shows a warning at this event."""
     return warn(event, "") is not NOTHING
 
 

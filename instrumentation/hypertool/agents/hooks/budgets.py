@@ -1,4 +1,4 @@
-"""What is left of the budget that an agent's next call would use, and how that is said."""
+"""The remaining budget for an agent's next call, and the message about it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Standing(NamedTuple):
 
     @property
     def blocks(self) -> bool:
-        """Whether the next call must not be made."""
+        """Whether the next call must be blocked."""
         return self.persona.on_exceed == "block" and self.left <= 0
 
 
 def standing(ledger: Ledger, event: Event) -> Standing | None:
-    """The budget that counts at this event: of the sub-agent's persona, else of the session's; None without one."""
+    """The budget that applies at this event: of the sub-agent's persona, else of the session's; None without one."""
     own = ledger.catalogue.find(event.subagent) if event.subagent else None
     bound = ledger.binding(event.agent, event.session, time.time())
     name = own.name if own is not None else bound.persona if bound is not None else UNKNOWN
@@ -36,7 +36,7 @@ def standing(ledger: Ledger, event: Event) -> Standing | None:
     limit = persona.tokens_in(ledger.workflow(event.agent, event.session))
     if persona.window == "run":
         return Standing(persona, limit, ledger.left(event.agent, event.session, persona.name) or 0)
-    from ...store.budgets import budgets  # here, because a budget of a run needs nothing of the store
+    from ...store.budgets import budgets  # imported here, because a budget of a run does not need the store
     from ...store.store import Store
 
     totals = Store(ledger.directory).merge().totals
@@ -45,7 +45,7 @@ def standing(ledger: Ledger, event: Event) -> Standing | None:
 
 
 def message(found: Standing) -> str:
-    """Budget, use, when it is full again, and who can raise it."""
+    """A message with budget, use, the time of the next refill, and who can raise the budget."""
     name, window = found.persona.name, found.persona.window
     used = found.limit - found.left
     over = f"{-found.left} over" if found.left < 0 else f"{found.left} left"

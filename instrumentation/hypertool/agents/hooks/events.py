@@ -1,4 +1,4 @@
-"""What an agent tells its hook: which event, of which session, where the session's file is; no more is looked at."""
+"""Parses what an agent sends to its hook: the event, its session and the session's file; the rest is not read."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Event(NamedTuple):
 
 
 def parse(agent: str, name: str, given: dict[str, Any]) -> Event:
-    """The event in what an agent wrote to its hook's input. Fields that are not there are empty."""
+    """The event in a hook's input. Missing fields are empty."""
     kind = KINDS.get(name.replace("_", "").replace("-", "").lower(), "other")
     directory = path(given.get("cwd"))
     roots = given.get("workspace_roots") or given.get("workspaceRoots")
@@ -58,7 +58,7 @@ def parse(agent: str, name: str, given: dict[str, Any]) -> Event:
     subagent_id = text(given.get("agent_id")) or text(given.get("agentId"))
     subagent = text(given.get("agent_type")) or text(given.get("agentType"))
     if agent == "cline":
-        # Every Cline event names its agent; a sub-agent is one that has a parent.
+        # Every Cline event names its agent; a sub-agent has a parent.
         subagent_id = subagent_id if given.get("parent_agent_id") else ""
     return Event(
         agent,
@@ -81,14 +81,14 @@ def _session(agent: str, given: dict[str, Any]) -> str:
 
 
 def path(value: Any) -> str:
-    """An absolute path as found in an event, else empty."""
+    """An absolute path from an event, else empty."""
     if value.__class__ is str and len(value) <= 4096 and os.path.isabs(value) and "\0" not in value:
         return str(value)
     return ""
 
 
 def files(event: Event, home: str, environment: dict[str, str]) -> Iterator[str]:
-    """The session's file and those of its sub-agents; where it is not known, the agent's files of the last hour."""
+    """The session's file and those of its sub-agents; if that is unknown, the agent's files of the last hour."""
     module = reader(event.agent)
     if event.transcript:
         yield from module.with_subagents(event.transcript)

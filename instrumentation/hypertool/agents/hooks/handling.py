@@ -1,4 +1,4 @@
-"""What is done at an event: bind the session, count its new calls, then stop or warn the agent as its budget says."""
+"""Handles one event: binds the session, counts its new calls, then stops or warns the agent according to its budget."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PASSES = 32
 
 
 def handle(event: Event) -> answers.Answer | None:
-    """The answer to the agent, None where there is nothing to say. Raises whatever goes wrong."""
+    """The answer to the agent, or None. Exceptions propagate."""
     if event.agent not in AGENTS:
         return None
     ledger = Ledger(seconds=database.HOOK_SECONDS)
@@ -55,14 +55,14 @@ def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str) -> N
     if event.subagent_id and event.subagent:
         ledger.name_subagent(event.agent, event.subagent_id, event.subagent)
     if ledger.binding(event.agent, event.session, ledger.now()) is None:
-        # From its beginning on: two sessions in one workspace do not mix, whatever one of them switches to.
+        # Bind from the start: two sessions in one workspace stay apart, whichever of them switches.
         whose = wanted() or _current(workspace)
         if whose is not None:
             ledger.bind(event.agent, event.session, whose, 0.0)
 
 
 def wanted() -> Attribution | None:
-    """What `hypertool run` asked for, in the environment that the agent and its hooks inherit."""
+    """The binding that `hypertool run` left in the environment, which the agent and its hooks inherit."""
     persona, workflow, chatmode = PERSONA.read(), WORKFLOW.read(), CHATMODE.read()
     if not (persona or workflow or chatmode):
         return None

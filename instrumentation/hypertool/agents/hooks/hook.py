@@ -1,6 +1,6 @@
-"""`hypertool hook AGENT EVENT`: what an agent calls. Whatever goes wrong here, the agent goes on.
+"""`hypertool hook AGENT EVENT`: the command that agents call. An error here never stops the agent.
 
-Exit code 2 means "stop" to some agents, so nothing but a budget that blocks may end in it.
+Some agents treat exit code 2 as "stop", so only a blocking budget may return it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_INPUT = 64 << 20
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Count what is new, and answer in the agent's dialect; the exit code is 0, or what stops that agent."""
+    """Count new calls and answer in the agent's format; the exit code is 0, or the one that stops this agent."""
     try:
         signal.signal(signal.SIGALRM, _give_up)
         signal.setitimer(signal.ITIMER_REAL, DEADLINE_SECONDS)
@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """The same for a parsed command line."""
+    """Like `run`, for a parsed command line."""
     return run((arguments.agent, arguments.event))
 
 

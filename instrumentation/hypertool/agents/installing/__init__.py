@@ -1,1 +1,1 @@
-"""Puts our hooks into agents' own configuration files and takes them out again, without touching anything else."""
+"""Adds our hooks to agents' own configuration files and removes them, without touching anything else."""

@@ -1,4 +1,4 @@
-"""Looks at each link between an agent and the numbers, changes nothing, and says what mends a broken one."""
+"""Checks each link between an agent and the numbers, changes nothing, and says how to repair a broken one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROGRAMS = {
     "qwen-code": "qwen",
     "aider": "aider",
 }
-# What is known of an agent and cannot be seen from its files.
+# Known limits of an agent that its files do not show.
 _NOTES = {
     "codex": "Codex runs hooks only when they are switched on and trusted: start codex, type /hooks, and accept them",
     "auggie": "Auggie runs hooks only where its server allows them; the service counts its sessions all the same",
@@ -42,7 +42,7 @@ LATE_SECONDS = 120.0
 
 
 class Finding(NamedTuple):
-    """One link of the chain: whether it holds, what was seen, and what mends it (empty where it holds)."""
+    """One link of the chain: whether it works, what was found, and how to repair it (empty if it works)."""
 
     agent: str
     link: str
@@ -52,7 +52,7 @@ class Finding(NamedTuple):
 
 
 def present(agent: str, home: str, environment: Mapping[str, str]) -> bool:
-    """Whether that agent is on this host, for this user: its program is on the PATH, or it has sessions."""
+    """Whether this user has the agent on this host: its program is on the PATH, or it has sessions."""
     if shutil.which(PROGRAMS[agent], path=environment.get("PATH")) is not None:
         return True
     return next(iter(reader(agent).locations(home, dict(environment))), None) is not None
@@ -61,7 +61,7 @@ def present(agent: str, home: str, environment: Mapping[str, str]) -> bool:
 def examine(
     names: list[str], home: str, project: str, environment: Mapping[str, str], listen: tuple[str, int]
 ) -> Iterator[Finding]:
-    """Every link of those agents, and the ones that all share (agent `all`)."""
+    """Every link of those agents, and those that all agents share (agent `all`)."""
     yield from _shared(listen)
     for agent in names:
         yield from _agent(agent, home, project, environment)
@@ -127,7 +127,7 @@ def _hooks(agent: str, home: str, project: str, environment: Mapping[str, str]) 
 
 
 def _switched_off(plan: Plan) -> Iterator[Finding]:
-    """A switch in the same file that keeps the agent from running hooks at all."""
+    """A setting in the same file that stops the agent from running any hooks."""
     if plan.shape != "settings":
         return
     document = jsonc.parse((files.read(plan.path) or b"{}").decode("utf-8", "replace")).plain()
@@ -146,7 +146,7 @@ def _install(agent: str, scope: str) -> str:
 
 
 def _sessions(agent: str, home: str, environment: Mapping[str, str]) -> Finding:
-    """Whether what the agent wrote last has arrived in the ledger."""
+    """Whether the agent's latest calls have arrived in the ledger."""
     newest = 0.0
     for path in reader(agent).locations(home, dict(environment)):
         try:
@@ -168,7 +168,7 @@ def _sessions(agent: str, home: str, environment: Mapping[str, str]) -> Finding:
 
 
 def last_seen() -> dict[str, float]:
-    """When each agent's files were last read or it was last heard of, seconds since the epoch."""
+    """The last time each agent's files were read or it sent an event, in seconds since the epoch."""
     if not (database.directory() / "ledger.db").exists():
         return {}
     try:

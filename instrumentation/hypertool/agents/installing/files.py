@@ -1,4 +1,4 @@
-"""The files of users: read with limits, replaced atomically with their own mode, never through another user's link."""
+"""Files of users: read with limits, replaced atomically with their own mode, never through another user's link."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ MAX_BYTES = 4 << 20
 
 
 class CannotEdit(HypertoolError):
-    """A file that is left as it is, with the reason and the next step."""
+    """A file that stays unchanged, with the reason and the next step."""
 
 
 def real(path: str) -> str:
-    """Where the file really is: a link of the user's own (people keep such files elsewhere) is followed."""
+    """The real path of the file: a link of the user's own (many keep such files elsewhere) is followed."""
     return os.path.realpath(path)
 
 
 def read(path: str) -> bytes | None:
-    """The file's content, None where there is none. Raises CannotEdit."""
+    """The file's content, None if it does not exist. Raises CannotEdit."""
     where = real(path)
     try:
         descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -43,7 +43,7 @@ def read(path: str) -> bytes | None:
 
 
 def write(path: str, content: bytes, mode: int = 0o600) -> None:
-    """Replace the file, or make it with that mode. Raises CannotEdit; the old content then stays."""
+    """Replace the file, or create it with that mode. Raises CannotEdit; the old content then stays."""
     where = real(path)
     folder = os.path.dirname(where)
     temporary = os.path.join(folder, f".{os.path.basename(where)}.{os.getpid()}.hypertool")

@@ -1,4 +1,4 @@
-"""Install and uninstall the hooks of one agent: idempotent, everything else in the files byte for byte as it was."""
+"""Installs and uninstalls the hooks of one agent: idempotent; everything else in the files stays byte for byte."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .plans import Plan
 
 
 class Result(NamedTuple):
-    """What was done: `changed` says whether a file is another one than before; `path` is the file or folder."""
+    """The result: `changed` says whether a file changed; `path` is the file or folder."""
 
     agent: str
     path: str
@@ -21,7 +21,7 @@ class Result(NamedTuple):
 
 
 def install(plan: Plan, program: str) -> Result:
-    """Put the hooks in. Raises CannotEdit; nothing is changed then."""
+    """Add the hooks. Raises CannotEdit; then nothing has changed."""
     if plan.shape == "executables":
         return _install_executables(plan, program)
     before = files.read(plan.path)
@@ -38,7 +38,7 @@ def install(plan: Plan, program: str) -> Result:
 
 
 def uninstall(plan: Plan) -> Result:
-    """Take the hooks out: the bytes from before, where nothing else has changed since. Raises CannotEdit."""
+    """Remove the hooks; restores the earlier bytes if nothing else has changed since. Raises CannotEdit."""
     if plan.shape == "executables":
         return _uninstall_executables(plan)
     now = files.read(plan.path)
@@ -57,7 +57,7 @@ def uninstall(plan: Plan) -> Result:
 
 
 def installed(plan: Plan) -> dict[str, str]:
-    """The command of each event that is installed; empty where none is. Raises CannotEdit."""
+    """The installed command of each event; empty if none is installed. Raises CannotEdit."""
     if plan.shape == "executables":
         paths = {event: os.path.join(plan.path, event) for event in plan.events}
         contents = {event: files.read(path) for event, path in paths.items()}
@@ -104,7 +104,7 @@ def _parsed(path: str, text: str) -> jsonc.Node:
 
 def _with_hooks(plan: Plan, text: str, program: str) -> str:
     if set(_commands(plan, text)) != {plans.command(program, plan.agent, event) for event in plan.events}:
-        text = _without_hooks(plan, text)  # those of another program, or of fewer events
+        text = _without_hooks(plan, text)  # hooks of another program, or for fewer events
     for event in reversed(plan.events):
         text = _with_hook(plan, text, event, program)
     return text
@@ -194,7 +194,7 @@ def _looks_ours(raw: bytes) -> bool:
 def _replace(path: str, before: bytes | None, after: bytes) -> None:
     known = records.load(path)
     original, folders = before, records.missing_folders(path)
-    if known is not None and known.after == before:  # an installation over ours: what was before the first one counts
+    if known is not None and known.after == before:  # installed again: keep the content before the first time
         original, folders = known.before, known.folders
     records.save(records.Record(path, original, after, folders))
     files.write(path, after, 0o644)
@@ -232,7 +232,7 @@ def _install_executables(plan: Plan, program: str) -> Result:
 
 def _uninstall_executables(plan: Plan) -> Result:
     changed = False
-    # The one that made the folders comes last: then they are empty.
+    # In reverse order: the first file's record lists the created folders, which are empty by then.
     for event in reversed(plan.events):
         path = os.path.join(plan.path, event)
         raw = files.read(path)

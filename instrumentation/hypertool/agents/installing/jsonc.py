@@ -1,4 +1,4 @@
-"""JSON with comments and trailing commas, parsed with the place of everything, for editing a text in place."""
+"""JSON with comments and trailing commas, parsed with positions, for editing a text in place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCALAR = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null
 
 
 class Node(NamedTuple):
-    """A value: its text is `[start, end)`. `members` of an object, `items` of an array, `value` of a scalar."""
+    """A value; its text is `[start, end)`. `members` of an object, `items` of an array, `value` of a scalar."""
 
     kind: str
     start: int
@@ -25,7 +25,7 @@ class Node(NamedTuple):
     items: tuple[Node, ...] = ()
 
     def member(self, name: str) -> Node | None:
-        """The value of that name; of several with one name the last, as every reader of JSON does it."""
+        """The value of a member; of several with the same name the last one, as in every JSON parser."""
         found = None
         for key, _, node in self.members:
             if key == name:
@@ -33,7 +33,7 @@ class Node(NamedTuple):
         return found
 
     def plain(self) -> Any:
-        """The value as Python has it."""
+        """The value as a Python object."""
         if self.kind == "object":
             return {key: node.plain() for key, _, node in self.members}
         if self.kind == "array":
@@ -42,7 +42,7 @@ class Node(NamedTuple):
 
 
 class NotJson(HypertoolError):
-    """A text that is no JSON, with the line where it stops being it."""
+    """A text that is not JSON, with the line of the error."""
 
 
 def parse(text: str) -> Node:
@@ -97,7 +97,7 @@ def _array(text: str, start: int, depth: int) -> tuple[Node, int]:
 
 
 def _after(text: str, at: int, closing: str) -> int:
-    """Past the comma after a member, at the next one or at what closes."""
+    """Skip the comma after a member, up to the next member or the closing bracket."""
     at = _skip(text, at)
     if text.startswith(",", at):
         return _skip(text, at + 1)
@@ -128,10 +128,10 @@ def _wrong(text: str, at: int, expected: str) -> NotJson:
 
 
 def insert(text: str, container: Node, new: str, indent: str, outer: str) -> str:
-    """The text with `new` (a member or an item) as the first of an object or array.
+    """The text with `new` (a member or an item) inserted first in an object or array.
 
-    First, because what follows then keeps its comments, its commas and its last line. `indent` is where the new part
-    goes, `outer` where the container's own line begins.
+    First, because the rest then keeps its comments, its commas and its last line. `indent` is the indentation of the
+    new part, `outer` that of the container's own line.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
     written = newline + indent + new.replace("\n", newline + indent)
@@ -143,14 +143,14 @@ def insert(text: str, container: Node, new: str, indent: str, outer: str) -> str
 
 
 def remove(text: str, container: Node, part_start: int, part_end: int) -> str:
-    """The text without a member or item, with the comma and the white space that belong to it."""
+    """The text without a member or item, and without its comma and white space."""
     after = _skip(text, part_end)
     if text.startswith(",", after):
         end = after + 1
     else:
         end = part_end
         before = text[container.start + 1 : part_start].rstrip()
-        if before.endswith(","):  # the last one: the comma before it goes, unless trailing commas are its style
+        if before.endswith(","):  # the last one: also remove the comma before it, unless the file uses trailing commas
             part_start = container.start + 1 + len(before) - 1
             return text[:part_start] + text[end:]
     start = part_start

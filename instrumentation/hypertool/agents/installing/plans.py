@@ -1,4 +1,4 @@
-"""Which hooks each agent gets, in which file and shape, for the user or for a project."""
+"""The hooks of each agent: their events, file and format, for the user or for a project."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TIMEOUT_SECONDS = 10
 
 
 class Plan(NamedTuple):
-    """One agent's hooks: `events` (the agent's names), the file they go to, and the shape of that file.
+    """One agent's hooks: `events` (the agent's names), the file for them, and the format of that file.
 
-    The shape is `settings` (entries in a file that is shared with the user's own settings), `own` (a file that is
-    ours alone) or `executables` (one program for each event in a folder).
+    The format is `settings` (entries in a file shared with the user's own settings), `own` (a file that is only ours)
+    or `executables` (one program for each event in a folder).
     """
 
     agent: str
@@ -52,7 +52,7 @@ _SETTINGS = {
 
 
 def plan(agent: str, scope: str, home: str, project: str, environment: Mapping[str, str]) -> Plan:
-    """The hooks of that agent. Raises KeyError for an agent that has none."""
+    """The hooks of that agent. Raises KeyError for an agent without hooks."""
     events = _EVENTS[agent]
     if agent == "copilot-cli":
         folder = (
@@ -72,7 +72,7 @@ def plan(agent: str, scope: str, home: str, project: str, environment: Mapping[s
 
 
 def command(program: str, agent: str, event: str) -> str:
-    """What the agent runs. A program that is gone is no error that could stop the agent."""
+    """The command for the agent. A missing program must not cause an error that stops the agent."""
     return f"{shlex.quote(program)} hook {agent} {event}"
 
 
@@ -86,7 +86,7 @@ def entry(program: str, agent: str, event: str) -> dict[str, Any]:
 
 
 def is_ours(agent: str, item: Any, event: str) -> bool:
-    """Whether an entry of an event is one that we made, whichever program it named."""
+    """Whether we created this entry of an event, whichever program it names."""
     hooks = item.get("hooks") if isinstance(item, dict) else None
     if not isinstance(hooks, list) or len(hooks) != 1 or not isinstance(hooks[0], dict):
         return False
@@ -95,7 +95,7 @@ def is_ours(agent: str, item: Any, event: str) -> bool:
 
 
 def own_document(program: str, agent: str, events: tuple[str, ...]) -> dict[str, Any]:
-    """The content of a file that is ours alone."""
+    """The content of a file that is only ours."""
     return {
         "version": 1,
         "hooks": {
@@ -109,6 +109,6 @@ MARK = "# Made by `hypertool agents install`; `hypertool agents uninstall` remov
 
 
 def script(program: str, agent: str, event: str) -> bytes:
-    """An executable for one event; without the program it lets the agent go on."""
+    """An executable for one event; if the program is missing, the agent continues."""
     quoted = shlex.quote(program)
     return (f"#!/bin/sh\n{MARK}\n[ -x {quoted} ] || exit 0\nexec {quoted} hook {agent} {event}\n").encode()

@@ -1,4 +1,4 @@
-"""What was there before an installation, kept in the user's state, so that uninstalling gives the very bytes back."""
+"""Files as they were before an installation, kept in the user's state so that uninstalling restores the exact bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import files
 
 
 class Record(NamedTuple):
-    """One file: its content before (None: there was none), what we left, and the folders that we made for it."""
+    """One file: its content before (None: there was none), what we wrote, and the folders that we created for it."""
 
     path: str
     before: bytes | None
@@ -23,7 +23,7 @@ class Record(NamedTuple):
 
 
 def load(path: str) -> Record | None:
-    """The record of that file, None where there is none that can be understood."""
+    """The record of that file; None without a readable one."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, files.CannotEdit):
         raw = files.read(_place(path))
         if raw is None:
@@ -37,7 +37,7 @@ def load(path: str) -> Record | None:
 
 
 def save(record: Record) -> None:
-    """Keep it, before the file itself is changed. Raises CannotEdit."""
+    """Save the record, before the file itself is changed. Raises CannotEdit."""
     before = base64.b64encode(record.before).decode() if record.before is not None else None
     data = {
         "path": record.path,
@@ -49,12 +49,12 @@ def save(record: Record) -> None:
 
 
 def forget(path: str) -> None:
-    """The installation is undone."""
+    """Delete the record after the installation was undone."""
     files.delete(_place(path))
 
 
 def backup(path: str) -> str:
-    """Where the record of that file is."""
+    """The path of that file's record."""
     return _place(path)
 
 
@@ -74,7 +74,7 @@ def missing_folders(path: str) -> tuple[str, ...]:
 
 
 def remove_folders(record: Record) -> None:
-    """Remove the folders that were made for a file and are empty again."""
+    """Remove the created folders that are empty again."""
     for folder in record.folders:
         try:
             os.rmdir(folder)

@@ -1,1 +1,1 @@
-"""The ledger of one user's agents: one entry per model call, in a SQLite database of the user's own."""
+"""The ledger of one user's agents: one entry per model call, in a SQLite database that belongs to the user."""

@@ -1,4 +1,4 @@
-"""What each session, as one run, has used of each persona's budget."""
+"""The use of each persona's budget in each session; a session is one run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Run(NamedTuple):
 
     @property
     def limit(self) -> int:
-        """Tokens of the budget."""
+        """The budget in tokens."""
         return self.persona.tokens_in(self.workflow)
 
 
 def debit(
     connection: sqlite3.Connection, batch: Batch, run: Run, at: float, now: float, reset: int, tokens: int
 ) -> None:
-    """Debit a budget for a call made `at`, in a transaction. What was used before the last reset is gone with it."""
+    """Debit a budget for a call made `at`, in a transaction. Use from before the last reset is dropped."""
     persona = run.persona
     before_reset = at < reset
     if persona.window != "run":
@@ -79,7 +79,7 @@ def remaining(
 
 
 def tell(connection: sqlite3.Connection, run: Run) -> int:
-    """The newest share of the budget that was reached and not told of yet, else 0; told of by this."""
+    """The highest share of the budget that was reached and not announced yet, else 0; marks it as announced."""
     used, _, told, _ = _account(connection, run)
     shares = shares_reached(used, run.limit, told)
     if not shares:

@@ -1,4 +1,4 @@
-"""Whose call it is."""
+"""The persona, chatmode and workflow that a call is attributed to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ UNKNOWN = "unknown"
 
 
 class Attribution(NamedTuple):
-    """Whose call it is."""
+    """The persona, chatmode and workflow that a call is attributed to."""
 
     persona: str = UNKNOWN
     chatmode: str = "default"

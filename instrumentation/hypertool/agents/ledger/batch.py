@@ -24,7 +24,7 @@ from ..calls import Tokens
 
 
 class Batch:
-    """Gathers what is counted; `data` is the snapshot that the store gets."""
+    """Collects what is counted; `data` is the snapshot for the store."""
 
     def __init__(self) -> None:
         self.counters: dict[tuple[str, ...], int] = {}
@@ -38,48 +38,48 @@ class Batch:
             self.counters[key] = self.counters.get(key, 0) + amount
 
     def call(self, agent: str, persona: str, model: str, source: str) -> None:
-        """A model call, counted for the first time."""
+        """Count a new model call."""
         self.add(1, AGENT_CALLS.key, agent, persona, source)
         self.add(1, LLM_REQUESTS.key, persona, model, "success")
 
     def tokens(self, agent: str, persona: str, chatmode: str, model: str, tokens: Tokens) -> None:
-        """Tokens of a call, or what a later telling of it adds."""
+        """Add the tokens of a call, or those that a later record of it adds."""
         for kind, amount in zip(TOKEN_KINDS, tokens, strict=True):
             self.add(amount, AGENT_TOKENS.key, agent, persona, kind)
             self.add(amount, LLM_TOKENS.key, persona, model, kind)
         self.add(tokens.total, TOKENS.key, persona, chatmode, model)
 
     def cost(self, persona: str, model: str, nano_usd: int) -> None:
-        """What a call cost, in nano-dollars."""
+        """Add the cost of a call, in nano-dollars."""
         self.add(nano_usd, LLM_COST.key, persona, model)
 
     def window(self, persona: str, start: int, reset: int, tokens: int) -> None:
-        """Tokens of an hour or day budget."""
+        """Add tokens to an hour or day budget."""
         if tokens:
             self.windows[persona, start, reset] = self.windows.get((persona, start, reset), 0) + tokens
 
     def exceeded(self, persona: str) -> None:
-        """A budget of window `run` that was overspent now."""
+        """Count a budget of window `run` that has just been overspent."""
         self.add(1, BUDGET_EXCEEDED.key, persona)
 
     def blocked(self, agent: str, persona: str) -> None:
-        """An agent that was stopped."""
+        """Count an agent that was stopped."""
         self.add(1, AGENT_BLOCKED.key, agent, persona)
 
     def unrecognised(self, agent: str, reason: str) -> None:
-        """A record that could not be understood."""
+        """Count a record that could not be parsed."""
         self.add(1, AGENT_UNRECOGNISED.key, agent, reason)
 
     def seen(self, agent: str, now: float) -> None:
-        """Something was heard of that agent."""
+        """Note that there was activity of that agent."""
         self.latest[AGENT_LAST_SEEN.key, agent] = int(now * 1e6)
 
     def session(self, agent: str, session: str, seen: float, ended: bool, left: list[list[Any]]) -> None:
-        """The state of a session: persona, remaining tokens and reset for each of its budgets."""
+        """Set the state of a session: persona, remaining tokens and reset for each of its budgets."""
         self.sessions[agent, session] = [agent, fingerprint(session), seen, ended, left]
 
     def empty(self) -> bool:
-        """Whether there is nothing to tell the store."""
+        """Whether there is nothing for the store."""
         return not (self.counters or self.windows or self.sessions or self.latest)
 
     def data(self, now: float) -> str:
@@ -100,6 +100,6 @@ class Batch:
 
 
 def fingerprint(session: str) -> str:
-    """A session's name in the store, which other users may read: not its id."""
+    """A session's name in the store, where other users can read it, instead of its id."""
     raw = session.encode("utf-8", "surrogatepass")
     return f"{zlib.crc32(raw):08x}{zlib.crc32(raw[::-1], 1):08x}"

@@ -1,4 +1,4 @@
-"""The ledger's file: where it is, its tables, its transactions."""
+"""The ledger's file: its place, its tables, its transactions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ CREATE TABLE outbox (batch TEXT PRIMARY KEY, data TEXT NOT NULL, ready_in TEXT N
 
 
 def directory() -> Path:
-    """Where this user's ledger is: beside the store that HYPERTOOL_STATE_DIR names, else in the user's own state."""
+    """This user's ledger directory: beside the store that HYPERTOOL_STATE_DIR names, else in the user's own state."""
     beside = personal("agents")
     if beside is not None:
         return beside
@@ -69,7 +69,7 @@ def directory() -> Path:
 
 
 def connect(where: Path, seconds: float) -> sqlite3.Connection:
-    """Open the ledger, made where it is missing. A damaged one is kept aside, and a new one begun.
+    """Open the ledger, created if missing. A damaged one is kept aside and replaced by a new one.
 
     Raises HypertoolError with the reason and the next step.
     """
@@ -108,7 +108,7 @@ def _open(path: Path, seconds: float) -> sqlite3.Connection:
     try:
         if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             _create(connection)
-        # With a write-ahead log, a commit waits for no disk, and readers and the writer do not wait for each other.
+        # With a write-ahead log, commits do not wait for the disk, nor readers and the writer for each other.
         connection.execute("PRAGMA synchronous = NORMAL")
     except BaseException:
         connection.close()
@@ -135,7 +135,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, one writer at a time. Raises sqlite3.OperationalError where another one writes for too long."""
+    """All or nothing, one writer at a time. Raises sqlite3.OperationalError if another process writes for too long."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

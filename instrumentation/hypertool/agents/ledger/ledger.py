@@ -1,4 +1,4 @@
-"""One entry per model call: whoever tells of a call first counts it, and what is counted reaches the store once."""
+"""One entry per model call: the first source to report a call counts it, and each count reaches the store once."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """A user's ledger, with the store that its numbers go to.
+    """A user's ledger, with the store that receives its numbers.
 
-    Raises HypertoolError where the ledger cannot be opened, sqlite3.Error where another process holds it for longer
-    than `seconds`, or the disk is full. What is counted is in the ledger first, and reaches the store with this
-    transaction or, where the store refuses it, with a later one.
+    Raises HypertoolError if the ledger cannot be opened, sqlite3.Error if another process holds it for longer than
+    `seconds`, or if the disk is full. A count is in the ledger first, and reaches the store with the same transaction
+    or, if the store refuses it, with a later one.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Ledger:
         seconds: float = 2.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        # Not the whole store: a hook has no time to import what it does not use.
+        # Not the whole store: a hook has no time for unused imports.
         self.directory = locate()
         self.resets = Resets(self.directory)
         self._connection = database.connect(where or database.directory(), seconds)
@@ -60,16 +60,16 @@ class Ledger:
         self._guard: LabelGuard | None = None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def label(self, label: str, value: str) -> str:
-        """What is recorded for a label value: itself, or `other` beyond the host's limit; in a transaction."""
+        """The recorded form of a label value: itself, or `other` beyond the host's limit; in a transaction."""
         row = self._connection.execute("SELECT 1 FROM labels WHERE label = ? AND value = ?", (label, value)).fetchone()
         if row is not None:
             return value
         if self._guard is None:
-            # For a value that is new to this ledger only: a hook has no time to import them.
+            # Only for a value that is new to this ledger: a hook has no time for unused imports.
             from ...domain.labels import LabelGuard
             from ...store.labels import AdmittedLabels
 
@@ -78,7 +78,7 @@ class Ledger:
             )
         try:
             found = self._guard.resolve(label, value)
-        except (OSError, StoreUnavailable):  # the store's register cannot be had now: asked again the next time
+        except (OSError, StoreUnavailable):  # the store's register is unavailable: try again next time
             from ...domain.labels import MAX_OTHERS, OTHER
 
             return value if self._guard.admit_here(label, value, MAX_OTHERS) else OTHER
@@ -92,17 +92,17 @@ class Ledger:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The open database; for the modules of this room."""
+        """The open database; for the modules of this package."""
         return self._connection
 
     @property
     def batch(self) -> Batch:
-        """What the transaction under way counts; for the modules of this room."""
+        """The counts of the current transaction; for the modules of this package."""
         return self._batch
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """One transaction: what is counted in it is counted together, and handed to the store after it."""
+        """One transaction: its counts belong together, and go to the store after it."""
         self._batch, self._touched = Batch(), set()
         self._resets = self.resets.read()
         with database.transaction(self._connection):
@@ -116,14 +116,14 @@ class Ledger:
         self.publish()
 
     def publish(self) -> None:
-        """Hand to the store what it does not have yet. What it refuses stays, and is tried again the next time."""
+        """Hand new batches to the store. Refused ones stay, and are tried again next time."""
         waiting = self._connection.execute("SELECT batch FROM outbox").fetchall()
         with contextlib.suppress(OSError, StoreUnavailable, sqlite3.Error):
             for (batch,) in waiting:
                 self._publish(batch)
 
     def _publish(self, batch: str) -> None:
-        # One process at a time prepares: another one might write anew what this one has already made count.
+        # One process at a time prepares: another one might rewrite a batch that already counts.
         with database.transaction(self._connection):
             row = self._connection.execute("SELECT data, ready_in FROM outbox WHERE batch = ?", (batch,)).fetchone()
             if row is None:
@@ -140,9 +140,9 @@ class Ledger:
     # Calls
 
     def ingest(self, agent: str, reading: Reading, source: str, workspace: str, default: Attribution) -> int:
-        """Count what a reading tells of, in a transaction; returns how many calls were new.
+        """Count the calls of a reading, in a transaction; returns how many were new.
 
-        `default` is whose call it is where neither a sub-agent's name nor a binding says so.
+        `default` is the attribution if neither a sub-agent's name nor a binding determines it.
         """
         new = 0
         for call in reading.calls:
@@ -202,7 +202,7 @@ class Ledger:
         )
 
     def _amend(self, row: int, tokens: Tokens, source: str) -> None:
-        """A later telling of the same source knows more: a message that was still being written when it was read."""
+        """Update a call from a later record of the same source, which may have been incomplete when it was read."""
         found = self._connection.execute(
             f"SELECT agent, session, persona, chatmode, model, at, source, {_KINDS} FROM calls WHERE id = ?", (row,)
         ).fetchone()
@@ -233,7 +233,7 @@ class Ledger:
         run = accounts.Run(agent, session, known, self.workflow(agent, session))
         accounts.debit(self._connection, self._batch, run, at, self._now(), reset, tokens.total)
 
-    # Whose call it is
+    # Attribution
 
     def _attribute(self, call: AgentCall, session: str, at: float, default: Attribution) -> Attribution:
         bound = self.binding(call.agent, session, at) or default
@@ -245,11 +245,11 @@ class Ledger:
             name = row[0] if row is not None else ""
         own = self.catalogue.find(name) if name else None
         persona = own or self.catalogue.find(bound.persona)
-        # Unknown too where it was bound to a persona that the configuration no longer knows.
+        # Also unknown if it was bound to a persona that is no longer configured.
         return bound._replace(persona=persona.name if persona is not None else UNKNOWN)
 
     def bind(self, agent: str, session: str, whose: Attribution, at: float | None = None) -> None:
-        """From `at` (default: now) on, the session's calls are that persona's; calls before it keep theirs."""
+        """Bind the session's calls from `at` (default: now) to that persona; earlier calls keep theirs."""
         when = self._now() if at is None else at
         known = self.binding(agent, session, when)
         if known == whose:
@@ -262,7 +262,7 @@ class Ledger:
             )
 
     def binding(self, agent: str, session: str, at: float) -> Attribution | None:
-        """What the session was bound to at that time, or None."""
+        """The session's binding at that time, or None."""
         row = self._connection.execute(
             "SELECT persona, chatmode, workflow FROM bindings WHERE agent = ? AND session = ? AND at <= ? "
             "ORDER BY at DESC, rowid DESC LIMIT 1",
@@ -283,7 +283,7 @@ class Ledger:
         return found
 
     def name_subagent(self, agent: str, subagent: str, name: str) -> None:
-        """A sub-agent's name, for calls that carry its id alone."""
+        """Remember a sub-agent's name, for calls that carry only its id."""
         self._connection.execute(
             "INSERT OR REPLACE INTO subagents VALUES (?, ?, ?, ?)", (agent, subagent, name, self._now())
         )
@@ -300,7 +300,7 @@ class Ledger:
         )
 
     def see_session(self, agent: str, session: str, workspace: str) -> None:
-        """Something was heard of a session: it is active."""
+        """Note activity of a session, which makes it active."""
         self._see(agent, session, self._now(), "", workspace, "")
         self._hear(agent)
 
@@ -310,7 +310,7 @@ class Ledger:
         self._connection.execute("INSERT OR REPLACE INTO heard VALUES (?, ?)", (agent, now))
 
     def end_session(self, agent: str, session: str) -> None:
-        """The session ended; it is active again when something new is heard of it."""
+        """End the session; new activity makes it active again."""
         self._touched.add((agent, session))
         self._connection.execute(
             "UPDATE sessions SET ended = 1, seen = ? WHERE agent = ? AND session = ?", (self._now(), agent, session)
@@ -324,7 +324,7 @@ class Ledger:
         return row[0] if row is not None and row[0] else "agent_session"
 
     def workspace(self, agent: str, session: str) -> str:
-        """The name of the workspace that the session works in, empty where no hook said so."""
+        """The name of the workspace that the session works in; empty if no hook reported it."""
         row = self._connection.execute(
             "SELECT workspace FROM sessions WHERE agent = ? AND session = ?", (agent, session)
         ).fetchone()
@@ -336,7 +336,7 @@ class Ledger:
         ).fetchone()
         if row is None:
             return
-        noted = max(row[0], row[1] + 1e-5)  # two states of one session must not look equally new
+        noted = max(row[0], row[1] + 1e-5)  # two states of one session must not have the same time
         self._connection.execute(
             "UPDATE sessions SET noted = ? WHERE agent = ? AND session = ?", (noted, agent, session)
         )
@@ -344,7 +344,7 @@ class Ledger:
         self._batch.session(agent, session, noted, bool(row[2]), left)
 
     def left(self, agent: str, session: str, persona: str) -> int | None:
-        """What the session's run has left of a persona's budget; None where the persona has none."""
+        """Tokens left of a persona's budget in the session's run; None if the persona has no budget."""
         known = self.catalogue.find(persona)
         if known is None:
             return None
@@ -353,8 +353,8 @@ class Ledger:
         return accounts.left(self._connection, run, reset)
 
     def share_to_tell(self, agent: str, session: str, persona: str) -> int:
-        """The share of the run's budget (80 or 100 per cent) that was reached and not told of yet, else 0; in a
-        transaction, and told of by this.
+        """The share of the run's budget (80 or 100 per cent) that was reached and not announced yet, else 0; marks it
+        as announced. In a transaction.
         """
         known = self.catalogue.find(persona)
         if known is None or known.window != "run":
@@ -362,7 +362,7 @@ class Ledger:
         return accounts.tell(self._connection, accounts.Run(agent, session, known, self.workflow(agent, session)))
 
     def count_blocked(self, agent: str, persona: str) -> None:
-        """An agent was stopped, in a transaction."""
+        """Count a stopped agent, in a transaction."""
         self._batch.blocked(agent, persona)
 
     # Positions

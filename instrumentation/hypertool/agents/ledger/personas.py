@@ -1,4 +1,4 @@
-"""The personas as a hook gets them: from the ledger while no configuration file has changed, else read anew."""
+"""The personas for a hook: from the ledger while no configuration file has changed, else loaded again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...domain.personas import Catalogue, Persona, config_files, default_file, l
 
 
 def cached_catalogue(connection: sqlite3.Connection) -> Catalogue:
-    """Every persona, as `load_catalogue(strict=False)` has them; parsing TOML is a fifth of what a hook may take."""
+    """Every persona, as from `load_catalogue(strict=False)`; parsing TOML would take a fifth of a hook's time limit."""
     signature = _signature()
     row = connection.execute("SELECT data FROM personas WHERE signature = ?", (signature,)).fetchone()
     if row is not None:
@@ -25,7 +25,7 @@ def cached_catalogue(connection: sqlite3.Connection) -> Catalogue:
 
 
 def _persona(fields: list[object]) -> Persona:
-    persona = Persona._make(fields)  # lists where tuples were
+    persona = Persona._make(fields)  # tuples became lists in JSON
     return persona._replace(
         aliases=tuple(persona.aliases), workflows=tuple((name, tokens) for name, tokens in persona.workflows)
     )

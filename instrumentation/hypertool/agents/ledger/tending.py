@@ -1,4 +1,4 @@
-"""What keeps a ledger small and complete, outside of any hook's way: prices, and folding of what is old."""
+"""Keeps a ledger small and complete, outside hooks: adds prices, and folds old calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AT_ONCE = 5000
 
 
 def price(ledger: Ledger) -> int:
-    """Add the cost of calls that have none yet; returns how many were looked at. A model without a price has none."""
+    """Add the cost of calls that have none yet; returns how many were examined. A model without a price has no cost."""
     rows = ledger.connection.execute("SELECT 1 FROM calls WHERE priced = 0 LIMIT 1").fetchall()
     if not rows:
         return 0
@@ -30,7 +30,7 @@ def price(ledger: Ledger) -> int:
 
 
 def fold(ledger: Ledger, now: float) -> None:
-    """Calls of more than 92 days ago become sums by day; what nobody can tell of again is forgotten."""
+    """Sum calls older than 92 days by day; delete keys, positions and bindings that are no longer needed."""
     before = now - KEEP_CALLS_SECONDS
     with ledger.writing():
         execute = ledger.connection.execute

@@ -1,4 +1,4 @@
-"""What agents used, summed from the ledger by persona, agent, model, day, workspace or session."""
+"""The agents' usage, summed from the ledger by persona, agent, model, day, workspace or session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SUMS = "sum(input), sum(cache_read), sum(cache_write), sum(output), sum(reasoni
 
 
 class Row(NamedTuple):
-    """One group: how many calls, their tokens by kind (disjoint), and the cost of those whose model has a price."""
+    """One group: number of calls, tokens by kind (disjoint), and the cost of the calls whose model has a price."""
 
     name: str
     calls: int
@@ -29,9 +29,9 @@ class Row(NamedTuple):
 
 
 def usage(ledger: Ledger, since: float, by: str) -> list[Row]:
-    """The groups with the most tokens first (days in their order), from calls made at `since` or later.
+    """The groups, those with the most tokens first (days in their order), from calls made at `since` or later.
 
-    Raises ValueError for a grouping that is not in BY. Sessions of more than 92 days ago are summed as `older`.
+    Raises ValueError for a grouping that is not in BY. Sessions older than 92 days are summed as `older`.
     """
     if by not in BY:
         raise ValueError(f"by = {by!r:.40}, expected one of {', '.join(BY)}")

@@ -1,1 +1,1 @@
-"""Readers of what agents keep: one small file per agent, each turning its records into calls."""
+"""Readers of agents' own files: one small module per agent, each turning its records into calls."""

@@ -1,6 +1,6 @@
 """Aider: the file of `--analytics-log` (AIDER_ANALYTICS_LOG); `message_send` is one call, without an id.
 
-While streaming these are Aider's own estimates; they are what the provider reported with `--no-stream` only.
+While streaming, the figures are Aider's own estimates; with `--no-stream` they are those of the provider.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def locations(_home: str, environment: dict[str, str]) -> Iterator[str]:
 
 
 def with_subagents(session: str) -> Iterator[str]:
-    """That file alone."""
+    """Only that file."""
     yield session
 
 
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:
-    """The call that an event tells of. Its key is made of the log's own place, given by the caller in `context`."""
+    """The call in an event. Its key is the position in the log, given by the caller in `context`."""
     event, properties = record.get("event"), mapping(record.get("properties"))
     at = seconds(record.get("time"))
     if event == "launched":

@@ -20,7 +20,7 @@ def locations(home: str, _environment: dict[str, str]) -> Iterator[str]:
 
 
 def with_subagents(session: str) -> Iterator[str]:
-    """That file alone."""
+    """Only that file."""
     yield session
 
 

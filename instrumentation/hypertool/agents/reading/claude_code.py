@@ -1,6 +1,6 @@
 """Claude Code: `~/.claude/projects/<directory>/<session>.jsonl`, sub-agents in `<session>/subagents/agent-*.jsonl`.
 
-A message has a line per content block, each with the usage so far: all of one `message.id` are one call.
+A message has one line per content block, each with the usage so far: all lines with one `message.id` are one call.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from .sources import directories, files_in
 NAME = "claude-code"
 FORMAT = "lines"
 MARKERS = (b'"assistant"',)
-# Written by the client itself: an error shown as an answer, no model was called.
+# Written by the client itself: an error shown as an answer, without a model call.
 _SYNTHETIC = "<synthetic>"
 
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
-    """Every session file, sub-agents' included."""
+    """Every session file, including those of sub-agents."""
     base = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(home, ".claude")
     for project in directories(os.path.join(base, "projects")):
         for session in files_in(project, ".jsonl"):
@@ -37,7 +37,7 @@ def with_subagents(session: str) -> Iterator[str]:
 
 
 def read(record: dict[str, Any], _context: dict[str, str]) -> Read:
-    """The call that a line tells of, None where it tells of none."""
+    """The call in a line, or None."""
     if record.get("type") != "assistant":
         return None
     message = mapping(record.get("message"))

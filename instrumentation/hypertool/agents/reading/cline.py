@@ -1,4 +1,4 @@
-"""Cline CLI: `~/.cline/data/sessions/<id>/<id>.messages.json`, one document that is written anew at every message."""
+"""Cline CLI: `~/.cline/data/sessions/<id>/<id>.messages.json`, one document, rewritten at every message."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FORMAT = "document"
 
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
-    """Every session's messages, sub-agents' included."""
+    """Every session's messages, including those of sub-agents."""
     base = environment.get("CLINE_DIR") or os.path.join(home, ".cline")
     for session in directories(os.path.join(base, "data", "sessions")):
         yield from files_in(session, ".messages.json")
 
 
 def with_subagents(session: str) -> Iterator[str]:
-    """Everything beside that file: sub-agents' messages are in the same folder."""
+    """All files beside that one: sub-agents' messages are in the same folder."""
     yield from files_in(os.path.dirname(session), ".messages.json")
 
 
@@ -43,7 +43,7 @@ def read_document(document: dict[str, Any]) -> Iterator[Read]:
 def _call(message: dict[str, Any], session: str, version: str, agent: str) -> Read:
     metrics = mapping(message.get("metrics"))
     if not metrics:
-        return None  # not answered yet, or cut off before there was a usage
+        return None  # not answered yet, or interrupted before there was a usage
     identity = text(message.get("id"))
     if not identity:
         return Unrecognised("no_id", version)

@@ -1,7 +1,7 @@
 """Codex: `~/.codex/sessions/Y/M/D/rollout-*.jsonl`, one file per thread; `token_usage_record` is one response.
 
 `token_count` events repeat the same usage (also on resume and compaction) without an id, so they are never added.
-Versions before `token_usage_record` have nothing else: their `token_count` is counted as unrecognised.
+Versions without `token_usage_record` have only `token_count`, which is counted as unrecognised.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MARKERS = (b'"token_usage_record"', b'"session_meta"', b'"turn_context"', b'"tok
 
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
-    """Every thread's file, archived ones included (an archived thread keeps its responses' ids)."""
+    """Every thread's file, including archived ones (an archived thread keeps its responses' ids)."""
     base = environment.get("CODEX_HOME") or os.path.join(home, ".codex")
     for folder in ("sessions", "archived_sessions"):
         for path in files_below(os.path.join(base, folder), 3, ".jsonl"):
@@ -28,7 +28,7 @@ def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
 
 
 def with_subagents(session: str) -> Iterator[str]:
-    """The thread's file and its neighbours of that day: a sub-agent's thread is a file of its own."""
+    """The thread's file and its neighbours of that day: a sub-agent's thread has a file of its own."""
     yield session
     for path in files_in_folder(session):
         if path != session:
@@ -36,14 +36,14 @@ def with_subagents(session: str) -> Iterator[str]:
 
 
 def files_in_folder(session: str) -> list[str]:
-    """The rollout files beside that one, the newest last by name, at most 64: names begin with the time."""
+    """That rollout file and the later ones beside it, at most 64, the newest last: names begin with the time."""
     folder = os.path.dirname(session)
     mine = os.path.basename(session)
     return [path for path in sorted(files_below(folder, 0, ".jsonl")) if os.path.basename(path) >= mine][:64]
 
 
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:
-    """The call that a line tells of; remembers version, session, model and sub-agent for the lines after it."""
+    """The call in a line; remembers version, session, model and sub-agent for later lines."""
     kind, payload = record.get("type"), mapping(record.get("payload"))
     if kind == "session_meta":
         _remember_session(payload, context)
@@ -60,7 +60,7 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
 
 
 def _remember_session(payload: dict[str, Any], context: dict[str, str]) -> None:
-    # A forked or resumed thread begins with the metadata of the one that it continues: the first is this file's.
+    # A forked or resumed thread also repeats the metadata of the thread it continues; the first entry is its own.
     if "thread" in context:
         return
     context["thread"] = text(payload.get("id"))

@@ -22,12 +22,12 @@ def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
 
 
 def with_subagents(session: str) -> Iterator[str]:
-    """That file alone: sub-agents write into it."""
+    """Only that file: sub-agents write to it."""
     yield session
 
 
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:
-    """The call that an event tells of; remembers session, version and the names of sub-agents."""
+    """The call in an event; remembers session, version and the names of sub-agents."""
     kind, data = record.get("type"), mapping(record.get("data"))
     if kind == "session.start":
         context["session"] = text(data.get("sessionId"))

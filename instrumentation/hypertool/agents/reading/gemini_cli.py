@@ -1,6 +1,6 @@
-"""Gemini CLI: `~/.gemini/tmp/<project>/chats/session-*.jsonl`; each answer is written twice or more, under one id.
+"""Gemini CLI: `~/.gemini/tmp/<project>/chats/session-*.jsonl`; each answer is written at least twice, under one id.
 
-The calls of the router (a small model that picks the model) are not in it; only its telemetry has them.
+Calls of the router (a small model that picks the model) are missing; only its telemetry has them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def with_subagents(session: str) -> Iterator[str]:
 
 
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:
-    """The call that a line tells of; the first line names the session."""
+    """The call in a line; the first line names the session."""
     if "sessionId" in record and "projectHash" in record:
         context["session"] = text(record.get("sessionId"))
         return None
@@ -43,7 +43,7 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         return None
     tokens = mapping(record.get("tokens"))
     if not tokens:
-        return None  # an answer that is not complete yet: the same id comes again with its tokens
+        return None  # an incomplete answer: the same id comes again with its tokens
     identity = text(record.get("id"))
     if not identity:
         return Unrecognised("no_id")
@@ -65,14 +65,14 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
 
 
 def tokens_of(given: int, cached: int, output: int, thoughts: int, tool: int, total: int) -> Tokens:
-    """The parts, checked against the total: input contains what was cached, and output excludes thoughts.
+    """The parts, checked against the total: input includes cached tokens, output excludes thoughts.
 
-    Tokens of tool use are part of the input where the total says so, beside it otherwise.
+    Tool-use tokens are part of the input if the total implies so, otherwise separate.
     """
     if total in (0, given + output + thoughts):
         return Tokens(part(given, cached), cached, 0, output, thoughts)
     if total == given + output + thoughts + tool:
         return Tokens(part(given, cached) + tool, cached, 0, output, thoughts)
-    if total == given + output:  # an OpenAI-shaped provider behind it: thoughts are a part of the output
+    if total == given + output:  # from an OpenAI-compatible provider: output includes thoughts
         return Tokens(part(given, cached), cached, 0, part(output, thoughts), thoughts)
     raise Inconsistent("the total is not the sum of its parts")

@@ -1,4 +1,4 @@
-"""Reads what was added to a file of JSON lines since the last time; an incomplete last line is left for the next."""
+"""Reads the lines added to a file of JSON lines since the last time; leaves an incomplete last line for the next."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MAX_CONTEXT = 256
 
 
 def read_lines(reader: LinesReader, descriptor: int, start: Position, limit: int) -> tuple[list[Read], Position, bool]:
-    """What the lines after `start` tell of, the position after them, and whether more is left beyond `limit` bytes.
+    """The records in the lines after `start`, the position after them, and whether more is left beyond `limit` bytes.
 
-    Calls are in the file's order; a call may be told of again by later lines. Raises OSError.
+    Calls are in the file's order; later lines may repeat a call. Raises OSError.
     """
     found: list[Read] = []
     context = dict(start.context)
@@ -44,7 +44,7 @@ def read_lines(reader: LinesReader, descriptor: int, start: Position, limit: int
 
 
 def _take(reader: LinesReader, line: bytes, offset: int, context: dict[str, str], found: list[Read]) -> None:
-    if "skipping" in context:  # the end of a line that was too long to be read
+    if "skipping" in context:  # the rest of a line that was too long to read
         del context["skipping"]
         found.append(Unrecognised("too_large", context.get("version", "")))
         return

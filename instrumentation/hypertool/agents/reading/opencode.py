@@ -1,6 +1,6 @@
 """opencode: the SQLite database `~/.local/share/opencode/opencode.db`; an assistant's message is one call.
 
-The call that makes the session's title is not in it.
+The call that generates the session's title is not in it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from .sources import readable_by_us
 NAME = "opencode"
 FORMAT = "database"
 ROWS_AT_ONCE = 2000
-# The names of its own agents; a sub-agent's or a user's own agent is a name of its own.
+# The names of its own agents; sub-agents and a user's own agents have other names.
 _MAIN = frozenset({"build", "plan", "compaction", "title", "summary"})
 
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
-    """The database, where there is one."""
+    """The database, if it exists."""
     base = environment.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
     path = os.path.join(base, "opencode", "opencode.db")
     if os.path.exists(path):
@@ -29,12 +29,12 @@ def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
 
 
 def with_subagents(session: str) -> Iterator[str]:
-    """That file alone."""
+    """Only that file."""
     yield session
 
 
 def read_database(path: str, since: int) -> Iterator[tuple[int, Read]]:
-    """Calls of messages changed at `since` (milliseconds since the epoch) or later, each with that time.
+    """Calls in messages changed at `since` (milliseconds since the epoch) or later, each with its change time.
 
     Reads at most 2,000 messages at once, the oldest first. Raises OSError or sqlite3.Error.
     """

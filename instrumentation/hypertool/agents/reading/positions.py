@@ -1,4 +1,4 @@
-"""Where the reading of a file stands, so that the next reading goes on from there."""
+"""How far a file was read, so that the next reading continues there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Position(NamedTuple):
     """How far a file was read.
 
     `offset` is in bytes for files of lines, a time in milliseconds for databases. `head_size` and `head` (a checksum)
-    are of the file's first bytes: another file may have got the same inode. `stamp` is size and time of the last
+    describe the file's first bytes: another file may have got the same inode. `stamp` is size and time at the last
     reading; `context` is what a reader remembers between lines (ids, model, names of sub-agents).
     """
 
@@ -27,12 +27,12 @@ class Position(NamedTuple):
 
 
 def stamp_of(found: os.stat_result) -> str:
-    """What changes whenever a file is written."""
+    """A value that changes with every write to the file."""
     return f"{found.st_size}:{found.st_mtime_ns}"
 
 
 def still_valid(position: Position, descriptor: int, size: int) -> bool:
-    """Whether the open file is the one that was read, longer or as long as it was."""
+    """Whether the open file is the one that was read, and has not shrunk."""
     if size < position.head_size or size < position.offset:
         return False
     return zlib.crc32(os.pread(descriptor, position.head_size, 0)) == position.head

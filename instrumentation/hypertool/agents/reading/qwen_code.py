@@ -23,12 +23,12 @@ def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
 
 
 def with_subagents(session: str) -> Iterator[str]:
-    """That file alone: sub-agents' responses are in it."""
+    """Only that file: it includes sub-agents' responses."""
     yield session
 
 
 def read(record: dict[str, Any], _context: dict[str, str]) -> Read:
-    """The call that a line tells of. The assistant's own line repeats the event's figures and is not read."""
+    """The call in a line. The assistant's own line repeats the event's figures and is skipped."""
     if record.get("type") != "system" or record.get("subtype") != "ui_telemetry":
         return None
     event = mapping(mapping(record.get("systemPayload")).get("uiEvent"))

@@ -1,4 +1,4 @@
-"""Reads one file of an agent from where the last reading ended, whatever happened to the file meanwhile."""
+"""Reads one file of an agent from where the last reading ended, even if the file was replaced meanwhile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT = 256 << 20
 
 
 class Reading(NamedTuple):
-    """What a file told of since the last reading; `more` where there is more than one reading takes."""
+    """The new records of a file; `more` if they exceed one reading."""
 
     calls: list[AgentCall]
     unrecognised: list[Unrecognised]
@@ -33,7 +33,7 @@ Positions = Callable[[int, int], Position | None]
 def read_file(reader: Any, path: str, positions: Positions, limit: int = LIMIT) -> Reading:
     """Read what is new in that file. `positions(device, inode)` is where the last reading ended.
 
-    A file that is gone, a link, or another user's file tells of nothing. Never raises: what cannot be read is
+    A missing file, a link, or another user's file yields nothing. Never raises: an unreadable file counts as
     unrecognised.
     """
     try:
@@ -81,7 +81,7 @@ def _read_document(reader: Any, descriptor: int, size: int, position: Position, 
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
-        # Perhaps in the middle of being written: then it has another stamp the next time.
+        # Perhaps incomplete: once it is complete, it has another stamp.
         return Reading([], [Unrecognised("malformed")] if raw else [], position)
     if document.__class__ is not dict:
         return Reading([], [Unrecognised("unknown_format")], position)
@@ -90,7 +90,7 @@ def _read_document(reader: Any, descriptor: int, size: int, position: Position, 
 
 
 def _only_new(reading: Reading, before: dict[str, str]) -> Reading:
-    """A document tells of everything again: what was unrecognised in it before is not unrecognised once more."""
+    """Drop unrecognised records that were counted before: a document repeats all its records."""
     seen: dict[str, int] = {}
     new = []
     for one in reading.unrecognised:
@@ -110,7 +110,7 @@ def _read_database(reader: Any, path: str, position: Position) -> Reading:
     reads: list[Read] = []
     newest = position.offset
     try:
-        # From the last time on, not after it: several messages may have the same one.
+        # Includes the time of the last reading: several messages may have the same time.
         for updated, read in reader.read_database(path, position.offset):
             newest = max(newest, updated)
             if isinstance(read, AgentCall) or updated > position.offset:
@@ -125,7 +125,7 @@ def _read_database(reader: Any, path: str, position: Position) -> Reading:
 
 
 def _sorted(reads: list[Read], position: Position, more: bool) -> Reading:
-    """Calls told of several times become one, with the most complete usage; the first place in the file counts."""
+    """Merge records of the same call, keeping the most complete usage and the first position in the file."""
     calls: dict[tuple[str, ...], AgentCall] = {}
     unrecognised = []
     for read in reads:
@@ -138,6 +138,6 @@ def _sorted(reads: list[Read], position: Position, more: bool) -> Reading:
 
 
 def more_complete(known: AgentCall, again: AgentCall) -> AgentCall:
-    """Of two tellings of one call: the later one, unless it knows of fewer tokens; the first time is kept."""
+    """Of two records of one call, the later one, unless it has fewer tokens; the first time is kept."""
     best = again if again.tokens.total >= known.tokens.total else known
     return best._replace(at=known.at or best.at, subagent=best.subagent or known.subagent)

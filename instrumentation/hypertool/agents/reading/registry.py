@@ -11,7 +11,7 @@ from ..calls import Read
 
 
 class Reader(Protocol):
-    """What a reader's module has; FORMAT decides which of the three read functions."""
+    """The interface of a reader's module; FORMAT determines which of the three read functions it has."""
 
     NAME: str
     FORMAT: str
@@ -24,16 +24,16 @@ class Reader(Protocol):
 
 
 class LinesReader(Reader, Protocol):
-    """A file that grows by JSON lines; a line without any of MARKERS tells of no call and is not parsed."""
+    """A growing file of JSON lines; a line without any of MARKERS contains no call and is not parsed."""
 
     MARKERS: tuple[bytes, ...]
 
     def read(self, record: dict[str, Any], context: dict[str, str], /) -> Read:
-        """The call that a line tells of."""
+        """The call in a line."""
 
 
 class DocumentReader(Reader, Protocol):
-    """A JSON document that is written anew."""
+    """A JSON document that is rewritten as a whole."""
 
     def read_document(self, document: dict[str, Any], /) -> Iterator[Read]:
         """Every call in it."""

@@ -1,4 +1,4 @@
-"""Finding and opening session files: bounded, never through links, never another user's."""
+"""Finds and opens session files: bounded, never through links, never another user's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def readable_by_us(path: str) -> bool:
 
 
 def open_source(path: str) -> int | None:
-    """A descriptor to read a session file, or None where it is no regular file of this user. Raises OSError."""
+    """A descriptor to read a session file; None unless it is a regular file of this user. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
@@ -40,19 +40,19 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def directories(folder: str) -> list[str]:
-    """The folders in a folder by name, links not followed."""
+    """The folders in a folder by name, without following links."""
     return sorted(entry.path for entry in _entries(folder) if entry.is_dir(follow_symlinks=False))
 
 
 def files_in(folder: str, ending: str) -> list[str]:
-    """The files in a folder whose names end so, by name, links not followed."""
+    """The files in a folder with that ending, by name, without following links."""
     return sorted(
         entry.path for entry in _entries(folder) if entry.name.endswith(ending) and entry.is_file(follow_symlinks=False)
     )
 
 
 def files_below(folder: str, depth: int, ending: str) -> Iterator[str]:
-    """The same, `depth` folders down at most."""
+    """Like `files_in`, at most `depth` folders down."""
     yield from files_in(folder, ending)
     if depth:
         for inner in directories(folder):

@@ -1,1 +1,1 @@
-"""What agents send over OTLP, read for the calls that their session files lack."""
+"""Reads the calls that agents send over OTLP and that their session files lack."""

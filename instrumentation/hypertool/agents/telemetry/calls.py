@@ -1,7 +1,7 @@
-"""The model calls in agents' telemetry, under the ids that their session files have as well, so that each counts once.
+"""Model calls in agents' telemetry, with the same ids as in their session files, so that each is counted once.
 
-Codex's events have no id, opencode's spans none that its database has: they are not read here. Of Gemini CLI only the
-calls that its session file lacks are read (the router's, and others of a role that is not `main`).
+Not read: Codex's events (they have no id) and opencode's spans (no id of its database). Of Gemini CLI only the calls
+that its session file lacks are read (the router's, and others with a role other than `main`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .wire import Record
 
 
 def call_in(record: Record) -> tuple[str, Read]:
-    """The agent that a record is of (empty: none that we know) and the call that it tells of."""
+    """The agent that sent a record (empty: unknown) and the call in it."""
     for agent, name, read in (
         ("claude-code", "api_request", _claude_code),
         ("claude-code", "claude_code.api_request", _claude_code),
@@ -33,7 +33,7 @@ def _version(record: Record) -> str:
 
 
 def _number(value: Any) -> int:
-    """Claude Code sends its counts as texts."""
+    """Claude Code sends its counts as text."""
     return whole(int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value)
 
 

@@ -11,7 +11,7 @@ MAX_RECORDS = 10_000
 
 
 class Record(NamedTuple):
-    """A log record (`name` is its event's) or a span; `at` in seconds since the epoch; resource attributes included."""
+    """A log record (`name` is its event's) or a span; `at` in seconds since the epoch; includes resource attributes."""
 
     name: str
     at: float
@@ -19,7 +19,7 @@ class Record(NamedTuple):
 
 
 class Malformed(ValueError):
-    """A request that is no OTLP."""
+    """A request that is not valid OTLP."""
 
 
 def records(raw: bytes, signal: str, is_json: bool) -> list[Record]:
@@ -65,11 +65,11 @@ def _json_attributes(given: Any) -> dict[str, Any]:
     return found
 
 
-# Protobuf: opentelemetry/proto/{logs,trace,common,resource}/v1. The numbers of fields are those of the proto files.
+# Protobuf: opentelemetry/proto/{logs,trace,common,resource}/v1. Field numbers are those of the proto files.
 
 
 def _fields(raw: memoryview) -> Iterator[tuple[int, Any]]:
-    """Field numbers and values of a message: integers, or the bytes of what is nested."""
+    """Field numbers and values of a message: integers, or the bytes of nested messages."""
     at = 0
     while at < len(raw):
         tag, at = _varint(raw, at)
