@@ -1,4 +1,4 @@
-"""GenAISpanProcessor: metrics and budgets from the GenAI spans that an application makes already.
+"""GenAISpanProcessor: metrics and budgets from the GenAI spans that an application already makes.
 
     from opentelemetry.sdk.trace import TracerProvider
     from hypertool.otel import GenAISpanProcessor
@@ -6,9 +6,9 @@
     provider = TracerProvider()
     provider.add_span_processor(GenAISpanProcessor())
 
-A span that says what it used (`gen_ai.usage.*`, OpenInference's or OpenLLMetry's names) is one LLM call. Counted once:
-spans around a counted one (agents, frameworks) are not, nor is what Hypertool observes itself, nor a second span of one
-response id.
+A span that reports its usage (`gen_ai.usage.*`, or OpenInference's or OpenLLMetry's names) is one LLM call. Each call
+counts once: the processor skips spans around a counted one (agents, frameworks), calls that Hypertool observes itself,
+and further spans with the same response id.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OURS = "hypertool.chatmode"
 
 
 class _Open:
-    """A span that has not ended: where it is, and whether a span inside it was counted."""
+    """A span in progress: its parent, persona, chatmode and run, and whether a span inside it was counted."""
 
     __slots__ = ("call", "chatmode", "covered", "parent", "persona", "run")
 
@@ -52,7 +52,7 @@ class _Open:
 class GenAISpanProcessor(SpanProcessor):
     """A span processor for an application's TracerProvider; it exports nothing and never raises.
 
-    `persona` is that of calls for which neither the span (`gen_ai.agent.name`) nor the context names a known one.
+    `persona` applies to calls for which neither the span (`gen_ai.agent.name`) nor the context names a known persona.
     Raises ValueError for an unknown `persona`.
     """
 
@@ -86,11 +86,11 @@ class GenAISpanProcessor(SpanProcessor):
             self._say(error)
 
     def shutdown(self) -> None:
-        """Publish what was counted."""
+        """Publish the counts."""
         self._metrics.flush()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Publish what was counted."""
+        """Publish the counts."""
         return self._metrics.flush()
 
     def _end(self, span: Any) -> None:
@@ -130,7 +130,7 @@ class GenAISpanProcessor(SpanProcessor):
 
         call = opened.call if opened is not None else None
         if call is not None and (call.metered_usage or (not call.done and known and call.add_inner(count))):
-            return  # the observed call around it is this one, or decides at its end
+            return  # the enclosing observed call has counted this usage, or decides at its end
         if call is not None and not call.done and not known:
             return
         if opened is not None and known:
@@ -138,7 +138,7 @@ class GenAISpanProcessor(SpanProcessor):
         count()
 
     def _cover(self, opened: _Open) -> None:
-        """What is around a counted span says the same again, or a sum of several."""
+        """Mark the enclosing spans: they repeat the usage of a counted span, or sum up several."""
         with self._lock:
             parent = opened.parent
             while parent is not None:
@@ -149,7 +149,7 @@ class GenAISpanProcessor(SpanProcessor):
                 parent = around.parent
 
     def _seen(self, response: Any) -> bool:
-        """Whether a response id was counted before; it is from now on."""
+        """Whether this response id was counted before; marks it as counted."""
         if not isinstance(response, str) or not response:
             return False
         with self._lock:

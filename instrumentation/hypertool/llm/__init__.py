@@ -1,10 +1,9 @@
-"""LLM calls: what each used, what it cost, and how it is observed.
+"""LLM calls: their token usage, their cost, and how they are observed.
 
     reading = extract(response)             # or StreamReader().feed(chunk) ... .finish(complete)
     nano = cost_of(reading.model, reading.usage, reading.service_tier)
 
-No provider's SDK is imported here, and `import hypertool` does not import this package. Names are loaded when they are
-first used.
+This package imports no provider SDK, and `import hypertool` does not import this package. Names load on first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What another instrumentation's span says of an LLM call: usage, model, duration, outcome."""
+"""Reads an LLM call from another instrumentation's span: usage, model, duration, outcome."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Attributes = Mapping[str, Any]
 # gen_ai.operation.name (OpenTelemetry), llm.request.type (OpenLLMetry), openinference.span.kind.
 _CALLS = frozenset({"chat", "text_completion", "completion", "generate_content", "generate", "embeddings", "embedding"})
 _OPENINFERENCE = frozenset({"LLM", "EMBEDDING"})
-# Each part under the names that instrumentations use; the first one that is there counts.
+# The names that instrumentations use for each part; the first one present counts.
 _INPUT = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
 _OUTPUT = ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion")
 _TOTAL = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
@@ -40,7 +40,7 @@ _FIRST_CHUNK = ("gen_ai.response.time_to_first_chunk", "gen_ai.server.time_to_fi
 
 
 class ForeignCall(NamedTuple):
-    """One LLM call as its span describes it. `usage` None: the span says nothing of it."""
+    """One LLM call as its span describes it. `usage` is None if the span reports none."""
 
     agent: Any
     model: str
@@ -53,7 +53,7 @@ class ForeignCall(NamedTuple):
 
 
 def describe(span: Any, attributes: Attributes) -> ForeignCall | None:
-    """The call that a finished span (`ReadableSpan`) is; None where it is none and says nothing of usage."""
+    """The LLM call that a finished span (`ReadableSpan`) describes; None if it is no call and reports no usage."""
     usage = read(attributes)
     if usage is None and not _is_call(attributes):
         return None
@@ -85,14 +85,14 @@ def _outcome(span: Any, attributes: Attributes) -> str:
 
 
 def read(attributes: Attributes) -> Usage | Missing | None:
-    """The usage in a span's attributes; None where there is none."""
+    """The usage in a span's attributes, or None if there is none."""
     parts = [_first(attributes, names) for names in (_INPUT, _CACHE_READ, _CACHE_WRITE, _OUTPUT, _REASONING)]
     if parts[0] is None and parts[3] is None:
         return None
     try:
         given, cached, write, made, reasoning = (_count(part) for part in parts)
         total = _count(_first(attributes, _TOTAL))
-        # By the conventions the cache is in the input; some instrumentations hand Anthropic's counts on as they are.
+        # By convention the input includes the cache; some instrumentations pass on Anthropic's counts, which do not.
         if cached + write > given or (total and total == given + cached + write + made and cached + write):
             given += cached + write
         if reasoning > made or (total and total == given + made + reasoning and reasoning):

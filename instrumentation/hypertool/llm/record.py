@@ -1,4 +1,4 @@
-"""One immutable record of an LLM call, and the metrics and budget debit that are written from it, once."""
+"""The immutable record of one LLM call, and the meter that writes metrics and the budget debit from it, once."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 class CallRecord(NamedTuple):
-    """What one call was; everything that is said of it anywhere is said from here.
+    """The facts of one call; its metrics, budget debit and span attributes all come from this record.
 
-    `usage` is None where a call that did not succeed reported none, which is not missing. `nano_usd` is None where
-    no price is known. `total` is the tokens of `usage`, 0 where it is not known. `seconds` is
-    None for a blocked call, which was never made. `first_chunk` is the seconds to a stream's first chunk.
+    `usage` is None if an unsuccessful call reported none; this does not count as missing usage. `nano_usd` is None if
+    no price is known. `total` is the number of tokens in `usage`, or 0 if the usage is unknown. `seconds` is None for
+    a blocked call, which was never made. `first_chunk` is the seconds until a stream's first chunk.
     """
 
     persona: str
@@ -50,7 +50,7 @@ class CallRecord(NamedTuple):
 
     @property
     def counted(self) -> Usage | None:
-        """The usage that is known, or None."""
+        """The usage if it is known, else None."""
         return self.usage if isinstance(self.usage, Usage) else None
 
 
@@ -63,18 +63,18 @@ def make_record(
     reading: Reading | None,
     first_chunk: float | None = None,
 ) -> CallRecord:
-    """The record of a call that has ended; `reading` is None where there is no response to read."""
+    """The record of a call that has ended; `reading` is None if there is no response to read."""
     usage: Usage | Missing | None = reading.usage if reading is not None else None
     nano, total = None, 0
     if reading is not None and isinstance(usage, Usage):
         total = usage.total
         if total <= MAX_TOKENS_PER_RECORD:
-            billing = reading.billing if len(reading) > 6 else None  # readers that know none leave the field out
+            billing = reading.billing if len(reading) > 6 else None  # readers without billing details omit the field
             nano = cost_of(reading.model or model, usage, reading.service_tier, None, reading.provider, billing)
         else:
             usage, total = INVALID, 0
     elif outcome == "error" or (outcome == "cancelled" and reading is None):
-        usage = None  # a call that failed without usage is not missing
+        usage = None  # an unsuccessful call without usage is not missing usage
     return tuple.__new__(
         CallRecord, (persona, chatmode, model, outcome, seconds, usage, nano, reading, first_chunk, total)
     )
@@ -83,7 +83,7 @@ def make_record(
 def count_kinds(recorder: Recorder, persona: str, model: str, parts: Sequence[int]) -> None:
     """Count tokens by kind; `parts` are in the order of TOKEN_KINDS, `model` is an admitted label value.
 
-    The total is counted apart (`hypertool_persona_tokens_used_total`); the caller holds the recorder's lock.
+    The total has its own counter (`hypertool_persona_tokens_used_total`). The caller holds the recorder's lock.
     """
     for kind, tokens in zip(TOKEN_KINDS, parts, strict=True):
         if tokens:
@@ -91,9 +91,9 @@ def count_kinds(recorder: Recorder, persona: str, model: str, parts: Sequence[in
 
 
 class _Cells:
-    """Where the numbers of one persona, chatmode and model go.
+    """The counters and histograms of one persona, chatmode and model.
 
-    `cost` is None until a call has a price, `first_chunk` until one is streamed.
+    `cost` is None until a call has a price, `first_chunk` until a call streams.
     """
 
     __slots__ = ("cost", "first_chunk", "input", "known", "model", "output", "seconds", "success", "tokens")
@@ -120,7 +120,7 @@ class _Cells:
 
 
 class Meter:
-    """Writes records into one collector: its counters, its histogram, its budgets."""
+    """Writes records into one collector: its counters, histograms and budgets."""
 
     def __init__(self, collector: PersonaMetricsCollector) -> None:
         self.collector = collector
@@ -166,12 +166,12 @@ class Meter:
         return reached
 
     def publish(self) -> None:
-        """Publish what was written, before the call returns if that is cheap enough; see `Publisher.publish_call`."""
+        """Publish what was written: before the call returns if that is cheap enough, see `Publisher.publish_call`."""
         publisher = self._publisher
         if publisher is None:
             if not self.recorder.dirty:
                 self.recorder.touch()
-        elif not self.recorder.dirty or monotonic() >= publisher.next_call:  # else the thread is about to
+        elif not self.recorder.dirty or monotonic() >= publisher.next_call:  # otherwise its thread publishes soon
             publisher.publish_call()
 
     def blocked(self, persona: str, model: str) -> None:
@@ -189,7 +189,7 @@ class Meter:
         return account.reached() if account.used >= account.next_threshold else ()
 
     def _learn(self, record: CallRecord, recorder: Recorder) -> _Cells:
-        if self._epoch is not recorder.epoch:  # a fork: those cells are the parent's
+        if self._epoch is not recorder.epoch:  # after a fork the cells belong to the parent
             self._epoch, self._cells = recorder.epoch, {}
         mode = self.collector.label("chatmode", record.chatmode)
         model = self.collector.label("model", record.model)

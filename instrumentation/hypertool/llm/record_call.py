@@ -1,4 +1,4 @@
-"""`hypertool.record_llm_call`: one LLM call that something else has made and measured, counted like an observed one."""
+"""`hypertool.record_llm_call`: counts an LLM call that was made and measured elsewhere, like an observed call."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def record_llm_call(
     service_tier: str | None = None,
     metrics: PersonaMetricsCollector | None = None,
 ) -> None:
-    """Count one LLM call: its tokens by kind, cost, request, duration, and the persona's budget. No span is made.
+    """Count one LLM call: tokens by kind, cost, request and duration; debit the persona's budget. Makes no span.
 
-    `usage` is a `hypertool.llm.Usage`, or a provider's own usage record, or None where it is not known: then the call
-    counts as one without usage (if `outcome` is "success"). `seconds` None records no duration. `outcome` is
-    "success", "error" or "cancelled". `persona` and `chatmode` None are those of the context, as for observed calls.
+    `usage` is a `hypertool.llm.Usage`, a provider's own usage record, or None if it is unknown: the call then counts
+    as one without usage (if `outcome` is "success"). `seconds` None records no duration. `outcome` is "success",
+    "error" or "cancelled". If `persona` or `chatmode` is None, the context's applies, as for observed calls.
 
-    Raises ValueError or TypeError for an unknown persona, an impossible duration, outcome or usage, before anything is
-    counted.
+    Raises ValueError or TypeError for an unknown persona or an impossible duration, outcome or usage, before it counts
+    anything.
     """
     if outcome not in _OUTCOMES:
         raise ValueError(f"outcome {outcome!r:.60}, expected one of {', '.join(_OUTCOMES)}")
@@ -81,12 +81,12 @@ def count_call(
     response_model: str | None = None,
     run: Run | None = None,
 ) -> None:
-    """Count a call whose parts are known to be right; raises ValueError for an unknown persona only."""
+    """Count a call whose values are already checked; raises ValueError only for an unknown persona."""
     known = collector.catalogue.for_call(persona or UNKNOWN)
     name = known.name if known is not None else UNKNOWN
     reading: Reading | None = Reading(usage or Missing("no_usage"), response_model or model, service_tier=service_tier)
     if outcome != "success" and not isinstance(usage, Usage):
-        reading = None  # a call that failed without usage is not missing
+        reading = None  # an unsuccessful call without usage is not missing usage
     meter = _meter_of(collector)
     record = make_record(name, chatmode or "default", model, outcome, seconds, reading, first_chunk)
     meter.write(record, run, None)
@@ -94,7 +94,7 @@ def count_call(
 
 
 def _meter_of(collector: PersonaMetricsCollector) -> Meter:
-    """The process's collector keeps its meter, which remembers the cells of each label set."""
+    """The meter of `collector`; the process's collector keeps its meter, which remembers the cells by label set."""
     global _shared_meter
     if collector is not get_persona_metrics():
         return Meter(collector)

@@ -1,1 +1,1 @@
-"""The life of an observed LLM call: the wrapper, budget reservations, streams, and what the caller gets back."""
+"""The life of an observed LLM call: wrapper, budget reservation, streams, and the result for the caller."""

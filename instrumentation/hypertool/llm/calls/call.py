@@ -1,4 +1,4 @@
-"""The life of one LLM call: who makes it, what is reserved, its span, and its one record when it has ended."""
+"""The life of one LLM call: its caller, reservation and span, and the single record written when it ends."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _CALL: ContextVar[Call | None] = ContextVar("hypertool_llm_call", default=None)
 
 
 def current_call() -> Call | None:
-    """The observed call that this code works for, or None."""
+    """The observed call in whose context this code runs, or None."""
     return _CALL.get()
 
 
 def is_cancelled(error: BaseException) -> bool:
-    """Whether an exception means that its call was cancelled; asyncio is not loaded to find out."""
+    """Whether an exception means that its call was cancelled; does not load asyncio for this."""
     if isinstance(error, _STOPPED):
         return True
     asyncio = sys.modules.get("asyncio.exceptions")
@@ -49,7 +49,7 @@ def is_cancelled(error: BaseException) -> bool:
 
 
 class Setting(NamedTuple):
-    """What one wrapper was told: it is the same for each of its calls. `model` None: each call names its own."""
+    """The settings of one wrapper, the same for all its calls. `model` None: each call names its own model."""
 
     model: str | None
     provider: str | None
@@ -61,17 +61,17 @@ class Setting(NamedTuple):
 
 
 class Caller:
-    """The wrapper's side of its calls; what is costly to find out is found out at the first one."""
+    """The wrapper's side of its calls; expensive look-ups wait for the first call."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.span_name = f"chat {setting.model}" if setting.model else None
         self._meter: Meter | None = None
-        self.work = ""  # what is called, so that calls of one function are known to be beside each other
+        self.work = ""  # names the called function: calls of the same one are siblings, not nested
 
     @property
     def meter(self) -> Meter:
-        """Where its calls are counted."""
+        """The meter that counts its calls, made at the first use."""
         if self._meter is None:
             self._meter = Meter(self.setting.metrics or get_persona_metrics())
         return self._meter
@@ -86,7 +86,7 @@ class Caller:
         metadata: Mapping[str, Any] | None = None,
         model: str | None = None,
     ) -> Call:
-        """A call that has not begun. Raises ValueError for an unknown persona, TypeError for no string."""
+        """A call, not yet started. Raises ValueError for an unknown persona, TypeError for a name that is no string."""
         setting, meter = self.setting, self._meter or self.meter
         run = RUN.get()
         session = meter.recorder.implicit.session if run is None else None
@@ -105,9 +105,9 @@ class Caller:
 
 
 class Call:
-    """One call. `start`, then `enter` and `leave` around every step of its work, then `finish`, which counts once."""
+    """One call: `start`, then `enter` and `leave` around every step of its work, then `finish`, which counts once."""
 
-    # What most calls never set: on the class, because a call is made for each request.
+    # Class-level defaults: most calls never set these, and every request makes a Call.
     _reservation: Reservation | None = None
     _span: spans.OurSpan | None = None
     _context: Any = None
@@ -144,11 +144,12 @@ class Call:
         self._trace = trace
         self._metadata = metadata
         self._parent = _CALL.get()
-        self.pending: list[tuple[Call, CallRecord, int]] = []  # threads of one call append to it
+        self.pending: list[tuple[Call, CallRecord, int]] = []  # other threads of this call append to it
 
     def add_inner(self, count: Callable[[], None]) -> bool:
-        """Another instrumentation's span inside this call has usage: `count` is called if this call turns out to have
-        none of its own. False if the call ended meanwhile.
+        """Register a foreign span with usage inside this call; `count` runs if this call has no usage of its own.
+
+        Returns False if the call has already ended.
         """
         if self.done:
             return False
@@ -158,20 +159,20 @@ class Call:
         return True
 
     def remember_place(self) -> None:
-        """It begins later and perhaps elsewhere; its parent is the span that is current now."""
+        """Keep the current span as the parent of a call that starts later, perhaps in another context."""
         context = sys.modules.get("opentelemetry.context")
         if context is not None:
             self._context = context.get_current()
 
     def start(self) -> None:
-        """Reserve, begin the span, start the clock. Raises TokenBudgetExceeded; the call must not be made then."""
+        """Reserve tokens, begin the span, start the clock. Raises TokenBudgetExceeded: then do not make the call."""
         setting = self.caller.setting
         known = self._known
         if known is not None and setting.counts and known.on_exceed == "block":
             meter = self._meter
             parent = self._active_parent()
             if parent is not None:
-                parent.give_back(None)  # what the enclosing call would use is used by this one
+                parent.give_back(None)  # this call uses what the enclosing call reserved
             try:
                 self._reservation = reserve(meter.collector, known, self._run, self._prompt, self._arguments)
             except TokenBudgetExceeded:
@@ -211,13 +212,13 @@ class Call:
         self.started = perf_counter()
 
     def enter(self) -> None:
-        """What runs from now on in this context works for this call."""
+        """Make this call the current one in this context."""
         self._token = _CALL.set(self)
         if self._span is not None:
             self._span.activate()
 
     def leave(self) -> None:
-        """The context is its caller's again."""
+        """Restore the caller's context."""
         token, self._token = self._token, None
         here = token is not None
         if token is not None:
@@ -231,7 +232,7 @@ class Call:
             self._span.suspend(here)
 
     def give_back(self, used: int | None) -> None:
-        """End the reservation, if there is one."""
+        """Release the reservation, if there is one."""
         reservation, self._reservation = self._reservation, None
         if reservation is not None:
             collector = self._meter.collector
@@ -248,7 +249,7 @@ class Call:
         outcome: str | None = None,
         output: Any = None,
     ) -> None:
-        """The call has ended; counted once, whatever calls this again. Raises nothing."""
+        """End the call and count it once; calling this again does nothing. Never raises."""
         if self.done:
             return
         self.done = True
@@ -256,22 +257,22 @@ class Call:
         if outcome is None:
             outcome = "success" if error is None else "cancelled" if is_cancelled(error) else "error"
         try:
-            # A model that neither wrapper nor arguments named is the one that answered.
+            # If neither wrapper nor arguments named a model, take the one that answered.
             model = self.model or (reading.model if reading is not None else None) or UNKNOWN
             record = make_record(self.persona, self.chatmode, model, outcome, max(seconds, 0.0), reading, self.first)
             if output is not None and self._span is not None and content.captures():
                 self._output = content.output_messages(output)
             if self.inner is not None and record.counted is None and not self.covered:
-                self.covered = True  # what others measured inside it is the call
+                self.covered = True  # the calls are the spans that others measured inside it
                 for count in self.inner:
                     count()
             self.metered_usage = self.covered or record.total > 0
             if self._parent is None and not (self.pending or self.covered or self.touched):
-                # As most calls: nested in none, and around none that its context knows.
+                # The common case: not nested, and no nested call known from the context.
                 self._count_once(record, error, output)
             else:
                 self._settle(record, error, output)
-        except Exception as broken:  # a defect of ours, or of what we write to, is not the caller's
+        except Exception as broken:  # a failure of the instrumentation must not reach the caller
             once.warn("llm-finish", f"an LLM call could not be recorded: {type(broken).__name__}: {broken}")
             self.give_back(None)
 
@@ -286,7 +287,7 @@ class Call:
         usage = record.counted
         if self.covered or (usage is None and (self.touched or self.pending)):
             self._end_as_agent(error)
-            for call, waiting, ended in self.pending:  # they were the innermost calls
+            for call, waiting, ended in self.pending:  # the pending calls were the innermost ones
                 if self.covered or parent is None:
                     call.count(waiting, None, ended)
                 else:
@@ -296,7 +297,7 @@ class Call:
                 parent.touched = parent.touched or self.touched
             return
         if parent is not None and usage is None and record.outcome == "success":
-            # Whether this is the call, or a part of one, is known when the enclosing one ends.
+            # Only the end of the enclosing call shows whether this is a call of its own or a part of that one.
             self.give_back(None)
             parent.pending.append((self, record, time_ns()))
             return
@@ -308,7 +309,7 @@ class Call:
             call._end_as_agent(None, ended)
 
     def _count_once(self, record: CallRecord, error: BaseException | None, response: Any) -> None:
-        """Write the record, unless a call in another thread inside this one had the same response."""
+        """Write the record, unless a nested call in another thread has already counted the same response."""
         usage, reading = record.usage, record.reading
         if (
             isinstance(usage, Usage)
@@ -320,7 +321,7 @@ class Call:
             self.count(record, error, None)
 
     def count(self, record: CallRecord, error: BaseException | None, ended: int | None) -> None:
-        """Write the record everywhere."""
+        """Write the record to the metrics, the budget and the span."""
         span, caller = self._span, self.caller
         if caller.setting.counts:
             exemplar = None
@@ -334,7 +335,7 @@ class Call:
             if span is not None:
                 self._end_span(span, record, error, ended)
         finally:
-            if caller.setting.counts:  # last, so that the snapshot knows of the span
+            if caller.setting.counts:  # last, so that the snapshot covers the span
                 self._meter.publish()
 
     def _end_span(
@@ -349,13 +350,13 @@ class Call:
         span.end(last, error, ended, True, partial(attributes.for_langfuse, record.usage, record.nano_usd, first))
 
     def _debit(self, record: CallRecord, exemplar: Exemplar | None) -> tuple[int, ...]:
-        """Count it and settle what was reserved; returns the shares of the budget that are reached by it."""
+        """Count the call and settle its reservation; returns the budget shares (per cent) that it reached."""
         meter, known = self._meter, self._known
         reservation, self._reservation = self._reservation, None
         if reservation is None:
             reached = meter.write(record, self._run, exemplar)
         else:
-            with meter.recorder.lock:  # no other call sees the tokens twice, or not at all
+            with meter.recorder.lock:  # one lock: no other call sees these tokens twice, or not at all
                 reached = meter.write(record, self._run, exemplar)
                 reservation.release(record.total if isinstance(record.usage, Usage) else None)
         if known is not None and known.window != "run" and isinstance(record.usage, Usage):

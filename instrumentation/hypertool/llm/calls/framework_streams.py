@@ -1,4 +1,4 @@
-"""Results of frameworks that go on after they were returned: openai-agents' and pydantic-ai's streamed runs."""
+"""Framework results that continue after they are returned: streamed runs of openai-agents and pydantic-ai."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .sdk_streams import Measure, ObservedManager
 
 
 def _agents_run(call: Call, result: Any) -> Any:
-    """openai-agents' `run_streamed`: the same object, whose events are measured."""
+    """openai-agents' `run_streamed`: returns the same object, with its events measured."""
     measure, events = Measure(call), result.stream_events
 
     async def stream_events(*arguments: Any, **named: Any) -> AsyncIterator[Any]:
@@ -29,7 +29,7 @@ def _agents_run(call: Call, result: Any) -> Any:
 
 
 class ObservedRun(ObservedManager):
-    """pydantic-ai's `run_stream`, an async context manager like any other: what it yields tells which it is."""
+    """pydantic-ai's `run_stream`; it is a generic async context manager, so only the yielded value identifies it."""
 
     _run: Any = None
 
@@ -51,7 +51,7 @@ class ObservedRun(ObservedManager):
             self._measure.drop(error)
 
 
-# (top package, class) -> what to do with an instance.
+# (top package, class) -> the function that wraps an instance.
 FRAMEWORKS: dict[tuple[str, str], Callable[[Call, Any], Any]] = {
     ("agents", "RunResultStreaming"): _agents_run,
     ("contextlib", "_AsyncGeneratorContextManager"): lambda call, result: ObservedRun(result, call),

@@ -1,4 +1,4 @@
-"""One observed function: whether it is async or generates, and which arguments are ours, the prompt and the model."""
+"""One observed function: its kind (sync, async, generator), and which arguments are ours, the prompt and the model."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .results import ObservedAsyncGenerator, ObservedGenerator, awaited, deliver
 
 _OURS = ("persona", "chatmode", "trace", "metadata")
 _PROMPTS = ("prompt", "messages", "input", "contents", "inputs", "body")
-# The attribute of a patched method that says what it was: see `instrumenting.patched`.
+# The attribute under which a patched method keeps its patch: see `instrumenting.patched`.
 PATCH = "__hypertool_patch__"
 _MODELS = ("model", "modelId", "model_id", "model_name")
 
 
 class _Switch:
-    """HYPERTOOL_DISABLED, read at the first call of the process: reading it costs as much as a call may."""
+    """HYPERTOOL_DISABLED, read only at the process's first call: one read costs as much as a call is allowed to."""
 
     def __init__(self) -> None:
         self.off: bool | None = None
 
     def decide(self) -> bool:
-        """Read it."""
+        """Read the variable."""
         self.off = disabled()
         return self.off
 
@@ -36,7 +36,7 @@ switch = _Switch()
 
 
 class Observed:
-    """One function and how it is called: what it is, which of our arguments it wants, where its prompt is."""
+    """One function and how to call it: its kind, which of our arguments it takes itself, where its prompt is."""
 
     prompts = _PROMPTS
 
@@ -66,7 +66,7 @@ class Observed:
                 for p in inspect.signature(function).parameters.values()
                 if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
             ]
-        except (TypeError, ValueError):  # some functions in C have none
+        except (TypeError, ValueError):  # some functions written in C have no signature
             parameters = []
         self.wants = frozenset(p.name for p in parameters) & frozenset(_OURS)
         names = [p.name for p in parameters]
@@ -78,11 +78,11 @@ class Observed:
         self._own_model = model_of_object(getattr(function, "__self__", function)) if self._asks_model else None
 
     def strip(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments that are the function's."""
+        """The keyword arguments that belong to the function."""
         return for_function({key: value for key, value in kwargs.items() if key not in _OURS or key in self.wants})
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, dict[str, Any]]:
-        """A call that has not begun, and the function's own keyword arguments."""
+        """A call, not yet started, and the function's own keyword arguments."""
         persona = chatmode = trace = metadata = None
         if kwargs:
             persona, chatmode = kwargs.get("persona"), kwargs.get("chatmode")
@@ -100,7 +100,7 @@ class Observed:
         return self.caller.call(persona, chatmode, prompt, kwargs, trace, metadata, model), kwargs
 
     def model(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
-        """The model that a call names in its arguments, else the one of the client that the function belongs to."""
+        """The model named in a call's arguments, else the model of the client that the function belongs to."""
         for name in _MODELS:
             named = kwargs.get(name)
             if isinstance(named, str) and named:
@@ -139,9 +139,9 @@ class Observed:
 
 
 def unpatched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The SDK's own function where `instrument()` has patched it: the wrapper around it counts already."""
+    """The SDK's own function if `instrument()` has patched it: the wrapper around it already counts."""
     patch = getattr(function, PATCH, None)
-    # functools.wraps copies the attribute to what others made of a patched method.
+    # functools.wraps copies the attribute to other wrappers around a patched method.
     if patch is None or patch.replacement is not getattr(function, "__func__", function):
         return function
     original: Callable[..., Any] = patch.function
@@ -149,7 +149,7 @@ def unpatched(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def model_of_object(owner: Any) -> str | None:
-    """The model that a client object says it calls (LangChain: `model_name` or `model`), or None."""
+    """The model that a client object is set to (LangChain: `model_name` or `model`), or None."""
     for name in ("model_name", "model", "model_id"):
         try:
             found = getattr(owner, name, None)
@@ -172,10 +172,10 @@ async def _async_generator() -> AsyncIterator[None]:
 
 
 class FunctionShape:
-    """What makes `inspect` see a callable object as the kind of function that it observes.
+    """Makes `inspect` see a callable object as the kind of function that it observes.
 
-    `inspect.iscoroutinefunction`, `isgeneratorfunction` and `isasyncgenfunction` look at the flags of `__code__` of
-    whatever has a function's attributes. Frameworks (Starlette, LangChain) decide by them how to call it.
+    `inspect.iscoroutinefunction`, `isgeneratorfunction` and `isasyncgenfunction` read the flags of `__code__` from any
+    object with a function's attributes. Frameworks (Starlette, LangChain) use them to decide how to call it.
     """
 
     _observed: Observed
@@ -184,8 +184,8 @@ class FunctionShape:
     __kwdefaults__ = None
 
     def _look_like(self, function: Callable[..., Any]) -> None:
-        """Take over name, documentation and signature of `function`."""
-        self.__name__ = type(function).__name__  # objects and partials have none
+        """Copy the name, documentation and signature of `function`."""
+        self.__name__ = type(function).__name__  # objects and partials have no name
         functools.update_wrapper(cast("Callable[..., Any]", self), function, updated=())
 
     @property

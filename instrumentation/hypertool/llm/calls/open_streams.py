@@ -1,6 +1,6 @@
-"""Streams that a program leaves open: they end with its exit hooks, while there is still an interpreter to count them.
+"""Streams that a program leaves open: an exit hook ends them while the interpreter can still count them.
 
-Later nothing can be imported and no thread started, and a stream that is closed then may be lost.
+After the exit hooks no import and no new thread is possible, and a stream closed then may be lost.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ...metrics.core import shared
 
 
 class Stream(Protocol):
-    """What is measured; `drop` counts it as cut."""
+    """A measured stream; `drop` counts it as cut."""
 
     def drop(self) -> None:
-        """Nobody asks for more."""
+        """End the measurement: the consumer has stopped."""
 
 
 _open: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -26,13 +26,13 @@ _ended = False
 
 
 def note(stream: Stream) -> None:
-    """A stream begins."""
+    """Register a stream that begins."""
     global _hooked
     if not _hooked:
         _hooked = True
         atexit.register(_end_all)
     if _ended:
-        shared()  # opened by another exit hook: what counting needs must be there before the interpreter is gone
+        shared()  # opened by another exit hook: load what counting needs before the interpreter shuts down
     _open.add(stream)
 
 
@@ -44,10 +44,10 @@ def _end_all() -> None:
 
 
 def after_fork_in_child() -> None:
-    """The parent's streams are the parent's to count."""
+    """Forget the parent's streams: the parent counts them."""
     _open.clear()
 
 
-# A second time, from here: exit hooks run last in first out, and one that was registered meanwhile may open a stream.
+# Registered here as well: exit hooks run in reverse order, and one registered in between may open a stream.
 atexit.register(_end_all)
 os.register_at_fork(after_in_child=after_fork_in_child)

@@ -1,7 +1,7 @@
-"""The SDKs' raw responses (`with_raw_response`, `with_streaming_response`) whose body was not read yet.
+"""The SDKs' raw responses (`with_raw_response`, `with_streaming_response`) whose body has not been read yet.
 
-The caller gets the same object; whatever it does with it (parse, read, iterate over lines or bytes), the body passes
-one method of its HTTP response, which is watched there. A body that has been read is `extract`'s.
+The caller gets the same object. However the caller reads the body (parse, read, iterate over lines or bytes), it
+passes through one method of the HTTP response, which measures it. `extract` reads a body that was read before.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..reading.extract import extract
 from .sdk_streams import Measure, ObservedManager
 
 _PACKAGES = ("openai", "anthropic", "groq", "cerebras", "together")
-# (top package, class) -> whether it is a response; otherwise it is a manager, whose `with` yields one.
+# (top package, class) -> True for a response, False for a manager whose `with` yields one.
 RAW: dict[tuple[str, str], bool] = {
     **{(package, kind): True for package in _PACKAGES for kind in ("BaseAPIResponse", "LegacyAPIResponse")},
     **{
@@ -29,7 +29,7 @@ _LIMIT = 16 * 1024 * 1024
 
 
 def unread(response: Any) -> Any:
-    """The HTTP response of a raw one whose body is still to come, or None."""
+    """The HTTP response of a raw response whose body has not been read yet, or None."""
     if not base_named(type(response), RAW):
         return None
     http = getattr(response, "http_response", None)
@@ -78,7 +78,7 @@ def watch(http: Any, measure: Measure) -> None:
 
 
 class _Body:
-    """What came of a body: events as they come, or one JSON document at its end."""
+    """The part of a body that has arrived: events one by one, or one JSON document at the end."""
 
     __slots__ = ("_events", "_measure", "_rest", "_size")
 
@@ -89,7 +89,7 @@ class _Body:
         self._size = 0
 
     def feed(self, data: bytes) -> None:
-        """One more piece."""
+        """Take one more piece."""
         self._size += len(data)
         if not self._events:
             if self._size <= _LIMIT:
@@ -104,11 +104,11 @@ class _Body:
         if line.startswith(b"data:") and line[5:].lstrip()[:1] == b"{":
             try:
                 self._measure.feed(json.loads(line[5:]))
-            except ValueError:  # no event of a provider's
+            except ValueError:  # not a provider's event
                 return
 
     def end(self) -> None:
-        """All of it has been read."""
+        """The whole body has been read."""
         if self._events:
             for line in b"".join(self._rest).split(b"\n"):
                 self._line(line.strip())
@@ -121,12 +121,12 @@ class _Body:
         self._measure.call.finish(extract(answer), output=answer)
 
     def close(self) -> None:
-        """Nobody reads the rest."""
+        """The caller stops before the end."""
         self._measure.drop()
 
 
 class ObservedRawManager(ObservedManager):
-    """What an SDK's `with_streaming_response` returns: the request is made when it is entered."""
+    """The result of an SDK's `with_streaming_response`: entering it makes the request."""
 
     def _entered(self, value: Any) -> Any:
         http = unread(value)

@@ -1,7 +1,7 @@
-"""Reserve before the call, settle after: how calls that run at once share a budget that blocks.
+"""Reserve tokens before a call and settle after it, so that concurrent calls share a blocking budget.
 
-An hour or day budget is shared by all processes: what one has reserved stands in its snapshot, and is void as soon as
-the process is no more.
+All processes share an hour or day budget: each publishes its reservations in its snapshot, and they are void as soon
+as the process has ended.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _MAX_TOKENS = ("max_completion_tokens", "max_output_tokens", "max_tokens", "maxT
 
 
 class Reservation:
-    """Tokens of a budget that one call in flight may still use; given back by `release`, once.
+    """Budget tokens that one call in flight may still use; `release` returns them, once.
 
-    `shared` says that other processes see it: after its release there is something to publish.
+    `shared` is True if other processes see the reservation: its release must then be published.
     """
 
     __slots__ = ("_epoch", "_key", "_recorder", "shared", "tokens")
@@ -39,10 +39,10 @@ class Reservation:
         self.tokens = tokens
 
     def release(self, used: int | None) -> None:
-        """The call has ended and its use, where known, is debited; the recorder's lock is the caller's."""
+        """End the reservation after `used` tokens are debited (None: unknown). The caller holds the recorder's lock."""
         recorder, tokens = self._recorder, self.tokens
         self.tokens = 0
-        if recorder.epoch is not self._epoch:  # a fork: what its parent reserved is not ours to take
+        if recorder.epoch is not self._epoch:  # after a fork the reservation belongs to the parent
             return
         left = recorder.reserved.get(self._key, 0) - tokens
         if left > 0:
@@ -57,7 +57,7 @@ class Reservation:
 def reserve(
     collector: PersonaMetricsCollector, persona: Persona, run: Run | None, prompt: Any, arguments: Mapping[str, Any]
 ) -> Reservation:
-    """Reserve what the call may use. Raises TokenBudgetExceeded where nothing is left beside other calls in flight."""
+    """Reserve what the call may use. Raises TokenBudgetExceeded if past use and calls in flight leave no tokens."""
     recorder, core = collector.recorder, collector.core
     if persona.window == "run":
         with recorder.lock:
@@ -67,7 +67,7 @@ def reserve(
             remaining = account.remaining if account is not None else limit
             return _take(recorder, persona, (mine.id, persona.name), limit, remaining, prompt, arguments)
     with core.reserving():
-        core.used_in_window(persona)  # reads the store, which nobody should wait for with the recorder's lock
+        core.used_in_window(persona)  # reads the store here, before the recorder's lock is held
         with recorder.lock:
             left = persona.tokens - core.used_in_window(persona) - core.reserved_elsewhere(persona.name)
             return _take(recorder, persona, ("", persona.name), persona.tokens, left, prompt, arguments)

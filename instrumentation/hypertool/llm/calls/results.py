@@ -1,6 +1,6 @@
-"""What a function may return instead of a value, measured to its end: awaitables, generators, SDK streams.
+"""Measures results that are not plain values to their end: awaitables, generators, SDK streams.
 
-A closed list: what is not on it comes back as the same object, however much it looks like a stream.
+The list is closed: any other object is returned unchanged, however much it looks like a stream.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BEDROCK = ("stream", "body")
 
 
 def deliver(call: Call, result: Any) -> Any:
-    """What the function's caller gets for `result`."""
+    """What the function's caller gets in place of `result`: the same object, or one that measures it."""
     kind = type(result)
     handler = _handlers.get(kind) or _learn(kind)
     return handler(call, result)
@@ -46,7 +46,7 @@ def _stream(call: Call, result: Any) -> Any:
 
 
 def _litellm(call: Call, result: Any) -> Any:
-    """LiteLLM estimates what a provider did not tell; the chunks that it keeps show which of the two it was."""
+    """LiteLLM estimates a usage that the provider did not report; the chunks that it keeps show which it was."""
     measure, kept = Measure(call), getattr(result, "chunks", None)
     if kept is not None:
         measure.told = lambda: any(getattr(chunk, "usage", None) is not None for chunk in result.chunks)
@@ -68,7 +68,7 @@ async def _coroutine(call: Call, result: Any) -> Any:
 def _future(call: Call, result: Any) -> Any:
     def ended(future: Any) -> None:
         if future.cancelled():
-            import asyncio  # loaded by whoever made the future
+            import asyncio  # already loaded: the future comes from it
 
             call.finish(None, asyncio.CancelledError())
         elif future.exception() is not None:
@@ -81,7 +81,7 @@ def _future(call: Call, result: Any) -> Any:
 
 
 async def awaited(call: Call, awaitable: Any) -> Any:
-    """The value of what is awaited, measured."""
+    """Await the result, and measure it."""
     call.enter()
     try:
         result = await awaitable
@@ -129,7 +129,7 @@ def _by_protocol(kind: type) -> Callable[[Call, Any], Any]:
         return lambda call, result: ObservedAsyncGenerator(result, call)
     if name == "builtins.coroutine":
         return _coroutine
-    futures = sys.modules.get("asyncio.futures")  # where it is not loaded, there is no future
+    futures = sys.modules.get("asyncio.futures")  # if it is not loaded, no future exists
     if futures is not None and issubclass(kind, futures.Future):
         return _future
     if hasattr(kind, "__await__"):
@@ -138,7 +138,7 @@ def _by_protocol(kind: type) -> Callable[[Call, Any], Any]:
 
 
 class ObservedAwaitable:
-    """An awaitable that is no coroutine; everything else about it is its own."""
+    """A measured awaitable that is not a coroutine; delegates every other attribute."""
 
     def __init__(self, awaitable: Any, call: Call) -> None:
         self._awaitable = awaitable
@@ -152,14 +152,14 @@ class ObservedAwaitable:
 
 
 class _Steps:
-    """A generator's call: it begins with the first step, and is the current one inside its steps only."""
+    """The call of a generator: it starts with the first step, and is current only inside the steps."""
 
     def __init__(self, generator: Any, call: Call) -> None:
         self._generator = generator
         self._measure = Measure(call)
 
     def _enter(self) -> bool:
-        """A step begins; False where the call has ended already, and nothing is measured any more."""
+        """Begin a step; False if the call has already ended, so that nothing more is measured."""
         call = self._measure.call
         if call.done:
             return False
@@ -214,7 +214,7 @@ class ObservedGenerator(_Steps, Generator[Any, Any, Any]):
 
 
 class ObservedAsyncGenerator(_Steps, AsyncGenerator[Any, Any]):
-    """The same for async generators."""
+    """An async generator, measured to its end."""
 
     async def __anext__(self) -> Any:
         return await self._step(self._generator.__anext__)
@@ -242,5 +242,5 @@ class ObservedAsyncGenerator(_Steps, AsyncGenerator[Any, Any]):
             self._measure.drop()
 
     def __del__(self) -> None:
-        # The generator itself is closed by the event loop's own hook.
+        # The event loop's own hook closes the generator itself.
         self._measure.drop()

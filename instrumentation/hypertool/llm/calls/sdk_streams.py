@@ -1,4 +1,4 @@
-"""The SDKs' own stream and stream-manager types, measured: same type to whoever asks, same methods."""
+"""The SDKs' own streams and stream managers, measured; `isinstance` and their methods work as before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..reading.usage import NO_USAGE, Usage
 from . import open_streams
 from .call import Call, is_cancelled
 
-# (top package, class) -> whether it is a stream; otherwise it is a manager, whose `with` yields one.
+# (top package, class) -> True for a stream, False for a manager whose `with` yields one.
 SDK_STREAMS: dict[tuple[str, str], bool] = {
     ("openai", "Stream"): True,
     ("openai", "AsyncStream"): True,
@@ -57,9 +57,9 @@ SDK_STREAMS: dict[tuple[str, str], bool] = {
 
 
 class Measure:
-    """The chunks of one call: the time of the first and the last, and what they say of the usage.
+    """The chunks of one call: the times of the first and the last one, and the usage that they report.
 
-    `told` says, where it is set, whether the provider told the usage, and not the SDK guessed it.
+    `told`, if set, returns whether the provider reported the usage; otherwise the SDK has estimated it.
     """
 
     __slots__ = ("__weakref__", "_read", "_unusual", "call", "reader", "told", "transcript")
@@ -74,11 +74,11 @@ class Measure:
         self.told: Callable[[], bool] | None = None
 
     def feed(self, chunk: Any) -> None:
-        """One more chunk."""
+        """Take one more chunk."""
         call = self.call
         call.last = now = perf_counter()
         self._read(chunk)
-        if self._unusual:  # the first one, or each where the words are recorded
+        if self._unusual:  # the first chunk, or every chunk if content is recorded
             self._look(now, chunk)
 
     def _look(self, now: float, chunk: Any) -> None:
@@ -89,7 +89,7 @@ class Measure:
         self._unusual = self.transcript is not None
 
     def end(self, error: BaseException | None = None) -> None:
-        """It ended by itself (None), or with an error; StopIteration is an end."""
+        """The stream ended by itself (None or StopIteration), or with an error."""
         if self.call.done:
             return
         if error is None or isinstance(error, (StopIteration, StopAsyncIteration)):
@@ -102,7 +102,7 @@ class Measure:
             self._finish(False, error)
 
     def drop(self, error: BaseException | None = None) -> None:
-        """Nobody asks for more; after the final usage nothing was missed."""
+        """The consumer has stopped; after the final usage the call still counts as complete."""
         if self.call.done:
             return
         if self.reader.settled:
@@ -119,7 +119,7 @@ class Measure:
 
 
 class _Tap:
-    """Stands in for an SDK stream's own iterator, so that its helpers (`text_stream`, `get_final_...`) are seen too."""
+    """Replaces an SDK stream's own iterator, to measure its helpers (`text_stream`, `get_final_...`) as well."""
 
     __slots__ = ("_feed", "_iterator", "_later", "_measure")
 
@@ -146,7 +146,7 @@ class _Tap:
 
     async def __anext__(self) -> Any:
         try:
-            chunk = await self._later()  # type: ignore[misc]  # an async iterator is asked for it
+            chunk = await self._later()  # type: ignore[misc]  # only async iterators are awaited
         except BaseException as error:
             self._measure.end(error)
             raise
@@ -158,7 +158,7 @@ class _Tap:
 
 
 class ObservedStream:
-    """An SDK's stream: the same type to whoever asks, the same methods, and measured until it ends or is closed."""
+    """An SDK's stream, measured until it ends or is closed; `isinstance` and its methods work as before."""
 
     def __init__(self, stream: Any, measure: Measure) -> None:
         self._stream = stream
@@ -166,12 +166,12 @@ class ObservedStream:
         own = vars(stream).get("_iterator") if hasattr(stream, "__dict__") else None
         if own is not None:
             tap = stream._iterator = _Tap(own, measure)
-            # OpenAI's streams hand on what their iterator gives; others (Anthropic's) look at it first.
+            # OpenAI's streams return their iterator's items unchanged; others (Anthropic's) process them first.
             self._tap: Any = tap if type(stream).__module__.startswith("openai.") else stream
         else:
             self._tap = None
 
-    @property  # type: ignore[misc]  # what isinstance() asks
+    @property  # type: ignore[misc]  # isinstance() reads it
     def __class__(self) -> Any:
         return type(self._stream)
 
@@ -193,13 +193,13 @@ class ObservedStream:
             self._tap = _Tap(self._stream.__aiter__(), self._measure)
         return self
 
-    def __anext__(self) -> Any:  # no coroutine of its own around that of every chunk
+    def __anext__(self) -> Any:  # not async: saves a second coroutine for every chunk
         if self._tap is None:
             self.__aiter__()
         return self._tap.__anext__()
 
     def close(self) -> Any:
-        """Close it; for an async stream this is to be awaited."""
+        """Close the stream; for an async stream, await the result."""
         closed = self._stream.close()
         if inspect.isawaitable(closed):
             return self._close(closed)
@@ -241,13 +241,13 @@ class ObservedStream:
 
 
 class ObservedManager:
-    """What an SDK's `stream(...)` returns: the call is made when it is entered."""
+    """The result of an SDK's `stream(...)`: entering it makes the call."""
 
     def __init__(self, manager: Any, call: Call) -> None:
         self._manager = manager
         self._measure = Measure(call)
 
-    @property  # type: ignore[misc]  # what isinstance() asks
+    @property  # type: ignore[misc]  # isinstance() reads it
     def __class__(self) -> Any:
         return type(self._manager)
 

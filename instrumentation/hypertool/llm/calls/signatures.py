@@ -1,4 +1,4 @@
-"""How type checkers see an observed function: its own arguments, or with ours besides, and its own return type."""
+"""How type checkers see an observed function: its own arguments, optionally with ours, and its own return type."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Metadata = Mapping[str, Any]
 
 
 class Langfuse(Protocol):
-    """What may be given as `langfuse`: a `LangfuseIntegration`, which is on a floor above this one."""
+    """The type of a `langfuse` argument: a `LangfuseIntegration`, which is defined in a layer above this one."""
 
     def flush(self) -> bool:
-        """Send what is waiting."""
+        """Send what is queued."""
 
 
 class Callback(Protocol[P, R_co]):
     """The call of an observed function.
 
-    A type variable for parameters cannot be extended by keywords, hence one overload for each of ours. The last is
-    for SDK functions with overloads of their own, of which a checker infers only one.
+    A ParamSpec cannot be extended by keywords, hence one overload for each of ours. The last overload is for SDK
+    functions that are overloaded themselves: a checker infers only one of their overloads.
     """
 
     @overload
@@ -58,7 +58,7 @@ class Callback(Protocol[P, R_co]):
 
 
 class ObservedFunction(Callback[P, R_co], Protocol[P, R_co]):
-    """What `observe_llm` makes of a function; as a method it binds like one."""
+    """A function decorated with `observe_llm`; on a class it binds like a method."""
 
     __name__: str
     __qualname__: str
@@ -75,7 +75,7 @@ class ObservedFunction(Callback[P, R_co], Protocol[P, R_co]):
 
 
 class Decorator(Protocol):
-    """What `observe_llm(...)` returns."""
+    """The type of `observe_llm(...)`."""
 
     @overload
     def __call__(self, function: staticmethod[P, R], /) -> staticmethod[P, R]: ...  # type: ignore[overload-overlap]

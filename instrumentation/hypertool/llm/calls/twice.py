@@ -1,9 +1,9 @@
-"""The same response in two calls: an observed call that ran in another thread of an observed one counts once.
+"""Recognises one response in two calls, so that an observed call nested in another thread counts once.
 
-Where the context of a call reaches the calls inside it, the call knows them. A plain thread, a pool or
-`run_in_executor` has no context: there the response is recognised, by its id, or by the object itself where it has
-none. A call inside another one began after it, ended before it, in another thread, and called another function. Calls
-beside each other, whose ids only a test makes equal, call the same one.
+A call knows the nested calls that its context reaches. A plain thread, a pool or `run_in_executor` does not inherit
+the context: there, the response is recognised by its id, or by the object itself if it has none. A nested call begins
+after the outer one, ends before it, runs in another thread, and calls another function. Sibling calls, whose ids are
+equal only in tests, call the same function.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..reading.usage import Usage
 REMEMBERED = 256
 _OBJECTS = 16
 
-# Key, usage, what was called, thread, start, end and, to keep an address from being used again, the object.
+# Key, usage, called function, thread, start, end, and the object (kept so that its address is not reused).
 _Counted = tuple["str | int", Usage, str, int, float, float, Any]
 
 _by_id: deque[_Counted] = deque(maxlen=REMEMBERED)
@@ -26,7 +26,7 @@ _by_object: deque[_Counted] = deque(maxlen=_OBJECTS)
 
 
 def seen_inside(work: str, started: float, usage: Usage, identity: str | None, response: Any) -> bool:
-    """Whether the response of a call of `work`, begun at `started`, was counted inside it; else remember it."""
+    """Whether a nested call has counted the response of the call of `work`, begun at `started`; if not, remember it."""
     key: str | int
     if identity is not None:
         key, counted, kept = identity, _by_id, None
@@ -35,7 +35,7 @@ def seen_inside(work: str, started: float, usage: Usage, identity: str | None, r
     else:
         key, counted, kept = id(response), _by_object, response
     thread = threading.get_ident()
-    # Deques may be appended to while they are copied, never while they are gone through.
+    # Copy first: other threads may append to a deque during a copy, but not during iteration.
     since = tuple(counted) if counted and counted[-1][5] >= started else ()
     for other_key, other_usage, other_work, other_thread, began, ended, _ in reversed(since):
         if ended < started:

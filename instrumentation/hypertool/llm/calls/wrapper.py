@@ -1,4 +1,4 @@
-"""ObservableLLM and observe_llm: an LLM function as it was, with every call measured."""
+"""ObservableLLM and observe_llm: measure every call of an LLM function without changing its behaviour."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_caller(
     metrics: PersonaMetricsCollector | bool | None,
     provider: str | None,
 ) -> Caller:
-    """What the calls of one wrapper have in common. Raises TypeError for what is no string."""
+    """What all calls of one wrapper share. Raises TypeError for a name that is not a string."""
     for name, value in (("model", model), ("persona", persona), ("chatmode", chatmode), ("provider", provider)):
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} must be a string, not {value!r:.60}")
@@ -39,13 +39,13 @@ def make_caller(
 class ObservableLLM(FunctionShape, Generic[P, R_co]):
     """An LLM function whose every call is counted, traced and kept within the persona's budget.
 
-    Called as the function is, plus `persona`, `chatmode`, `trace` and `metadata`; awaitable where it is async, and
-    with the same results and exceptions. `model` is the label of its calls; None takes it from each call's arguments
-    (`model`, `modelId`), else from the client that the function belongs to, else from the response. `langfuse=False`
-    or `metrics=False` switches one off. `provider` is a `gen_ai.provider.name`; without it the response tells.
-    `metadata["langfuse_prompt"]` links the call to a prompt of Langfuse's (its object, or a mapping of name and
-    version). Raises ValueError for an unknown persona and TokenBudgetExceeded where its budget blocks, both before
-    the function is called.
+    Call it like the function, with `persona`, `chatmode`, `trace` and `metadata` as additional arguments. It returns
+    the same results, raises the same exceptions, and is awaitable if the function is async. `model` is the label of
+    its calls; None takes it from each call's arguments (`model`, `modelId`), else from the client that the function
+    belongs to, else from the response. `langfuse=False` switches Langfuse off, `metrics=False` the metrics. `provider`
+    is a `gen_ai.provider.name`; without it, the response's is used. `metadata["langfuse_prompt"]` links the call to a
+    Langfuse prompt (its object, or a mapping with name and version). Raises ValueError for an unknown persona, and
+    TokenBudgetExceeded if the persona's budget blocks, both before it calls the function.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ObservableLLM(FunctionShape, Generic[P, R_co]):
     def wrap_sync(self, *args: Any, **kwargs: Any) -> R_co: ...
 
     def wrap_sync(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it from code that is not async, whatever the function is; also where an event loop is running."""
+        """Call the function, sync or async, from sync code; this also works while an event loop is running."""
         result = self(*args, **kwargs)
         return _wait_for(result) if inspect.isawaitable(result) else result
 
@@ -115,7 +115,7 @@ class ObservableLLM(FunctionShape, Generic[P, R_co]):
     async def wrap_async(self, *args: Any, **kwargs: Any) -> R_co: ...
 
     async def wrap_async(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it from async code without holding up the event loop: a sync function runs in a thread."""
+        """Call the function from async code without blocking the event loop: a sync function runs in a thread."""
         if self._observed.is_async:
             return await self(*args, **kwargs)
         import asyncio
@@ -124,7 +124,7 @@ class ObservableLLM(FunctionShape, Generic[P, R_co]):
 
 
 def _wait_for(awaitable: Any) -> Any:
-    import asyncio  # a quarter of this package's start-up, and wanted here only
+    import asyncio  # a quarter of this package's import time, and needed only here
 
     async def wait() -> Any:
         return await awaitable
@@ -133,7 +133,7 @@ def _wait_for(awaitable: Any) -> Any:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(wait())
-    # This thread's loop is busy with whoever called; another thread has a loop of its own.
+    # This thread's loop is busy with the caller; another thread has a loop of its own.
     outcome: list[Any] = []
     failure: list[BaseException] = []
 
@@ -152,7 +152,7 @@ def _wait_for(awaitable: Any) -> Any:
 
 
 class _GeneratorFunction(FunctionShape):
-    """A decorated generator function: measured from the call on, and still one to `inspect`."""
+    """A decorated generator function: measured from the call on, and still a generator function to `inspect`."""
 
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
@@ -174,7 +174,7 @@ def observe_llm(
     *,
     provider: str | None = None,
 ) -> Decorator:
-    """Decorator for functions, methods, generators and callable objects; the arguments are those of ObservableLLM."""
+    """Decorator for functions, methods, generators and callable objects; takes the arguments of ObservableLLM."""
     caller = make_caller(model, persona, chatmode, langfuse, metrics, provider)
 
     def decorate(function: Any) -> Any:

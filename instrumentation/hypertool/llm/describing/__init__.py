@@ -1,1 +1,1 @@
-"""What a span says of an LLM call: attributes, metadata, messages, and a fingerprint in place of a prompt."""
+"""Describes an LLM call on its span: attributes, metadata, messages, and a fingerprint in place of a prompt."""

@@ -1,4 +1,4 @@
-"""What an LLM span says, after the OpenTelemetry GenAI conventions and Langfuse's mapping (both as of 2026-06)."""
+"""The attributes of an LLM span, by the OpenTelemetry GenAI conventions and Langfuse's mapping (both as of 2026-06)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def at_start(
     arguments: Mapping[str, Any],
     metadata: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What is known before the call; samplers decide by it."""
+    """The attributes known before the call; samplers decide by them."""
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.request.model": redact_name(model),
@@ -63,9 +63,9 @@ def at_start(
 
 
 def at_end(record: CallRecord, provider: str | None) -> dict[str, Any]:
-    """What the record says; each attribute costs a microsecond in an SDK span, so an outcome that is no news is none.
+    """The attributes from the record; `success` is implied and omitted (an attribute costs about 1 us in an SDK span).
 
-    `provider` is the one that was named at the start; without it, the response's.
+    `provider` is the provider named at the start; without it, the response's provider is added.
     """
     usage, reading = record.usage, record.reading
     attributes: dict[str, Any] = usage.gen_ai() if isinstance(usage, Usage) else {}
@@ -98,14 +98,14 @@ def at_end(record: CallRecord, provider: str | None) -> dict[str, Any]:
 def for_langfuse(
     usage: Usage | Missing | None, nano_usd: int | None, first_chunk: float | None = None
 ) -> dict[str, Any]:
-    """What a call says to Langfuse; `first_chunk` came then, in seconds since the epoch.
+    """The Langfuse attributes of a call; `first_chunk` is the time of the first chunk, in seconds since the epoch.
 
-    It waits for its sink, and is therefore given what it needs, and not the whole record.
+    The bound call waits for its sink, so it holds only the values that it needs, not the whole record.
     """
     attributes: dict[str, Any] = {"langfuse.observation.type": "generation"}
     if isinstance(usage, Usage):
         attributes["langfuse.observation.usage_details"] = _details(usage)
-    if nano_usd is not None:  # any cost at all turns the server's own price table off
+    if nano_usd is not None:  # any cost turns off the server's own price table
         attributes["langfuse.observation.cost_details"] = f'{{"total": {nano_usd / 1e9!r}}}'
     if first_chunk is not None:
         moment = datetime.fromtimestamp(first_chunk, timezone.utc)
@@ -114,10 +114,10 @@ def for_langfuse(
 
 
 def agent_for_langfuse() -> dict[str, Any]:
-    """What Langfuse is told of a call that turned out to be around others."""
+    """The Langfuse attributes of a call that turned out to enclose others."""
     return {"langfuse.observation.type": "agent"}
 
 
 def _details(usage: Usage) -> str:
-    """`usage.usage_details()` as JSON, at a fifth of an encoder's price."""
+    """`usage.usage_details()` as JSON, at a fifth of the cost of a JSON encoder."""
     return "{" + ", ".join([f'"{part}": {tokens}' for part, tokens in usage.usage_details().items()]) + "}"

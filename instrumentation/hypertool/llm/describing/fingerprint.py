@@ -1,8 +1,8 @@
-"""What stands for a prompt where its words are not recorded: equal prompts have equal fingerprints, and that is all.
+"""The fingerprint of a prompt whose content is not recorded: it shows whether prompts are equal, and nothing else.
 
-It is keyed, because a plain hash is no secret for what can be guessed: who has the traces could try every e-mail
-address, or every answer to a yes-or-no question. The key is the host's own and stays in its store, so that all
-processes of a host agree; copy `fingerprint.key` to compare hosts.
+It is keyed, because a plain hash does not protect text that can be guessed: a reader of the traces could try every
+e-mail address, or every answer to a yes-or-no question. The key belongs to the host and stays in its store, so that
+all processes of a host agree; copy `fingerprint.key` to compare hosts.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ..reading.view import view
 
 _DEPTH = 12
 
-# A prompt up to this size is hashed whole. Of a longer text its length, both ends and samples of what is between are,
-# and of a longer list its length, its beginning and its end: hashing runs in the caller's thread, or on its event loop.
+# A prompt up to this size is hashed whole. For a longer text the hash covers its length, both ends and samples in
+# between, for a longer list its length, beginning and end: hashing runs in the caller's thread, or on its event loop.
 _WHOLE = 32_768
 _ENDS = 4_096
 _SAMPLES, _SAMPLE = 64, 128
@@ -33,7 +33,7 @@ _BUDGET, _NODE = 131_072, 64
 
 @functools.cache
 def _keyed() -> blake2b:
-    """A hash that has the key already: a copy of it costs less than to key another one."""
+    """A hash that already has the key: copying it costs less than keying a new one."""
     return blake2b(digest_size=8, key=_key())
 
 
@@ -51,7 +51,7 @@ def _key() -> bytes:
 
 
 def fingerprint(prompt: Any) -> str | None:
-    """16 hexadecimal digits; None where there is no prompt, or one that cannot be looked into. Never raises."""
+    """16 hexadecimal digits; None without a prompt, or for a prompt that cannot be inspected. Never raises."""
     if prompt is None:
         return None
     try:
@@ -61,19 +61,19 @@ def fingerprint(prompt: Any) -> str | None:
             data = marshal.dumps(_plain(prompt, _DEPTH, [_BUDGET]), 0)
         else:
             try:
-                data = marshal.dumps(prompt, 0)  # the format without references: equal values are equal bytes
-            except ValueError:  # a message class of some SDK
+                data = marshal.dumps(prompt, 0)  # format 0 has no references: equal values give equal bytes
+            except ValueError:  # contains an SDK's message class
                 data = marshal.dumps(_plain(prompt, _DEPTH, [_BUDGET]), 0)
         found = _keyed().copy()
         found.update(data)
         return found.hexdigest()
-    except Exception as error:  # a foreign object may raise anything when it is looked at
+    except Exception as error:  # a foreign object may raise anything when inspected
         once.warn("fingerprint", f"a prompt of type {type(prompt).__name__} has no fingerprint: {type(error).__name__}")
         return None
 
 
 def _room(value: Any, left: int, depth: int) -> int:
-    """What `value` leaves of `left`; below 0 as soon as it is larger, and the rest is not looked at."""
+    """The size budget `left` minus the size of `value`; stops, below 0, as soon as the budget is exceeded."""
     kind = type(value)
     if kind is str or kind is bytes:
         return left - len(value) - 8
@@ -95,7 +95,7 @@ def _room(value: Any, left: int, depth: int) -> int:
 
 
 def _sampled(text: Any) -> Any:
-    """A text or bytes, of a long one only parts."""
+    """A text or bytes: whole if short, only parts if long."""
     size = len(text)
     if size <= 2 * _ENDS + _SAMPLES * _SAMPLE:
         return text
@@ -106,7 +106,7 @@ def _sampled(text: Any) -> Any:
 
 
 def _plain(value: Any, depth: int, budget: list[int]) -> Any:
-    """Plain values of `value`; once the budget is used up, of the rest only sizes and types."""
+    """`value` as plain values; once the budget is used up, only sizes and types of the rest."""
     kind = type(value)
     if value is None or kind in (bool, int, float):
         return value

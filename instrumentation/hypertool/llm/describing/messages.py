@@ -1,7 +1,8 @@
-"""Prompts and completions as messages of the GenAI conventions, redacted and capped; only where they were asked for.
+"""Prompts and completions as messages of the GenAI conventions, redacted and capped; recorded only on request.
 
-`gen_ai.input.messages`, `gen_ai.output.messages` and `gen_ai.system_instructions` are what Langfuse reads as input and
-output as well. Text, reasoning, tool calls and tool results are recorded; images, audio and files by their kind only.
+Langfuse, too, reads input and output from `gen_ai.input.messages`, `gen_ai.output.messages` and
+`gen_ai.system_instructions`. Text, reasoning, tool calls and tool results are recorded; of images, audio and files
+only the kind.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Message = dict[str, Any]
 
 @functools.cache
 def captures() -> bool:
-    """Whether prompts and completions were asked for, which they are not by default; read once."""
+    """Whether to record prompts and completions (off by default); read once."""
     asked = os.environ.get(VARIABLE, "").strip().lower()
     if asked not in _CAPTURING and asked not in _NOT_CAPTURING:
         log.warning(
@@ -44,7 +45,7 @@ def captures() -> bool:
 
 
 class _Room:
-    """What is left of the limit; every text of a prompt or completion comes through here, and is redacted."""
+    """The rest of the character limit; every text of a prompt or completion passes through here and is redacted."""
 
     def __init__(self) -> None:
         self.left = CONTENT_LIMIT
@@ -57,7 +58,7 @@ class _Room:
 
 
 def _json(value: Any) -> str:
-    """Anything as text; as a whole, since a name and its value together show what is a password."""
+    """Any value as text; in one piece, because only a name beside its value shows that the value is a password."""
 
     def other(item: Any) -> Any:
         fields = view(item)
@@ -67,7 +68,7 @@ def _json(value: Any) -> str:
 
 
 def input_messages(prompt: Any) -> str:
-    """A prompt as JSON: the newest messages that have room, and how many before them had none. Never raises."""
+    """A prompt as JSON: the newest messages that fit, and the number of older ones left out. Never raises."""
     return _safely(_input, prompt)
 
 
@@ -77,7 +78,7 @@ def output_messages(response: Any) -> str:
 
 
 def system_instructions(arguments: Mapping[str, Any]) -> str | None:
-    """The instructions that are an argument of their own, as JSON; None where there are none. Never raises."""
+    """The instructions from an argument of their own, as JSON; None if there are none. Never raises."""
     config = view(arguments.get("config"))
     found = next(
         (value for fields in (arguments, config) for name in _SYSTEM if (value := fields.get(name)) is not None), None
@@ -88,7 +89,7 @@ def system_instructions(arguments: Mapping[str, Any]) -> str | None:
 def _safely(convert: Callable[[Any], list[Any]], value: Any) -> str:
     try:
         return json.dumps(convert(value), ensure_ascii=False)
-    except Exception as error:  # a foreign object may raise anything when it is looked at
+    except Exception as error:  # a foreign object may raise anything when inspected
         once.warn(
             "content:" + type(value).__name__,
             f"the words of a {type(value).__name__} are not recorded: {type(error).__name__}",
@@ -115,7 +116,7 @@ def _output(response: Any) -> list[Message]:
 
 
 def _choices(response: Any) -> list[Any]:
-    """The messages in a response, of whatever provider; `finish_reason` beside each where it is told."""
+    """The messages in any provider's response, each with its `finish_reason` if the response has one."""
     fields = view(response)
     for key in ("choices", "candidates"):
         found = fields.get(key)
@@ -149,7 +150,7 @@ def _flat(item: Any) -> Any:
 
 def _items(prompt: Any) -> list[Any]:
     if isinstance(prompt, (list, tuple)):
-        # Gemini takes the parts of one message for a prompt as well.
+        # Gemini also accepts the parts of one message as a prompt.
         return list(prompt)
     inner = view(prompt).get("messages")
     return list(inner) if isinstance(inner, (list, tuple)) else [prompt]
@@ -197,7 +198,7 @@ def _parts(content: Any, room: _Room) -> Iterable[Part]:
 
 
 def _part(item: Any, room: _Room) -> Part:
-    """One part, by the names that providers give theirs."""
+    """One message part, recognised by any provider's field names."""
     if isinstance(item, str):
         return {"type": "text", "content": room.text(item)}
     fields = view(item)
@@ -219,7 +220,7 @@ def _part(item: Any, room: _Room) -> Part:
     if isinstance(text, str) and (kind is None or kind in _TEXTS):
         return {"type": "reasoning" if fields.get("thought") is True else "text", "content": room.text(text)}
     if isinstance(kind, str):
-        return {"type": redact_name(kind)}  # an image, a sound, a file: its kind is told, nothing of it
+        return {"type": redact_name(kind)}  # an image, audio or a file: only its kind is recorded
     media = next((key for key in _MEDIA if fields.get(key) is not None), None)
     return {"type": media} if media else {"type": "text", "content": room.text(item)}
 
@@ -248,7 +249,7 @@ def _result(identity: Any, result: Any, room: _Room) -> Part:
 
 
 def _texts(result: Any) -> Any:
-    """A result that is only text parts as that text."""
+    """A result that consists of text parts as one text; any other result unchanged."""
     if isinstance(result, (list, tuple)):
         texts = [text for one in result if isinstance(text := view(one).get("text"), str)]
         if len(texts) == len(result):
@@ -265,7 +266,7 @@ def _nested_thought(inner: Mapping[str, Any], around: Mapping[str, Any], room: _
     return {"type": "reasoning", "content": room.text(text if isinstance(text, str) else "")}
 
 
-# Parts that keep what they are under a name of its own: OpenAI's and Gemini's calls, Bedrock's tools and reasoning.
+# Parts whose content has a key of its own: OpenAI's and Gemini's calls, Bedrock's tools and reasoning.
 _NESTED = {
     "function": _call,
     "function_call": _call,

@@ -1,6 +1,6 @@
-"""The words of a stream, put together chunk by chunk; made only where contents were asked for.
+"""The text of a stream, assembled chunk by chunk; made only if content is recorded.
 
-A credential that came in several chunks is whole again before it is redacted.
+A credential split over several chunks is whole again before redaction.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from ..reading.view import view
 from .messages import CONTENT_LIMIT, Message
 
-# As much of a text as redaction looks at.
+# The length of text that redaction examines.
 _LIMIT = 4 * CONTENT_LIMIT
 
 
 class Transcript:
-    """Feed it every chunk; what comes out is a message as a provider would have sent it whole. Never raises."""
+    """Feed it every chunk; `response` returns the message as if the provider had sent it whole. Never raises."""
 
     __slots__ = ("_calls", "_reason", "_size", "_text", "_thought", "_whole")
 
@@ -30,14 +30,14 @@ class Transcript:
         self._whole: Any = None
 
     def feed(self, chunk: Any) -> None:
-        """Take the words of a chunk."""
+        """Take the text of a chunk."""
         try:
             self._take(chunk)
-        except Exception:  # a foreign object may raise anything when it is looked at; its words are missing then
+        except Exception:  # a foreign object may raise anything when inspected; its text is then missing
             return
 
     def response(self) -> Any:
-        """What came, in the shape of a response."""
+        """The text so far, in the shape of a response."""
         if self._whole is not None:
             return self._whole
         content: list[Any] = []

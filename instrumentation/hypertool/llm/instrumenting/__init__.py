@@ -1,1 +1,1 @@
-"""One line that observes every call of the installed provider SDKs: which methods, how they are patched and undone."""
+"""`instrument()` for the installed provider SDKs: which methods it patches, and how it patches and restores them."""

@@ -1,6 +1,6 @@
-"""`hypertool.instrument()` and `uninstrument()`: patch the provider SDKs that are installed, and undo it.
+"""`hypertool.instrument()` and `uninstrument()`: patch the installed provider SDKs, and restore them.
 
-A module that is loaded is patched at once, any other when the program imports it: nothing is imported for this.
+A loaded module is patched at once, any other when the program imports it; patching itself imports nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _finder: _PostImport | None = None
 
 
 def packages() -> tuple[str, ...]:
-    """The names that `instrument(only=...)` knows: `google-genai` and `bedrock` among them."""
+    """The names that `instrument(only=...)` accepts, for example `google-genai` and `bedrock`."""
     return tuple(dict.fromkeys(_name(target) for target in TARGETS))
 
 
@@ -44,12 +44,12 @@ def instrument(
 ) -> None:
     """Observe every LLM call of the provider SDKs in this process, as if each method were wrapped by `ObservableLLM`.
 
-    Sync, async, streams and raw responses; the model is each call's own. `only` names the SDKs (see `packages()`);
-    the other arguments are those of `ObservableLLM`. A call inside an `ObservableLLM` counts once. Calling it again
-    changes nothing; `uninstrument()` undoes it. Functions that a program imported by name before
-    (`from litellm import completion`) are not seen.
+    This covers sync and async calls, streams and raw responses; each call names its own model. `only` names the SDKs
+    (see `packages()`); the other arguments are those of `ObservableLLM`. A call inside an `ObservableLLM` counts once.
+    Calling `instrument()` again changes nothing; `uninstrument()` undoes it. Functions that a program has already
+    imported by name (`from litellm import completion`) are not observed.
 
-    Raises ValueError for a name that is not known.
+    Raises ValueError for an unknown name.
     """
     wanted = None if only is None else frozenset(only)
     if wanted is not None and wanted - set(packages()):
@@ -77,7 +77,7 @@ def instrument(
 
 
 def uninstrument() -> None:
-    """Undo `instrument()`: every method is the SDK's own again. Calls in flight are counted to their end."""
+    """Undo `instrument()`: restore the SDKs' own methods. Calls in flight are still counted to their end."""
     global _finder
     with _lock:
         if _finder is None:
@@ -90,7 +90,7 @@ def uninstrument() -> None:
             patch = getattr(replacement, PATCH, None)
             if patch is not None:
                 patch.retired = True
-            if vars(owner).get(name) is replacement:  # else something has wrapped it, and keeps it
+            if vars(owner).get(name) is replacement:  # otherwise another tool has wrapped it, and keeps it
                 setattr(owner, name, original)
 
 
@@ -101,7 +101,7 @@ def _name(target: Target) -> str:
 def _installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):  # its parent package is not there
+    except (ImportError, ValueError):  # the parent package is missing
         return False
 
 
@@ -115,7 +115,7 @@ def _patch(module: ModuleType, targets: Sequence[tuple[Target, Caller]]) -> None
             if original is None or not callable(original):
                 continue
             bound = getattr(original, "__self__", None)
-            if bound is not None:  # ollama.chat is a method of a client that the module made
+            if bound is not None:  # ollama.chat is a bound method of the module's own client
                 again = getattr(bound, name)
                 if again.__func__ is not original.__func__:
                     _undo.append((owner, name, original, again))
@@ -125,7 +125,7 @@ def _patch(module: ModuleType, targets: Sequence[tuple[Target, Caller]]) -> None
                 continue
             try:
                 patch = patched(original, caller, target.outermost, target.package == "botocore")
-            except Exception as error:  # an SDK that is built otherwise must go on working
+            except Exception as error:  # an SDK with an unexpected structure must keep working
                 once.warn(
                     f"instrument:{target.module}.{name}",
                     f"{target.module}.{name} is not observed: {type(error).__name__}: {error}",
@@ -136,7 +136,7 @@ def _patch(module: ModuleType, targets: Sequence[tuple[Target, Caller]]) -> None
 
 
 class _PostImport:
-    """A finder that finds nothing itself: it has the modules of the table patched as soon as they are executed."""
+    """An import finder that finds no module itself; it patches the modules of the table right after they execute."""
 
     def __init__(self, by_module: dict[str, list[tuple[Target, Caller]]]) -> None:
         self._by_module = by_module
@@ -145,7 +145,7 @@ class _PostImport:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec that the other finders have, with a step after its execution."""
+        """The other finders' spec, with patching added after the module executes."""
         if name not in self._by_module or getattr(self._finding, "name", None) == name:
             return None
         self._finding.name = name
@@ -164,7 +164,7 @@ class _PostImport:
                     _patch(module, self._by_module[name])
 
         try:
-            spec.loader.exec_module = execute_and_patch  # type: ignore[method-assign]  # of this one loader only
-        except AttributeError:  # a loader in C: the module stays as it is
+            spec.loader.exec_module = execute_and_patch  # type: ignore[method-assign]  # on this loader only
+        except AttributeError:  # a loader written in C: the module stays unpatched
             return None
         return spec

@@ -1,4 +1,4 @@
-"""The `opentelemetry_instrumentor` entry point: `opentelemetry-instrument` switches us on like any other."""
+"""The `opentelemetry_instrumentor` entry point, through which `opentelemetry-instrument` switches Hypertool on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .instrument import instrument, uninstrument
 
 
 class HypertoolInstrumentor:
-    """What OpenTelemetry's loader calls; its own arguments (providers) are found by us in another way."""
+    """The class that OpenTelemetry's loader calls; Hypertool finds the providers itself and ignores the arguments."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """None: an SDK that is not installed is left out."""
+        """No dependencies: an SDK that is not installed is skipped."""
         return ()
 
     def instrument(self, **kwargs: Any) -> None:
@@ -20,5 +20,5 @@ class HypertoolInstrumentor:
         instrument()
 
     def uninstrument(self, **kwargs: Any) -> None:
-        """Undo it."""
+        """Restore the SDKs' own methods."""
         uninstrument()

@@ -1,4 +1,4 @@
-"""A patched method: the SDK's own function with every call observed; its arguments are all the SDK's."""
+"""A patched method: the SDK's own function with every call observed; all its arguments belong to the SDK."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OUTERMOST: set[Caller] = set()
 
 
 class PatchedMethod(Observed):
-    """Like a wrapped function, but `metadata` and the like are the SDK's arguments, and a model is in each call.
+    """Like a wrapped function, but arguments such as `metadata` belong to the SDK, and each call names its model.
 
-    `retired` is set by `uninstrument()`, for a patch that something else has wrapped meanwhile.
+    `uninstrument()` sets `retired`, for a patch that another tool has wrapped in the meantime.
     """
 
     replacement: Callable[..., Any]
@@ -34,7 +34,7 @@ class PatchedMethod(Observed):
 
 
 class PatchedBedrock(PatchedMethod):
-    """botocore's one method for every service: the model and the prompt are in the parameters of the operation."""
+    """botocore's single method for all services: the operation's parameters hold the model and the prompt."""
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, dict[str, Any]]:
         parameters = args[2] if len(args) > 2 else kwargs.get("api_params") or {}
@@ -44,7 +44,7 @@ class PatchedBedrock(PatchedMethod):
 
 
 def patched(original: Callable[..., Any], caller: Caller, outermost: bool, bedrock: bool) -> PatchedMethod:
-    """A patch whose `replacement` is the same kind of function as `original`, under the same name."""
+    """A patch whose `replacement` has the same name and kind (sync or async) as `original`."""
     observed = (PatchedBedrock if bedrock else PatchedMethod)(original, caller)
     if outermost:
         _OUTERMOST.add(caller)
@@ -82,7 +82,7 @@ def patched(original: Callable[..., Any], caller: Caller, outermost: bool, bedro
 
 
 def _inside_another(observed: PatchedMethod) -> bool:
-    """Whether this is a part of a call that is counted further out (LiteLLM calls OpenAI's client), or undone."""
+    """Whether an enclosing call counts this one (LiteLLM calls OpenAI's client), or the patch has been undone."""
     if observed.retired:
         return True
     around = current_call()

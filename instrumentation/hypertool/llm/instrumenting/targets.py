@@ -1,4 +1,4 @@
-"""Which methods of which SDKs make LLM calls; a further SDK is a row here."""
+"""The SDK methods that make LLM calls; to add an SDK, add a row here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 class Target(NamedTuple):
     """Methods of one class (or functions of a module, `owner` None) that each make one LLM call.
 
-    `outermost`: what other SDKs do inside such a call belongs to it and is not counted apart.
+    `outermost`: calls of other SDKs inside such a call belong to it and are not counted separately.
     """
 
     package: str
@@ -30,7 +30,7 @@ _LITELLM = (
 
 
 def _both(package: str, module: str, owner: str, methods: tuple[str, ...]) -> tuple[Target, Target]:
-    """A class and its async twin of the same methods."""
+    """A class and its async counterpart, with the same methods."""
     return Target(package, module, owner, methods), Target(package, module, "Async" + owner, methods)
 
 
@@ -44,7 +44,7 @@ TARGETS: tuple[Target, ...] = (
     *_both("anthropic", "anthropic.resources.messages.messages", "Messages", (*_STAINLESS, "stream")),
     *_both("anthropic", "anthropic.resources.beta.messages.messages", "Messages", (*_STAINLESS, "stream")),
     *_both("groq", "groq.resources.chat.completions", "Completions", ("create",)),
-    # Below the public methods: automatic function calling makes several calls in one of those.
+    # Below the public methods: with automatic function calling, one public call makes several LLM calls.
     *_both("google.genai", "google.genai.models", "Models", ("_generate_content", "_generate_content_stream")),
     *_both("google.genai", "google.genai.models", "Models", ("_embed_content",)),
     *(

@@ -1,6 +1,6 @@
-"""Make the generated price table from genai-prices' data (MIT, https://github.com/pydantic/genai-prices).
+"""Makes the generated price table from genai-prices' data (MIT, https://github.com/pydantic/genai-prices).
 
-Used at release time and by `hypertool prices update`; nothing else of the package needs genai-prices.
+Used at release time and by `hypertool prices update`; nothing else in the package needs genai-prices.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .generated import FORMAT, GeneratedTable
 DATA_URL = "https://raw.githubusercontent.com/pydantic/genai-prices/main/prices/data.json"
 _MAX_PRICE = 10**6
 LICENSE = "The MIT License (MIT), Copyright (c) Pydantic Services Inc. 2025 to present"
-# Parts that a price of ours has; what is billed by the page, the hour or the character is not among them.
+# The parts of our prices; billing by the page, the hour or the character is not supported.
 _PARTS = {
     "input_mtok": "input",
     "output_mtok": "output",
@@ -33,14 +33,14 @@ _PARTS = {
     "requests_kcount": "requests",
 }
 _ABOUT = {"provider_match": "is", "model_match": "by_model", "fallback_model_providers": "fallback"}
-# What selects another price, and the service tier that a reading calls it by.
+# The condition of a price variant, and the service tier under which a reading reports it.
 _TIERS = {("processing", "batch"): "batch", ("speed", "fast"): "fast"} | {
     ("service_tier", tier): tier for tier in ("priority", "flex", "fast")
 }
 
 
 def from_file(path: Path) -> dict[str, Any]:
-    """The table from a downloaded `data.json`. Raises ConfigError where it is none."""
+    """The table from a downloaded `data.json`. Raises ConfigError if the file is not one."""
     try:
         providers = json.loads(path.read_text(encoding="utf-8"))
         modified = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.timezone.utc).date()
@@ -54,11 +54,11 @@ def from_file(path: Path) -> dict[str, Any]:
 
 
 def from_package() -> dict[str, Any]:
-    """The table from the genai-prices package in this environment. Raises ConfigError where it is not installed."""
+    """The table from the genai-prices package in this environment. Raises ConfigError if it is not installed."""
     try:
         import importlib.metadata
 
-        from genai_prices.data import providers  # type: ignore[import-not-found]  # an environment may have it
+        from genai_prices.data import providers  # type: ignore[import-not-found]  # an optional package
     except ImportError:
         raise ConfigError(
             f"genai-prices is not installed here: `pip install genai-prices`, or download {DATA_URL} and name the file"
@@ -69,7 +69,7 @@ def from_package() -> dict[str, Any]:
 
 
 def write(table: Mapping[str, Any], path: Path) -> None:
-    """Put the table in its place, whole or not at all. Raises OSError."""
+    """Write the table to `path` atomically. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in table.items() if key != "providers"]
@@ -79,7 +79,7 @@ def write(table: Mapping[str, Any], path: Path) -> None:
 
 
 def _lines(about: Mapping[str, Any]) -> str:
-    """A provider with a line for each model, so that a diff shows what changed."""
+    """A provider with one line per model, so that a diff shows what changed."""
     models = ",\n".join(json.dumps(model, separators=(",", ":")) for model in about["models"])
     rest = json.dumps({key: value for key, value in about.items() if key != "models"})
     return f'{rest[:-1]}{", " if len(rest) > 2 else ""}"models": [\n{models}\n]}}'
@@ -129,12 +129,12 @@ def _model(model: Mapping[str, Any], as_of: datetime.date) -> list[Any]:
 
 
 def _begun(constraint: Mapping[str, Any] | None, as_of: datetime.date) -> bool:
-    """Whether a tier's price holds now. It counts for earlier calls too: the day is often that of its recording."""
+    """Whether a tier's price has begun. It applies to earlier calls too: its start is often the day it was recorded."""
     return not constraint or ("start_date" in constraint and str(constraint["start_date"]) <= as_of.isoformat())
 
 
 def _period(constraint: Mapping[str, Any] | None) -> Any:
-    """From a day on, at some hours (a list), or always (None)."""
+    """The period of a price: a start date, hours of the day (a list), or always (None)."""
     if not constraint:
         return None
     if "start_date" in constraint:
@@ -154,14 +154,14 @@ def _parts(prices: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(price: Any) -> str:
-    """A price as text. Raises ValueError or ArithmeticError for what is no price."""
+    """A price as text. Raises ValueError or ArithmeticError for a value that is not a price."""
     if not 0 <= Decimal(str(price)) <= _MAX_PRICE:
         raise ValueError(f"{price!r:.40} is no price")
     return str(price)
 
 
 def _plain(value: Any) -> Any:
-    """The package's objects in the form of `data.json`: clauses by their kind, everything else by its fields."""
+    """The package's objects in the form of `data.json`: clauses by kind, other objects by their fields."""
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
     if isinstance(value, dict):

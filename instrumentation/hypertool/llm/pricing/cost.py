@@ -1,4 +1,4 @@
-"""What a call cost, in whole nano-dollars, or None where the price is not known: never 0 for "unknown"."""
+"""The cost of a call in whole nano-dollars, or None if the price is unknown; 0 never means "unknown"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .price_table import PriceTable
 
 _PICO_PER_NANO = 1000
-# Whose own endpoints `prices.toml` is about; everyone else sells at prices of their own.
+# The vendors whose own endpoints `prices.toml` covers; every other provider has its own prices.
 VENDORS = frozenset({"openai", "anthropic", "google", "mistral"})
 _MODELS_REMEMBERED = 1024
 _MODELS_NAMED = 64
@@ -26,9 +26,9 @@ _ALWAYS, _FOREVER = float("-inf"), float("inf")
 
 
 class _State:
-    """The tables of this process, read at the first question, and the models already looked up.
+    """The price tables of this process, read at the first look-up, and the models already looked up.
 
-    A model has one price, or several that hold at different times, or none.
+    A model has one price, several that are valid at different times, or none.
     """
 
     def __init__(self) -> None:
@@ -50,11 +50,12 @@ def cost_of(
     provider: str | None = None,
     billing: Billing | None = None,
 ) -> int | None:
-    """Nano-dollars for `usage` of `model`, rounded half up once; None where any needed price is not known.
+    """Nano-dollars for `usage` of `model`, rounded half up once; None if any needed price is unknown.
 
-    `service_tier`, `provider` and `billing` are the reading's (None: standard, not known, nothing more). `at` is the
-    time of the call in seconds since the epoch, for prices with a validity; None is now. A model, part or tier without
-    a price is logged once. A cost that the provider stated itself is believed. Never raises.
+    `service_tier`, `provider` and `billing` come from the reading (None: standard tier, unknown provider, no further
+    billing details). `at` is the time of the call in seconds since the epoch, for prices with a period of validity;
+    None means now. A model, part or tier without a price is logged once. A cost stated by the provider takes
+    precedence over the tables. Never raises.
     """
     if not isinstance(usage, Usage) or not model:
         return None
@@ -70,7 +71,7 @@ def cost_of(
             _say(model, f"no price is known for the model {model!r:.100}: its calls have no cost")
             return None
     if type(price) is not Price:
-        price = _at(price, time.time() if at is None else at)  # type: ignore[arg-type]  # a tuple, then
+        price = _at(price, time.time() if at is None else at)  # type: ignore[arg-type]  # here it is a tuple
     elif price.valid_from != _ALWAYS or price.valid_until != _FOREVER:
         now = time.time() if at is None else at
         if not price.valid_from <= now < price.valid_until:
@@ -113,7 +114,7 @@ def cost_of(
 
 
 def _at(prices: tuple[Price, ...], now: float) -> Price:
-    """The last one that holds, else the first."""
+    """The last price that is valid at `now` (seconds since the epoch), else the first."""
     clock = now % 86_400
     for price in reversed(prices):
         if price.valid_from <= now and (price.hours is None or _within(price.hours, clock)):
@@ -127,7 +128,7 @@ def _within(hours: tuple[int, int], clock: float) -> bool:
 
 
 def _with_billing(pico: int, rates: Rates, extras: Extras | None, billing: Billing) -> int | None:
-    """Audio at its own price instead of text's, a surcharge for the region, and what the provider's tools did."""
+    """Add audio at its own price instead of the text price, the regional surcharge, and the provider's web searches."""
     if extras is not None:
         for tokens, own, as_text in (
             (billing.audio_input, extras.audio_input, rates.input),
@@ -145,14 +146,14 @@ def _with_billing(pico: int, rates: Rates, extras: Extras | None, billing: Billi
 
 
 def unit_prices(model: str, provider: str | None = None) -> Price | None:
-    """The price of `model` that holds now (pico-dollars per token), with its date and source."""
+    """The price of `model` that is valid now (pico-dollars per token), with its date and source."""
     key = model if provider is None else (provider, model)
     price = _state.known.get(key) or _look_up(model, provider)
     return _at(price, time.time()) if price is not None and not isinstance(price, Price) else price
 
 
 def reload() -> PriceTable:
-    """Read the price file again. Raises ConfigError that names file and key; the table in use stays then."""
+    """Read the price file again. Raises ConfigError naming file and key; the table in use then stays."""
     from .price_table import load
 
     own = PRICES.read()
@@ -181,7 +182,7 @@ def _sum(usage: Usage, rates: Rates) -> int | None:
 
 
 def _look_up(model: str, provider: str | None = None) -> Price | tuple[Price, ...] | None:
-    """The user's own file, then what we checked ourselves of the vendors' own endpoints, then the generated table."""
+    """Search the user's own file, then our checked prices of the vendors' endpoints, then the generated table."""
     table = _state.table or _load()
     found: Price | tuple[Price, ...] | None = table.find_own(model)
     if found is None and not table.only:
@@ -202,7 +203,7 @@ def _look_up(model: str, provider: str | None = None) -> Price | tuple[Price, ..
 
 
 def _completed(ours: Price, generated: Price) -> Price:
-    """Our own entry with what only the generated one has: parts, service tiers and what is billed apart."""
+    """Our own entry, completed from the generated one: missing parts, service tiers and separately billed items."""
 
     def parts(own: Rates, other: Rates) -> Rates:
         return Rates(*(there if here is None else here for here, there in zip(own, other, strict=True)))
@@ -241,7 +242,7 @@ def _load() -> PriceTable:
 
 
 def _say(key: str, message: str) -> None:
-    """Once for each key, and for a bounded number of them: model names are free text."""
+    """Warn once per key, and for a bounded number of keys: model names are free text."""
     if _state.said < _MODELS_NAMED:
         _state.said += 1
         once.warn("llm-price:" + key, message + "; name prices of your own in the file that HYPERTOOL_PRICES points to")

@@ -1,7 +1,7 @@
-"""The generated price table: which provider's model a name means, and its prices on a day, from `prices.json`.
+"""The generated price table (`prices.json`): finds a model by name and provider, with its prices by date.
 
-`convert.py` writes the file from genai-prices' data. Prices are kept as written there and turned into whole
-pico-dollars per token when a model is first asked for.
+`convert.py` writes the file from genai-prices' data. Prices stay as written there and become whole pico-dollars per
+token when a model is first looked up.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _ALWAYS, _FOREVER = float("-inf"), float("inf")
 _PICO_PER_USD_PER_MILLION = 10**6
 _PICO_PER_USD_PER_THOUSAND = 10**9
 _COMPACT_DATE = re.compile(r"(?<!\d)(20\d{2})(\d{2})(\d{2})(?!\d)")
-# A further number of a version: "claude-fable-5-2" is not "claude-fable-5". Dates and sizes (-70b) are none.
+# A further version number: "claude-fable-5-2" is not "claude-fable-5". Dates and sizes (-70b) are not versions.
 _LATER = re.compile(r"[-.]\d{1,2}(?!\d|b|x|-\d{4})(?=[-.@:]|$)")
 
-# gen_ai.provider.name, and what else calls itself otherwise than the table does.
+# gen_ai.provider.name and other names that differ from the table's.
 _PROVIDERS = {
     "gcp.gen_ai": "google",
     "gcp.gemini": "google",
@@ -45,7 +45,7 @@ _PROVIDERS = {
 
 
 class GeneratedTable:
-    """Every provider and model of the file; `find` is for the first question about a model only."""
+    """All providers and models of the file; `find` searches linearly, so its callers remember the result."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.as_of = datetime.date.fromisoformat(document["as_of"])
@@ -53,9 +53,9 @@ class GeneratedTable:
         self.providers: Mapping[str, Mapping[str, Any]] = document["providers"]
 
     def find(self, model: str, provider: str | None) -> tuple[Price, ...]:
-        """The prices of a model, the newest last; empty where there is none, or where providers differ about one.
+        """The prices of a model, the newest last; empty if there is none, or if the providers disagree.
 
-        `provider` is a `gen_ai.provider.name` or one of the table's names. Without it the model's own vendor counts,
+        `provider` is a `gen_ai.provider.name` or one of the table's names. Without it, the model's own vendor counts,
         else all providers that have the model, if they agree.
         """
         name = model.strip().lower()
@@ -75,7 +75,7 @@ class GeneratedTable:
         return everywhere[0] if agreed else ()
 
     def provider(self, name: str) -> str | None:
-        """The table's name of a provider, or None."""
+        """The table's name for a provider, or None."""
         asked = _PROVIDERS.get(name.lower(), name.lower())
         if asked in self.providers:
             return asked
@@ -92,7 +92,7 @@ class GeneratedTable:
         return ()
 
     def _prices(self, provider: str, model: str, prices: Any, variants: Any) -> Iterator[Price]:
-        """One price for each period, in the order of the file: the last one that holds counts."""
+        """One price per period, in the order of the file: the last valid one counts."""
         for since, keys in prices:
             rates = _rates(keys)
             if rates is None:
@@ -118,12 +118,12 @@ class GeneratedTable:
 
 
 def updated_file() -> Path:
-    """Where `hypertool prices update` puts a newer table: $XDG_CONFIG_HOME/hypertool/prices.json."""
+    """Where `hypertool prices update` writes a newer table: $XDG_CONFIG_HOME/hypertool/prices.json."""
     return user_file().with_name("prices.json")
 
 
 def load(path: Path = SHIPPED) -> GeneratedTable:
-    """Read a generated file. Raises ConfigError that names file and reason."""
+    """Read a generated file. Raises ConfigError naming file and reason."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
@@ -175,7 +175,7 @@ def _exact(price: str, factor: int) -> int:
 
 
 def _at(value: Any, tokens: int) -> str | None:
-    """The price of one part for a call with that much input."""
+    """The price of one part for a call with `tokens` input tokens."""
     if not isinstance(value, list):
         return value  # type: ignore[no-any-return]
     base, tiers = value
@@ -183,7 +183,7 @@ def _at(value: Any, tokens: int) -> str | None:
 
 
 def _rates(keys: Mapping[str, Any], tokens: int = 0) -> Rates | None:
-    """What is not priced apart costs what its whole does: cached input is input, reasoning is output."""
+    """The rates; a part without its own price costs as much as its whole (cached input: input, reasoning: output)."""
     found = {key: _at(value, tokens) for key, value in keys.items()}
     if found.get("input") is None and found.get("output") is None:
         return None

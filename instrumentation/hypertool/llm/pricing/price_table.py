@@ -1,4 +1,4 @@
-"""The price file: read, checked, and turned into whole pico-dollars per token."""
+"""Reads and checks the price file, and converts its prices to whole pico-dollars per token."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _MODEL = {*_PARTS, "above", "service_tiers", "aliases", "valid_from", "valid_unt
 _PICO_PER_USD_PER_MILLION = 10**6
 _MAX_PRICE = Decimal(100_000)
 
-# What may stand before a model's name, and what may follow it, the model still being the same one: its own vendor
-# (never a reseller, who has prices of its own), and a date or a snapshot number.
+# The prefixes and suffixes that do not change the model: its own vendor (never a reseller, which has its own prices),
+# and a date or a snapshot number.
 _VENDORS = ("models/", "openai/", "anthropic/", "gemini/", "mistral/")
 _SUFFIX = re.compile(r"(?:[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|\d{3}))|-latest")
 
 
 class PriceTable:
-    """Every known price, found by model name."""
+    """All known prices, by model name."""
 
     def __init__(
         self, prices: dict[str, Price], names: dict[str, str], own: frozenset[str] = frozenset(), only: bool = False
@@ -45,12 +45,12 @@ class PriceTable:
         self._by_length = sorted(names, key=len, reverse=True)
 
     def find_own(self, model: str) -> Price | None:
-        """The price of `model` in the user's own file, which counts whoever serves it."""
+        """The price of `model` in the user's own file, which applies to every provider."""
         found = self.find(model) if self.own else None
         return found if found is not None and found.name in self.own else None
 
     def find(self, model: str) -> Price | None:
-        """The price of `model`: its exact name, else the longest name that it is a dated snapshot of."""
+        """The price of `model`: by its exact name, else by the longest name that it extends by a date or number."""
         name = model.strip().lower()
         for vendor in _VENDORS:
             name = name.removeprefix(vendor)
@@ -64,9 +64,9 @@ class PriceTable:
 
 
 def load(own: Path | None) -> PriceTable:
-    """The shipped table, with the models of the user's `own` file added or put in their place (`only = true`: alone).
+    """The shipped table plus the models of the user's `own` file, which take precedence (`only = true`: those alone).
 
-    Raises ConfigError that names file and key.
+    Raises ConfigError naming file and key.
     """
     prices: dict[str, Price] = {}
     names: dict[str, str] = {}
@@ -162,7 +162,7 @@ def _rates(path: Path, where: str, table: dict[str, Any]) -> Rates:
         if found[part] is None:
             raise ConfigError(f"{path}: {where}.{part} is missing; it is the price in USD per million tokens")
     if found["reasoning"] is None:
-        found["reasoning"] = found["output"]  # every provider bills it as output
+        found["reasoning"] = found["output"]  # every provider bills reasoning as output
     return Rates(**found)
 
 

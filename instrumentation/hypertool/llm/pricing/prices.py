@@ -1,4 +1,4 @@
-"""What a price is: whole pico-dollars per token for each part of a usage, when it holds, and where it is from."""
+"""The types of a price: whole pico-dollars per token for each part of a usage, period of validity, and source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Rates(NamedTuple):
-    """Pico-dollars per token for each part; None where there is no price."""
+    """Pico-dollars per token for each part; None for a part without a price."""
 
     input: int | None
     cached_input: int | None
@@ -18,7 +18,7 @@ class Rates(NamedTuple):
 
 
 class Extras(NamedTuple):
-    """What is billed apart: pico-dollars per audio token, web search and call; None where there is no price."""
+    """Separately billed items: pico-dollars per audio token, web search and call; None for an item without a price."""
 
     audio_input: int | None
     audio_cached: int | None
@@ -28,9 +28,9 @@ class Extras(NamedTuple):
 
 
 class Price(NamedTuple):
-    """What a model costs. `above` are (input tokens, rates of the whole call where it has more), highest first.
+    """The price of a model. `above` holds (input tokens, rates of a whole call with more input), highest first.
 
-    `service_tiers` are factors, `tier_rates` are rates and `above` of a tier that has prices of its own.
+    `service_tiers` holds factors, `tier_rates` the rates and `above` of tiers with prices of their own.
     """
 
     name: str
@@ -43,4 +43,4 @@ class Price(NamedTuple):
     source: str
     tier_rates: dict[str, tuple[Rates, tuple[tuple[int, Rates], ...]]] = {}  # noqa: RUF012
     extras: Extras | None = None
-    hours: tuple[int, int] | None = None  # seconds after midnight UTC between which it holds, None: all day
+    hours: tuple[int, int] | None = None  # valid between these seconds after midnight UTC; None: all day

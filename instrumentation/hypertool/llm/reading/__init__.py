@@ -1,1 +1,1 @@
-"""From a response to its usage: one file a provider shape, one table that registers them."""
+"""From a response to its usage: one file per provider shape, and tables that register the shapes."""

@@ -1,4 +1,4 @@
-"""The answers of one stream: each is settled by its own id, and together they are what the call used."""
+"""The answers in one stream: each has its own id and usage, and their sum is the usage of the call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _invalid(record: Record) -> Usage | Missing:
 
 
 class Answers:
-    """What the steps of the shapes write to. It keeps counts only, never chunks."""
+    """The state that the steps of the shapes update. It keeps counts only, never chunks."""
 
     __slots__ = (
         "begun",
@@ -40,9 +40,9 @@ class Answers:
 
     def __init__(self) -> None:
         self.settled = False
-        """Whether the final usage has been seen: a consumer who stops now has missed nothing."""
+        """Whether the final usage has arrived: a consumer that stops now misses nothing."""
         self.ended = True
-        """Whether the current answer has said all, so that the next chunk may begin another one."""
+        """Whether the current answer is complete, so that the next chunk may begin another one."""
         self.known = self.broken = self.needs_end = self.begun = False
         self.record: Any = None
         self.read: ReadRecord = _invalid
@@ -54,12 +54,12 @@ class Answers:
         self.earlier: dict[Any, Usage | Missing] | None = None
 
     def take(self, record: Any, read: ReadRecord, final: bool) -> None:
-        """Remember `record` in place of the one before it; `final` if no larger one can follow."""
+        """Replace the previous record with `record`; `final` if no larger one can follow."""
         if self.read is not _invalid or self.record is None:
             self.record, self.read, self.settled = record, read, self.settled or final
 
     def take_reading(self, reading: Reading) -> None:
-        """A whole response: an answer of its own, unless one with its id was there already."""
+        """Take a whole response: a new answer, unless the current answer has the same id."""
         usage = reading.usage
         if self.id is None or reading.id is None or self.id != reading.id:
             self.begin(reading.model, reading.id, reading.provider)
@@ -72,17 +72,17 @@ class Answers:
             self.spoil()
 
     def spoil(self) -> None:
-        """A count that is none: nothing that comes later makes this answer right."""
+        """Mark the answer as invalid after a bad count: no later chunk can correct it."""
         self.record, self.read, self.settled = (), _invalid, True
 
     def begin(self, model: Any, identity: Any, provider: str | None) -> None:
-        """Another answer begins; the one before it, if any, has ended."""
+        """Begin another answer; this ends the previous one, if any."""
         named, key = text(model), text(identity)
         if self.begun or self.record is not None:
             usage = self._current(True)
             if self.earlier is None:
                 self.earlier = {}
-            if self.record is None or usage is not NO_USAGE:  # an answer that says 0 adds nothing
+            if self.record is None or usage is not NO_USAGE:  # an answer that reports 0 adds nothing
                 self.earlier[self.id or len(self.earlier)] = usage
             self.record, self.settled, self.needs_end, self.read = None, False, False, _invalid
             if named and self.model and named != self.model:
@@ -94,12 +94,12 @@ class Answers:
         self.provider = provider or self.provider
 
     def forget(self) -> None:
-        """What follows is the sum of all answers so far."""
+        """Drop all counts so far: what follows is their sum."""
         self.earlier = self.record = None
         self.read, self.settled, self.needs_end = _invalid, False, False
 
     def finish(self, complete: bool = True) -> Reading:
-        """The reading so far; `complete` says that the stream ran to its end and was neither cut nor abandoned."""
+        """The reading so far; `complete` means that the stream ran to its end and was neither cut nor abandoned."""
         usage = self._current(complete)
         if self.earlier:
             every = [*self.earlier.values(), usage]

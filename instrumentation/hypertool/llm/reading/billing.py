@@ -1,4 +1,4 @@
-"""What a usage record says of the bill besides its tokens: a stated cost, audio, web searches, the region."""
+"""The billing details of a usage record besides its tokens: stated cost, audio, web searches, region."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .usage import Billing
 from .view import view
 
 _MAX_USD = 10**6
-_US_PERCENT = 110  # Anthropic's surcharge for inference in the United States only
+_US_PERCENT = 110  # of the list price: Anthropic's US-only inference
 
 
 def of_chat(record: Any) -> Billing | None:
-    """OpenAI's chat record, and those who speak it: audio tokens, OpenRouter's cost, LiteLLM's count of searches."""
+    """OpenAI's chat record and compatible ones: audio tokens, OpenRouter's cost, LiteLLM's count of searches."""
     fields = view(record)
     given, made = fields.get("prompt_tokens_details"), fields.get("completion_tokens_details")
     audio = _count(view(given).get("audio_tokens")) if given is not None else 0
@@ -28,7 +28,7 @@ def of_chat(record: Any) -> Billing | None:
 
 
 def of_anthropic(record: Any) -> Billing | None:
-    """Anthropic's record: web searches, and inference in the United States only."""
+    """Anthropic's record: web searches, and US-only inference."""
     fields = view(record)
     tools, place = fields.get("server_tool_use"), fields.get("inference_geo")
     if tools is None and place != "us":
@@ -38,7 +38,7 @@ def of_anthropic(record: Any) -> Billing | None:
 
 
 def of_gemini(record: Any) -> Billing | None:
-    """Gemini's record, in snake and camel case: the audio in each count."""
+    """Gemini's record, in snake and camel case: the audio tokens in each count."""
     fields = view(record)
     found = [
         _audio(fields.get(snake) or fields.get(camel))
@@ -72,7 +72,7 @@ def _count(value: Any) -> int:
 
 
 def _stated(cost: Any, fields: Any) -> int | None:
-    """OpenRouter's cost in nano-dollars; with a key of one's own, what that key is billed is stated beside it."""
+    """OpenRouter's cost in nano-dollars; with the user's own key (BYOK), plus the upstream cost billed to that key."""
     nano = _nano(cost)
     if nano is None or not fields.get("is_byok"):
         return nano

@@ -1,4 +1,4 @@
-"""What a class tells about its instances: an entry of a table by package and name, and whom LiteLLM called."""
+"""What a class shows about its instances: its entry in a table, by package and name, and LiteLLM's provider."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _hidden = operator.attrgetter("_hidden_params")
 
 
 def litellm_provider(response: Any) -> str | None:
-    """Who LiteLLM called, as its response says beside its fields."""
+    """The provider that LiteLLM called, from the hidden parameters of its response."""
     hidden = _hidden(response)
     if not isinstance(hidden, dict):
         return None

@@ -1,6 +1,6 @@
-"""What has several responses in it: the responses, each once; and what their sum is.
+"""Containers of several responses: finds each response once, and adds them up.
 
-| container | what is in it |
+| container | its responses |
 |---|---|
 | a list or tuple | every response; chunks of a collected stream are read as a stream |
 | openai-agents `RunResult` | `raw_responses` |
@@ -9,7 +9,7 @@
 | CrewAI `CrewOutput` | `token_usage` |
 | LlamaIndex responses, LangChain's `include_raw`, Cohere's and Anthropic's batch results | the response they wrap |
 | instructor's models and lists | `_raw_response` |
-| raw responses of OpenAI's and Anthropic's SDKs | their body, if it was read already |
+| raw responses of OpenAI's and Anthropic's SDKs | their body, if already read |
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SINGLE = ("raw", "_raw_response", "result", "message", "raw_response")
 
 
 def total(parts: Iterable[Any], extract: Extract, by_id: bool = True) -> Reading:
-    """The sum of the readings of `parts`, each object and, `by_id`, each id once; others are passed over."""
+    """The sum of the readings of `parts`: each object once and, if `by_id`, each id once; skips unrecognised parts."""
     readings: list[Reading] = []
     ids: set[str] = set()
     objects: set[int] = set()
@@ -44,7 +44,7 @@ def total(parts: Iterable[Any], extract: Extract, by_id: bool = True) -> Reading
         if found.usage is UNRECOGNISED:
             unread = True
             continue
-        # A message of LangChain's has an id of its own beside the provider's.
+        # A LangChain message has its own id besides the provider's.
         key = text(view(part).get("id")) or found.id if by_id else None
         if key is not None:
             if key in ids:
@@ -57,7 +57,7 @@ def total(parts: Iterable[Any], extract: Extract, by_id: bool = True) -> Reading
 
 
 def added(readings: list[Reading]) -> Reading:
-    """The sum of readings; it is known where all of them are. Answers of several models have no one price."""
+    """The sum of readings; it is known only if all are known. Answers of several models have no single price."""
     if len(readings) == 1:
         return readings[0]
     usages = [one.usage for one in readings]
@@ -76,7 +76,7 @@ def added(readings: list[Reading]) -> Reading:
 
 
 def inside(fields: Mapping[str, Any]) -> Iterable[Any] | None:
-    """The responses in a mapping that is none itself, or None where nothing is known to be in it."""
+    """The responses in a mapping that is not a response itself, or None if it is not a known container."""
     get = fields.get
     answers = get("raw_responses")
     if isinstance(answers, (list, tuple)):
@@ -103,7 +103,7 @@ def pydantic_ai_run(result: Any) -> Iterable[Any]:
 
 
 def read_body(response: Any) -> Iterable[Any]:
-    """The body of an SDK's raw response, where it has been read and is no stream of events; it is not consumed."""
+    """The body of an SDK's raw response, if already read and not an event stream; never consumes it."""
     http = getattr(response, "http_response", None)
     content = getattr(http, "_content", None)
     if not content:
@@ -113,11 +113,11 @@ def read_body(response: Any) -> Iterable[Any]:
 
 
 def cohere_data(response: Any) -> Iterable[Any]:
-    """What Cohere's raw response has parsed."""
+    """The parsed data of Cohere's raw response."""
     return [response.data]
 
 
-# (top package, class) -> what is in it.
+# (top package, class) -> the function that returns its responses.
 CLASSES: dict[tuple[str, str], Inside] = {
     ("pydantic_ai", "AgentRunResult"): pydantic_ai_run,
     ("openai", "BaseAPIResponse"): read_body,
@@ -133,7 +133,7 @@ CLASSES: dict[tuple[str, str], Inside] = {
 
 
 def _after_the_question(messages: Iterable[Any]) -> list[Any]:
-    """Answers that came after the last message of a person: those before it are of earlier calls."""
+    """The answers after the last human message; earlier answers belong to earlier calls."""
     found: list[Any] = []
     for message in messages:
         fields = view(message)

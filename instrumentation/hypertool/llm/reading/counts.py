@@ -1,4 +1,4 @@
-"""The numbers of a usage record: checked, set against the provider's own total, and split into disjoint parts."""
+"""The counts of a usage record: checked, compared with the provider's own total, and split into disjoint parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Record = Mapping[str, Any]
 Names = frozenset[str]
 ReadRecord = Callable[[Record], "Usage | Missing"]
 
-# Names that would move tokens between parts; a count under one of them must not be passed over.
+# Names whose counts would move tokens between parts; an unknown name like these must not be ignored.
 _TELLING = re.compile(r"cache|reason|thought|thinking", re.IGNORECASE)
 _NO_TOKENS = re.compile(
     r"cost|price|usd|discount|time|duration|latency|seconds|rate|ratio|request|calls|ttl|effort", re.I
@@ -21,7 +21,7 @@ _NO_TOKENS = re.compile(
 
 
 def names(text: str) -> Names:
-    """The words of `text`: the names that a reader knows."""
+    """The words of `text` as a set: the names that a reader knows."""
     return frozenset(text.split())
 
 
@@ -30,15 +30,15 @@ _harmless: set[str] = set()
 
 
 class BadCount(ValueError):
-    """A count that is no count, or a record that contradicts itself."""
+    """A value that is not a valid count, or a record that contradicts itself."""
 
 
 class Unread(ValueError):
-    """A record with a count of cached or reasoned tokens under a name that its reader does not know."""
+    """A record counts cached or reasoning tokens under a name that its reader does not know."""
 
 
 def count(value: Any) -> int:
-    """`value` as a number of tokens; an absent one is 0. Some servers write whole numbers as 28.0."""
+    """`value` as a number of tokens, 0 if absent. Some servers write whole numbers as 28.0. Raises BadCount."""
     if type(value) is int:
         if 0 <= value <= MAX_TOKENS:
             return value
@@ -53,7 +53,7 @@ def count(value: Any) -> int:
 
 
 def usage_of(read: ReadRecord, record: Any) -> Usage | Missing:
-    """What `read` makes of `record`; an absent record is `no_usage`, a broken one `invalid`."""
+    """The usage that `read` finds in `record`; an absent record is `no_usage`, a broken one `invalid`."""
     if record is None:
         return NO_USAGE
     fields = view(record)
@@ -68,7 +68,7 @@ def usage_of(read: ReadRecord, record: Any) -> Usage | Missing:
 
 
 def known(record: Record, own: Names) -> None:
-    """Raises Unread where `record` has a telling count under a name that is not one of `own`."""
+    """Raises Unread if `record` has a count that may move tokens between parts, under a name that is not in `own`."""
     for name, value in record.items():
         if name in own or name in _harmless:
             continue
@@ -86,7 +86,7 @@ def _counts(value: Any) -> bool:
 
 
 def first(record: Record, *keys: str) -> Any:
-    """The value of the first of `keys` that is there and not zero, else None."""
+    """The value of the first of `keys` that is present and not zero, else None."""
     for key in keys:
         value = record.get(key)
         if value:
@@ -95,20 +95,20 @@ def first(record: Record, *keys: str) -> Any:
 
 
 def partition(fresh: int, cached: int, write: int, output: int, reasoning: int, hour: int = 0) -> Usage | Missing:
-    """The usage of five parts; no tokens at all are `no_usage`. Raises BadCount for a negative rest."""
+    """The usage with these five parts; no tokens at all are `no_usage`. Raises BadCount for a negative part."""
     if fresh < 0 or output < 0 or hour > write:
         raise BadCount("parts larger than the whole")
     if not (fresh or cached or write or output or reasoning):
-        # No call uses nothing: servers and SDK defaults that do not count say 0.
+        # Every call uses tokens: 0 comes from servers and SDK defaults that do not count.
         return NO_USAGE
     return unchecked((fresh, cached, write, output, reasoning, hour, False))
 
 
 def both(record: Record, given_name: str, made_name: str, total: int) -> tuple[int, int]:
-    """Input and output count. One that is absent is what the total has left; without a total it is not known."""
+    """The input and output counts. An absent one is the rest of the total; without a total, raises BadCount."""
     given, made = record.get(given_name), record.get(made_name)
     if type(given) is int and type(made) is int and 0 <= given <= MAX_TOKENS and 0 <= made <= MAX_TOKENS:
-        return given, made  # as nearly always
+        return given, made  # fast path: two whole numbers
     if given is not None and made is not None:
         return count(given), count(made)
     if given is None and made is None:
@@ -124,11 +124,12 @@ def both(record: Record, given_name: str, made_name: str, total: int) -> tuple[i
 def settle(
     given: int, made: int, cached: int, write: int, reasoning: int, total: int, hour: int = 0
 ) -> Usage | Missing:
-    """The partition of two counts whose details are inside them, unless the provider's own total says beside.
+    """The partition of two counts that include their details, unless the provider's own total shows otherwise.
 
-    A total above both counts has, in this order: the reasoning, the cache, or both, where one of them fills it exactly;
-    output that is not detailed (thinking, on Gemini's OpenAI-compatible endpoint) where no reasoning is; else input
-    of the provider's own tools. More reasoning than output is all of the output where the total confirms it.
+    If the total exceeds both counts, the rest is, in this order: the reasoning, the cache, or both, if one of these
+    fits exactly; output without details (thinking, on Gemini's OpenAI-compatible endpoint) if there is no reasoning;
+    otherwise input of the provider's own tools. If the total confirms the counts but there is more reasoning than
+    output, all output is reasoning.
     """
     if total and total != given + made:
         rest, beside = total - given - made, cached + write

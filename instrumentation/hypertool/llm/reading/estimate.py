@@ -1,4 +1,4 @@
-"""An estimate of tokens from text, for those who ask for one; it is marked, and nothing here makes one by itself."""
+"""Estimates tokens from text, only on request; the result is marked as an estimate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def estimate_usage(prompt: Any, completion: Any = "") -> Usage:
     """Tokens of `prompt` and `completion` by rule of thumb; `estimated` is set.
 
     Both may be text or a structure that holds text (message lists, content parts). Four ASCII characters count as a
-    token, every other character as one: right within about a third for prose, and not meant for bills.
+    token, every other character as one: accurate to about a third for prose, and not meant for billing.
     """
     return Usage(input=_tokens(prompt), output=_tokens(completion), estimated=True)
 

@@ -1,6 +1,6 @@
-"""A response, of whatever SDK, as a `Reading`: how its type is read is looked up once.
+"""A response of any SDK as a `Reading`; the reader for each type is chosen once.
 
-Plain dicts, and objects of classes that are in no table, are told by their names.
+Plain dicts, and objects of classes that are in no table, are recognised by their field names.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _readers: dict[type, Reader] = {}
 
 
 def extract(response: Any) -> Reading:
-    """What a complete response says about its call. Never raises, never consumes a stream or a body."""
+    """What a complete response reports about its call. Never raises, never consumes a stream or a body."""
     kind = type(response)
     try:
         return (_readers.get(kind) or reader_for(kind))(response)
-    except ValueError:  # a count that is none, beside a usage record
+    except ValueError:  # an invalid count outside a usage record
         return Reading(INVALID)
-    except Exception as error:  # a foreign object may raise anything when it is looked at
+    except Exception as error:  # a foreign object may raise anything when inspected
         name = f"{kind.__module__}.{kind.__qualname__}"
         once.warn(
             "llm-extract:" + name,
@@ -50,7 +50,7 @@ def reader_for(kind: type) -> Reader:
 
 def _choose(kind: type) -> Reader:
     if issubclass(kind, (str, bytes, bytearray, int, float, type(None))):
-        return lambda response: Reading(NO_USAGE)  # text has no usage, and says so
+        return lambda response: Reading(NO_USAGE)  # plain text carries no usage
     if kind is dict:
         return _dict
     entry = base_named(kind, CLASSES)
@@ -79,7 +79,7 @@ def _unknown(fields: Any, provider: str | None) -> Reading:
 
 
 def _container(fields: Any, found: Reading) -> Reading:
-    """What is inside a mapping that is no response itself."""
+    """The sum of the responses in a mapping that is not a response itself."""
     parts = containers.inside(fields)
     return found if parts is None else _total(parts)
 
@@ -90,7 +90,7 @@ def _named_tuple(response: Any) -> Reading:
 
 
 def _sequence(response: Any) -> Reading:
-    """A batch of responses, an answer beside its raw response, or the chunks of a stream."""
+    """A batch of responses, an answer with its raw response, or the chunks of a stream."""
     raw = getattr(response, "_raw_response", None)  # instructor's lists
     if raw is not None:
         return extract(raw)
@@ -102,7 +102,7 @@ def _sequence(response: Any) -> Reading:
         for chunk in response:
             stream.feed(chunk)
         return stream.finish()
-    # What a batch has twice it asked twice; a pair is of one answer.
+    # In a batch (a list) equal ids are separate calls; in a tuple they are the same answer.
     return containers.total(response, extract, by_id=not isinstance(response, list))
 
 

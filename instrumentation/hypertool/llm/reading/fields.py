@@ -1,4 +1,4 @@
-"""What a response says beside its usage: names, price classes, reasons to finish."""
+"""What a response reports besides its usage: names, price tiers, finish reasons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TEXT_LIMIT = 200
 
 
 def text(value: Any) -> str | None:
-    """A short string as it is, an enum by its value, and nothing else."""
+    """A string, shortened if long; an enum as its value; None for anything else."""
     if type(value) is str:
         return value[:_TEXT_LIMIT] or None
     if isinstance(value, Enum):
@@ -26,7 +26,7 @@ def text(value: Any) -> str | None:
 
 
 def tier(value: Any) -> str | None:
-    """A price class, None for the standard one."""
+    """A price tier; None for the standard one."""
     if value is None or (type(value) is str and value in _STANDARD):
         return None
     name = (text(value) or "").lower().removeprefix("on_demand_")
@@ -34,7 +34,7 @@ def tier(value: Any) -> str | None:
 
 
 def reasons(items: Any, key: str = "finish_reason") -> tuple[str, ...]:
-    """The finish reasons of choices or candidates that have one."""
+    """The finish reasons of the choices or candidates that have one."""
     if type(items) is not list and not isinstance(items, (list, tuple)):
         return ()
     if len(items) == 1:
@@ -47,7 +47,7 @@ def reasons(items: Any, key: str = "finish_reason") -> tuple[str, ...]:
 
 
 quick_reading: Callable[[type[Reading], tuple[Any, ...]], Reading] = tuple.__new__
-"""A Reading at half the price of `Reading(...)`, for the shapes that are read most."""
+"""A Reading at half the cost of `Reading(...)`, for the most frequent shapes."""
 
 
 def reading(
@@ -58,5 +58,5 @@ def reading(
     provider: str | None,
     service_tier: str | None,
 ) -> Reading:
-    """A Reading of raw fields."""
+    """A Reading from raw field values."""
     return quick_reading(Reading, (usage, text(model), text(identity), finish_reasons, provider, service_tier, None))

@@ -1,7 +1,8 @@
 """LangChain messages, chunks, results and events.
 
-The provider's own record, which an integration may have left in `response_metadata`, is read beside `usage_metadata`;
-the one that says more counts: a compaction is in Anthropic's only, cached tokens in Mistral's and Moonshot's.
+An integration may leave the provider's own record in `response_metadata`; it is read as well as `usage_metadata`, and
+the more complete of the two counts. Only the provider's record has Anthropic's compactions, and Mistral's and
+Moonshot's cached tokens.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .view import view
 
 
 def response(fields: Fields, provider: str | None) -> Reading:
-    """An AIMessage: `usage_metadata`, and what the integration left in `response_metadata`."""
+    """An AIMessage: `usage_metadata`, and the provider's record in `response_metadata`."""
     get = fields.get
     about = view(get("response_metadata"))
     record = get("usage_metadata")
@@ -28,7 +29,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
     if raw is None and "prompt_eval_count" in about:
         raw = about
     found = usage_of(usage, record)
-    if raw is not None and get("type") != "AIMessageChunk":  # the sum of chunks is the sum of their metadata as well
+    if raw is not None and get("type") != "AIMessageChunk":  # adding up chunks also adds up their metadata
         found = _fuller(found, raw)
     stop = text(about.get("finish_reason") or about.get("stop_reason") or about.get("stopReason"))
     named = provider_name(about.get("model_provider") or about.get("ls_provider"))
@@ -58,7 +59,7 @@ def _fuller(found: Usage | Missing, raw: Any) -> Usage | Missing:
 
 
 def generations(fields: Fields, provider: str | None) -> Reading:
-    """LLMResult and ChatResult: one call per prompt, of which every choice repeats the usage."""
+    """LLMResult and ChatResult: one call per prompt; every choice of a prompt repeats its usage."""
     rows: Iterable[Any] = fields.get("generations") or ()
     firsts = [row[0] if isinstance(row, list) and row else row for row in rows]
     readings = [response(view(view(first).get("message")), provider) for first in firsts]
@@ -78,9 +79,9 @@ def generations(fields: Fields, provider: str | None) -> Reading:
 
 
 def step(answers: Answers, chunk: Any) -> None:
-    """A chunk of a message, or a whole one."""
+    """Take a chunk of a message, or a whole message."""
     fields = view(chunk)
-    if fields.get("type") == "ai":  # whole, and no chunk
+    if fields.get("type") == "ai":  # a whole message, not a chunk
         found = response(fields, None)
         return answers.take_reading(found._replace(id=text(fields.get("id")) or found.id))
     about = fields.get("response_metadata")
@@ -109,7 +110,7 @@ def generation_step(answers: Answers, chunk: Any) -> None:
 
 
 def event(answers: Answers, fields: Fields) -> None:
-    """An event of `astream_events`: the end of a model's answer has all of it, and its chunks nothing more."""
+    """An event of `astream_events`: the end event has the whole answer of a model, so chunk events are not read."""
     answers.known = True
     kind, data = fields.get("event"), view(fields.get("data"))
     if kind in ("on_chat_model_start", "on_llm_start"):

@@ -1,4 +1,4 @@
-"""Who served a call, as `gen_ai.provider.name` has it (OpenTelemetry GenAI conventions, as of 2026-06)."""
+"""The provider of a call as a `gen_ai.provider.name` (OpenTelemetry GenAI conventions, as of 2026-06)."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ _NAMES = {
 
 
 def provider_name(given: Any) -> str | None:
-    """The convention's name for what an SDK calls a provider, or None where it has none."""
+    """The convention's name for a provider that an SDK names, or None if there is none."""
     return _NAMES.get(given) if isinstance(given, str) else None

@@ -1,4 +1,4 @@
-"""The table of usage records: which names tell whose record it is."""
+"""The table of usage records: which field names identify which provider's record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .shapes import (
 from .usage import UNRECOGNISED, Missing, Usage
 from .view import view
 
-# Names of which one tells a record, in the order in which they are looked for.
+# The first of these names that a record has identifies it.
 RECORDS: tuple[tuple[str, ReadRecord], ...] = (
     ("prompt_tokens", openai_chat.usage),
     ("completion_tokens", openai_chat.usage),
@@ -42,7 +42,7 @@ RECORDS: tuple[tuple[str, ReadRecord], ...] = (
 
 
 def reader_of(record: Record) -> ReadRecord | None:
-    """Which shape a record's own names ask for, or None."""
+    """The reader for a record, chosen by the record's own names, or None."""
     if "input_tokens" in record or "output_tokens" in record:
         return _input_tokens(record)
     for name, read in RECORDS:
@@ -52,7 +52,7 @@ def reader_of(record: Record) -> ReadRecord | None:
 
 
 def _input_tokens(record: Record) -> ReadRecord | None:
-    """The many that say `input_tokens`: whether the cache is in it, their other names tell."""
+    """The reader for a record with `input_tokens`; its other names show whether these include the cache."""
     if "prompt_tokens" in record:  # both conventions at once: OpenAI's has the details
         return openai_chat.usage
     if "input_token_details" in record or "output_token_details" in record:
@@ -77,7 +77,7 @@ def _input_tokens(record: Record) -> ReadRecord | None:
 
 
 def read_usage(record: Any) -> Usage | Missing:
-    """A bare usage record of any kind above (also a `Usage`, or Langfuse's `usage_details`). Never raises."""
+    """Read a bare usage record of any kind above (also a `Usage`, or Langfuse's `usage_details`). Never raises."""
     if isinstance(record, (Usage, Missing)):
         return record
     try:
@@ -86,5 +86,5 @@ def read_usage(record: Any) -> Usage | Missing:
         if read is None:
             return UNRECOGNISED if fields else usage_of(openai_chat.usage, record)
         return usage_of(read, record)
-    except Exception:  # foreign objects may raise anything when they are looked at
+    except Exception:  # foreign objects may raise anything when inspected
         return UNRECOGNISED

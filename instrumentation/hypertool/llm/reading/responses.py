@@ -1,6 +1,6 @@
-"""The table of responses: which shape belongs to which class, and which names tell a plain dict's.
+"""The table of responses: the shape of each class, and the field names that identify the shape of a plain dict.
 
-The next shape: a file in `shapes/` with its rule, a line here for its response, one in `records` for its usage record
+To add a shape: a file in `shapes/` with its rule, a line here for its response, one in `records` for its usage record
 and one in `streams` for its chunks, and rows of cases in `tests/llm`.
 """
 
@@ -60,9 +60,9 @@ PROVIDERS = {
     "xai_sdk": "x_ai",
     "ibm_watsonx_ai": "ibm.watsonx.ai",
 }
-"""The provider of an SDK's other classes, by its top package."""
+"""The provider of an SDK's other classes, by top package."""
 
-# Names of a response without `usage`, of which one tells the shape, in the order in which they are looked for.
+# For a response without `usage`: the first of these names that it has decides the shape.
 NAMES: tuple[tuple[str, ReadResponse], ...] = (
     ("usageMetadata", gemini.response),
     ("modelVersion", gemini.response),
@@ -77,7 +77,7 @@ NAMES: tuple[tuple[str, ReadResponse], ...] = (
 
 
 def by_keys(fields: Fields, provider: str | None) -> Reading:
-    """A plain dict, or an object of a class that is not in the table: told by its names."""
+    """Read a plain dict, or an object of a class that is not in the table, by its field names."""
     get = fields.get
     record = get("usage")
     if (record is not None or "usage" in fields) and (not callable(record) or view(record)):
@@ -122,11 +122,11 @@ def _by_other_names(fields: Fields, provider: str | None) -> Reading:
 
 
 def _by_usage(fields: Fields, record: object, provider: str | None) -> Reading:
-    """A response that has `usage`: which one, its names and the names of its record say."""
-    if isinstance(record, Usage):  # the function worked it out, or had it estimated
+    """A response that has `usage`; its names and those of the record decide the shape."""
+    if isinstance(record, Usage):  # the observed function computed or estimated it
         return Reading(record, text(fields.get("model")), text(fields.get("id")), (), provider)
     inner = view(record)
-    if "prompt_tokens" in inner and "choices" in fields:  # as most
+    if "prompt_tokens" in inner and "choices" in fields:  # the most common case
         return openai_chat.response(fields, provider)
     kind = fields.get("type")
     if kind == "message" or "stop_reason" in fields:
@@ -156,10 +156,10 @@ def _by_usage(fields: Fields, record: object, provider: str | None) -> Reading:
 
 
 def _with_record(read: object, record: object, fields: Fields, provider: str | None) -> Reading:
-    """A response that only its record tells: DashScope's, pydantic-ai's, an own object."""
+    """A response identified only by its record: DashScope's, pydantic-ai's, or a program's own object."""
     get = fields.get
     return reading(
-        usage_of(read, record),  # type: ignore[arg-type]  # the table's
+        usage_of(read, record),  # type: ignore[arg-type]  # a reader from the table
         get("model") or get("model_name"),
         get("id") or get("request_id") or get("response_id") or get("provider_response_id"),
         reasons(get("choices")),
@@ -169,7 +169,7 @@ def _with_record(read: object, record: object, fields: Fields, provider: str | N
 
 
 def _gemini(fields: Fields, provider: str | None) -> Reading:
-    """Cached contents have the size of what is kept, which no call used."""
+    """A Gemini response; cached contents report the size of the cache, which no call has used."""
     if "candidates" not in fields and str(fields.get("name", "")).startswith("cachedContents/"):
         return others.NOTHING
     return gemini.response(fields, provider)
@@ -180,7 +180,7 @@ def _has_statistics(vectors: object) -> bool:
 
 
 def _nothing_written(fields: Fields, record: Fields) -> bool:
-    """Whether it is about vectors or a ranking, with a total and no other count."""
+    """Whether the response holds vectors or a ranking, with a total and no other count."""
     if record.get("prompt_tokens") is not None or record.get("input_tokens") is not None or "choices" in fields:
         return False
     return any(name in fields for name in ("data", "results", "embeddings", "embedding"))
@@ -196,5 +196,5 @@ def _is_count_of_tokens(fields: Fields) -> bool:
 
 
 def _no_tokens(record: Fields) -> bool:
-    """Units of a guardrail, of a search: nothing in it counts tokens."""
+    """Whether the record counts only units (of a guardrail or a search), not tokens."""
     return bool(record) and all("unit" in name.lower() or "polic" in name.lower() for name in record)

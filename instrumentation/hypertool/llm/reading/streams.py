@@ -1,6 +1,7 @@
-"""The usage of a streamed call, gathered chunk by chunk at the price of a table look-up for those that say nothing.
+"""The usage of a streamed call, gathered chunk by chunk; a chunk without usage costs one table look-up.
 
-This is the table of chunks; what each says, and whether counts are cumulative, added up or repeated, is with its shape.
+This is the table of chunks. The file of each shape says what its chunks report, and whether their counts are
+cumulative, repeated, or to be added up.
 """
 
 from __future__ import annotations
@@ -31,22 +32,22 @@ _LIMIT = 1024
 
 
 class StreamReader(Answers):
-    """Feed it every chunk of one stream, then ask. It keeps counts only, never chunks; it never raises."""
+    """Feed it every chunk of one stream, then call `finish`. It keeps counts only, never chunks, and never raises."""
 
     __slots__ = ()
 
     def feed(self, chunk: Any) -> None:
-        """Take what `chunk` says."""
+        """Take the counts of `chunk`."""
         try:
             (_steps.get(type(chunk)) or _learn(type(chunk)))(self, chunk)
         except BadCount:
             self.spoil()
-        except Exception:  # a foreign object may raise anything when it is looked at; `finish` says it
+        except Exception:  # a foreign object may raise anything when inspected; `finish` reports it
             self.broken = True
 
 
 def is_chunk(value: Any) -> bool:
-    """Whether `value`, the first of a list, is a piece of a stream and not a response."""
+    """Whether `value`, the first item of a list, is a chunk of a stream and not a response."""
     fields = view(value)
     if fields.get("type") == "AIMessageChunk":
         return True
@@ -109,7 +110,7 @@ def _by_usage(answers: Answers, chunk: Any, fields: Mapping[str, Any]) -> None:
         if inner is not None and not isinstance(inner, (str, bytes, int, float)):
             return _inner(answers, inner)
     states = [fields] if "messages" in fields else [one for one in fields.values() if type(one) is dict]
-    for state in states:  # LangGraph's, whole or by the node that changed it
+    for state in states:  # LangGraph's state, whole or keyed by the node that changed it
         for part in (containers.inside(state) if "messages" in state else None) or ():
             _inner(answers, part)
     runs = fields.get("raw_responses") or (containers.pydantic_ai_run(chunk) if "_state" in fields else ())
@@ -119,7 +120,7 @@ def _by_usage(answers: Answers, chunk: Any, fields: Mapping[str, Any]) -> None:
 
 
 def _is_last(fields: Mapping[str, Any]) -> bool:
-    """DashScope repeats a growing count, and says why it ended in the last chunk only."""
+    """Whether this is the last chunk: DashScope repeats a growing count, and only the last has a finish reason."""
     output = view(fields.get("output"))
     choices = output.get("choices")
     said = view(choices[0]).get("finish_reason") if choices else output.get("finish_reason", "")
@@ -127,19 +128,19 @@ def _is_last(fields: Mapping[str, Any]) -> bool:
 
 
 def _whole(answers: Answers, message: Any) -> None:
-    """A whole message of Anthropic's: a step of its tool runner."""
+    """A whole Anthropic message: one step of its tool runner."""
     answers.take_reading(anthropic.response(view(message), "anthropic"))
 
 
 def _xai(answers: Answers, response: Any) -> None:
-    """The answer so far: its usage is there from the first chunk on."""
+    """The answer so far, with its usage from the first chunk on; only the finished answer counts."""
     if not answers.known:
         answers.begin(None, response.id, "x_ai")
     if response.finish_reason not in (0, "", "REASON_INVALID", None):
         answers.take_reading(by_keys(view(response), "x_ai"))
 
 
-# Names under which a framework's event has the provider's own chunk.
+# Names under which a framework's event holds the provider's own chunk.
 _AROUND = ("data", "raw", "chunk", "message", "event", "raw_event", "response")
 
 
@@ -148,7 +149,7 @@ def _inner(answers: Answers, inner: Any) -> None:
 
 
 def _sequence(answers: Answers, chunk: Any) -> None:
-    """A pair of a chunk and what belongs to it, as of LangGraph; or, as of xAI, the answer so far and its chunk."""
+    """A pair: a chunk and its metadata (LangGraph), or the answer so far and its chunk (xAI)."""
     for part in chunk:
         if not isinstance(part, (str, bytes, int, float, type(None))):
             return _inner(answers, part)
@@ -175,7 +176,7 @@ def _cohere_v1(answers: Answers, fields: Mapping[str, Any]) -> None:
 
 
 def _run(answers: Answers, fields: Mapping[str, Any]) -> None:
-    """An event with a name: LangChain's, or an assistant's run, of which the last has the usage."""
+    """A named event: LangChain's, or one of an assistant's run, whose last event has the usage."""
     name, inner = fields["event"], view(fields.get("data"))
     if isinstance(name, str) and name.startswith("on_"):
         return langchain_messages.event(answers, fields)
@@ -203,7 +204,7 @@ EVENTS: dict[str, Step] = {
     **dict.fromkeys(openai_responses.PIECES, openai_responses.piece),
 }
 
-# Names of a chunk without a type, of which one tells the shape, in the order in which they are looked for.
+# For a chunk without a type: the first of these names that it has decides the shape.
 NAMES: tuple[tuple[str, Step], ...] = (
     ("candidates", gemini.step),
     ("usageMetadata", gemini.step),
@@ -218,7 +219,7 @@ NAMES: tuple[tuple[str, Step], ...] = (
     ("model_id", others.watsonx_step),
 )
 
-# (top package, class) -> what to do with an instance. Other classes of these packages' streams say nothing.
+# (top package, class) -> the step for an instance. Other chunk classes of these packages carry no usage.
 STEPS: dict[tuple[str, str], Step] = {
     ("openai", "ChatCompletionChunk"): openai_chat.openai_chunk,
     ("openai", "ChatCompletion"): openai_chat.openai_chunk,

@@ -1,4 +1,4 @@
-"""Tokens of one LLM call as an exact, disjoint partition; and what is said where they are not known."""
+"""The tokens of one LLM call as an exact, disjoint partition, and the reasons why they may be unknown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 MAX_TOKENS = 10**12
-"""More than any call can use: a larger count is a broken one."""
+"""More tokens than any call can use: a larger count is invalid."""
 
 Reason = Literal["no_usage", "stream_cut", "invalid", "unrecognised"]
 REASONS: tuple[str, ...] = get_args(Reason)
@@ -26,9 +26,9 @@ class _Fields(NamedTuple):
 class Usage(_Fields):
     """Tokens of one call, each counted in exactly one of five parts. Immutable.
 
-    `input` fresh input, `cached_input` input read from a cache, `cache_write` input written to one, `output` visible
-    output, `reasoning` output that was thought and not shown. `cache_write_1h` is that part *of* `cache_write` that
-    was written for an hour (it has a price of its own). `estimated` is True only for what `estimate_usage` made.
+    `input` is fresh input, `cached_input` input read from a cache, `cache_write` input written to a cache, `output`
+    visible output, `reasoning` hidden output. `cache_write_1h` is the part *of* `cache_write` that is kept for an hour
+    (it has its own price). `estimated` is True only for results of `estimate_usage`.
 
     Raises TypeError or ValueError for a count that is not a whole number from 0 to 10**12.
     """
@@ -70,11 +70,11 @@ class Usage(_Fields):
 
     @property
     def total(self) -> int:
-        """Every token once."""
+        """All tokens, each counted once."""
         return self[0] + self[1] + self[2] + self[3] + self[4]
 
     def usage_details(self) -> dict[str, int]:
-        """The disjoint parts under Langfuse's names, zeros left out (a zero would ask for a price that may not be)."""
+        """The disjoint parts under Langfuse's names, without zeros (a zero would need a price that may not exist)."""
         details = {"input": self[0]} if self[0] else {}
         if self[1]:
             details["input_cached_tokens"] = self[1]
@@ -87,10 +87,10 @@ class Usage(_Fields):
         return details
 
     def gen_ai(self) -> dict[str, int]:
-        """OpenTelemetry GenAI attributes: inclusive counts, and the parts of them that are not zero.
+        """OpenTelemetry GenAI attributes: inclusive counts, and those of their parts that are not zero.
 
-        Cache writes go by `cache_creation`, not by the draft's `cache_write`: a Langfuse server that maps these keys
-        itself subtracts the former from the input and would count the latter twice.
+        Cache writes use the name `cache_creation`, not the draft's `cache_write`: a Langfuse server that maps these
+        keys itself subtracts the former from the input and would count the latter twice.
         """
         keys = {
             "gen_ai.usage.input_tokens": self[0] + self[1] + self[2],
@@ -104,27 +104,27 @@ class Usage(_Fields):
             keys["gen_ai.usage.reasoning.output_tokens"] = self[4]
         return keys
 
-    def __add__(self, other: object) -> Usage:  # sums parts; a tuple would join them
+    def __add__(self, other: object) -> Usage:  # adds the parts; a tuple would concatenate
         if not isinstance(other, Usage):
             return NotImplemented
         parts = [mine + theirs for mine, theirs in zip(self[:6], other[:6], strict=True)]
         return tuple.__new__(Usage, (*parts, self.estimated or other.estimated))
 
     def __radd__(self, other: object) -> Usage:
-        """So that `sum()` of usages works."""
+        """Supports `sum()` of usages, which starts at 0."""
         return self if other == 0 else NotImplemented
 
-    def __mul__(self, other: object) -> NoReturn:  # a tuple would repeat itself
+    def __mul__(self, other: object) -> NoReturn:  # a tuple would repeat its items
         raise TypeError("usages can be added to each other, and nothing else")
 
     __rmul__ = __mul__
 
 
 class Missing(NamedTuple):
-    """The usage of a call is not known, which is not zero.
+    """The usage of a call is unknown, which is not zero.
 
-    `no_usage` the response has none, `stream_cut` the stream ended before it came, `invalid` it contradicts itself or
-    is no number, `unrecognised` the response has a shape that nobody knows.
+    `no_usage`: the response has none. `stream_cut`: the stream ended before the usage arrived. `invalid`: the usage
+    contradicts itself or is not a number. `unrecognised`: the response has an unknown shape.
     """
 
     reason: Reason
@@ -137,11 +137,12 @@ UNRECOGNISED = Missing("unrecognised")
 
 
 class Billing(NamedTuple):
-    """What decides the cost of a call besides its five parts.
+    """What determines the cost of a call besides its five parts.
 
-    Audio tokens are those *of* the input, the cached input and the output. `web_searches` are calls of a provider's own
-    search tool. `percent` is what a regional endpoint charges of the list price (Anthropic's `inference_geo`: 110).
-    `stated_nano_usd` is the cost that the provider states itself (OpenRouter's `usage.cost`).
+    Audio tokens are parts *of* the input, the cached input and the output. `web_searches` counts calls of the
+    provider's own search tool. `percent` is a regional endpoint's price in per cent of the list price (Anthropic's
+    `inference_geo`: 110). `stated_nano_usd` is the cost stated by the provider, in nano-dollars (OpenRouter's
+    `usage.cost`).
     """
 
     audio_input: int = 0
@@ -153,11 +154,11 @@ class Billing(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a response says about its call.
+    """What a response reports about its call.
 
-    `provider` is a `gen_ai.provider.name`, where the response tells. `service_tier` is the price class of the call
-    where it is not the standard one ("flex", "priority", "batch", "fast", ...), and "mixed" where tokens of several
-    models are in it; None means standard, or not said.
+    `provider` is a `gen_ai.provider.name`, or None if the response does not show it. `service_tier` is the price tier
+    of the call if it is not the standard one ("flex", "priority", "batch", "fast", ...), and "mixed" if it includes
+    tokens of several models; None means standard or not stated.
     """
 
     usage: Usage | Missing
@@ -169,5 +170,5 @@ class Reading(NamedTuple):
     billing: Billing | None = None
 
 
-# A Usage from seven values that are already known to be right, at a third of the price of checking them again.
+# A Usage from seven values that are already checked, at a third of the cost of checking them again.
 unchecked: Callable[[tuple[Any, ...]], Usage] = functools.partial(tuple.__new__, Usage)

@@ -1,7 +1,7 @@
-"""Any response object as a mapping of its fields, the way to do so chosen once per type.
+"""Any response object as a mapping of its fields; how to read a type is chosen once per type.
 
-Shapes are then written once, for SDK objects and plain dicts alike. A `getattr` that fails costs 2 microseconds on a
-pydantic object and may run foreign code; looking into `__dict__` costs 0.04 and runs none.
+Each shape is thus written once, for SDK objects and plain dicts alike. A failing `getattr` costs 2 microseconds on a
+pydantic object and may run foreign code; a look-up in `__dict__` costs 0.04 microseconds and runs none.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ View = Callable[[Any], Mapping[str, Any]]
 _LIMIT = 1024
 _EMPTY: Mapping[str, Any] = {}
 
-# Names that any shape looks for: on a class that keeps them in slots, properties or class attributes they are asked
-# for one by one, and no other property is ever run.
+# The names that any shape looks for. If a class keeps them in slots, properties or class attributes, only these are
+# read, one by one; no other property ever runs.
 _NAMES = """
     usage usage_metadata usageMetadata token_usage response_metadata llm_output generations message metadata data raw
     model model_name model_id model_version modelVersion id response_id responseId object type status choices
@@ -38,17 +38,17 @@ KNOWN = frozenset(_NAMES.split())
 
 
 def view(value: Any) -> Mapping[str, Any]:
-    """The fields of `value`; empty where it has none. Must not be written to."""
-    if type(value) is dict:  # as most
+    """The fields of `value`; empty if it has none. Do not modify the result."""
+    if type(value) is dict:  # fast path: plain dicts
         return value
     known = _views.get(type(value))
     return known(value) if known is not None else learn(type(value))(value)
 
 
 def learn(kind: type) -> View:
-    """How to look into instances of `kind`, remembered for the next one."""
+    """Choose how to read instances of `kind`, and remember it for the next one."""
     found = _choose(kind)
-    if len(_views) >= _LIMIT:  # a program that makes classes without end must not be kept alive by us
+    if len(_views) >= _LIMIT:  # the table must not keep an endless number of generated classes alive
         _views.clear()
         _views.update(_BUILT_IN)
     _views[kind] = found
@@ -57,7 +57,7 @@ def learn(kind: type) -> View:
 
 def _choose(kind: type) -> View:
     if issubclass(kind, Mapping):
-        # huggingface_hub's answers are dicts whose further fields are attributes.
+        # huggingface_hub's answers are dicts with further fields as attributes.
         return _dict_and_attributes if issubclass(kind, dict) and kind.__dictoffset__ else _itself
     if issubclass(kind, (str, bytes, int, float, list, set, frozenset, type(None))):
         return _nothing
@@ -83,7 +83,7 @@ def _dict_and_attributes(value: Any) -> Mapping[str, Any]:
 
 
 def _protobuf(value: Any) -> Mapping[str, Any]:
-    # A number that is 0 is not sent, and is 0 all the same.
+    # `ListFields` omits a number that is 0.
     found = {one.name: getattr(value, one.name) for one in value.DESCRIPTOR.fields if _is_number(one)}
     found.update((one.name, inner) for one, inner in value.ListFields())
     return found
@@ -107,7 +107,7 @@ def _attributes(value: Any) -> Mapping[str, Any]:
 
 
 def _pydantic(value: Any) -> Mapping[str, Any]:
-    # Undeclared fields are kept apart: LiteLLM's `usage` is one, and so is what a server adds to OpenAI's records.
+    # Pydantic keeps undeclared fields apart: LiteLLM's `usage`, and fields that a server adds to OpenAI's records.
     extra = value.__pydantic_extra__
     return {**value.__dict__, **extra} if extra else value.__dict__
 

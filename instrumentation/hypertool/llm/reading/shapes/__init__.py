@@ -1,1 +1,1 @@
-"""One file for each shape of a provider's usage: its rule, its responses and its stream."""
+"""One file per shape of provider usage: its rule, its responses and its stream."""

@@ -1,13 +1,14 @@
-"""Anthropic messages, of its API, Bedrock, Vertex and all who speak them.
+"""Anthropic messages: of its own API, Bedrock, Vertex and compatible servers.
 
-Rule (https://docs.anthropic.com/en/api/messages#response-usage): `input_tokens` is without the cache, which stands
-beside it in `cache_read_input_tokens` and `cache_creation_input_tokens` (by age in `cache_creation`); `output_tokens`
-has the thinking in it. `iterations` lists the steps of one request; those of a compaction and of an adviser are billed
-and in no other count (https://docs.anthropic.com/en/docs/build-with-claude/compaction).
+Rule (https://docs.anthropic.com/en/api/messages#response-usage): `input_tokens` excludes the cache, which has its own
+counts, `cache_read_input_tokens` and `cache_creation_input_tokens` (by age in `cache_creation`); `output_tokens`
+includes the thinking. `iterations` lists the steps of one request; those of a compaction and of an adviser are billed,
+but are in no other count (https://docs.anthropic.com/en/docs/build-with-claude/compaction).
 
 Streams: `message_start` begins an answer, with its input; `message_delta` is cumulative and the last one counts. Some
-gateways send 0 in it for the input counts that they do not repeat. All of them at 0 take nothing back; where one of
-them is above 0, the zeros beside it are meant. The output count of a delta always is: a refusal's goes from 1 to 0.
+gateways send 0 there for input counts that they do not repeat. If all input counts of a delta are 0, the earlier counts
+stay; if one of them is above 0, the zeros are real. The output count of a delta is always real: a refusal's goes from
+1 to 0.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _OTHER_MODELS = ("advisor_message", "fallback_message")
 
 
 def usage(record: Record) -> Usage | Missing:
-    """The partition of a record whose input count is without the cache."""
+    """The partition of a record whose input count excludes the cache."""
     get = record.get
     if not _RECORD.issuperset(record):
         known(record, _RECORD)
@@ -85,7 +86,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
 
 
 def _tier(record: Any) -> str | None:
-    """Where the record says how the call is billed: tier, speed, or several models at once."""
+    """How the call is billed according to the record: its tier, its speed, or "mixed" for several models."""
     fields = view(record)
     steps = fields.get("iterations")
     if steps is not None and any(view(step).get("type") in _OTHER_MODELS for step in steps):
@@ -94,14 +95,14 @@ def _tier(record: Any) -> str | None:
 
 
 def start(answers: Answers, event: Any) -> None:
-    """`message_start`: another answer, and its input."""
+    """`message_start`: another answer, with its input."""
     message = view(view(event).get("message"))
     identity = message.get("id")
     answers.begin(message.get("model"), identity, "anthropic")
     record = view(message.get("usage"))
     answers.tier = answers.tier or _tier(record)
     answers.needs_end = True
-    stop = text(message.get("stop_reason"))  # an answer continued by a tool has its end at its start
+    stop = text(message.get("stop_reason"))  # an answer continued by a tool has its stop reason at the start
     answers.reasons += (stop,) if stop else ()
     answers.take({key: value for key, value in record.items() if value is not None}, usage, stop is not None)
 
@@ -121,7 +122,7 @@ def delta(answers: Answers, event: Any) -> None:
     elif record.get("cache_creation_input_tokens", so_far.get("cache_creation_input_tokens")) != so_far.get(
         "cache_creation_input_tokens"
     ):
-        so_far.pop("cache_creation", None)  # the ages of another count
+        so_far.pop("cache_creation", None)  # its ages belong to the earlier count
     so_far.update(record)
     answers.known = answers.needs_end = True
     answers.provider = answers.provider or "anthropic"

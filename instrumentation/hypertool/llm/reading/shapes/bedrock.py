@@ -1,10 +1,11 @@
-"""Amazon Bedrock: converse, `invoke_model` by its headers, its streams, agents' traces.
+"""Amazon Bedrock: converse, `invoke_model` (read from its headers), their streams, agents' traces.
 
-Rule (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html): `inputTokens` is without
-the cache, which stands beside it; `outputTokens` has the thinking in it. `totalTokens` has the cache in it for some
-models and not for others. A prompt that a guardrail stopped has no output, and floats for whole numbers.
+Rule (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html): `inputTokens` excludes the
+cache, which has its own counts; `outputTokens` includes the thinking. `totalTokens` includes the cache for some models
+and not for others. A prompt stopped by a guardrail has no output, and floats instead of whole numbers.
 
-What cannot be told: for OpenAI's gpt models `converse_stream` has the cache write in `inputTokens` as well.
+Known limit: for OpenAI's gpt models, `converse_stream` also includes the cache write in `inputTokens`, and nothing in
+the record shows this.
 
 Streams: `metadata` at the end of a converse stream, `amazon-bedrock-invocationMetrics` in the last chunk of an invoke
 stream. An agent's trace has one usage for each model call, and they add up.
@@ -89,7 +90,7 @@ def _split(whole: Usage, details: Fields) -> Usage:
 
 
 def invoke(fields: Fields, provider: str | None) -> Reading:
-    """`invoke_model` as botocore returns it: the body is the caller's to read, but its headers count."""
+    """`invoke_model` as botocore returns it: the counts come from the headers, the body is left to the caller."""
     headers = view(view(fields.get("ResponseMetadata")).get("HTTPHeaders"))
     counts: dict[str, Any] = {}
     for name, header in _HEADERS:
@@ -129,7 +130,7 @@ def _pair(record: Record) -> Usage | Missing:
 
 
 def step(answers: Answers, event: Fields) -> bool:
-    """An event of a converse stream; False where it is none."""
+    """Take an event of a converse stream; False if it is not one."""
     if "metadata" in event:
         about = view(event["metadata"])
         if "usage" not in about:
@@ -149,7 +150,7 @@ def step(answers: Answers, event: Fields) -> bool:
 
 
 def chunk(answers: Answers, fields: Fields) -> None:
-    """A chunk of an invoke stream: bytes of the model's own event, of which the last has the metrics."""
+    """A chunk of an invoke stream: the bytes of the model's own event; the last event has the metrics."""
     data = view(fields["chunk"]).get("bytes")
     answers.known, answers.provider = True, "aws.bedrock"
     if isinstance(data, (bytes, bytearray)) and _METRICS_BYTES in data:

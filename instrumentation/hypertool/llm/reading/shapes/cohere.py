@@ -1,8 +1,8 @@
 """Cohere v1 (`meta`) and v2 (`usage`): chat, embeddings, reranking.
 
-Rule (https://docs.cohere.com/reference/chat): `tokens` is what the model read and wrote, with `cached_tokens` inside
-its input; `billed_units` leaves out what Cohere adds to a prompt, and is all that embeddings have, with
-`image_tokens` beside `input_tokens`. Search units and classifications are no tokens.
+Rule (https://docs.cohere.com/reference/chat): `tokens` counts what the model read and wrote; its input includes
+`cached_tokens`. `billed_units` excludes what Cohere adds to a prompt; embeddings have only these, with `image_tokens`
+in addition to `input_tokens`. Search units and classifications are not tokens.
 
 Streams: the last event has the whole usage (`message-end` of v2, `stream-end` of v1).
 """

@@ -1,13 +1,13 @@
-"""Frameworks' own usage records: pydantic-ai, openai-agents, CrewAI, AutoGen; and ours.
+"""Frameworks' own usage records (pydantic-ai, openai-agents, CrewAI, AutoGen), and Hypertool's.
 
-| who | rule |
+| source | rule |
 |---|---|
-| pydantic-ai (https://ai.pydantic.dev/api/usage/) | input has the cache in it, output `details.reasoning_tokens` |
-| others with `cache_read_tokens` (Agno) | the total tells whether the cache is in the input, else nobody can |
-| CrewAI (https://docs.crewai.com/concepts/crews#crew-usage-metrics) | the prompt has `cached_prompt_tokens` in it |
-| ours, and Langfuse's first API | disjoint parts |
+| pydantic-ai (https://ai.pydantic.dev/api/usage/) | input includes the cache, output `details.reasoning_tokens` |
+| others with `cache_read_tokens` (Agno) | only the total can show whether the input includes the cache |
+| CrewAI (https://docs.crewai.com/concepts/crews#crew-usage-metrics) | the prompt includes `cached_prompt_tokens` |
+| Hypertool, and Langfuse's first API | disjoint parts |
 
-openai-agents has OpenAI's names and is read as a response.
+openai-agents uses OpenAI's names; `openai_responses` reads its records.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def pydantic_ai(record: Record) -> Usage | Missing:
     )
     total = 0
     if reasoning > made:
-        total = given + made + reasoning  # beside, as from xAI
+        total = given + made + reasoning  # not in the output, as with xAI
     return settle(
         given, made, count(get("cache_read_tokens")), count(get("cache_write_tokens")), reasoning, total, hour
     )
 
 
 def cached_apart(record: Record) -> Usage | Missing:
-    """A record with `cache_read_tokens` of a framework that nobody documents: only its total can tell."""
+    """A record with `cache_read_tokens` from an undocumented framework: only its total can show what is included."""
     get = record.get
     known(record, _CACHED_APART)
     total = count(get("total_tokens"))
@@ -61,7 +61,7 @@ def cached_apart(record: Record) -> Usage | Missing:
 
 
 def langfuse(record: Record) -> Usage | Missing:
-    """Our own `usage_details`, and the {input, output} of Langfuse's first API."""
+    """`Usage.usage_details()`, and the {input, output} of Langfuse's first API."""
     get = record.get
     return partition(
         count(get("input")),

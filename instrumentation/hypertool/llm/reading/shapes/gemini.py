@@ -1,13 +1,13 @@
 """Gemini: `generateContent`, Vertex, Live, and the Interactions API; in snake case (SDK) and camel case (REST).
 
-Rule (https://ai.google.dev/api/generate-content#UsageMetadata): `promptTokenCount` has the cache in it;
-`toolUsePromptTokenCount` and `thoughtsTokenCount` are beside it and beside `candidatesTokenCount`
-(`responseTokenCount` of Live). Some Vertex models put the thoughts into the candidates' count; the total tells.
-Interactions (https://ai.google.dev/api/interactions-api) count alike as `total_input_tokens`, `total_cached_tokens`,
-`total_output_tokens`, `total_thought_tokens`, `total_tool_use_tokens`.
+Rule (https://ai.google.dev/api/generate-content#UsageMetadata): `promptTokenCount` includes the cache, but not
+`toolUsePromptTokenCount`; `candidatesTokenCount` (`responseTokenCount` in Live) does not include `thoughtsTokenCount`.
+Some Vertex models include the thoughts in the candidates' count; the total shows this. Interactions
+(https://ai.google.dev/api/interactions-api) follow the same rule with the names `total_input_tokens`,
+`total_cached_tokens`, `total_output_tokens`, `total_thought_tokens`, `total_tool_use_tokens`.
 
-Streams: every chunk has the counts so far, the last one counts. Automatic function calling puts several answers into
-one stream, each with its `responseId`.
+Streams: every chunk has the counts so far; the last one counts. Automatic function calling puts several answers into
+one stream, each with its own `responseId`.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _parts(prompt: Any, cached: Any, made: Any, thought: Any, tools: Any, whole:
     if tools is not None:
         given += count(tools)
     if prompt is None:
-        # Counts of 0 are left out, but no prompt is empty: it is what the total has left.
+        # Counts of 0 are omitted, but a prompt is never empty: it is the rest of the total.
         if total or output or reasoning:
             rest = total - given - output - reasoning
             if rest <= 0 or not (output or reasoning):
@@ -137,7 +137,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
             text(get("model_version") or get("modelVersion")),
             text(get("response_id") or get("responseId")),
             reasons(get("candidates"), "finishReason" if "usageMetadata" in fields else "finish_reason"),
-            # Only Vertex AI says what kind of traffic it was.
+            # Only Vertex AI reports a traffic type.
             "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai",
             tier(traffic) or tier(inner.get("service_tier") or inner.get("serviceTier")),
             None if record is None else billing.of_gemini(record),
@@ -160,7 +160,7 @@ def interactions(fields: Fields, provider: str | None) -> Reading:
 
 
 def embedded(fields: Fields, provider: str | None) -> Reading:
-    """Embeddings of google-genai and Vertex: each vector has the count of its own text."""
+    """Embeddings of google-genai and Vertex: each vector has the token count of its own text."""
     given = 0
     for one in fields.get("embeddings") or fields.get("predictions") or ():
         inner = view(one)
@@ -170,7 +170,7 @@ def embedded(fields: Fields, provider: str | None) -> Reading:
 
 
 def first_of(record: Record, *names: str) -> Any:
-    """The first of `names` that is there."""
+    """The first value of `names` that is not None, else None."""
     return next((record[name] for name in names if record.get(name) is not None), None)
 
 
@@ -188,7 +188,7 @@ def step(answers: Answers, chunk: Any) -> None:
     """A chunk of a stream, a message of a Live session, or an event of the Agent Development Kit."""
     fields = view(chunk)
     if fields.get("partial") is True and "invocation_id" in fields:
-        return  # said again by the whole event
+        return  # the complete event repeats it
     found = response(fields, None)
     identity = found.id or (fields.get("id") if "invocation_id" in fields else None)
     if not answers.known or (answers.ended and identity and answers.id and identity != answers.id):
@@ -204,7 +204,7 @@ def step(answers: Answers, chunk: Any) -> None:
 
 
 def interaction_event(answers: Answers, fields: Fields) -> None:
-    """An event of a streamed interaction: counts so far in `metadata`, all of them in the interaction that ended."""
+    """An event of a streamed interaction: counts so far in `metadata`, final counts in the ended interaction."""
     whole = view(fields.get("interaction"))
     kind = fields.get("event_type")
     if kind in ("interaction.start", "interaction.created") or not answers.known:

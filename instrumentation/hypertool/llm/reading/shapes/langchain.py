@@ -1,11 +1,11 @@
-"""LangChain's own usage record, and how those of chunks add up.
+"""LangChain's own usage record, and how the records of chunks add up.
 
 Rule (https://python.langchain.com/api_reference/core/messages/langchain_core.messages.ai.UsageMetadata.html): the
-input has the cache in it, the output the reasoning; details need not be complete, and langchain-openai puts the service
-tier before their names. Integrations for xAI and Gemini leave reasoning in the total only.
+input includes the cache, the output the reasoning; details may be incomplete, and langchain-openai prefixes their names
+with the service tier. Integrations for xAI and Gemini count reasoning only in the total.
 
-Streams: each chunk has its own part and they add up, where an integration may correct itself by a negative one.
-Integrations that repeat a growing count (Perplexity's) are told by an input that is said again.
+Streams: each chunk has its own part, and the parts add up; an integration may correct itself with a negative part.
+Integrations that repeat a growing count (Perplexity's) are recognised by their repeated input count.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _without_tier(details: Record, names: frozenset[str]) -> dict[str, Any]:
 
 
 def grown(before: Any, record: Record) -> dict[str, Any]:
-    """The record of a message so far with one more chunk."""
+    """The record of a message so far, with one more chunk added."""
     if not before:
         _part(record)
         return dict(record)
@@ -83,7 +83,7 @@ def grown(before: Any, record: Record) -> dict[str, Any]:
 
 
 def _part(record: Record) -> None:
-    """Raises BadCount for a chunk with a count below 0 that its own total does not confirm."""
+    """Raises BadCount for a chunk with a negative count that its own total does not confirm."""
     given, made = record.get("input_tokens"), record.get("output_tokens")
     below = any(type(value) is int and value < 0 for value in (given, made))
     if below and record.get("total_tokens") != (given or 0) + (made or 0):
@@ -91,7 +91,7 @@ def _part(record: Record) -> None:
 
 
 def added(left: Record, right: Record) -> dict[str, Any]:
-    """The sum of two usage records, details included, as adding two chunks gives it."""
+    """The sum of two usage records, details included, as LangChain adds two chunks."""
     _part(right)
     return _added(left, right)
 

@@ -1,8 +1,8 @@
 """Ollama's native API: chat, generate, embed.
 
 Rule (https://github.com/ollama/ollama/blob/main/docs/api.md): `prompt_eval_count` is the prompt, `eval_count` the
-answer, thinking included. An embedding has no answer. Servers that read a prompt from their own cache may leave
-`prompt_eval_count` out: such a call is not known.
+answer, thinking included. An embedding has no answer. Servers that read a prompt from their own cache may omit
+`prompt_eval_count`: the usage of such a call is unknown.
 
 Streams: the chunk with `done` has both counts.
 """

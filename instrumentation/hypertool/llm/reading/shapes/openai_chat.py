@@ -1,19 +1,19 @@
-"""OpenAI chat and text completions, embeddings, assistants' runs; and all who speak them.
+"""OpenAI chat and text completions, embeddings, assistants' runs, and compatible servers.
 
-Rule (https://platform.openai.com/docs/api-reference/chat/object): `prompt_tokens` has the cache in it,
-`completion_tokens` the reasoning. Where a server counts otherwise, its `total_tokens` tells:
+Rule (https://platform.openai.com/docs/api-reference/chat/object): `prompt_tokens` includes the cache,
+`completion_tokens` the reasoning. If a server counts differently, its `total_tokens` shows it:
 
-* xAI puts the reasoning beside the completion (https://docs.x.ai/docs/guides/reasoning).
-* Gemini's endpoint has thoughts in the total only (https://ai.google.dev/gemini-api/docs/openai).
-* OpenRouter, LiteLLM and DeepSeek keep the cache inside (`prompt_cache_hit_tokens`, `cache_write_tokens`,
-  `cache_creation_input_tokens`); Mistral says `num_cached_tokens`, Moonshot and Together `cached_tokens`,
+* xAI does not include the reasoning in the completion (https://docs.x.ai/docs/guides/reasoning).
+* Gemini's endpoint counts thoughts only in the total (https://ai.google.dev/gemini-api/docs/openai).
+* OpenRouter, LiteLLM and DeepSeek include the cache (`prompt_cache_hit_tokens`, `cache_write_tokens`,
+  `cache_creation_input_tokens`); Mistral calls it `num_cached_tokens`, Moonshot and Together `cached_tokens`,
   Writer and OpenAI's runs `prompt_token_details`.
-* Mistral's agents put results of built-in tools beside the prompt (`connector_tokens`).
-* Perplexity's deep research bills `citation_tokens` and `reasoning_tokens` beside both, and its total has neither
-  (https://docs.perplexity.ai/guides/pricing).
+* Mistral's agents count results of built-in tools in addition to the prompt (`connector_tokens`).
+* Perplexity's deep research bills `citation_tokens` and `reasoning_tokens` in addition to both; its total includes
+  neither (https://docs.perplexity.ai/guides/pricing).
 
 Streams: the last usage counts. OpenAI sends it after the last choice, Groq in `x_groq`, Moonshot in the last choice;
-others repeat a growing one on every chunk.
+others repeat a growing count on every chunk.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..fields import Fields, quick_reading, reasons, text, tier
 from ..usage import Missing, Reading, Usage
 from ..view import view
 
-# What OpenAI itself sends; a record with more is looked at more closely.
+# The names that OpenAI itself sends; a record with other names is checked more closely.
 _PLAIN = names("prompt_tokens completion_tokens total_tokens prompt_tokens_details completion_tokens_details")
 _GIVEN_PLAIN = names("cached_tokens cache_write_tokens audio_tokens text_tokens image_tokens video_tokens")
 _MADE = names(
@@ -60,7 +60,7 @@ def usage(record: Record) -> Usage | Missing:
     given, made = both(record, "prompt_tokens", "completion_tokens", total)
     details = get("prompt_tokens_details")
     thoughts = get("completion_tokens_details")
-    # With all five there and no other, nothing is left to look for.
+    # A record with all five names and no other needs no further look-up.
     more = (len(record) != 5 or details is None or thoughts is None) and not _PLAIN.issuperset(record)
     if more:
         known(record, _RECORD)
@@ -73,7 +73,7 @@ def usage(record: Record) -> Usage | Missing:
         cached, write = inner.get("cached_tokens"), inner.get("cache_write_tokens")
         if not _GIVEN_PLAIN.issuperset(inner):
             known(inner, _GIVEN)
-            # LiteLLM gives the same number under several names; Qwen's explicit cache has Anthropic's.
+            # LiteLLM gives the same number under several names; Qwen's explicit cache uses Anthropic's names.
             write = first(inner, *_WRITTEN_INSIDE)
             ages = first(inner, *_AGES)
             hour = 0 if ages is None or not write else count(view(ages).get("ephemeral_1h_input_tokens"))
@@ -123,7 +123,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
 
 
 def step(answers: Answers, fields: Fields, provider: str | None = None) -> None:
-    """One chunk that says more than a piece of text."""
+    """Take a chunk that has more than a piece of text."""
     choices = fields.get("choices")
     if answers.ended:
         identity = fields.get("id")
@@ -135,7 +135,7 @@ def step(answers: Answers, fields: Fields, provider: str | None = None) -> None:
     record = fields.get("usage")
     if choices:
         last = choices[0]
-        # LiteLLM's choices declare no field at all, so that their __dict__ is empty.
+        # LiteLLM's choices declare no fields, so their __dict__ is empty.
         inner = last if type(last) is dict else last.__dict__ or view(last)
         if inner.get("finish_reason") is not None or len(choices) > 1:
             found = reasons(choices)
@@ -149,21 +149,21 @@ def step(answers: Answers, fields: Fields, provider: str | None = None) -> None:
         if record is not None:
             record = view(record).get("usage")
     if record is not None:
-        # Some servers repeat a growing count on every chunk; it is final once there is nothing left to say.
+        # Some servers repeat a growing count on every chunk; it is final once the answer has ended.
         answers.take(record, usage, not choices or answers.ended)
         answers.ended = answers.ended or not choices
         answers.tier = answers.tier or tier(fields.get("service_tier"))
 
 
 def _other(answers: Answers, identity: Any) -> bool:
-    """Whether a chunk with choices, after an answer that has ended, is of another answer."""
+    """Whether a chunk with choices that follows an ended answer belongs to another answer."""
     if identity and answers.id:
         return bool(identity != answers.id)
     return answers.settled and answers.record is not None and not identity and not answers.id
 
 
 def openai_chunk(answers: Answers, chunk: Any) -> None:
-    """A chunk of OpenAI's own class; most have a piece of text and nothing else to say."""
+    """A chunk of OpenAI's own class; most have only a piece of text and are skipped quickly."""
     fields = chunk.__dict__
     choices = fields.get("choices")
     if (
@@ -177,12 +177,12 @@ def openai_chunk(answers: Answers, chunk: Any) -> None:
 
 
 def openai_event(answers: Answers, event: Any) -> None:
-    """An event of OpenAI's stream helper, around its chunk."""
+    """An event of OpenAI's stream helper, which wraps a chunk."""
     step(answers, view(event.chunk), "openai")
 
 
 def mistral_event(answers: Answers, event: Any) -> None:
-    """Mistral's events: around a chunk, or the end of a conversation's answer."""
+    """Mistral's events: a wrapped chunk, or the end of a conversation's answer."""
     data = view(event.data)
     if "choices" in data:
         step(answers, data, "mistral_ai")

@@ -1,10 +1,11 @@
-"""OpenAI responses, images, transcriptions and realtime answers; xAI's, OpenRouter's and Hugging Face's alike.
+"""OpenAI responses, images, transcriptions and realtime answers; also xAI's, OpenRouter's and Hugging Face's.
 
-Rule (https://platform.openai.com/docs/api-reference/responses/object): `input_tokens` has the cache in it,
-`output_tokens` the reasoning; the total tells where a server counts otherwise. Details are `input_tokens_details`, or
-`input_token_details` for transcriptions and realtime. `tool_usage.image_gen` is another model's work and not counted.
+Rule (https://platform.openai.com/docs/api-reference/responses/object): `input_tokens` includes the cache,
+`output_tokens` the reasoning; if a server counts differently, its total shows it. Details are in
+`input_tokens_details`, or in `input_token_details` for transcriptions and realtime. `tool_usage.image_gen` is the work
+of another model and is not counted.
 
-Streams: one event at the end has the whole usage, and the one at the beginning the id; each pair is an answer.
+Streams: each answer has an event at the beginning with its id, and an event at the end with the whole usage.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PIECES = (
     "speech.audio.done",
 )
 
-# What OpenAI itself sends; a record with more is looked at more closely.
+# The names that OpenAI itself sends; a record with other names is checked more closely.
 _PLAIN = names("input_tokens output_tokens total_tokens input_tokens_details output_tokens_details")
 _GIVEN_PLAIN = names("cached_tokens cache_write_tokens text_tokens audio_tokens image_tokens cached_tokens_details")
 _MADE = names("reasoning_tokens text_tokens audio_tokens image_tokens")
@@ -47,10 +48,10 @@ _GIVEN = _GIVEN_PLAIN.union(names("cache_creation_tokens"))
 
 
 def usage(record: Record) -> Usage | Missing:
-    """The partition of a record with `input_tokens` and details of it; also DashScope's own.
+    """The partition of a record with `input_tokens` and their details; also of DashScope's own record.
 
-    DashScope (https://www.alibabacloud.com/help/en/model-studio/qwen-api-via-dashscope) has the cache inside, and
-    names its details `prompt_tokens_details`.
+    DashScope (https://www.alibabacloud.com/help/en/model-studio/qwen-api-via-dashscope) includes the cache in the
+    input, and names its details `prompt_tokens_details`.
     """
     get = record.get
     total = get("total_tokens")
@@ -58,7 +59,7 @@ def usage(record: Record) -> Usage | Missing:
     given, made = both(record, "input_tokens", "output_tokens", total)
     details = get("input_tokens_details")
     thoughts = get("output_tokens_details")
-    # With all five there and no other, nothing is left to look for.
+    # A record with all five names and no other needs no further look-up.
     more = (len(record) != 5 or details is None or thoughts is None) and not _PLAIN.issuperset(record)
     if more:
         known(record, _RECORD)
@@ -91,7 +92,7 @@ def usage(record: Record) -> Usage | Missing:
 
 
 def response(fields: Fields, provider: str | None) -> Reading:
-    """A response; the reason to finish is its status, or why it is incomplete."""
+    """A response; its finish reason is its status, or why it is incomplete."""
     get = fields.get
     why = view(get("incomplete_details")).get("reason") or get("status")
     reason = text(why)
@@ -110,7 +111,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
 
 
 def transcription(fields: Fields, provider: str | None) -> Reading:
-    """A transcription or an image; billed by the second, it has no tokens."""
+    """A transcription or an image; one that is billed by the second has no tokens."""
     record = fields.get("usage")
     if view(record).get("type") == "duration":
         return Reading(NO_USAGE, provider=provider)
@@ -118,7 +119,7 @@ def transcription(fields: Fields, provider: str | None) -> Reading:
 
 
 def start(answers: Answers, event: Any) -> None:
-    """`response.created`: an answer with an id."""
+    """`response.created`: a new answer, with its id."""
     inner = view(view(event).get("response"))
     answers.begin(inner.get("model"), _id(inner), "openai")
     answers.needs_end = True
@@ -132,7 +133,7 @@ def end(answers: Answers, event: Any) -> None:
         inner = fields
     whole = response(inner, "openai")
     identity = _id(inner)
-    # Some gateways give each event another id: an answer that was begun is the one that ends.
+    # Some gateways give each event another id: the answer that has begun is the one that ends.
     if not answers.known or (answers.settled and not (identity and identity == answers.id)):
         answers.begin(whole.model, identity, "openai")
     answers.known = answers.ended = True
@@ -155,6 +156,6 @@ def piece(answers: Answers, event: Any) -> None:
 
 
 def _id(response: Fields) -> Any:
-    """Its id; openai-agents makes one up where a server has none."""
+    """The response's id, or None; openai-agents makes one up if the server sends none."""
     identity = response.get("id")
     return None if identity == "__fake_id__" else identity

@@ -1,8 +1,8 @@
-"""Shapes of few fields: Replicate, watsonx, Aleph Alpha, and servers that have a total only.
+"""Shapes with few fields: Replicate, watsonx, Aleph Alpha, and servers that report only a total.
 
 * Replicate (https://replicate.com/docs/topics/predictions): `input_token_count` and `output_token_count` of `metrics`.
 * watsonx (https://cloud.ibm.com/apidocs/watsonx-ai#text-generation): each result has both counts; in a stream the
-  input comes first and the output counts up.
+  input count comes first, and the output count grows.
 * Aleph Alpha (https://docs.aleph-alpha.com/api/complete/): `num_tokens_prompt_total`, `num_tokens_generated`.
 * Voyage, Jina: embeddings, rankings (https://docs.voyageai.com/reference/embeddings-api): `total_tokens` is input.
 """
@@ -36,7 +36,7 @@ aleph_alpha_usage = _pair("num_tokens_prompt_total", "num_tokens_generated")
 
 
 def replicate(fields: Fields, provider: str | None) -> Reading:
-    """A prediction; one that counts no tokens has none."""
+    """A prediction; it has no usage if its model counts no tokens."""
     record = view(fields.get("metrics"))
     counts = {name: record.get(name) for name in ("input_token_count", "output_token_count")}
     status = fields.get("status")
@@ -74,7 +74,7 @@ def watsonx(fields: Fields, provider: str | None) -> Reading:
 
 
 def watsonx_step(answers: Answers, fields: Fields) -> None:
-    """A chunk: the input's count comes once, the output's counts up."""
+    """A chunk: the input count comes once, the output count grows."""
     if answers.ended:
         answers.begin(fields.get("model_id"), fields.get("id"), "ibm.watsonx.ai")
     before = answers.record if isinstance(answers.record, Mapping) else {"given": 0, "made": 0}
@@ -97,13 +97,13 @@ def _so_far(record: Record) -> Usage | Missing:
 
 
 def total_only(record: Record) -> Usage | Missing:
-    """All that was read, where nothing is written."""
+    """A total that is all input: the call has no output."""
     known(record, _NONE)
     return partition(count(record.get("total_tokens")), 0, 0, 0, 0)
 
 
 def vectors(fields: Fields, provider: str | None) -> Reading:
-    """Embeddings or a ranking with a total, in `usage` or beside the result."""
+    """Embeddings or a ranking with a total, in `usage` or next to the result."""
     record = fields.get("usage")
     return reading(
         usage_of(total_only, fields if record is None else record),
@@ -119,5 +119,5 @@ NOTHING = Reading(NO_USAGE)
 
 
 def nothing_used(fields: Fields, provider: str | None) -> Reading:
-    """What `count_tokens` answers, and the size of cached contents: no call used them."""
+    """The result of `count_tokens`, or the size of cached contents: no call has used these tokens."""
     return NOTHING
