@@ -157,11 +157,11 @@ done
 notes=()
 second=$(second_python)
 if [ -z "$second" ]; then
-    notes+=("tests/unit and tests/llm ran on one Python only: install another one (python3.10 to python3.13, or pyenv)")
+    notes+=("tests/unit ran on one Python only: install another one (python3.10 to python3.13, or pyenv)")
 elif make_environment .venv-second "$second"; then
     [ "${#names[@]}" -lt "$SIDE_BY_SIDE" ] || finish
-    start "unit+llm-on-$("$second" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
-        .venv-second/bin/python tests/unit tests/llm
+    start "unit-on-$("$second" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
+        .venv-second/bin/python tests/unit
 else
     notes+=("the pinned packages could not be installed for $second (see above)")
     failed=1
