@@ -116,7 +116,7 @@ def end(arguments: argparse.Namespace) -> int:
 def _record(before: SavedSession | None, to: str | None, mode: str) -> None:
     from ..metrics.collector import get_persona_metrics
 
-    heard = listen()
+    listen()  # The exception below reports what the library would log.
     metrics = get_persona_metrics()
     known = before is not None and metrics.catalogue.find(before.persona) is not None
     if before is not None and known:
@@ -125,8 +125,9 @@ def _record(before: SavedSession | None, to: str | None, mode: str) -> None:
         # A persona that is no longer configured cannot be a label; the next session starts from `none`.
         metrics.record_switch(before.persona if before is not None and known else "none", to, mode)
     if not metrics.flush():
-        said = heard[-1] if heard else "the store refused it"
-        raise StoreUnavailable(f"nothing was changed: {said.rpartition('lives): ')[2]}")
+        publisher = metrics.core.publisher
+        reason = publisher.problem if publisher is not None else None
+        raise StoreUnavailable(f"nothing was changed: {reason or 'the store refused it'}")
 
 
 def list_personas(arguments: argparse.Namespace) -> int:

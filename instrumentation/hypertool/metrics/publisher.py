@@ -39,6 +39,8 @@ class Publisher:
         self._catalogue = catalogue
         self._writer = store.writer()
         self._failed = False
+        # Why publishing fails; None while it works.
+        self.problem: str | None = None
         self._armed = False
         self._begin()
         recorder.on_dirty = self.notify
@@ -144,6 +146,7 @@ class Publisher:
             if not self._failed:
                 self._failed = True
                 reason = self.store.directory.unavailable(error) if isinstance(error, OSError) else error
+                self.problem = str(reason)
                 log.error(
                     "metrics are not published for now (nothing is lost while this process lives): %s",
                     reason,
@@ -153,6 +156,7 @@ class Publisher:
             return False
         if self._failed:
             self._failed = False
+            self.problem = None
             log.warning("metrics are published again to %s", self.store.path)
         return True
 
