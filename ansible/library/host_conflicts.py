@@ -97,8 +97,13 @@ def read(path):
 
 
 def unit_of(pid):
-    names = re.findall(r"([^/\n]+\.service)", read(f"/proc/{pid}/cgroup"))
-    return names[-1] if names else None
+    """The system service of a process. Services of a user's own manager do not count: any user can name one as ours."""
+    for path in re.findall(r"^\d+:[^:\n]*:(/[^\n]*)$", read(f"/proc/{pid}/cgroup"), re.MULTILINE):
+        below = path.rpartition("/system.slice/")[2] if "/system.slice/" in path else ""
+        names = re.findall(r"^(?:[^/]+\.slice/)*([^/]+\.service)", below)
+        if names and "/user.slice/" not in path:
+            return names[0]
+    return None
 
 
 def socket_units(module):

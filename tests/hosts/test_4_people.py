@@ -41,6 +41,13 @@ def test_several_users_count_into_one_store(fleet: Fleet, host: Host) -> None:
     assert host.check_output("find /var/lib/hypertool/live -type f -not -perm -0640") == ""
 
 
+def test_service_tells_members_apart(host: Host) -> None:
+    """Limits and requests go by the owners of files: the service must not run where all owners look the same."""
+    pid = host.check_output("systemctl show -P MainPID hypertool-exporter")
+    mapped = [int(line.split()[2]) for line in host.check_output(f"cat /proc/{pid}/uid_map").splitlines()]
+    assert sum(mapped) >= 2**32 - 1
+
+
 def test_a_user_who_may_not_write_is_told_and_not_stopped(fleet: Fleet, host: Host) -> None:
     before = exposed(host, TOKENS)
     assert before > 0

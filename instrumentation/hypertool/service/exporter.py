@@ -26,6 +26,7 @@ from .agent_sessions import AgentSessions
 from .agent_telemetry import MAX_BODY, PATHS, AgentTelemetry, Answer, is_own_user
 from .delivery_proof import delivery_proof
 from .lifecycle import log_to_stderr, serve_until_stopped
+from .owners import namespace_hides_owners
 from .server import LocalHandler, LocalServer, listen
 from .systemd import hold_stop_signals
 
@@ -202,6 +203,11 @@ def run_exporter() -> int:
     store.begin_service()
     store.merge()
     hold_stop_signals()
+    if store.directory.served and namespace_hides_owners():
+        log.error(
+            "this service runs in a user namespace that shows all members' files as one user's: members share one "
+            "limit and cannot reset budgets; remove PrivateUsers= from its unit, or map every user"
+        )
     telemetry = AgentTelemetry()
     exporter = Exporter(address, store, catalogue, reload=True, telemetry=telemetry)
     AgentSessions(os.path.expanduser("~"), os.environ, telemetry).start()

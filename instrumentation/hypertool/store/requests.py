@@ -22,6 +22,8 @@ from .directory import StateDirectory
 LOCK_SECONDS = 0.25
 REQUEST_BYTES = 65_536
 FILES_OF_A_USER = 4
+# The owner that the kernel shows for users that a namespace does not map.
+OVERFLOW_USER = 65534
 RESETS, TOLD = "resets", "told"
 _FILE = re.compile(r"(\d{1,10})-[0-9a-f]{16}\.json")
 # A change shows in the folder's time, which has the resolution of a kernel tick: two changes in one tick look like one.
@@ -171,7 +173,8 @@ def tidy(directory: StateDirectory) -> None:
     with directory.open_requests() as folder:
         for user, names in _names(folder).items():
             for name in names:
-                if _owner(folder, name) != user:
+                # In a user namespace files of several users look like the overflow user's: they may be in order.
+                if _owner(folder, name) not in (user, OVERFLOW_USER):
                     with contextlib.suppress(OSError):
                         folder.unlink(name)
 
