@@ -61,8 +61,38 @@ def headers(path=PASSWORD_FILE):
     return {"Authorization": "Basic " + base64.b64encode(f"{USER}:{known}".encode()).decode()}
 
 
+def listener_users(port, tables=None):
+    """The uids of the processes that listen on a TCP port of this host."""
+    found = set()
+    for table in tables or ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as lines:
+                fields = [line.split() for line in lines][1:]
+        except OSError:
+            continue
+        found |= {int(one[7]) for one in fields if one[3] == "0A" and int(one[1].rpartition(":")[2], 16) == port}
+    return found
+
+
+def is_system_user(uid):
+    """Whether an account belongs to the system: below the first person's, or made by systemd (DynamicUser=)."""
+    return uid < 1000 or 61184 <= uid <= 65519
+
+
 def open_local(url, timeout, path=PASSWORD_FILE):
-    """Open a URL of a service on this host. The password is sent to loopback only, never through a proxy."""
-    carried = headers(path) if urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1") else {}
+    """Open a URL of a service on this host. The password is sent to loopback only, never through a proxy.
+
+    Raises PermissionError if a person's process listens there: any user can take a port while its service is down, and
+    would be sent the password.
+    """
+    parts = urlsplit(url)
+    carried = headers(path) if parts.hostname in ("127.0.0.1", "localhost", "::1") else {}
+    if carried:
+        strangers = sorted(uid for uid in listener_users(parts.port or 80) if not is_system_user(uid))
+        if strangers:
+            raise PermissionError(
+                13,
+                f"port {parts.port or 80} is held by a process of user {strangers[0]}, expected a service; end it",
+            )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     return opener.open(urllib.request.Request(url, headers=carried), timeout=timeout)
