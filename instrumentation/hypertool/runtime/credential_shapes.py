@@ -64,13 +64,17 @@ _WORDS = (
     "pwd",
     r"secret(?:[_-]?access)?(?:[_-]?key)?",
     "token",
-    r"(?:api|access|account|private|signing|encryption|master)[_-]?key",
+    r"(?:api|access|account|private|signing|encryption|master|pre-?shared)[_ -]?key",
     "authorization",
     "credentials?",
 )
+# Short words for secrets, which prose has too: as the last part of a name (DB_PASS, X-Auth), or as a quoted key.
+_LAST_PARTS = (
+    r"(?:(?<=[A-Za-z0-9][_-])|(?<=[\"']))(?:pass|pw|psk|pat|auth)(?=[\"'\\]{0,16}\s{0,8}[=:])|\b(?:psk|dbpw)(?==)"
+)
 # A word for a secret, `=` or `:`, and the value: in quotes (those of JSON within JSON too), or one word.
 _ASSIGNED = (
-    rf"((?i:{'|'.join(_WORDS)})[\"'\\]{{0,16}}\s{{0,8}}[=:]\s{{0,8}}(?:\\{{0,15}}[\"'])?)"
+    rf"((?i:{'|'.join(_WORDS)}|{_LAST_PARTS})[\"'\\]{{0,16}}\s{{0,8}}(?:[=:]>?|%3D)\s{{0,8}}(?:\\{{0,15}}[\"'])?)"
     r"(?:(?i:[a-z]{2,12}) )?"
     r"(?:(?<=\")(?:[^\"\n\\]|\\[^\"\n]){1,2000}|(?<=')(?:[^'\n\\]|\\[^'\n]){1,2000}|[^\s\"',;&\[\\]{4,2000})"
 )
@@ -83,8 +87,25 @@ _USER = r"((?:\s-u|--user)[ =][\"']?[^\s:\"']{1,64}:)[^\s\"']{3,2000}"
 _GLUED = r"(\b(?:mysql\w{0,12}|mariadb[\w-]{0,12}|mycli)\b(?:[^\n|;&]{0,200}?\s)-p)" + _ARGUMENT
 _APART = (
     r"(\b(?:sshpass[^\n|;&]{0,60}?\s-p|redis-cli[^\n|;&]{0,200}?\s(?:-a|--pass)|ldap\w{3,8}[^\n|;&]{0,200}?\s-w"
-    r"|(?:docker|podman|az|helm registry) login[^\n|;&]{0,200}?\s-p)[ \t]{0,4})" + _ARGUMENT
+    r"|(?:docker|podman|az|helm registry) login[^\n|;&]{0,200}?\s-p|mongo\w{0,10}[^\n|;&]{0,200}?\s-p"
+    r"|sqlcmd[^\n|;&]{0,200}?\s-P|(?:un)?zip[^\n|;&]{0,60}?\s-P|openssl[^\n|;&]{0,200}?\s-k"
+    r"|htpasswd\s-\w{0,4}b\w{0,4}[ \t]{1,4}\S{1,200}[ \t]{1,4}\S{1,64}"
+    r"|mc alias set[ \t]{1,4}\S{1,64}[ \t]{1,4}\S{1,200}[ \t]{1,4}\S{1,64})[ \t]{0,4})" + _ARGUMENT
 )
+# `echo SECRET | sudo -S`, `echo user:SECRET | chpasswd`.
+_PIPED = r"(\becho[ \t]{1,4}(?:-n[ \t]{1,4})?)[^\n|]{1,500}(?=\|[ \t]{0,4}(?:sudo[^\n|;&]{0,60}\s-S|chpasswd))"
+# curl -ume:SECRET, without a blank.
+_GLUED_USER = r"(\bcurl\b[^\n|;&]{0,200}?\s-u[\"']?[^\s:\"'-][^\s:\"']{0,64}:)[^\s\"']{3,2000}"
+# <password>SECRET</password>, ('password', 'SECRET').
+_TAGGED = rf"(<(?:\w{{1,20}}:)?[\w-]{{0,40}}(?i:{'|'.join(_WORDS)})[\w-]{{0,40}}>)[^<\n]{{1,2000}}(?=<)"
+_PAIRED = rf"([\"'](?i:{'|'.join(_WORDS)})[\"'],\s{{0,4}}[\"'])[^\"'\n]{{1,2000}}"
+# Passwords of databases may hold `/` and `@`: up to the last `@` of the address.
+_DATABASE = (
+    r"((?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|mssql|clickhouse|ldaps?)(?:\+\w{1,20})?://)"
+    r"[^\s\"'<>]{1,1000}@(?=[\w.\[-])"
+)
+_COOKIE = r"((?:(?<![\w-])(?i:(?:set-)?cookie)[\"']?\s{0,8}:|(?i:jsessionid|phpsessid)=)\s{0,8}[\"']?)[^\n\"']{4,2000}"
+_DIGEST = r"(\bresponse=\"?)[^\s\",]{8,200}"
 _PASS_SOURCE = r"(-pass(?:in|out)?[ \t]{1,4}pass:)[^\s\"']{1,2000}"
 _SMB = r"(-U[ =]?[\"']?[\w.\\/-]{1,64}%)[^\s\"']{3,2000}"
 # machine HOST login USER password SECRET, on one line or several (netrc).
@@ -134,13 +155,23 @@ PATTERNS: tuple[tuple[tuple[str, ...], Shape, str], ...] = (
     (("earer", "EARER", "asic", "ASIC"), Shape(_SCHEME), rf"\1{REDACTED}"),
     (("password",), Shape(_NETRC), rf"\1{REDACTED}"),
     (("mysql", "mariadb", "mycli"), Shape(_GLUED), rf"\1{REDACTED}"),
-    (("sshpass", "redis-cli", "ldap", "login"), Shape(_APART), rf"\1{REDACTED}"),
+    (
+        ("sshpass", "redis-cli", "ldap", "login", "mongo", "sqlcmd", "zip", "openssl", "htpasswd", "mc alias"),
+        Shape(_APART),
+        rf"\1{REDACTED}",
+    ),
     (("pass:",), Shape(_PASS_SOURCE), rf"\1{REDACTED}"),
+    (("sudo", "chpasswd"), Shape(_PIPED), rf"\1{REDACTED} "),
+    (("curl",), Shape(_GLUED_USER), rf"\1{REDACTED}"),
+    (("</",), Shape(_TAGGED), rf"\1{REDACTED}"),
+    (("',", '",'), Shape(_PAIRED), rf"\1{REDACTED}"),
+    (("Digest", "digest"), Shape(_DIGEST), rf"\1{REDACTED}"),
+    (("://",), Shape(_DATABASE), rf"\1{REDACTED}@"),
     (("-U",), Shape(_SMB), rf"\1{REDACTED}"),
-    ((":", "="), Shape(_ASSIGNED), rf"\1{REDACTED}"),
+    ((":", "=", "%3D"), Shape(_ASSIGNED), rf"\1{REDACTED}"),
     (("--",), Shape(_OPTION), rf"\1{REDACTED}"),
     (("-u", "--user"), Shape(_USER), rf"\1{REDACTED}"),
-    (("ookie",), Shape(r"([Cc]ookie[\"']?\s{0,8}:\s{0,8}[\"']?)[^\n\"']{4,}"), rf"\1{REDACTED}"),
+    (("ookie", "OOKIE", "SESSIONID"), Shape(_COOKIE), rf"\1{REDACTED}"),
     (("://",), Shape(r"://[^/\s@\"']{1,1000}@"), f"://{REDACTED}@"),
     (("@",), Shape(r"(?<![\w.%+-])[\w.%+-]+@(?:[\w-]+\.)+[^\W\d_]{2,}"), REDACTED),
 )

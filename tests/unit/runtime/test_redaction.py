@@ -86,6 +86,9 @@ def test_every_kind_has_an_example_that_is_taken_out(kind: str) -> None:
         "ATTENTION: the NRA and EAA bodies, dapper and data_files",
         "login page and password rules; machine learning and login flows",
         "response headers = {'retry-after': 5} and HEADERS are fine",
+        "tests pass: 12 of 14; author: ann; bypass = True; the path = /x, pw and auth are words",
+        "see http://localhost:9090/graph?q=a@b and https://example.org:8443/a:b/@c",
+        "echo done | grep sudo; mongo is down; zip -r x.zip .",
     ],
 )
 def test_ordinary_text_stays_as_it_is(prose: str) -> None:
@@ -138,6 +141,12 @@ def test_what_stands_around_a_secret_stays() -> None:
         "key-0",
         "discord.com/api/webhooks/",
         "1//0",
+        "postgres://",
+        "curl -u",
+        "echo a",
+        "a_pass",
+        "<password>",
+        "'password', '",
     ],
 )
 def test_no_text_takes_more_than_linear_time(unit: str) -> None:
