@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -283,3 +284,20 @@ def test_no_module_writes_where_others_write(
     assert answer.get("failed"), answer
     assert str(spot) in answer["msg"]
     assert state(treasure) == before
+
+
+def test_access_lists_of_a_member_are_removed(tmp_path: Path, paths: ModuleType) -> None:
+    """A default access list that a member planted would shut the service out of new files."""
+    folder = tmp_path / "live"
+    folder.mkdir(mode=0o700)
+    # user::rwx group::--- other::---, as setfacl -d writes it.
+    entries = [(0x01, 7), (0x04, 0), (0x20, 0)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", tag, rights, 0xFFFFFFFF) for tag, rights in entries)
+    try:
+        os.setxattr(folder, "system.posix_acl_default", acl)
+    except OSError as error:
+        pytest.skip(f"the file system of {tmp_path} has no access lists ({error.strerror}); set TMPDIR to one that has")
+    with paths.folder(str(folder)) as descriptor:
+        assert paths.set_attributes(descriptor, 0, 0, 0o700)
+        assert not paths.set_attributes(descriptor, 0, 0, 0o700)
+    assert [name for name in os.listxattr(folder) if "acl" in name] == []

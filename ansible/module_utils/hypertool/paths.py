@@ -228,11 +228,22 @@ def differs(facts, uid, gid, mode):
     return (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode)) != (uid, gid, mode)
 
 
+def access_lists(handle):
+    """The POSIX access lists of an open file or folder, which outlive a change of its owner and mode."""
+    try:
+        return [name for name in os.listxattr(handle) if name.startswith("system.posix_acl_")]
+    except OSError:
+        return []  # The file system has none.
+
+
 def set_attributes(handle, uid, gid, mode):
-    """Set owner, group and mode of an open file or folder; True if one of them changed."""
+    """Set owner, group and mode of an open file or folder, without access lists; True if one of them changed."""
     facts = os.fstat(handle)
-    if not differs(facts, uid, gid, mode):
+    lists = access_lists(handle)
+    if not lists and not differs(facts, uid, gid, mode):
         return False
+    for name in lists:
+        os.removexattr(handle, name)
     if (facts.st_uid, facts.st_gid) != (uid, gid):
         # Between the two steps no user has more rights than before or after.
         os.fchmod(handle, stat.S_IMODE(facts.st_mode) & mode)

@@ -27,7 +27,9 @@ class SharedFolder:
         done = []
         with paths.folder(self.path) as fd:
             before = os.fstat(fd)
-            if paths.differs(before, self.uid, self.gid, self.mode):
+            if paths.access_lists(fd):
+                done.append(f"removed the access lists of {self.path}")
+            if done or paths.differs(before, self.uid, self.gid, self.mode):
                 was = f"{before.st_uid}:{before.st_gid} {stat.S_IMODE(before.st_mode):o}"
                 done.append(f"changed {self.path} from {was} to {self.uid}:{self.gid} {self.mode:o}")
                 if not self.check_mode:
