@@ -101,7 +101,10 @@ class Caller:
         if name is None or (name == UNKNOWN and persona is None):
             name = session.persona if session is not None else UNKNOWN
         known = None if name == UNKNOWN else meter.catalogue.for_call(name)
-        return Call(self, meter, known, chatmode, run, prompt, arguments, trace, metadata, setting.model or model or "")
+        call = Call(self, meter, known, chatmode, run, prompt, arguments, trace, metadata, setting.model or model or "")
+        if run is not None or active is not None or mode is not None:
+            call.inherited = True
+        return call
 
 
 class Call:
@@ -116,6 +119,8 @@ class Call:
     started = last = 0.0
     first: float | None = None
     done = covered = touched = False
+    # Whether the context that it began in was inherited: then an enclosing call would be known.
+    inherited = False
     metered_usage = False
     inner: list[Callable[[], None]] | None = None
 
@@ -314,7 +319,7 @@ class Call:
         if (
             isinstance(usage, Usage)
             and reading is not None
-            and twice.seen_inside(self.caller.work, self.started, usage, reading.id, response)
+            and twice.seen_inside(self.caller.work, self.started, usage, reading.id, response, self.inherited)
         ):
             self._end_as_agent(error)
         else:

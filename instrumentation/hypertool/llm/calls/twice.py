@@ -25,8 +25,13 @@ _by_id: deque[_Counted] = deque(maxlen=REMEMBERED)
 _by_object: deque[_Counted] = deque(maxlen=_OBJECTS)
 
 
-def seen_inside(work: str, started: float, usage: Usage, identity: str | None, response: Any) -> bool:
-    """Whether a nested call has counted the response of the call of `work`, begun at `started`; if not, remember it."""
+def seen_inside(
+    work: str, started: float, usage: Usage, identity: str | None, response: Any, inherited: bool = False
+) -> bool:
+    """Whether a nested call has counted the response of the call of `work`, begun at `started`; if not, remember it.
+
+    A call whose context was `inherited` is not remembered: it would know a call around it.
+    """
     key: str | int
     if identity is not None:
         key, counted, kept = identity, _by_id, None
@@ -43,5 +48,6 @@ def seen_inside(work: str, started: float, usage: Usage, identity: str | None, r
         inside = began >= started and other_thread != thread and other_work != work
         if inside and other_key == key and other_usage == usage:
             return True
-    counted.append((key, usage, work, thread, started, perf_counter(), kept))
+    if not inherited:
+        counted.append((key, usage, work, thread, started, perf_counter(), kept))
     return False
