@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .fields import text
-from .usage import NO_USAGE, UNRECOGNISED, Missing, Reading
+from .sums import added
+from .usage import NO_USAGE, UNRECOGNISED, Reading
 from .view import view
 
 Extract = Callable[[Any], Reading]
@@ -54,25 +55,6 @@ def total(parts: Iterable[Any], extract: Extract, by_id: bool = True) -> Reading
     if not readings:
         return Reading(UNRECOGNISED if unread or not objects else NO_USAGE)
     return added(readings)
-
-
-def added(readings: list[Reading]) -> Reading:
-    """The sum of readings; it is known only if all are known. Answers of several models have no single price."""
-    if len(readings) == 1:
-        return readings[0]
-    usages = [one.usage for one in readings]
-    missing = next((one for one in usages if isinstance(one, Missing)), None)
-    last = readings[-1]
-    models = {one.model for one in readings if one.model}
-    tiers = {one.service_tier for one in readings}
-    return Reading(
-        missing or sum(usages[1:], usages[0]),
-        last.model,
-        last.id,
-        tuple(reason for one in readings for reason in one.finish_reasons),
-        last.provider,
-        "mixed" if len(models) > 1 or len(tiers) > 1 else last.service_tier,
-    )
 
 
 def inside(fields: Mapping[str, Any]) -> Iterable[Any] | None:
