@@ -19,7 +19,7 @@ from ..domain.instruments import (
 )
 from ..domain.labels import OTHER
 from ..domain.personas import UNKNOWN, Persona
-from .pricing.cost import cost_of
+from .pricing.cost import cost_of, cost_of_parts
 from .reading.usage import INVALID, Missing, Reading, Usage
 
 if TYPE_CHECKING:
@@ -69,8 +69,11 @@ def make_record(
     if reading is not None and isinstance(usage, Usage):
         total = usage.total
         if total <= MAX_TOKENS_PER_RECORD:
-            billing = reading.billing if len(reading) > 6 else None  # readers without billing details omit the field
-            nano = cost_of(reading.model or model, usage, reading.service_tier, None, reading.provider, billing)
+            if reading.parts:
+                nano = cost_of_parts(reading.parts, model)
+            else:
+                named, provider = reading.model or model, reading.provider
+                nano = cost_of(named, usage, reading.service_tier, None, provider, reading.billing)
         else:
             usage, total = INVALID, 0
     elif outcome == "error" or (outcome == "cancelled" and reading is None):

@@ -87,7 +87,7 @@ def at_end(record: CallRecord, provider: str | None) -> dict[str, Any]:
         attributes["hypertool.usage.missing"] = usage.reason
     if record.nano_usd is not None:
         attributes["hypertool.cost_usd"] = record.nano_usd / 1e9
-        billing = reading.billing if reading is not None and len(reading) > 6 else None
+        billing = reading.billing if reading is not None else None
         if billing is not None and billing.stated_nano_usd is not None:
             attributes["hypertool.cost_stated"] = True  # by the provider, not from a price table
     if record.first_chunk is not None:

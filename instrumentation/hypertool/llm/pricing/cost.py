@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
 from ...runtime.logs import log, once
 from ...runtime.settings import PRICES
-from ..reading.usage import Billing, Missing, Usage
+from ..reading.usage import Billing, Missing, Reading, Usage
 from .prices import Extras, Price, Rates
 
 if TYPE_CHECKING:
@@ -111,6 +112,17 @@ def cost_of(
     if factor is None:
         return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
     return (2 * pico * factor[0] + _PICO_PER_NANO * factor[1]) // (2 * _PICO_PER_NANO * factor[1])
+
+
+def cost_of_parts(parts: Iterable[Reading], model: str) -> int | None:
+    """The sum of the costs of several answers; `model` is whose they are where they do not tell."""
+    total = 0
+    for part in parts:
+        nano = cost_of(part.model or model, part.usage, part.service_tier, None, part.provider, part.billing)
+        if nano is None:
+            return None
+        total += nano
+    return total
 
 
 def _at(prices: tuple[Price, ...], now: float) -> Price:

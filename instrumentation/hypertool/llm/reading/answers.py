@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .billing import Bill
 from .counts import ReadRecord, Record, usage_of
 from .fields import text
-from .usage import INVALID, NO_USAGE, STREAM_CUT, UNRECOGNISED, Missing, Reading, Usage
+from .sums import added
+from .usage import INVALID, NO_USAGE, STREAM_CUT, UNRECOGNISED, Billing, Missing, Reading, Usage
 
 Step = Callable[["Answers", Any], None]
-
-_MIXED = "mixed"
 
 
 def _invalid(record: Record) -> Usage | Missing:
@@ -23,6 +23,7 @@ class Answers:
 
     __slots__ = (
         "begun",
+        "bill",
         "broken",
         "earlier",
         "ended",
@@ -31,9 +32,11 @@ class Answers:
         "model",
         "needs_end",
         "provider",
+        "queries",
         "read",
         "reasons",
         "record",
+        "said",
         "settled",
         "tier",
     )
@@ -51,12 +54,17 @@ class Answers:
         self.provider: str | None = None
         self.tier: str | None = None
         self.reasons: tuple[str, ...] = ()
-        self.earlier: dict[Any, Usage | Missing] | None = None
+        self.bill: Bill | None = None
+        self.said: Billing | None = None
+        """What the current answer has said of its bill outside its usage record."""
+        self.queries: frozenset[int] = frozenset()
+        """Which searches the current answer has made."""
+        self.earlier: dict[Any, Reading] | None = None
 
-    def take(self, record: Any, read: ReadRecord, final: bool) -> None:
-        """Replace the previous record with `record`; `final` if no larger one can follow."""
+    def take(self, record: Any, read: ReadRecord, final: bool, bill: Bill | None = None) -> None:
+        """Remember `record` in place of the one before it; `final` if no larger one can follow."""
         if self.read is not _invalid or self.record is None:
-            self.record, self.read, self.settled = record, read, self.settled or final
+            self.record, self.read, self.bill, self.settled = record, read, bill, self.settled or final
 
     def take_reading(self, reading: Reading) -> None:
         """Take a whole response: a new answer, unless the current answer has the same id."""
@@ -65,6 +73,7 @@ class Answers:
             self.begin(reading.model, reading.id, reading.provider)
         self.model, self.tier = reading.model or self.model, reading.service_tier or self.tier
         self.reasons += reading.finish_reasons
+        self.said = reading.billing
         self.ended = self.known = True
         if isinstance(usage, Usage):
             self.take(usage, lambda _: usage, True)
@@ -79,14 +88,13 @@ class Answers:
         """Begin another answer; this ends the previous one, if any."""
         named, key = text(model), text(identity)
         if self.begun or self.record is not None:
-            usage = self._current(True)
+            found = self._current(True)
             if self.earlier is None:
                 self.earlier = {}
-            if self.record is None or usage is not NO_USAGE:  # an answer that reports 0 adds nothing
-                self.earlier[self.id or len(self.earlier)] = usage
-            self.record, self.settled, self.needs_end, self.read = None, False, False, _invalid
-            if named and self.model and named != self.model:
-                self.tier = _MIXED
+            if self.record is None or found.usage is not NO_USAGE:  # an answer that says 0 adds nothing
+                self.earlier[self.id or len(self.earlier)] = found
+            self._clear()
+            self.tier = None
         if key and self.earlier:
             self.earlier.pop(key, None)
         self.known, self.begun, self.ended = True, True, False
@@ -94,20 +102,27 @@ class Answers:
         self.provider = provider or self.provider
 
     def forget(self) -> None:
-        """Drop all counts so far: what follows is their sum."""
-        self.earlier = self.record = None
-        self.read, self.settled, self.needs_end = _invalid, False, False
+        """What follows is the sum of all answers so far."""
+        self.earlier = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self.record = self.bill = self.said = None
+        self.read, self.settled, self.needs_end, self.queries = _invalid, False, False, frozenset()
 
     def finish(self, complete: bool = True) -> Reading:
-        """The reading so far; `complete` means that the stream ran to its end and was neither cut nor abandoned."""
-        usage = self._current(complete)
-        if self.earlier:
-            every = [*self.earlier.values(), usage]
-            missing = next((one for one in every if isinstance(one, Missing)), None)
-            usage = missing or sum(every[1:], every[0])
-        return Reading(usage, self.model, self.id, self.reasons, self.provider, self.tier)
+        """The reading so far; `complete` says that the stream ran to its end and was neither cut nor abandoned."""
+        if not self.earlier:
+            return self._current(complete, self.reasons)
+        return added([*self.earlier.values(), self._current(complete)])._replace(finish_reasons=self.reasons)
 
-    def _current(self, complete: bool) -> Usage | Missing:
+    def _current(self, complete: bool, reasons: tuple[str, ...] = ()) -> Reading:
+        usage, billing = self._usage(complete), None
+        if isinstance(usage, Usage):
+            billing = self.said or (self.bill(self.record) if self.bill is not None else None)
+        return Reading(usage, self.model, self.id, reasons, self.provider, self.tier, billing)
+
+    def _usage(self, complete: bool) -> Usage | Missing:
         if self.record is None:
             if self.broken and not self.settled:
                 return UNRECOGNISED

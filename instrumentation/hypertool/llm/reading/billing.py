@@ -1,30 +1,65 @@
-"""The billing details of a usage record besides its tokens: stated cost, audio, web searches, region."""
+"""What a response says of the bill besides its tokens: a stated cost, audio, web searches, the region."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from .usage import Billing
 from .view import view
 
+Bill = Callable[[Any], "Billing | None"]
+
 _MAX_USD = 10**6
-_US_PERCENT = 110  # of the list price: Anthropic's US-only inference
+_TICKS_PER_NANO = 10  # xAI counts in units of 10**-10 dollars
+_US_PERCENT = 110  # Anthropic's surcharge for inference in the United States only
+# Google bills a prompt with searches once up to Gemini 2.5, and each search since Gemini 3
+# (https://ai.google.dev/gemini-api/docs/pricing).
+_ONE_FEE = re.compile(r"gemini-[12](?!\d)")
 
 
 def of_chat(record: Any) -> Billing | None:
-    """OpenAI's chat record and compatible ones: audio tokens, OpenRouter's cost, LiteLLM's count of searches."""
-    fields = view(record)
-    given, made = fields.get("prompt_tokens_details"), fields.get("completion_tokens_details")
-    audio = _count(view(given).get("audio_tokens")) if given is not None else 0
-    spoken = _count(view(made).get("audio_tokens")) if made is not None else 0
-    stated = fields.get("cost")
-    tools = fields.get("server_tool_use")
-    if not (audio or spoken) and stated is None and tools is None:
+    """OpenAI's chat record, and those who speak it: audio tokens, OpenRouter's and xAI's cost, LiteLLM's searches."""
+    get = view(record).get
+    given, made = get("prompt_tokens_details"), get("completion_tokens_details")
+    audio = None if given is None else view(given).get("audio_tokens")
+    spoken = None if made is None else view(made).get("audio_tokens")
+    tools = get("server_tool_use")
+    if not audio and not spoken and tools is None and get("cost") is None and get("cost_in_usd_ticks") is None:
         return None
     searches = _count(view(tools).get("web_search_requests")) if tools is not None else 0
-    return _billing(audio, 0, spoken, searches, 100, _stated(stated, fields))
+    return _billing(_count(audio), 0, _count(spoken), searches, 100, _stated(view(record)))
+
+
+def of_responses(record: Any, output: Any = None) -> Billing | None:
+    """OpenAI's record of a response, and the web searches among what the response has put out."""
+    get = view(record).get
+    given, made = get("input_tokens_details"), get("output_tokens_details")
+    if given is None:
+        given = get("input_token_details")
+    if made is None:
+        made = get("output_token_details")
+    audio = None if given is None else view(given).get("audio_tokens")
+    spoken = None if made is None else view(made).get("audio_tokens")
+    searches = _searched(output) if output else 0
+    if not audio and not spoken and not searches and get("cost") is None and get("cost_in_usd_ticks") is None:
+        return None
+    cached = _count(view(view(given).get("cached_tokens_details")).get("audio_tokens"))
+    return _billing(_count(audio) - cached, cached, _count(spoken), searches, 100, _stated(view(record)))
+
+
+def _searched(output: Any) -> int:
+    """Its web searches. The search tool also opens pages, which costs nothing."""
+    if not isinstance(output, (list, tuple)):
+        return 0
+    total = 0
+    for item in map(view, output):
+        if item.get("type") == "web_search_call" and item.get("status") != "failed":
+            action = item.get("action")
+            total += action is None or view(action).get("type") in (None, "search")
+    return total
 
 
 def of_anthropic(record: Any) -> Billing | None:
@@ -37,18 +72,55 @@ def of_anthropic(record: Any) -> Billing | None:
     return _billing(0, 0, 0, searches, _US_PERCENT if place == "us" else 100, None)
 
 
-def of_gemini(record: Any) -> Billing | None:
-    """Gemini's record, in snake and camel case: the audio tokens in each count."""
+def of_gemini(record: Any, fees: int = 0) -> Billing | None:
+    """Gemini's record, in snake and camel case: the audio in each count; `fees` are those for searches."""
+    get = view(record).get
+    prompt = get("prompt_tokens_details") or get("promptTokensDetails")
+    cache = get("cache_tokens_details") or get("cacheTokensDetails")
+    made = get("candidates_tokens_details") or get("candidatesTokensDetails")
+    if not (prompt or cache or made or fees):
+        return None
+    cached = _audio(cache)
+    return _billing(_audio(prompt) - cached, cached, _audio(made), fees, 100, None)
+
+
+def search_fees(model: str | None, searches: int) -> int:
+    """How many of `searches` Google bills for one answer of `model`."""
+    return min(searches, 1) if model is not None and _ONE_FEE.search(model) else searches
+
+
+def of_langchain(record: Any) -> Billing | None:
+    """LangChain's record: its audio."""
+    get = view(record).get
+    given, made = get("input_token_details"), get("output_token_details")
+    audio = None if given is None else view(given).get("audio")
+    spoken = None if made is None else view(made).get("audio")
+    return _billing(_count(audio), 0, _count(spoken), 0, 100, None) if audio or spoken else None
+
+
+def of_pydantic_ai(record: Any) -> Billing | None:
+    """pydantic-ai's record: its audio, of which a part was cached."""
     fields = view(record)
-    found = [
-        _audio(fields.get(snake) or fields.get(camel))
-        for snake, camel in (
-            ("prompt_tokens_details", "promptTokensDetails"),
-            ("cache_tokens_details", "cacheTokensDetails"),
-            ("candidates_tokens_details", "candidatesTokensDetails"),
-        )
-    ]
-    return _billing(found[0] - found[1], found[1], found[2], 0, 100, None) if any(found) else None
+    cached = _count(fields.get("cache_audio_read_tokens"))
+    audio, spoken = _count(fields.get("input_audio_tokens")), _count(fields.get("output_audio_tokens"))
+    return _billing(audio - cached, cached, spoken, 0, 100, None)
+
+
+def stated(fields: Any) -> Billing | None:
+    """A cost that is stated beside a record, and not in it."""
+    found = _stated(fields)
+    return None if found is None else Billing(stated_nano_usd=found)
+
+
+def added(bills: Sequence[Billing | None]) -> Billing | None:
+    """What several answers have together; their cost is stated where each of them states one."""
+    if not any(bills):
+        return None
+    every = [one or Billing() for one in bills]
+    costs = [one.stated_nano_usd for one in every if one.stated_nano_usd is not None]
+    audio, cached, spoken, searches = (sum(column) for column in zip(*(one[:4] for one in every), strict=True))
+    percent = max(one.percent for one in every)
+    return _billing(audio, cached, spoken, searches, percent, sum(costs) if len(costs) == len(every) else None)
 
 
 def _audio(details: Any) -> int:
@@ -71,8 +143,12 @@ def _count(value: Any) -> int:
     return value if type(value) is int and 0 < value <= 10**12 else 0
 
 
-def _stated(cost: Any, fields: Any) -> int | None:
-    """OpenRouter's cost in nano-dollars; with the user's own key (BYOK), plus the upstream cost billed to that key."""
+def _stated(fields: Any) -> int | None:
+    """xAI's or OpenRouter's cost in nano-dollars; with a key of one's own, what that key is billed stands beside it."""
+    cost = fields.get("cost")
+    if cost is None:
+        ticks = _count(fields.get("cost_in_usd_ticks"))
+        return (ticks + _TICKS_PER_NANO // 2) // _TICKS_PER_NANO if ticks else None
     nano = _nano(cost)
     if nano is None or not fields.get("is_byok"):
         return nano
@@ -85,7 +161,7 @@ def _nano(cost: Any) -> int | None:
     if isinstance(cost, bool) or not isinstance(cost, (int, float, Decimal)):
         return None
     try:
-        dollars = Decimal(str(cost))
-        return int((dollars * 10**9).to_integral_value()) if 0 <= dollars <= _MAX_USD else None
+        # Compared first: a number of thousands of digits cannot even be written out.
+        return int((Decimal(str(cost)) * 10**9).to_integral_value()) if 0 <= cost <= _MAX_USD else None
     except InvalidOperation:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
-from .usage import Missing, Reading, Usage
+from .usage import Billing, Missing, Reading, Usage
 from .view import view
 
 Fields = Mapping[str, Any]
@@ -57,6 +57,8 @@ def reading(
     finish_reasons: tuple[str, ...],
     provider: str | None,
     service_tier: str | None,
+    billing: Billing | None = None,
 ) -> Reading:
-    """A Reading from raw field values."""
-    return quick_reading(Reading, (usage, text(model), text(identity), finish_reasons, provider, service_tier, None))
+    """A Reading of raw fields."""
+    values = (usage, text(model), text(identity), finish_reasons, provider, service_tier, billing, ())
+    return quick_reading(Reading, values)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from . import billing
 from .answers import Answers
 from .counts import usage_of
 from .fields import Fields, quick_reading, text, tier
 from .providers import provider_name
-from .records import read_usage
+from .records import BILLS, read_usage, reader_of
 from .shapes.langchain import grown, usage
-from .usage import NO_USAGE, Missing, Reading, Usage
+from .sums import added
+from .usage import NO_USAGE, Billing, Missing, Reading, Usage
 from .view import view
 
 
@@ -31,6 +33,8 @@ def response(fields: Fields, provider: str | None) -> Reading:
     found = usage_of(usage, record)
     if raw is not None and get("type") != "AIMessageChunk":  # adding up chunks also adds up their metadata
         found = _fuller(found, raw)
+    else:
+        raw = None
     stop = text(about.get("finish_reason") or about.get("stop_reason") or about.get("stopReason"))
     named = provider_name(about.get("model_provider") or about.get("ls_provider"))
     return quick_reading(
@@ -42,9 +46,21 @@ def response(fields: Fields, provider: str | None) -> Reading:
             (stop,) if stop else (),
             named or provider,
             tier(about.get("service_tier")),
-            None,
+            _bill(about, raw, record) if raw is not None or "cost" in about else billing.of_langchain(record),
+            (),
         ),
     )
+
+
+def _bill(about: Fields, raw: Any, record: Any) -> Billing | None:
+    """What the integration says, else what the provider's own record does, else LangChain's."""
+    return billing.stated(about) or (None if raw is None else _raw_bill(raw)) or billing.of_langchain(record)
+
+
+def _raw_bill(raw: Any) -> Billing | None:
+    read = reader_of(view(raw))
+    bill = BILLS.get(read) if read is not None else None
+    return bill(raw) if bill is not None else None
 
 
 def _fuller(found: Usage | Missing, raw: Any) -> Usage | Missing:
@@ -67,15 +83,16 @@ def generations(fields: Fields, provider: str | None) -> Reading:
         readings = readings[:1]
     found = [one.usage for one in readings if isinstance(one.usage, Usage)]
     said = view(fields.get("llm_output"))
-    whole: Usage | Missing = NO_USAGE
-    if found and len(found) == len(readings):
-        whole = sum(found[1:], found[0])
-    elif said:
-        whole = _fuller(NO_USAGE, said.get("token_usage") or said.get("usage"))
-    elif readings:
-        whole = next((one.usage for one in readings if not isinstance(one.usage, Usage)), NO_USAGE)
     leading = readings[0] if readings else Reading(NO_USAGE)
-    return leading._replace(usage=whole, model=leading.model or text(said.get("model_name")))
+    model = leading.model or text(said.get("model_name"))
+    if found and len(found) == len(readings):
+        whole = added(readings)
+        return whole._replace(model=model, id=leading.id, finish_reasons=leading.finish_reasons)
+    if said:
+        raw = said.get("token_usage") or said.get("usage")
+        return leading._replace(usage=_fuller(NO_USAGE, raw), model=model, billing=_raw_bill(raw))
+    missing = next((one.usage for one in readings if not isinstance(one.usage, Usage)), NO_USAGE)
+    return leading._replace(usage=missing, model=model)
 
 
 def step(answers: Answers, chunk: Any) -> None:
@@ -94,12 +111,13 @@ def step(answers: Answers, chunk: Any) -> None:
         answers.model, answers.provider = answers.model or found.model, answers.provider or found.provider
         answers.reasons += found.finish_reasons
         answers.tier = answers.tier or found.service_tier
+        answers.said = found.billing or answers.said
         answers.ended = answers.ended or bool(found.finish_reasons)
     answers.id = answers.id or identity
     last = fields.get("chunk_position") == "last"
     record = fields.get("usage_metadata")
     if record is not None:
-        answers.take(grown(answers.record, view(record)), usage, last or answers.ended)
+        answers.take(grown(answers.record, view(record)), usage, last or answers.ended, billing.of_langchain)
     answers.ended = answers.ended or last
     return None
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .counts import ReadRecord, Record, first, usage_of
+from . import billing
+from .billing import Bill
+from .counts import ReadRecord, Record, first, names, usage_of
 from .shapes import (
     anthropic,
     bedrock,
@@ -40,6 +42,19 @@ RECORDS: tuple[tuple[str, ReadRecord], ...] = (
     ("num_tokens_prompt_total", others.aleph_alpha_usage),
 )
 
+# What else of a record decides the cost, by how its tokens are read.
+BILLS: dict[ReadRecord, Bill] = {
+    openai_chat.usage: billing.of_chat,
+    openai_responses.usage: billing.of_responses,
+    anthropic.usage: billing.of_anthropic,
+    gemini.usage: billing.of_gemini,
+    langchain.usage: billing.of_langchain,
+    frameworks.pydantic_ai: billing.of_pydantic_ai,
+}
+
+# Where LangChain's details say `audio`, OpenAI's of transcriptions and realtime answers say `audio_tokens`.
+_OPENAI = names("cached_tokens cached_tokens_details reasoning_tokens audio_tokens text_tokens image_tokens")
+
 
 def reader_of(record: Record) -> ReadRecord | None:
     """The reader for a record, chosen by the record's own names, or None."""
@@ -58,8 +73,7 @@ def _input_tokens(record: Record) -> ReadRecord | None:
     if "input_token_details" in record or "output_token_details" in record:
         inner = view(record.get("input_token_details"))
         outer = view(record.get("output_token_details"))
-        raw = "cached_tokens" in inner or "cached_tokens_details" in inner or "reasoning_tokens" in outer
-        return openai_responses.usage if raw else langchain.usage
+        return langchain.usage if _OPENAI.isdisjoint(inner) and _OPENAI.isdisjoint(outer) else openai_responses.usage
     if "input_tokens_details" in record or "prompt_tokens_details" in record:
         return openai_responses.usage
     if "cache_read_tokens" in record or "cache_write_tokens" in record:

@@ -7,9 +7,10 @@ and one in `streams` for its chunks, and rows of cases in `tests/llm`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from . import langchain_messages, records
-from .counts import usage_of
+from .counts import ReadRecord, usage_of
 from .fields import Fields, ReadResponse, reading, reasons, text
 from .shapes import (
     anthropic,
@@ -56,13 +57,19 @@ PROVIDERS = {
     "anthropic": "anthropic",
     "mistralai": "mistral_ai",
     "groq": "groq",
+    "together": "together_ai",
+    "cerebras": "cerebras",
     "cohere": "cohere",
     "xai_sdk": "x_ai",
     "ibm_watsonx_ai": "ibm.watsonx.ai",
 }
 """The provider of an SDK's other classes, by top package."""
 
-# For a response without `usage`: the first of these names that it has decides the shape.
+# Under which names a response that only its record tells has its model and its id; the first one that says something.
+MODEL_NAMES = ("model", "model_name")
+ID_NAMES = ("id", "request_id", "response_id", "provider_response_id")
+
+# Names of a response without `usage`, of which one tells the shape, in the order in which they are looked for.
 NAMES: tuple[tuple[str, ReadResponse], ...] = (
     ("usageMetadata", gemini.response),
     ("modelVersion", gemini.response),
@@ -117,7 +124,10 @@ def _by_other_names(fields: Fields, provider: str | None) -> Reading:
         return others.NOTHING
     read = records.reader_of(fields)
     if read is not None:
-        return Reading(usage_of(read, fields), text(get("model")), None, (), provider)
+        bill = records.BILLS.get(read)
+        return Reading(
+            usage_of(read, fields), text(get("model")), None, (), provider, None, bill(fields) if bill else None
+        )
     return Reading(UNRECOGNISED)
 
 
@@ -155,16 +165,18 @@ def _by_usage(fields: Fields, record: object, provider: str | None) -> Reading:
     return openai_chat.response(fields, provider)
 
 
-def _with_record(read: object, record: object, fields: Fields, provider: str | None) -> Reading:
-    """A response identified only by its record: DashScope's, pydantic-ai's, or a program's own object."""
+def _with_record(read: ReadRecord, record: Any, fields: Fields, provider: str | None) -> Reading:
+    """A response that only its record tells: DashScope's, pydantic-ai's, an own object."""
     get = fields.get
+    bill = records.BILLS.get(read)
     return reading(
-        usage_of(read, record),  # type: ignore[arg-type]  # a reader from the table
-        get("model") or get("model_name"),
-        get("id") or get("request_id") or get("response_id") or get("provider_response_id"),
+        usage_of(read, record),
+        next(filter(None, map(get, MODEL_NAMES)), None),
+        next(filter(None, map(get, ID_NAMES)), None),
         reasons(get("choices")),
         provider,
         None,
+        bill(record) if bill is not None else None,
     )
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import containers, langchain_messages, records
+from . import billing, containers, langchain_messages, records
 from .answers import Answers, Step
 from .classes import base_named, litellm_provider
 from .counts import BadCount, ReadRecord
 from .fields import text
-from .responses import CLASSES, by_keys
+from .responses import CLASSES, ID_NAMES, MODEL_NAMES, PROVIDERS, by_keys
 from .shapes import (
     anthropic,
     bedrock,
@@ -90,6 +90,18 @@ def _mapping(answers: Answers, chunk: Any) -> None:
     return _by_usage(answers, chunk, fields)
 
 
+def _of(provider: str | None) -> Step:
+    """The step of an SDK's classes that are in no table; the SDK tells the provider, where it is one's own."""
+    if provider is None:
+        return _mapping
+
+    def step(answers: Answers, chunk: Any) -> None:
+        _mapping(answers, chunk)
+        answers.provider = answers.provider or provider
+
+    return step
+
+
 def _by_usage(answers: Answers, chunk: Any, fields: Mapping[str, Any]) -> None:
     record = fields.get("usage")
     if record is not None and not callable(record):
@@ -97,13 +109,13 @@ def _by_usage(answers: Answers, chunk: Any, fields: Mapping[str, Any]) -> None:
             answers.forget()
         read: ReadRecord | None = (lambda _: record) if isinstance(record, Usage) else records.reader_of(view(record))
         if read is not None:
-            identity = fields.get("id") or fields.get("request_id")
+            model, identity = (next(filter(None, map(fields.get, names)), None) for names in (MODEL_NAMES, ID_NAMES))
             if answers.ended and identity and answers.id and identity != answers.id:
-                answers.begin(fields.get("model"), identity, None)
+                answers.begin(model, identity, None)
             answers.known, answers.id = True, answers.id or text(identity)
-            answers.model = answers.model or text(fields.get("model"))
+            answers.model = answers.model or text(model)
             answers.ended = _is_last(fields)
-            answers.take(record, read, answers.ended)
+            answers.take(record, read, answers.ended, records.BILLS.get(read))
         return None
     for name in _AROUND:
         inner = fields.get(name)
@@ -182,7 +194,7 @@ def _run(answers: Answers, fields: Mapping[str, Any]) -> None:
         return langchain_messages.event(answers, fields)
     if inner.get("object") == "thread.run" and inner.get("usage") is not None:
         answers.known = True
-        return answers.take(inner["usage"], openai_chat.usage, True)
+        return answers.take(inner["usage"], openai_chat.usage, True, billing.of_chat)
     if "data" in fields and not str(name).startswith("thread."):
         return _inner(answers, fields["data"])
     return _ignore(answers, fields)
@@ -264,7 +276,8 @@ def _learn(kind: type) -> Step:
     elif issubclass(kind, (list, tuple)) and not hasattr(kind, "_fields"):
         step = _sequence
     else:
-        silent = kind.__module__.partition(".")[0] in ("openai", "anthropic")
-        step = base_named(kind, STEPS) or (_ignore if silent else _mapping)
+        package = kind.__module__.partition(".")[0]
+        other = _ignore if package in ("openai", "anthropic") else _of(PROVIDERS.get(package))
+        step = base_named(kind, STEPS) or other
     _steps[kind] = step
     return step

@@ -139,10 +139,10 @@ UNRECOGNISED = Missing("unrecognised")
 class Billing(NamedTuple):
     """What determines the cost of a call besides its five parts.
 
-    Audio tokens are parts *of* the input, the cached input and the output. `web_searches` counts calls of the
-    provider's own search tool. `percent` is a regional endpoint's price in per cent of the list price (Anthropic's
-    `inference_geo`: 110). `stated_nano_usd` is the cost stated by the provider, in nano-dollars (OpenRouter's
-    `usage.cost`).
+    Audio tokens are those *of* the input, the cached input and the output. `web_searches` are calls of a provider's own
+    search tool. `percent` is what a regional endpoint charges of the list price (Anthropic's `inference_geo`: 110).
+    `stated_nano_usd` is the cost that the provider states itself (OpenRouter's `usage.cost`, xAI's
+    `cost_in_usd_ticks`).
     """
 
     audio_input: int = 0
@@ -156,9 +156,10 @@ class Billing(NamedTuple):
 class Reading(NamedTuple):
     """What a response reports about its call.
 
-    `provider` is a `gen_ai.provider.name`, or None if the response does not show it. `service_tier` is the price tier
-    of the call if it is not the standard one ("flex", "priority", "batch", "fast", ...), and "mixed" if it includes
-    tokens of several models; None means standard or not stated.
+    `provider` is a `gen_ai.provider.name`, where the response tells. `service_tier` is the price class of the call
+    where it is not the standard one ("flex", "priority", "batch", "fast", ...), and "mixed" where tokens of several
+    models or tiers are in it; None means standard, or not said. `billing` is None where nothing but the tokens decides
+    the cost. `parts` are the readings of the answers of which this is the sum: each has a price of its own.
     """
 
     usage: Usage | Missing
@@ -168,6 +169,7 @@ class Reading(NamedTuple):
     provider: str | None = None
     service_tier: str | None = None
     billing: Billing | None = None
+    parts: tuple[Reading, ...] = ()
 
 
 # A Usage from seven values that are already checked, at a third of the cost of checking them again.

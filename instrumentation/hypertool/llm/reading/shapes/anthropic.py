@@ -81,6 +81,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
             provider,
             _tier(record),
             None if record is None else billing.of_anthropic(record),
+            (),
         ),
     )
 
@@ -104,7 +105,8 @@ def start(answers: Answers, event: Any) -> None:
     answers.needs_end = True
     stop = text(message.get("stop_reason"))  # an answer continued by a tool has its stop reason at the start
     answers.reasons += (stop,) if stop else ()
-    answers.take({key: value for key, value in record.items() if value is not None}, usage, stop is not None)
+    said = {key: value for key, value in record.items() if value is not None}
+    answers.take(said, usage, stop is not None, billing.of_anthropic)
 
 
 def delta(answers: Answers, event: Any) -> None:
@@ -128,5 +130,5 @@ def delta(answers: Answers, event: Any) -> None:
     answers.provider = answers.provider or "anthropic"
     answers.tier = answers.tier or _tier(so_far)
     final = "output_tokens" in record
-    answers.take(so_far, usage, final)
+    answers.take(so_far, usage, final, billing.of_anthropic)
     answers.ended = answers.ended or final

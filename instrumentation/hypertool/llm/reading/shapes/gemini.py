@@ -12,6 +12,7 @@ one stream, each with its own `responseId`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from .. import billing
@@ -52,6 +53,7 @@ _INTERACTION = names(
     total_tokens cached_tokens_by_modality thought_tokens_by_modality
     """
 )
+_NO_QUERIES: frozenset[int] = frozenset()
 
 
 def usage(record: Record) -> Usage | Missing:
@@ -124,25 +126,45 @@ def _parts(prompt: Any, cached: Any, made: Any, thought: Any, tools: Any, whole:
 
 def response(fields: Fields, provider: str | None) -> Reading:
     """google-genai `generate_content`, and the JSON of the REST API."""
+    record, model, identity, found, named, price_class = _said(fields, provider)
+    queries = _queries(fields.get("candidates"))
+    fees = billing.search_fees(model, len(queries)) if queries else 0
+    bill = None if record is None else billing.of_gemini(record, fees)
+    return quick_reading(Reading, (usage_of(usage, record), model, identity, found, named, price_class, bill, ()))
+
+
+def _said(fields: Fields, provider: str | None) -> tuple[Any, str | None, str | None, tuple[str, ...], str, str | None]:
+    """The record, the model, the id, the reasons to finish, the provider and the service tier."""
     get = fields.get
     record = get("usage_metadata")
     if record is None:
         record = get("usageMetadata")
     inner = view(record)
     traffic = inner.get("traffic_type") or inner.get("trafficType")
-    return quick_reading(
-        Reading,
-        (
-            usage_of(usage, record),
-            text(get("model_version") or get("modelVersion")),
-            text(get("response_id") or get("responseId")),
-            reasons(get("candidates"), "finishReason" if "usageMetadata" in fields else "finish_reason"),
-            # Only Vertex AI reports a traffic type.
-            "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai",
-            tier(traffic) or tier(inner.get("service_tier") or inner.get("serviceTier")),
-            None if record is None else billing.of_gemini(record),
-        ),
+    return (
+        record,
+        text(get("model_version") or get("modelVersion")),
+        text(get("response_id") or get("responseId")),
+        reasons(get("candidates"), "finishReason" if "usageMetadata" in fields else "finish_reason"),
+        # Only Vertex AI says what kind of traffic it was.
+        "gcp.vertex_ai" if traffic else provider or "gcp.gen_ai",
+        tier(traffic) or tier(inner.get("service_tier") or inner.get("serviceTier")),
     )
+
+
+def _queries(candidates: Any) -> frozenset[int]:
+    """The Google searches that an answer is grounded on, each once, by their hashes."""
+    found = _NO_QUERIES
+    if type(candidates) is list or isinstance(candidates, (list, tuple)):
+        for one in candidates:
+            inner = view(one)
+            about = inner.get("grounding_metadata") or inner.get("groundingMetadata")
+            if about is not None:
+                more = view(about)
+                asked = more.get("web_search_queries") or more.get("webSearchQueries")
+                if isinstance(asked, (list, tuple)):
+                    found |= {hash(query) for query in asked if query and isinstance(query, str)}
+    return found
 
 
 def interactions(fields: Fields, provider: str | None) -> Reading:
@@ -188,19 +210,24 @@ def step(answers: Answers, chunk: Any) -> None:
     """A chunk of a stream, a message of a Live session, or an event of the Agent Development Kit."""
     fields = view(chunk)
     if fields.get("partial") is True and "invocation_id" in fields:
-        return  # the complete event repeats it
-    found = response(fields, None)
-    identity = found.id or (fields.get("id") if "invocation_id" in fields else None)
+        return  # said again by the whole event
+    record, model, own, stop, named, price_class = _said(fields, None)
+    identity = own or (text(fields.get("id")) if "invocation_id" in fields else None)
     if not answers.known or (answers.ended and identity and answers.id and identity != answers.id):
-        answers.begin(found.model, identity, found.provider)
-    answers.model, answers.id = found.model or answers.model, answers.id or text(identity)
-    answers.reasons += found.finish_reasons
-    answers.provider, answers.tier = found.provider, found.service_tier or answers.tier
-    record = fields.get("usage_metadata") or fields.get("usageMetadata")
-    done = bool(found.finish_reasons) or bool(fields.get("turnComplete")) or "invocation_id" in fields
+        answers.begin(model, identity, named)
+    answers.model, answers.id = model or answers.model, answers.id or identity
+    answers.reasons += stop
+    answers.provider = named if record else answers.provider or named  # the record says whether it is Vertex AI
+    answers.tier = price_class or answers.tier
+    done = bool(stop) or bool(fields.get("turnComplete")) or "invocation_id" in fields
     answers.ended = answers.ended or done
-    if record is not None:
-        answers.take(record, usage, done or answers.ended)
+    if record:
+        answers.take(record, usage, done or answers.ended, billing.of_gemini)
+    queries = _queries(fields.get("candidates"))
+    if queries:
+        answers.queries |= queries
+    if answers.queries:
+        answers.bill = partial(billing.of_gemini, fees=billing.search_fees(answers.model, len(answers.queries)))
 
 
 def interaction_event(answers: Answers, fields: Fields) -> None:

@@ -118,6 +118,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
             provider,
             tier(get("service_tier")),
             None if record is None else billing.of_chat(record),
+            (),
         ),
     )
 
@@ -149,8 +150,8 @@ def step(answers: Answers, fields: Fields, provider: str | None = None) -> None:
         if record is not None:
             record = view(record).get("usage")
     if record is not None:
-        # Some servers repeat a growing count on every chunk; it is final once the answer has ended.
-        answers.take(record, usage, not choices or answers.ended)
+        # Some servers repeat a growing count on every chunk; it is final once there is nothing left to say.
+        answers.take(record, usage, not choices or answers.ended, billing.of_chat)
         answers.ended = answers.ended or not choices
         answers.tier = answers.tier or tier(fields.get("service_tier"))
 
@@ -188,4 +189,4 @@ def mistral_event(answers: Answers, event: Any) -> None:
         step(answers, data, "mistral_ai")
     elif data.get("usage") is not None:
         answers.known, answers.provider = True, "mistral_ai"
-        answers.take(data.get("usage"), usage, True)
+        answers.take(data.get("usage"), usage, True, billing.of_chat)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import billing
 from ..answers import Answers
 from ..counts import Record, both, count, first, known, names, settle, usage_of
 from ..fields import Fields, quick_reading, text, tier
@@ -94,18 +95,20 @@ def usage(record: Record) -> Usage | Missing:
 def response(fields: Fields, provider: str | None) -> Reading:
     """A response; its finish reason is its status, or why it is incomplete."""
     get = fields.get
-    why = view(get("incomplete_details")).get("reason") or get("status")
-    reason = text(why)
+    details = get("incomplete_details")
+    reason = text((None if details is None else view(details).get("reason")) or get("status"))
+    record = get("usage")
     return quick_reading(
         Reading,
         (
-            usage_of(usage, get("usage")),
+            usage_of(usage, record),
             text(get("model")),
             text(get("id")),
             (reason,) if reason else (),
             provider,
             tier(get("service_tier")),
-            None,
+            None if record is None else billing.of_responses(record, get("output")),
+            (),
         ),
     )
 
@@ -141,6 +144,7 @@ def end(answers: Answers, event: Any) -> None:
     answers.reasons += whole.finish_reasons
     answers.provider, answers.tier = whole.provider, whole.service_tier or answers.tier
     answers.take(inner.get("usage"), usage, True)
+    answers.said = whole.billing
     answers.settled = True
 
 
@@ -152,7 +156,7 @@ def piece(answers: Answers, event: Any) -> None:
         whole = transcription(fields, "openai")
         if isinstance(whole.usage, Usage) and answers.settled and answers.record is not None:
             answers.begin(answers.model, None, "openai")  # one of several images
-        answers.take(fields.get("usage"), usage, True)
+        answers.take(fields.get("usage"), usage, True, billing.of_responses)
 
 
 def _id(response: Fields) -> Any:
