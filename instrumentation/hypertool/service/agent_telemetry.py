@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..agents.calls import AgentCall, Unrecognised, text
 from ..agents.ledger.attribution import UNKNOWN, Attribution
@@ -18,6 +18,7 @@ from ..agents.ledger.ledger import Ledger
 from ..agents.reading.read import Reading
 from ..agents.telemetry.calls import call_in
 from ..agents.telemetry.wire import Malformed, records
+from ..runtime.tcp_sockets import user_of
 
 SOURCE = "otlp"
 WAIT_SECONDS = 6.0
@@ -97,25 +98,9 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
     return raw
 
 
-def user_of(port: int, server_port: int) -> int | None:
-    """The user whose process has that end of a loopback connection to `server_port`, None where it is not known."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table, encoding="ascii") as lines:
-                next(lines, None)
-                for line in lines:
-                    fields = line.split()
-                    if _port(fields[1]) == port and _port(fields[2]) == server_port:
-                        return int(fields[7])
-        except (OSError, IndexError, ValueError):
-            continue
-    return None
+def is_own_user(client: Any, server: Any) -> bool:
+    """Whether a client's process is of the user that the service runs as: others count in their own ledgers.
 
-
-def _port(field: str) -> int:
-    return int(field.rpartition(":")[2], 16)
-
-
-def is_own_user(port: int, server_port: int) -> bool:
-    """Whether a client's process is of the user that the service runs as: others count in their own ledgers."""
-    return user_of(port, server_port) == os.geteuid()
+    `client` and `server` are the names of the connection's two ends.
+    """
+    return user_of(client, server) == os.geteuid()

@@ -174,7 +174,7 @@ def _receive(telemetry: AgentTelemetry, signal: str, environ: WSGIEnvironment) -
     if not 0 <= length <= MAX_BODY:
         status = "413 Content Too Large" if length > MAX_BODY else "411 Length Required"
         return Answer(status, f"expected a Content-Length of at most {MAX_BODY}\n".encode(), plain)
-    if not is_own_user(int(environ["REMOTE_PORT"]), int(environ["SERVER_PORT"])):
+    if not is_own_user(*environ["hypertool.ends"]):
         return Answer("403 Forbidden", b"agents of other users are counted by their own hooks\n", plain)
     body = environ["wsgi.input"].read(length)
     return telemetry.receive(signal, body, environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", ""))
@@ -182,8 +182,8 @@ def _receive(telemetry: AgentTelemetry, signal: str, environ: WSGIEnvironment) -
 
 class _Handler(LocalHandler, WSGIRequestHandler):
     def get_environ(self) -> WSGIEnvironment:
-        """The request, with the client's port: it says whose process the client is."""
-        return {**super().get_environ(), "REMOTE_PORT": str(self.client_address[1])}
+        """The request, with the names of the connection's two ends: they say whose process the client is."""
+        return {**super().get_environ(), "hypertool.ends": (self.client_address, self.connection.getsockname())}
 
 
 class _Server(LocalServer, ThreadingWSGIServer):
