@@ -2,16 +2,18 @@
 
 Loopback is not private: a web page can make a browser on this host send requests here, also under a name of the page's
 own domain (DNS rebinding). A request whose `Host` is a foreign name is therefore refused, and so is a change that a
-page asks for (`Origin`). A request has one deadline in all, so that a client that sends a byte now and then holds no
-thread for long.
+page asks for (`Origin`). The head of a request has a limit and a short deadline, the whole request another one, so that
+a client that sends a byte now and then holds no thread for long. At most CONNECTIONS are served at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import ipaddress
 import socket
+import threading
 import time
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
@@ -22,6 +24,9 @@ from ..runtime.settings import ALLOWED_HOSTS
 from .addresses import Address, bind, taken
 
 REQUEST_SECONDS = 10.0
+HEAD_SECONDS = 3.0
+HEAD_BYTES = 32 << 10
+CONNECTIONS = 100
 # The kernel's queue of connections that wait for a thread: a burst of scrapes and notifications must not be refused.
 BACKLOG = 128
 
@@ -73,12 +78,22 @@ def _is_ip(name: str) -> bool:
     return True
 
 
-class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket until one deadline, which the parts of a request share."""
+class _HeadTooLong(Exception):
+    """The request line and the headers have more than HEAD_BYTES together."""
 
-    def __init__(self, connection: socket.socket, seconds: float) -> None:
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket until one deadline, which the parts of a request share; the head has an earlier one."""
+
+    def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._deadline = time.monotonic() + seconds
+        now = time.monotonic()
+        self._end = now + REQUEST_SECONDS
+        self.deadline = min(self._end, now + HEAD_SECONDS)
+
+    def head_is_complete(self) -> None:
+        """From now on, the deadline is that of the whole request."""
+        self.deadline = self._end
 
     def readable(self) -> bool:
         """True: http.server asks for it."""
@@ -86,28 +101,59 @@ class _DeadlineReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Raises TimeoutError past the deadline."""
-        left = self._deadline - time.monotonic()
+        left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the request took too long")
         self._connection.settimeout(left)
         return self._connection.recv_into(buffer)
 
 
+class _RequestReader(io.BufferedReader):
+    """A request's bytes; http.server reads the lines of its head, and nothing else, with `readline`."""
+
+    def __init__(self, raw: _DeadlineReader) -> None:
+        super().__init__(raw)
+        self._head_left = HEAD_BYTES
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """The next line. Raises _HeadTooLong once the lines exceed the limit."""
+        most = self._head_left + 1
+        line = super().readline(most if size is None or size < 0 else min(size, most))
+        self._head_left -= len(line)
+        if self._head_left < 0:
+            raise _HeadTooLong
+        return line
+
+
 class LocalHandler(BaseHTTPRequestHandler):
-    """Request handling shared by all services: one deadline, a check of `Host` and `Origin`, no log lines."""
+    """Request handling shared by all services: deadlines, limits, a check of `Host` and `Origin`, no log lines."""
 
     timeout = REQUEST_SECONDS
     sys_version = ""
+    # For an answer to a request whose first line was not read to its end.
+    requestline = ""
+    request_version = "HTTP/1.0"
 
     def setup(self) -> None:
         """Read the whole request before one deadline."""
         super().setup()
-        self.rfile = io.BufferedReader(_DeadlineReader(self.connection, REQUEST_SECONDS))
+        self._reader = _DeadlineReader(self.connection)
+        self.rfile = _RequestReader(self._reader)
+
+    def handle(self) -> None:
+        """Answer one request; a head that is too long gets 431."""
+        try:
+            super().handle()
+        except _HeadTooLong:
+            self._refuse(431, f"the head of a request may have {HEAD_BYTES} bytes")
+            self._discard()
 
     def parse_request(self) -> bool:
         """Refuse requests of foreign web pages before the service sees them."""
         if not super().parse_request():
             return False
+        self._reader.head_is_complete()
+        self.server.head_is_complete(self.connection)  # type: ignore[attr-defined]
         address: Address = self.server.listens_on  # type: ignore[attr-defined]
         hosts = self.headers.get_all("Host", [])
         if len(hosts) > 1 or not host_allowed(hosts[0] if hosts else None, address):
@@ -136,20 +182,69 @@ class LocalHandler(BaseHTTPRequestHandler):
         except OSError:  # The client is gone.
             return
 
+    def _discard(self) -> None:
+        """Read on for a moment: closing while bytes are unread would reset the connection before the answer is read."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            while self._reader.readinto(bytearray(65536)):
+                pass
+
     def log_message(self, *_: Any) -> None:
         """Log no requests."""
 
 
 class LocalServer(TCPServer):
-    """A mix-in for threading servers: socket, backlog, and no messages about clients that went away."""
+    """A mix-in for threading servers: socket, backlog, a limit of connections, no messages about clients that left."""
 
     daemon_threads = True
     request_queue_size = BACKLOG
     listens_on: Address
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._lock = threading.Lock()
+        self._served: set[socket.socket] = set()
+        # In the order of their arrival.
+        self._without_head: dict[socket.socket, None] = {}
+        super().__init__(*arguments, **options)
+
     def server_bind(self) -> None:
         """Bind without the reverse look-up of the host name, which can take seconds."""
         self.server_address = bind(self.socket, self.server_address)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in its own thread.
+
+        Of too many, the one that has waited longest without a complete head is dropped; without any, the new one.
+        """
+        with self._lock:
+            full = len(self._served) >= CONNECTIONS
+            dropped = next(iter(self._without_head), request) if full else None
+            if dropped is not None:
+                self._forget(dropped)
+                # Its thread then reads the end, and closes it: not before this lock is free.
+                with contextlib.suppress(OSError):
+                    dropped.shutdown(socket.SHUT_RDWR)
+            if dropped is not request:
+                self._served.add(request)
+                self._without_head[request] = None
+        if dropped is request:
+            return self.shutdown_request(request)
+        return super().process_request(request, client_address)
+
+    def head_is_complete(self, request: socket.socket) -> None:
+        """Keep that connection: its request is under way."""
+        with self._lock:
+            self._without_head.pop(request, None)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._lock:
+            self._forget(request)
+        super().shutdown_request(request)
+
+    def _forget(self, request: socket.socket) -> None:
+        self._served.discard(request)
+        self._without_head.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log nothing: the client went away."""

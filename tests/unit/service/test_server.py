@@ -156,6 +156,62 @@ def test_drip_fed_request_is_ended(service: Exporter | AlertLog, monkeypatch: py
         assert time.monotonic() - begun < 15
 
 
+@pytest.mark.parametrize("shape", ["headers", "header", "line", "many"])
+def test_head_too_long_is_refused(service: Exporter | AlertLog, shape: str) -> None:
+    """A head of more than 32 KiB is answered with 431, whatever it is made of; one below it is served."""
+    path = "/-/healthy" if isinstance(service, Exporter) else "/healthz"
+    heads = {
+        "headers": [f"GET {path} HTTP/1.1", *(f"X-{n}: {'a' * 4000}" for n in range(90))],
+        "header": [f"GET {path} HTTP/1.1", f"X-A: {'a' * 40_000}"],
+        "line": [f"GET {path}?{'a' * 40_000} HTTP/1.1"],
+        "many": [f"GET {path} HTTP/1.1", *(f"X-{n}: {'a' * 4000}" for n in range(1000))],
+    }
+    assert ask(service, *heads[shape])[0] == 431
+    assert ask(service, f"GET {path} HTTP/1.1", *(f"X-{n}: {'a' * 1000}" for n in range(30)))[0] == 200
+
+
+def test_unfinished_head_is_ended_early(service: Exporter | AlertLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head has a shorter deadline than the whole request."""
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 60.0)
+    with socket.create_connection(("127.0.0.1", service.address.port), timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+        assert connection.recv(1) == b""
+
+
+def test_slow_body_outlives_the_head_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the head has the short deadline; the body may take the time of the whole request."""
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    alert_log = AlertLog(Address("127.0.0.1", 0), AlertFile(tmp_path / "alerts.jsonl"))
+    alert_log.start()
+    try:
+        with socket.create_connection(("127.0.0.1", alert_log.address.port), timeout=20) as connection:
+            head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            connection.sendall(f"{head}Content-Length: {len(NOTIFICATION)}\r\n\r\n".encode())
+            connection.settimeout(0.6)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+            connection.settimeout(20)
+            connection.sendall(NOTIFICATION)
+            assert connection.recv(100).startswith(b"HTTP/1.0 200")
+    finally:
+        alert_log.close()
+
+
+def test_idle_connections_leave_room(service: Exporter | AlertLog) -> None:
+    """With more idle connections open than are served at once, a request is answered; the oldest idle one is closed."""
+    path = "/-/healthy" if isinstance(service, Exporter) else "/healthz"
+    idle = [socket.create_connection(("127.0.0.1", service.address.port), timeout=20) for _ in range(140)]
+    try:
+        begun = time.monotonic()
+        assert [ask(service, f"GET {path} HTTP/1.1", "Host: localhost")[0] for _ in range(3)] == [200] * 3
+        assert idle[0].recv(1) == b""
+        assert time.monotonic() - begun < server.HEAD_SECONDS, "idle connections were dropped, not waited for"
+    finally:
+        for one in idle:
+            one.close()
+
+
 def test_burst_of_clients_is_answered(service: Exporter | AlertLog) -> None:
     """Sixty connections at once wait in the backlog instead of being refused."""
     path = "/-/healthy" if isinstance(service, Exporter) else "/healthz"
