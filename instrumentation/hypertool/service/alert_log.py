@@ -27,12 +27,20 @@ from .systemd import hold_stop_signals
 
 FILE_NAME = "alerts.jsonl"
 FILE_LIMIT = 5_000_000
-# Some 10,000 alerts of this project.
-BODY_LIMIT = 16_000_000
+#: How long the older file is kept at least: a flood of notifications then leaves the alerts from before it.
+KEPT_SECONDS = 86400.0
+# Some 2,500 alerts of this project. A parsed body can need some 20 times its size.
+BODY_LIMIT = 4 << 20
+#: Larger bodies are read one at a time, so that many slow clients together hold little memory.
+SMALL_BODY = 64 << 10
+BUSY_SECONDS = 5.0
 
 
 class AlertFile:
-    """Appends lines to a file of at most `limit` bytes; the one before it is kept as `<name>.1`."""
+    """Appends lines to a file of at most `limit` bytes; the one before it is kept as `<name>.1`, for a day at least.
+
+    If the file is full again within that day, it begins anew; the journal still has its lines.
+    """
 
     def __init__(self, path: Path, limit: int = FILE_LIMIT) -> None:
         self.path = path
@@ -44,18 +52,34 @@ class AlertFile:
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         name = self.path.name
         with self._lock, Folder(self.path.parent) as folder:
-            with contextlib.suppress(FileNotFoundError):
-                if folder.status(name).st_size + len(data) > self._limit:
-                    folder.rename(name, name + ".1")
+            full = self._full(folder, len(data))
+            if full and not self._older_is_recent(folder):
+                folder.rename(name, name + ".1")
+                full = False
             # Whatever the umask: the group may read it, where it may read the folder.
             descriptor = folder.create(name, 0o660, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             try:
+                if full:
+                    os.ftruncate(descriptor, 0)
                 before = os.fstat(descriptor).st_size
                 if os.write(descriptor, data) < len(data):
                     os.ftruncate(descriptor, before)
                     raise OSError(28, "No space left on device", str(self.path))
             finally:
                 os.close(descriptor)
+
+    def _full(self, folder: Folder, more: int) -> bool:
+        try:
+            return folder.status(self.path.name).st_size + more > self._limit
+        except FileNotFoundError:
+            return False
+
+    def _older_is_recent(self, folder: Folder) -> bool:
+        try:
+            # Not the time of its last line: renaming it set this one.
+            return time.time() - folder.status(self.path.name + ".1").st_ctime < KEPT_SECONDS
+        except FileNotFoundError:
+            return False
 
 
 class AlertLog:
@@ -64,6 +88,8 @@ class AlertLog:
     def __init__(self, address: Address, file: AlertFile) -> None:
         self._file = file
         self._state = StateLog()
+        self._parsing = threading.Lock()
+        self.reading = threading.Lock()
         self._server = listen(address, ALERT_LOG_LISTEN.name, _Server, _handler(self))
         self.address = Address(address.host, self._server.server_address[1])
 
@@ -77,7 +103,11 @@ class AlertLog:
         self._server.server_close()
 
     def take(self, body: bytes) -> tuple[int, str]:
-        """Write one notification; returns the HTTP status and a text for the answer."""
+        """Write one notification; returns the HTTP status and a text for the answer. One body is parsed at a time."""
+        with self._parsing:
+            return self._take(body)
+
+    def _take(self, body: bytes) -> tuple[int, str]:
         try:
             notification = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -121,13 +151,24 @@ def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
                 return self._answer(411, "expected a Content-Length")
             if len(length) > 9 or int(length) > BODY_LIMIT:
                 return self._answer(413, f"a notification may have {BODY_LIMIT} bytes")
+            if int(length) <= SMALL_BODY:
+                return self._answer(*self._read_and_take(int(length)))
+            if not alert_log.reading.acquire(timeout=BUSY_SECONDS):
+                return self._answer(503, "busy with other large notifications; try again")
             try:
-                body = self.rfile.read(int(length))
+                result = self._read_and_take(int(length))
+            finally:
+                alert_log.reading.release()
+            return self._answer(*result)
+
+        def _read_and_take(self, length: int) -> tuple[int, str]:
+            try:
+                body = self.rfile.read(length)
             except OSError:
-                return self._answer(408, "too slow")
-            if len(body) < int(length):
-                return self._answer(400, "the body is shorter than its Content-Length")
-            return self._answer(*alert_log.take(body))
+                return 408, "too slow"
+            if len(body) < length:
+                return 400, "the body is shorter than its Content-Length"
+            return alert_log.take(body)
 
         def _answer(self, status: int, text: str) -> None:
             data = text.encode("utf-8", "backslashreplace") + b"\n"

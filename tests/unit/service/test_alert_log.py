@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from hypertool.service import alert_log as alert_log_module
 from hypertool.service.addresses import Address
 from hypertool.service.alert_log import AlertFile, AlertLog
 from tests.support.hypertool_host import Host, wait_until
@@ -175,6 +176,57 @@ def test_the_file_is_rotated_once_and_stays_bounded(running: AlertLog, tmp_path:
     assert all(size <= 20_000 for size in sizes.values())
     for path in tmp_path.iterdir():
         assert all(json.loads(line)["status"] == "firing" for line in path.read_text().splitlines())
+
+
+def test_flood_keeps_the_older_file(running: AlertLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much arrives within a day, the alerts from before it are still there; after a day, the file rotates."""
+    assert request(running, body=b'{"alerts": [{"labels": {"alertname": "FromBefore"}}]}')[0] == 200
+    flood = json.dumps(group_of(100)).encode()
+    for _ in range(5):
+        assert request(running, body=flood)[0] == 200
+    older, newer = tmp_path / "alerts.jsonl.1", tmp_path / "alerts.jsonl"
+    assert b"FromBefore" in older.read_bytes()
+    assert newer.stat().st_size <= 20_000 or len(newer.read_bytes().splitlines()) == 1
+    monkeypatch.setattr(alert_log_module, "KEPT_SECONDS", 0.0)
+    for _ in range(3):
+        assert request(running, body=flood)[0] == 200
+    assert b"FromBefore" not in older.read_bytes()
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b'[[]],{"":[]},'])
+def test_dense_body_needs_bounded_memory(tmp_path: Path, part: bytes) -> None:
+    """Many bodies at once that parse into as many objects as they can need the memory of one of them."""
+    done = Host(tmp_path).python(f"""
+        import resource, threading
+        from pathlib import Path
+        from http.client import HTTPConnection
+        from hypertool.service.addresses import Address
+        from hypertool.service.alert_log import BODY_LIMIT, AlertFile, AlertLog
+        service = AlertLog(Address("127.0.0.1", 0), AlertFile(Path("alerts.jsonl")))
+        service.start()
+        part = {part!r}
+        body = b'{{"a":[' + part * ((BODY_LIMIT - 100) // len(part)) + b'0]}}'
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        def post():
+            connection = HTTPConnection("127.0.0.1", service.address.port, timeout=60)
+            connection.request("POST", "/", body, {{"Content-Type": "application/json"}})
+            assert connection.getresponse().status in (400, 503)
+        threads = [threading.Thread(target=post) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+    """)
+    assert int(done.stdout) < 250, done.stderr
+
+
+def test_slow_large_body_holds_up_no_alert(running: AlertLog) -> None:
+    """While a large body arrives slowly, notifications of the usual size are taken."""
+    with socket.create_connection(("127.0.0.1", running.address.port)) as connection:
+        connection.sendall(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n\r\n{"
+        )
+        wait_until(running.reading.locked, "the large body to be read")
+        assert request(running)[0] == 200
 
 
 def test_concurrent_notifications_are_whole_lines(running: AlertLog, tmp_path: Path) -> None:
