@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 FOLD_SECONDS = 1.0
+_VERSION = re.compile(r"version=([^;,]*)", re.ASCII)
+_VERSION_NUMBER = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){0,2}")
 
 _PAGE = b"""<!doctype html><html lang="en"><title>Hypertool exporter</title>
 <h1>Hypertool exporter</h1><p><a href="/metrics">Metrics</a> of every persona and workflow on this host.</p></html>
@@ -146,7 +149,7 @@ def _application(metrics: WSGIApplication, telemetry: AgentTelemetry | None) -> 
             return _answer(start_response, answer.status, answer.body, answer.kind)
         if path == "/metrics":
             try:
-                return metrics(environ, start_response)
+                return metrics(_with_known_versions(environ), start_response)
             except StoreUnavailable as error:
                 return _answer(start_response, "503 Service Unavailable", f"{error}\n".encode())
         if path == "/-/healthy":
@@ -156,6 +159,17 @@ def _application(metrics: WSGIApplication, telemetry: AgentTelemetry | None) -> 
         return _answer(start_response, "404 Not Found", b"not found; the metrics are at /metrics\n")
 
     return application
+
+
+def _with_known_versions(environ: WSGIEnvironment) -> WSGIEnvironment:
+    """The request without its Accept if a version in it is no number: prometheus-client compares versions as numbers.
+
+    The answer then has the default format.
+    """
+    versions = _VERSION.findall(environ.get("HTTP_ACCEPT", ""))
+    if all(_VERSION_NUMBER.fullmatch(version.strip()) for version in versions):
+        return environ
+    return {key: value for key, value in environ.items() if key != "HTTP_ACCEPT"}
 
 
 def _answer(

@@ -225,3 +225,40 @@ def test_burst_of_clients_is_answered(service: Exporter | AlertLog) -> None:
     for thread in threads:
         thread.join()
     assert answers == [200] * 60
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text;version=abc",
+        "application/openmetrics-text; version=1.x.0",
+        "text/plain;version=1.0.0a",
+        'text/plain;version="1.0.0"',
+        f"text/plain;version={'1' * 5000}",
+        "text/plain;version=\u00b2",
+        "application/openmetrics-text;version=2.0\r\n .x",
+        "application/openmetrics-text;version=1.0.0,text/plain;version=-",
+    ],
+)
+def test_odd_accept_gets_the_default_format(tmp_path: Path, capfd: pytest.CaptureFixture[str], accept: str) -> None:
+    """A version that is no number is answered in the default format, without a traceback in the log."""
+    exporter = Exporter(Address("127.0.0.1", 0), store(tmp_path / "state"), load_catalogue(), reload=False)
+    exporter.start()
+    try:
+        status, answer = ask(exporter, "GET /metrics HTTP/1.1", f"Accept: {accept}")
+    finally:
+        exporter.close()
+    assert (status, b"text/plain; version=0.0.4" in answer) == (200, True)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_known_accept_keeps_its_format(tmp_path: Path) -> None:
+    """What Prometheus asks for is served: OpenMetrics."""
+    exporter = Exporter(Address("127.0.0.1", 0), store(tmp_path / "state"), load_catalogue(), reload=False)
+    exporter.start()
+    try:
+        accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3"
+        answer = ask(exporter, "GET /metrics HTTP/1.1", f"Accept: {accept}")[1]
+    finally:
+        exporter.close()
+    assert b"application/openmetrics-text; version=1.0.0" in answer
