@@ -6,12 +6,17 @@ import json
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hypertool.agents import running
+from hypertool.agents.ledger.attribution import Attribution
 from hypertool.domain.instruments import TOKENS
 from tests.agents import homes
 from tests.agents.hooking import HYPERTOOL
@@ -69,6 +74,44 @@ def test_run_sets_telemetry_only_where_it_arrives(home: Path) -> None:
     """Without a collector on this host, or with telemetry of the user's own, nothing is set."""
     done = run("run", "--", "env", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1")
     assert "CLAUDE_CODE_ENABLE_TELEMETRY" not in done.stdout
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A free address in place of the collector's and of the service's; nothing accepts there, nothing needs to."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(running, "COLLECTOR", server.getsockname())
+        monkeypatch.setenv("HYPERTOOL_LISTEN", "127.0.0.1:1")
+        yield server
+
+
+def test_run_sends_telemetry_to_own_listener(listener: socket.socket) -> None:
+    """A collector that the user runs gets the telemetry."""
+    made = running.environment_for({}, Attribution("testing-specialist"))
+    assert made["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to listen as another user; run pytest as root")
+def test_run_sends_nothing_to_a_strangers_listener(listener: socket.socket) -> None:
+    """Another user of the host can take the collector's port while it is free: no telemetry goes there."""
+    address = listener.getsockname()
+    listener.close()
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setuid(12345)
+        with socket.create_server(address):
+            os.write(told, b"x")
+            signal.pause()
+    try:
+        assert os.read(ready, 1) == b"x"
+        made = running.environment_for({}, Attribution("testing-specialist"))
+        assert not {name for name in made if name.startswith(("OTEL_", "CLAUDE_"))}
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+        os.close(told)
 
 
 @pytest.mark.parametrize(

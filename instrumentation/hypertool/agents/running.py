@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import socket
 from collections.abc import Iterator, Mapping
 
 from ..domain.instruments import AGENTS
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT
+from ..runtime.tcp_sockets import listening_users
 from .ledger import database
 from .ledger.attribution import Attribution
 from .ledger.ledger import Ledger
@@ -15,6 +16,8 @@ from .reading.read import read_file
 from .reading.registry import reader
 
 COLLECTOR = ("127.0.0.1", 4318)
+# The accounts of the collector's package and of the service; root and one's own user are trusted too.
+SERVICE_ACCOUNTS = ("alloy", "hypertool")
 # The commands that start each agent.
 COMMANDS = {
     "claude": "claude-code",
@@ -57,15 +60,30 @@ def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, s
 
 
 def _receiver() -> str | None:
-    """The telemetry receiver of this host: the collector, else our own service, else None."""
+    """The telemetry receiver of this host: the collector, else our own service, else None.
+
+    Any user may listen on these ports while they are free: only one that belongs to this host's services, or to the
+    user, gets an agent's telemetry.
+    """
     host, _, port = (LISTEN.read() or LISTEN_DEFAULT).rpartition(":")
     for address in (COLLECTOR, (host.strip("[]"), port)):
         try:
-            socket.create_connection((address[0], int(address[1])), timeout=0.1).close()
-        except (OSError, ValueError):
+            users = listening_users(address[0], int(address[1]))
+        except ValueError:
             continue
-        return f"http://{address[0]}:{address[1]}"
+        if users and users <= _trusted_users():
+            return f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
     return None
+
+
+def _trusted_users() -> set[int]:
+    from pwd import getpwnam
+
+    trusted = {0, os.geteuid()}
+    for name in SERVICE_ACCOUNTS:
+        with contextlib.suppress(KeyError):
+            trusted.add(getpwnam(name).pw_uid)
+    return trusted
 
 
 def take_in(command: str, started: float, whose: Attribution, environment: Mapping[str, str]) -> int:
