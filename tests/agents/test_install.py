@@ -312,3 +312,10 @@ def test_unknown_agent_is_wrong_use(home: Path, capsys: pytest.CaptureFixture[st
     assert main(["agents", "install", "claude-code", "clippy"]) == 2
     assert "claude-code, codex" in capsys.readouterr().err
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", ["1" * 5000, "-" + "9" * 100_000])
+def test_jsonc_number_too_long_is_not_json(number: str) -> None:
+    """A number that Python refuses is an error with its place, like every other one."""
+    with pytest.raises(jsonc.NotJson, match=r"line 2, column 6: expected a number with fewer digits"):
+        jsonc.parse(f'{{\n"a": {number}}}')

@@ -68,7 +68,10 @@ def _value(text: str, at: int, depth: int) -> tuple[Node, int]:
     found = _SCALAR.match(text, at)
     if found is None:
         raise _wrong(text, at, "a value")
-    return Node("scalar", at, found.end(), json.loads(found[0])), found.end()
+    try:
+        return Node("scalar", at, found.end(), json.loads(found[0])), found.end()
+    except ValueError:  # Python limits the digits of an integer.
+        raise _wrong(text, at, "a number with fewer digits") from None
 
 
 def _object(text: str, start: int, depth: int) -> tuple[Node, int]:
