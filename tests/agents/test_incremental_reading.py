@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -170,3 +173,91 @@ def test_database_goes_on_from_its_last_change(home: Path) -> None:
     assert len(follower.read(path).calls) == 2
     homes.opencode_database(home, {"msg_3": homes.opencode_message(3)})
     assert [call.keys for call in follower.read(path).calls] == [("msg_2",), ("msg_3",)]
+
+
+def test_database_reads_2100_of_one_millisecond(home: Path) -> None:
+    """More messages of one millisecond than one reading takes are all read, and a reading then ends."""
+    message = homes.opencode_message(1)
+    path = homes.opencode_database(home, {f"msg_{n}": message for n in range(2100)})
+    follower = Follower("opencode")
+    for _ in range(2):
+        readings = [follower.read(path)]
+        while readings[-1].more:
+            assert len(readings) < 5
+            readings.append(follower.read(path))
+        assert len({call.keys for reading in readings for call in reading.calls}) == 2100
+
+
+def test_database_time_in_the_future_hides_nothing(home: Path) -> None:
+    """A message from the year 33658 is read, and so is every later one."""
+    future = homes.opencode_message(2, time={"completed": 10**15})
+    path = homes.opencode_database(home, {"msg_1": homes.opencode_message(1), "msg_2": future})
+    follower = Follower("opencode")
+    assert {call.keys for call in follower.read(path).calls} == {("msg_1",), ("msg_2",)}
+    homes.opencode_database(home, {"msg_3": homes.opencode_message(3)})
+    assert ("msg_3",) in {call.keys for call in follower.read(path).calls}
+
+
+@pytest.mark.parametrize("updated", ["zzz", b"\xff", 1.5, -1, "\ud800".encode("utf-8", "surrogatepass")])
+def test_database_odd_time_counts_once(home: Path, updated: object) -> None:
+    """A message whose time is no number is unrecognised, once; the others are read."""
+    path = homes.opencode_database(home, {f"msg_{n}": homes.opencode_message(n) for n in (1, 2)})
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE message SET time_updated = ? WHERE id = 'msg_2'", (updated,))
+    follower = Follower("opencode")
+    first = follower.read(path)
+    assert ([call.keys for call in first.calls], [one.reason for one in first.unrecognised]) == (
+        [("msg_1",)],
+        ["malformed"],
+    )
+    homes.opencode_database(home, {"msg_3": homes.opencode_message(3)})
+    assert follower.read(path).unrecognised == []
+
+
+ENDLESS = "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t) SELECT x"
+ODD_SCHEMAS = {
+    "endless message": f"DROP TABLE message; CREATE VIEW message AS {ENDLESS} id, x session_id, x time_updated, x data"
+    " FROM t WHERE x < 0",
+    "endless session": f"DROP TABLE session; CREATE VIEW session AS {ENDLESS} id, x parent_id, x version FROM t",
+    "no message": "DROP TABLE message",
+    "no rows' ids": "DROP TABLE message; CREATE TABLE message (id PRIMARY KEY, session_id, time_updated, data)"
+    " WITHOUT ROWID",
+    "huge value": "DROP TABLE message;"
+    " CREATE TABLE message (id, session_id, time_updated, data AS (zeroblob(100000000)));"
+    " INSERT INTO message VALUES ('a', 'b', 5)",
+}
+
+
+@pytest.mark.parametrize("kind", ODD_SCHEMAS)
+def test_database_odd_schema_is_unrecognised(home: Path, kind: str) -> None:
+    """A database that is built otherwise is unrecognised, soon, and raises nothing."""
+    path = homes.opencode_database(home, {"msg_1": homes.opencode_message(1)})
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(ODD_SCHEMAS[kind])
+    begun = time.monotonic()
+    reading = Follower("opencode").read(path)
+    assert (reading.calls, len(reading.unrecognised)) == ([], 1)
+    assert time.monotonic() - begun < 10
+
+
+def test_database_endless_query_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query that does not end by itself is interrupted at the deadline."""
+    path = homes.opencode_database(home, {"msg_1": homes.opencode_message(1)})
+    module = reader("opencode")
+    monkeypatch.setattr(module, "QUERY_SECONDS", 0.2)
+    monkeypatch.setattr(module, "_CHANGED", f"{ENDLESS}, x, x, x, x, x, x FROM t WHERE x < min(?, ?, ?, ?)")
+    assert [one.reason for one in Follower("opencode").read(path).unrecognised] == ["unreadable"]
+
+
+def test_database_text_that_is_none_hides_no_other(home: Path) -> None:
+    """A text that is no UTF-8 makes its own message unrecognised; sessions that are there twice multiply nothing."""
+    path = homes.opencode_database(home, {f"msg_{n}": homes.opencode_message(n) for n in (1, 2)})
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE message SET data = CAST(x'7bff' AS TEXT) WHERE id = 'msg_1'")
+        connection.execute("CREATE TABLE many AS SELECT * FROM session")
+        connection.execute("DROP TABLE session")
+        connection.execute("ALTER TABLE many RENAME TO session")
+        connection.executemany("INSERT INTO session VALUES ('ses_1', NULL, '1')", [()] * 3000)
+    reading = Follower("opencode").read(path)
+    assert [call.keys for call in reading.calls] == [("msg_2",)]
+    assert [one.reason for one in reading.unrecognised] == ["malformed"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, seconds, text, whole
@@ -16,6 +17,21 @@ from .sources import readable_by_us
 NAME = "opencode"
 FORMAT = "database"
 ROWS_AT_ONCE = 2000
+QUERY_SECONDS = 2.0
+MAX_VALUE = 64 << 20
+Key = tuple[int, int]
+# A view may have no end, and a virtual table runs code.
+_TABLES = (
+    "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('message', 'session')"
+    " AND sql LIKE 'CREATE TABLE%'"
+)
+_COLUMNS = (
+    "SELECT id, session_id, data, (SELECT parent_id FROM session s WHERE s.id = m.session_id LIMIT 1),"
+    " (SELECT version FROM session s WHERE s.id = m.session_id LIMIT 1), time_updated, rowid FROM message m"
+)
+_TIMELY = "(typeof(time_updated) = 'integer' AND time_updated BETWEEN 0 AND ?)"
+_CHANGED = f"{_COLUMNS} WHERE {_TIMELY} AND (time_updated, rowid) > (?, ?) ORDER BY time_updated, rowid LIMIT ?"
+_UNTIMELY = f"{_COLUMNS} WHERE NOT {_TIMELY} ORDER BY rowid DESC LIMIT ?"
 # The names of its own agents; sub-agents and a user's own agents have other names.
 _MAIN = frozenset({"build", "plan", "compaction", "title", "summary"})
 
@@ -33,29 +49,47 @@ def with_subagents(session: str) -> Iterator[str]:
     yield session
 
 
-def read_database(path: str, since: int) -> Iterator[tuple[int, Read]]:
-    """Calls in messages changed at `since` (milliseconds since the epoch) or later, each with its change time.
+def read_database(path: str, after: Key, now: int) -> Iterator[tuple[Key | None, Read]]:
+    """Calls in messages that changed later than `after`, the oldest first, at most ROWS_AT_ONCE, each with its key.
 
-    Reads at most 2,000 messages at once, the oldest first. Raises OSError or sqlite3.Error.
+    A key is the change time in milliseconds since the epoch and the row's id. Unless there are more, the messages whose
+    time is none follow without a key, at every reading: those from after `now`, and (unrecognised) those without a
+    number. Raises OSError or sqlite3.Error.
     """
     import sqlite3
 
     if not readable_by_us(path):
         return
-    connection = sqlite3.connect(f"file:{path.replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True, timeout=0.2)
+    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=0.2)
     try:
-        rows = connection.execute(
-            "SELECT m.id, m.session_id, m.time_updated, m.data, s.parent_id, s.version FROM message m "
-            "LEFT JOIN session s ON s.id = m.session_id WHERE m.time_updated >= ? ORDER BY m.time_updated LIMIT ?",
-            (since, ROWS_AT_ONCE),
-        )
-        for identity, session, updated, data, parent, version in rows:
-            yield int(updated), _call(text(identity), text(parent) or text(session), data, text(version))
+        _harden(connection)
+        if connection.execute(_TABLES).fetchone() != (2,):
+            raise sqlite3.OperationalError("no tables `message` and `session`")
+        number = 0
+        for *message, updated, row in connection.execute(_CHANGED, (now, *after, ROWS_AT_ONCE)):
+            number += 1
+            yield (updated, row), _call(*message)
+        if number < ROWS_AT_ONCE:
+            for *message, updated, _ in connection.execute(_UNTIMELY, (now, ROWS_AT_ONCE)):
+                known = updated.__class__ is int and updated > now
+                yield None, _call(*message) if known else Unrecognised("malformed", text(message[-1]))
     finally:
         connection.close()
 
 
-def _call(identity: str, session: str, data: Any, version: str) -> Read:
+def _harden(connection: Any) -> None:
+    """Bound what a database can cost: its schema may hold anything."""
+    end = monotonic() + QUERY_SECONDS
+    connection.set_progress_handler(lambda: monotonic() > end, 10_000)
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if hasattr(connection, "setlimit"):  # Python 3.11
+        connection.setlimit(0, MAX_VALUE)  # SQLITE_LIMIT_LENGTH
+
+
+def _call(message_id: Any, session_id: Any, data: Any, parent: Any, agents_version: Any) -> Read:
+    identity, session, version = text(message_id), text(parent) or text(session_id), text(agents_version)
     try:
         message = mapping(json.loads(data))
         if message.get("role") != "assistant":

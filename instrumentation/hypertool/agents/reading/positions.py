@@ -14,7 +14,8 @@ class Position(NamedTuple):
 
     `offset` is in bytes for files of lines, a time in milliseconds for databases. `head_size` and `head` (a checksum)
     describe the file's first bytes: another file may have got the same inode. `stamp` is size and time at the last
-    reading; `context` is what a reader remembers between lines (ids, model, names of sub-agents).
+    reading; `context` is what a reader remembers between lines (ids, model, names of sub-agents), or of a database the
+    row at that time.
     """
 
     device: int

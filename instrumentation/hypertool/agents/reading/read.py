@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ class Reading(NamedTuple):
 
 
 NOTHING = Reading([], [], None)
+_NO_ROW = -(2**63)  # below every row's id
 Positions = Callable[[int, int], Position | None]
 
 
@@ -48,6 +50,8 @@ def read_file(reader: Any, path: str, positions: Positions, limit: int = LIMIT) 
         return _read(reader, path, descriptor, positions, limit)
     except OSError:
         return Reading([], [Unrecognised("unreadable")], None)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return Reading([], [Unrecognised("malformed")], None)
     finally:
         os.close(descriptor)
 
@@ -107,21 +111,38 @@ def _only_new(reading: Reading, before: dict[str, str]) -> Reading:
 def _read_database(reader: Any, path: str, position: Position) -> Reading:
     import sqlite3
 
+    now = int(time.time() * 1000)
+    before = dict(position.context)
+    mark = (min(position.offset, now), int(before.pop("row", _NO_ROW)))
+    # A finished reading repeats the messages of its last millisecond: another one may have changed in it since.
+    last = after = mark if before.pop("unfinished", "") else (mark[0], _NO_ROW)
     reads: list[Read] = []
-    newest = position.offset
+    repeated: list[Read] = []
+    number = 0
+    failure: list[Unrecognised] = []
     try:
-        # Includes the time of the last reading: several messages may have the same time.
-        for updated, read in reader.read_database(path, position.offset):
-            newest = max(newest, updated)
-            if isinstance(read, AgentCall) or updated > position.offset:
+        for key, read in reader.read_database(path, after, now):
+            if key is None:
+                repeated.append(read)
+                continue
+            last = key
+            number += 1
+            if isinstance(read, AgentCall) or key > mark:
                 reads.append(read)
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         if "locked" in str(error) or "busy" in str(error):
             return NOTHING
-        return Reading([], [Unrecognised("unknown_format")], None)
-    except sqlite3.Error:
-        return Reading([], [Unrecognised("unreadable")], None)
-    return _sorted(reads, position._replace(offset=newest), False)
+        unknown = isinstance(error, sqlite3.OperationalError) and "interrupted" not in str(error)
+        failure = [Unrecognised("unknown_format" if unknown else "unreadable")]
+        if not number:
+            return Reading([], failure, None)
+    more = number >= reader.ROWS_AT_ONCE and not failure
+    untimely = _only_new(_sorted(repeated, position, False), before)
+    assert untimely.position is not None
+    newest = last if more else max(mark, last)
+    context = (("row", str(newest[1])), *([("unfinished", "1")] if more else []), *untimely.position.context)
+    found = _sorted([*reads, *untimely.calls], position._replace(offset=newest[0], context=context), more)
+    return found._replace(unrecognised=[*found.unrecognised, *untimely.unrecognised, *failure])
 
 
 def _sorted(reads: list[Read], position: Position, more: bool) -> Reading:

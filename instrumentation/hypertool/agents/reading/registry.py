@@ -40,10 +40,14 @@ class DocumentReader(Reader, Protocol):
 
 
 class DatabaseReader(Reader, Protocol):
-    """A SQLite database."""
+    """A SQLite database; a reading that yields ROWS_AT_ONCE keys is not the last one."""
 
-    def read_database(self, path: str, since: int, /) -> Iterator[tuple[int, Read]]:
-        """Calls changed since then, with their times."""
+    ROWS_AT_ONCE: int
+
+    def read_database(
+        self, path: str, after: tuple[int, int], now: int, /
+    ) -> Iterator[tuple[tuple[int, int] | None, Read]]:
+        """Calls changed after that time and row, in this order; without a key those that each reading repeats."""
 
 
 def reader(agent: str) -> Any:
