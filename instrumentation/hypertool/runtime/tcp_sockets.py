@@ -1,4 +1,4 @@
-"""Which user has a TCP socket of this host, from the kernel's tables (/proc/net/tcp and tcp6)."""
+"""Which user has a TCP socket of this host, from the kernel's tables (/proc/self/net/tcp and tcp6)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+# Not /proc/net: a unit with ProcSubset=pid has only the folders of processes.
+TABLES = ("/proc/self/net/tcp", "/proc/self/net/tcp6")
 LISTENING = "0A"
 _MAPPED = bytes(10) + b"\xff\xff"  # the start of an IPv6 address that stands for an IPv4 one
 
