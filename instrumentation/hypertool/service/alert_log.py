@@ -29,8 +29,8 @@ FILE_NAME = "alerts.jsonl"
 FILE_LIMIT = 5_000_000
 #: How long the older file is kept at least: a flood of notifications then leaves the alerts from before it.
 KEPT_SECONDS = 86400.0
-# Some 2,500 alerts of this project. A parsed body can need some 20 times its size.
-BODY_LIMIT = 4 << 20
+# Some 2,000 alerts of this project. Parsed, the worst body needs some 40 times its size, and the unit has 256 MiB.
+BODY_LIMIT = 3 << 20
 #: Larger bodies are read one at a time, so that many slow clients together hold little memory.
 SMALL_BODY = 64 << 10
 BUSY_SECONDS = 5.0
