@@ -1,17 +1,20 @@
 """Reads a snapshot or an archive: checks every value before anything is added up.
 
 Another user may have written a snapshot, so it is not trusted: counts and times have ranges, and the number of rows
-has a limit. A single value out of range makes the whole file Malformed, because an honest writer would not produce it.
+has a limit. A single value out of range makes a whole snapshot Malformed, because an honest writer would not produce
+it; in the archive, it costs only its row.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..domain.instruments import BY_KEY
 from ..domain.personas import WINDOWS
+from ..runtime.logs import once
 from . import snapshot_format as rows
 from .snapshot_format import VERSION, VERSION_KEY, Exemplar, Key, newest
 from .totals import AgentSession, Ended, Limit, Malformed, Totals
@@ -19,6 +22,8 @@ from .totals import AgentSession, Ended, Limit, Malformed, Totals
 MAX_TIME = 1e12
 MAX_PERSONAS_OF_A_SESSION = 256
 MAX_SESSION_NAME = 256
+# What a row of the wrong shape raises.
+_WRONG = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 _HEX = re.compile(r"[0-9a-f]+")
 
 
@@ -27,17 +32,22 @@ class ForeignVersion(Malformed):
 
 
 class Bounds(NamedTuple):
-    """Limits for one file: the highest count (`most`), and the number of rows."""
+    """Limits for one file: the highest count (`most`), and the number of rows.
+
+    With `drops_rows` a row that does not fit is left out and logged; otherwise it makes the file Malformed.
+    """
 
     most: int
     rows: int
+    drops_rows: bool = False
 
 
 # A process that counts a million tokens (or microseconds) every second reaches the limit in 30 years; sums of such
 # files stay far below the archive's limit, whatever files are put into the store.
 SNAPSHOT = Bounds(10**15, 5_000)
-# For the service's own file. A float can represent the count exactly, so that it can be exposed.
-ARCHIVE = Bounds(10**30, 10**6)
+# For the service's own file. A float can represent the count exactly, so that it can be exposed. One row that another
+# version wrote must not take the numbers of the whole host with it.
+ARCHIVE = Bounds(10**30, 10**6, drops_rows=True)
 # For the newest of timestamps in microseconds, not a count.
 _MAX_LATEST = 10**18
 
@@ -53,16 +63,7 @@ def parse(raw: bytes, bounds: Bounds = SNAPSHOT) -> tuple[Totals, dict[str, Any]
         return from_data(data, bounds), data
     except Malformed:
         raise
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        MemoryError,
-    ) as error:
+    except (*_WRONG, RecursionError, MemoryError) as error:
         raise Malformed(f"{type(error).__name__}: {error!s:.200}") from None
 
 
@@ -100,8 +101,10 @@ def _left(value: Any, most: int) -> int:
     return int(value)
 
 
-def _key(parts: list[Any]) -> Key:
+def _key(parts: list[Any], kind: str) -> Key:
     known = BY_KEY.get(parts[0])
+    if known is not None and known.type != kind:
+        raise Malformed(f"{known.name} is a {known.type}, expected a {kind}")
     if known is not None and len(parts) != len(known.labels) + 1:
         raise Malformed(f"{known.name} has {len(parts) - 1} labels, expected {len(known.labels)}")
     if known is None and len(parts) > 8:
@@ -121,52 +124,114 @@ def _exemplar(row: Any) -> Exemplar:
     return trace_id, span_id, moment(value), moment(at)
 
 
+def _counter(totals: Totals, row: list[Any], most: int) -> None:
+    *key, value = row
+    totals.counters[_key(key, "counter")] = count(value, most)
+
+
+def _histogram(totals: Totals, row: list[Any], most: int) -> None:
+    *key, buckets, total, exemplars = row
+    name = _key(key, "histogram")
+    known = BY_KEY.get(name[0])
+    if len(buckets) > 64 or (known is not None and len(buckets) != len(known.buckets) + 1):
+        raise Malformed(f"the histogram {name[0]!r:.20} has {len(buckets)} buckets")
+    totals.histograms[name] = [*(count(bucket, most) for bucket in buckets), count(total, most)]
+    for bucket, exemplar in exemplars.items():
+        if not 0 <= int(bucket) < len(buckets):
+            raise Malformed("an exemplar of no bucket")
+        totals.exemplars[name, int(bucket)] = _exemplar(exemplar)
+
+
+def _latest(totals: Totals, row: list[Any], most: int) -> None:
+    *key, value = row
+    totals.latest[_key(key, "gauge")] = count(value, _MAX_LATEST)
+
+
+def _open_stage(totals: Totals, row: list[Any], most: int) -> None:
+    workflow, stage, started, gated = row
+    totals.open_stages.append((text(workflow), text(stage), moment(started), gated is True))
+
+
+def _pending(totals: Totals, row: list[Any], most: int) -> None:
+    sink, spans = row
+    totals.pending[text(sink)] = count(spans, most)
+
+
+def _active(totals: Totals, row: list[Any], most: int) -> None:
+    totals.active.append(_budget(row, most))
+
+
+def _ended(totals: Totals, row: list[Any], most: int) -> None:
+    persona, at, left, reset = row
+    totals.ended[text(persona)] = Ended(moment(at), _left(left, most), count(reset, most))
+
+
+def _window(totals: Totals, row: list[Any], most: int) -> None:
+    persona, start, reset, used = row
+    totals.windows[text(persona), count(start, int(MAX_TIME)), count(reset, most)] = count(used, most)
+
+
+def _reserved(totals: Totals, row: list[Any], most: int) -> None:
+    persona, tokens = row
+    totals.reserved[text(persona)] = count(tokens, most)
+
+
+def _limit(totals: Totals, row: list[Any], most: int) -> None:
+    persona, tokens, window, at = row
+    if window not in WINDOWS:
+        raise Malformed(f"{_shown(window)} is no budget window")
+    totals.limits[text(persona)] = Limit(moment(at), count(tokens, most), window)
+
+
+def _agent_session(totals: Totals, row: list[Any], most: int) -> None:
+    agent, session, seen, ended, left = row
+    if len(left) > MAX_PERSONAS_OF_A_SESSION or len(session) > MAX_SESSION_NAME:
+        raise Malformed("an agent's session with too many personas, or too long a name")
+    known = AgentSession(moment(seen), ended is True, tuple(_budget(one, most) for one in left))
+    totals.agent_sessions[text(agent), text(session)] = known
+
+
+def _budget(row: list[Any], most: int) -> tuple[str, int, int]:
+    persona, left, reset = row
+    return text(persona), _left(left, most), count(reset, most)
+
+
+_TAKE: dict[str, Callable[[Totals, list[Any], int], None]] = {
+    rows.COUNTERS: _counter,
+    rows.HISTOGRAMS: _histogram,
+    rows.LATEST: _latest,
+    rows.OPEN_STAGES: _open_stage,
+    rows.PENDING: _pending,
+    rows.ACTIVE: _active,
+    rows.ENDED: _ended,
+    rows.WINDOWS: _window,
+    rows.RESERVED: _reserved,
+    rows.LIMITS: _limit,
+    rows.AGENT_SESSIONS: _agent_session,
+}
+# Absent in files of versions that did not have them.
+_OPTIONAL = frozenset({rows.PENDING, rows.RESERVED, rows.AGENT_SESSIONS})
+
+
 def from_data(data: dict[str, Any], bounds: Bounds = SNAPSHOT) -> Totals:
     """The totals in a recorder's snapshot. Raises Malformed, or type errors, which `parse` turns into Malformed."""
-    parts = [data.get(key, ()) for key in rows.PARTS]
-    if sum(map(len, parts)) > bounds.rows:
+    parts = {part: data.get(part, ()) if part in _OPTIONAL else data[part] for part in rows.PARTS}
+    if sum(map(len, parts.values())) > bounds.rows:
         raise Malformed(f"it has more than {bounds.rows} rows")
     totals = Totals()
     if rows.TAKEN in data:
         moment(data[rows.TAKEN])
-    for *key, value in data[rows.COUNTERS]:
-        totals.counters[_key(key)] = count(value, bounds.most)
-    for *key, buckets, total, exemplars in data[rows.HISTOGRAMS]:
-        name = _key(key)
-        known = BY_KEY.get(name[0])
-        if len(buckets) > 64 or (known is not None and len(buckets) != len(known.buckets) + 1):
-            raise Malformed(f"the histogram {name[0]!r:.20} has {len(buckets)} buckets")
-        totals.histograms[name] = [*(count(bucket, bounds.most) for bucket in buckets), count(total, bounds.most)]
-        for bucket, exemplar in exemplars.items():
-            if not 0 <= int(bucket) < len(buckets):
-                raise Malformed("an exemplar of no bucket")
-            totals.exemplars[name, int(bucket)] = _exemplar(exemplar)
-    for *key, value in data[rows.LATEST]:
-        totals.latest[_key(key)] = count(value, _MAX_LATEST)
-    totals.open_stages = [(text(w), text(s), moment(at), gated is True) for w, s, at, gated in data[rows.OPEN_STAGES]]
-    # Absent in files of versions that did not count pending spans.
-    totals.pending = {text(sink): count(spans, bounds.most) for sink, spans in data.get(rows.PENDING, ())}
-    totals.active = [
-        (text(p), _left(left, bounds.most), count(reset, bounds.most)) for p, left, reset in data[rows.ACTIVE]
-    ]
-    totals.ended = {
-        text(p): Ended(moment(at), _left(left, bounds.most), count(reset, bounds.most))
-        for p, at, left, reset in data[rows.ENDED]
-    }
-    for p, start, reset, used in data[rows.WINDOWS]:
-        totals.windows[text(p), count(start, int(MAX_TIME)), count(reset, bounds.most)] = count(used, bounds.most)
-    totals.reserved = {text(p): count(tokens, bounds.most) for p, tokens in data.get(rows.RESERVED, ())}
-    for persona, tokens, window, at in data[rows.LIMITS]:
-        if window not in WINDOWS:
-            raise Malformed(f"{_shown(window)} is no budget window")
-        totals.limits[text(persona)] = Limit(moment(at), count(tokens, bounds.most), window)
-    # Absent in files of versions without agents.
-    for agent, session, seen, ended, left in data.get(rows.AGENT_SESSIONS, ()):
-        if len(left) > MAX_PERSONAS_OF_A_SESSION or len(session) > MAX_SESSION_NAME:
-            raise Malformed("an agent's session with too many personas, or too long a name")
-        totals.agent_sessions[text(agent), text(session)] = AgentSession(
-            moment(seen),
-            ended is True,
-            tuple((text(p), _left(tokens, bounds.most), count(reset, bounds.most)) for p, tokens, reset in left),
-        )
+    for part, found in parts.items():
+        take = _TAKE[part]
+        for row in found:
+            try:
+                take(totals, row, bounds.most)
+            except _WRONG as error:
+                if not bounds.drops_rows:
+                    raise
+                once.warn(
+                    f"archive row {part}",
+                    f"the archive has a row of kind {part!r} that is left out, because this version cannot use it: "
+                    f"{error!s:.200}; all other rows count",
+                )
     return totals

@@ -87,18 +87,19 @@ class Totals:
         return sum(len(getattr(self, part)) for part in self.__slots__)
 
     def add(self, other: Totals) -> None:
-        """Add the counts of another process (or the archive). Raises Malformed before anything is added."""
-        for key, cells in other.histograms.items():
-            if len(self.histograms.get(key, cells)) != len(cells):
-                raise Malformed(f"histogram {key!r} has {len(cells)} cells, expected {len(self.histograms[key])}")
+        """Add the counts of another process (or the archive).
+
+        Readers check the cells of known metrics. A row of an unknown metric that has other cells than the one before
+        it is left out: it must not cost the other rows of its process.
+        """
         counters = self.counters
         for key, value in other.counters.items():
             counters[key] = counters.get(key, 0) + value
         histograms = self.histograms
-        for key, cells in other.histograms.items():
-            mine = histograms.get(key)
-            histograms[key] = cells[:] if mine is None else [a + b for a, b in zip(mine, cells, strict=True)]
+        unlike = {key for key, cells in other.histograms.items() if not _add_cells(histograms, key, cells)}
         for place, exemplar in other.exemplars.items():
+            if place[0] in unlike:
+                continue
             known = self.exemplars.get(place)
             if known is None or known[3] < exemplar[3]:
                 self.exemplars[place] = exemplar
@@ -167,15 +168,14 @@ class Totals:
             for key, cells in was.histograms.items():
                 new = renamed[key]
                 if new is not None:
-                    mine = self.histograms.get(new)
-                    self.histograms[new] = cells if mine is None else [a + b for a, b in zip(mine, cells, strict=True)]
+                    _add_cells(self.histograms, new, cells)
             for key, value in was.latest.items():
                 new = renamed[key]
                 if new is not None:
                     self.latest[new] = max(self.latest.get(new, 0), value)
             for (key, bucket), exemplar in was.exemplars.items():
                 new = renamed[key]
-                if new is not None:
+                if new is not None and bucket < len(self.histograms.get(new, ())) - 1:
                     self.exemplars[new, bucket] = exemplar
         self.open_stages = [
             (value_of("workflow", w), value_of("stage", s), at, gated) for w, s, at, gated in self.open_stages
@@ -262,3 +262,12 @@ class Totals:
             limits=[(p, limit.tokens, limit.window, limit.loaded_at) for p, limit in self.limits.items()],
             agent_sessions=[(*name, *session) for name, session in self.agent_sessions.items()],
         )
+
+
+def _add_cells(histograms: dict[Key, list[int]], key: Key, cells: list[int]) -> bool:
+    """Add the cells of one histogram; False, and nothing is added, if there are others under that key."""
+    mine = histograms.get(key)
+    if mine is not None and len(mine) != len(cells):
+        return False
+    histograms[key] = cells[:] if mine is None else [a + b for a, b in zip(mine, cells, strict=True)]
+    return True

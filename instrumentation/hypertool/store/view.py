@@ -14,7 +14,7 @@ from .archive import LOCK, Archive
 from .directory import StateDirectory
 from .generations import Generation
 from .snapshots import NAME, REFUSED, Signature, abandoned, lasting, read_snapshot, signature
-from .totals import Malformed, Totals
+from .totals import Totals
 
 _TRIES = 5
 _HELD_SECONDS = 0.5
@@ -129,13 +129,10 @@ class View:
                     seen[name] = known
                 if snapshot.reserved and abandoned(live, name):
                     snapshot.reserved = {}  # its process was killed, and its calls with it
-                try:
-                    limited, new = within_sets(snapshot, totals, MAX_SETS - sets.get(known.user, 0))
-                    totals.add(limited)
-                    sets[known.user] = sets.get(known.user, 0) + new
-                    writers += 1
-                except Malformed:
-                    unreadable += 1
+                limited, new = within_sets(snapshot, totals, MAX_SETS - sets.get(known.user, 0))
+                totals.add(limited)
+                sets[known.user] = sets.get(known.user, 0) + new
+                writers += 1
         self._parsed = seen
         return self._merge(totals, writers, unreadable, now)
 
