@@ -250,6 +250,21 @@ def test_locks_that_a_member_holds_hold_nobody_up(path: Path, catalogue: Catalog
         assert counted(path) == 7
 
 
+def test_locked_register_of_names_stops_no_fold(path: Path, catalogue: Catalogue) -> None:
+    """Ann locks the register, which she may read: the service folds and admits bob's names, and root frees one."""
+    as_user(BOB, lambda: names(path, catalogue, "bob", 1))
+    as_user(SERVICE, lambda: fold(path))
+    with held_by(ANN, path):
+        as_user(BOB, lambda: names(path, catalogue, "later", 1))
+        as_user(SERVICE, lambda: fold(path))
+        assert not list((path / "live").glob("*.json"))
+        assert {entry.value for entry in store(path).labels.all()} >= {"bob-0", "later-0"}
+        assert store(path).labels.free("model", "bob-0")
+        as_user(BOB, lambda: names(path, catalogue, "last", 1))
+        as_user(SERVICE, lambda: fold(path))
+        assert {entry.value for entry in store(path).labels.all() if entry.label == "model"} >= {"later-0", "last-0"}
+
+
 def test_files_that_are_no_snapshots_cost_nothing(path: Path, catalogue: Catalogue) -> None:
     """Sparse files, pipes, links, folders: not read, set aside, counted; the other member's numbers are exact."""
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..errors import StoreUnavailable
@@ -20,6 +21,8 @@ from .directory import StateDirectory
 from .snapshot_reader import MAX_TIME
 
 FILE = "labels.jsonl"
+# In the service's own folder: a member may open the register for reading, and therefore lock it for ever.
+LOCK = "labels.lock"
 REGISTER_BYTES = 2**20
 
 _Signature = tuple[int, int, int]
@@ -57,12 +60,7 @@ class AdmittedLabels:
             return self._admit_as_member(label, value, limit)
         self._directory.ensure()
         user = os.geteuid()
-        with (
-            self._directory.open_shared() as folder,
-            locked(folder, FILE, mode=self._directory.file_mode) as descriptor,
-        ):
-            if descriptor is None:
-                raise TimeoutError(f"the lock on {folder.path / FILE} is held by another process")
+        with self._directory.open_shared() as folder, self._changing(folder) as descriptor:
             whole = self._load(folder)
             listed = self._listed.get(label, {})
             if len(listed) >= limit:
@@ -115,12 +113,7 @@ class AdmittedLabels:
         """Persist what `admit_from` decided. Raises OSError; the next call tries again."""
         if not self._new:
             return
-        with (
-            self._directory.open_shared() as folder,
-            locked(folder, FILE, mode=self._directory.file_mode) as descriptor,
-        ):
-            if descriptor is None:
-                raise TimeoutError(f"the lock on {folder.path / FILE} is held by another process")
+        with self._directory.open_shared() as folder, self._changing(folder) as descriptor:
             waiting, self._new = self._new, []
             self._signature = None  # the file lacks what is being written
             try:
@@ -152,12 +145,7 @@ class AdmittedLabels:
                     f"sudo hypertool labels --free {label} {value}"
                 )
             self._load(folder)
-            owner = os.fstat(folder.descriptor)
-            with locked(folder, FILE, mode=self._directory.file_mode) as descriptor:
-                if descriptor is None:
-                    raise TimeoutError(f"the lock on {folder.path / FILE} is held by another process; try again")
-                if os.geteuid() == 0:
-                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
+            with self._changing(folder):
                 self._load(folder)
                 if self._listed.get(label, {}).pop(value, None) is None:
                     return False
@@ -166,11 +154,31 @@ class AdmittedLabels:
                 if os.geteuid() == 0:
                     written = folder.open(FILE)
                     try:
-                        os.fchown(written, owner.st_uid, owner.st_gid)
+                        _give_to_owner(written, folder)
                     finally:
                         os.close(written)
                 self._full.discard(label)
                 return True
+
+    @contextlib.contextmanager
+    def _changing(self, folder: Folder) -> Iterator[int]:
+        """Hold the lock for changes of the register; yields the register's descriptor. Raises TimeoutError, OSError."""
+        mode = self._directory.file_mode
+        with contextlib.ExitStack() as held:
+            place, name = folder, FILE
+            if self._directory.served:
+                place, name = held.enter_context(self._directory.open_private()), LOCK
+            descriptor = held.enter_context(locked(place, name, mode=0o600 if name == LOCK else mode))
+            if descriptor is None:
+                raise TimeoutError(f"the lock on {place.path / name} is held by another process; try again")
+            if name == LOCK:
+                if os.geteuid() == 0:
+                    _give_to_owner(descriptor, folder)
+                descriptor = folder.create(FILE, mode, os.O_RDWR | os.O_CREAT)
+                held.callback(os.close, descriptor)
+                if os.geteuid() == 0:
+                    _give_to_owner(descriptor, folder)
+            yield descriptor
 
     def _refresh(self) -> None:
         with contextlib.suppress(FileNotFoundError), self._directory.open_shared() as folder:
@@ -216,6 +224,12 @@ def _group(directory: StateDirectory) -> int | None:
     except OSError:
         return None
     return found.st_gid if found.st_mode & 0o020 else None
+
+
+def _give_to_owner(descriptor: int, folder: Folder) -> None:
+    """Root must leave no file that the folder's owner cannot write."""
+    owner = os.fstat(folder.descriptor)
+    os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _line(entry: Admitted) -> bytes:
