@@ -94,7 +94,7 @@ class View:
         merge = self._add_live(totals, generation, skip, now)
         return merge if self._archive.signature() == before else None
 
-    def _add_live(self, totals: Totals, generation: Generation, skip: str | None, now: float) -> Merge | None:
+    def _add_live(self, totals: Totals, generation: Generation, skip: str | None, now: float) -> Merge:
         seen: dict[str, _Known] = {}
         unreadable = writers = rows = 0
         sizes: dict[int, int] = {}
@@ -117,7 +117,7 @@ class View:
                 try:
                     known = self._snapshot(live, name, status, now)
                 except FileNotFoundError:
-                    return None  # folded meanwhile
+                    continue  # its owner removed it, or it was folded: then the archive has changed as well
                 size = sizes[known.user] = sizes.get(known.user, 0) + known.signature[-1]
                 snapshot = known.totals
                 if snapshot is None or (served and size > USER_BYTES):
