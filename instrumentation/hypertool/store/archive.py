@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ..domain.budget_windows import KEEP_WINDOWS_SECONDS
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder, locked
-from . import requests
+from . import tidying
 from .admission import MAX_SETS, Admission, within_sets
 from .directory import StateDirectory
 from .generations import EMPTY, FILE, PREVIOUS, Generation, read_generation, write_generation
@@ -27,12 +27,21 @@ from .labels import AdmittedLabels
 from .quarantine import Quarantine
 from .snapshot_format import Window
 from .snapshot_reader import ForeignVersion
-from .snapshots import NAME, REFUSED, Signature, abandoned, lasting, read_snapshot, signature
+from .snapshots import (
+    ENTRIES_OF_A_USER,
+    NAME,
+    REFUSED,
+    TEMPORARY,
+    Signature,
+    abandoned,
+    lasting,
+    read_snapshot,
+    signature,
+)
 from .totals import Malformed, Totals
 
 BATCH = 2000
 LOCK = "fold.lock"
-TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 ORPHAN_SECONDS = 60.0
 KEEP_AGENT_SESSIONS_SECONDS = 3600.0
 
@@ -133,7 +142,8 @@ class Archive:
     def _fold_held(self, shared: Folder, live: Folder, now: float, overspent: Iterable[Window]) -> int:
         self.labels.write_new()
         if self._directory.served:
-            requests.tidy(self._directory)
+            tidying.tidy_requests(self._directory)
+            tidying.tidy_live(live)
         generation, corrupt = self._load()
         for name in corrupt:
             self.quarantine.take_archive(shared, name, generation.number)
@@ -219,11 +229,16 @@ class Archive:
 
     def _finished(self, live: Folder) -> Iterator[tuple[str, os.stat_result]]:
         """Snapshots whose writers are gone; removes abandoned temporary files on the way."""
+        owned: Counter[int] = Counter()
         with os.scandir(live.descriptor) as entries:
             for entry in entries:
                 if NAME.fullmatch(entry.name):
-                    if abandoned(live, entry.name) or not _openable(live, entry.name):
-                        with contextlib.suppress(FileNotFoundError):
+                    with contextlib.suppress(FileNotFoundError):
+                        status = live.status(entry.name)
+                        owned[status.st_uid] += 1
+                        if self._directory.served and owned[status.st_uid] > ENTRIES_OF_A_USER:
+                            continue
+                        if abandoned(live, entry.name) or not _openable(live, entry.name):
                             yield entry.name, live.status(entry.name)
                 elif TEMPORARY.fullmatch(entry.name):
                     _remove_orphan(live, entry.name)

@@ -7,6 +7,7 @@ another member's request.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import os
@@ -22,8 +23,6 @@ from .directory import StateDirectory
 LOCK_SECONDS = 0.25
 REQUEST_BYTES = 65_536
 FILES_OF_A_USER = 4
-# The owner that the kernel shows for users that a namespace does not map.
-OVERFLOW_USER = 65534
 RESETS, TOLD = "resets", "told"
 _FILE = re.compile(r"(\d{1,10})-[0-9a-f]{16}\.json")
 # A change shows in the folder's time, which has the resolution of a kernel tick: two changes in one tick look like one.
@@ -135,8 +134,8 @@ class _Own:
         user = os.geteuid()
         self.name = f"{user}-{os.urandom(8).hex()}.json"
         self.data: dict[str, Any] = {}
-        for name in sorted(_names(folder).get(user, ())):
-            found = _read(folder, name, user) if _owner(folder, name) == user else None
+        for name in own_files(folder).get(user, ()):
+            found = _read(folder, name, user)
             if found.__class__ is dict:
                 self.name, self.data = name, found
                 return
@@ -145,38 +144,41 @@ class _Own:
         self._folder.replace(self.name, json.dumps(self.data).encode(), 0o640)
 
 
-def _names(folder: Folder) -> dict[int, list[str]]:
+def own_files(folder: Folder) -> dict[int, list[str]]:
+    """The first request files of each user, in order; leaves out those whose owner is not the user in their name."""
     found: dict[int, list[str]] = {}
     with os.scandir(folder.descriptor) as entries:
         for entry in entries:
-            named = _FILE.fullmatch(entry.name)
-            if named is not None:
-                found.setdefault(int(named[1]), []).append(entry.name)
+            user = user_of(entry.name)
+            if user is None:
+                continue
+            mine = found.get(user, [])
+            full = len(mine) == FILES_OF_A_USER
+            if (full and entry.name > mine[-1]) or _owner(folder, entry.name) != user:
+                continue
+            if full:
+                mine.pop()
+            bisect.insort(mine, entry.name)
+            found[user] = mine
     return found
 
 
+def user_of(name: str) -> int | None:
+    """The user in the name of a request file; None for another name."""
+    named = _FILE.fullmatch(name)
+    return int(named[1]) if named is not None else None
+
+
 def _all(directory: StateDirectory) -> list[dict[str, Any]]:
-    """The requests of every member; ignores a file whose owner is not the user in its name."""
+    """The requests of every member."""
     requests = []
     with directory.open_requests() as folder:
-        for user, names in _names(folder).items():
-            mine = [name for name in names if _owner(folder, name) == user]
-            for name in sorted(mine)[:FILES_OF_A_USER]:
+        for user, names in own_files(folder).items():
+            for name in names:
                 found = _read(folder, name, user)
                 if found.__class__ is dict:
                     requests.append(found)
     return requests
-
-
-def tidy(directory: StateDirectory) -> None:
-    """Remove the ignored files, whose owner is not the user in their name. For the service; raises OSError."""
-    with directory.open_requests() as folder:
-        for user, names in _names(folder).items():
-            for name in names:
-                # In a user namespace files of several users look like the overflow user's: they may be in order.
-                if _owner(folder, name) not in (user, OVERFLOW_USER):
-                    with contextlib.suppress(OSError):
-                        folder.unlink(name)
 
 
 def _owner(folder: Folder, name: str) -> int | None:

@@ -16,6 +16,11 @@ from .snapshot_reader import moment, parse
 from .totals import Malformed, Totals
 
 NAME = re.compile(r"[0-9a-f]{32}\.json")
+# A snapshot that is being written, and a batch of a ledger that its next transaction completes.
+TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
+READY = re.compile(r"\.[0-9a-f]{32}\.ready")
+# On a shared host, how many of one user's files in `live` one scan looks at; a fold makes room for further ones.
+ENTRIES_OF_A_USER = 5_000
 
 Signature = tuple[int, int, int, int]
 

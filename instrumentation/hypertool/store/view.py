@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import Counter
 from typing import NamedTuple
 
 from ..errors import StoreUnavailable
@@ -13,7 +14,8 @@ from .admission import MAX_SETS, within_sets
 from .archive import LOCK, Archive
 from .directory import StateDirectory
 from .generations import Generation
-from .snapshots import NAME, REFUSED, Signature, abandoned, lasting, read_snapshot, signature
+from .snapshot_format import MAX_BYTES
+from .snapshots import ENTRIES_OF_A_USER, NAME, REFUSED, Signature, abandoned, lasting, read_snapshot, signature
 from .totals import Totals
 
 _TRIES = 5
@@ -96,7 +98,7 @@ class View:
 
     def _add_live(self, totals: Totals, generation: Generation, skip: str | None, now: float) -> Merge:
         seen: dict[str, _Known] = {}
-        unreadable = writers = rows = 0
+        writers = rows = 0
         sizes: dict[int, int] = {}
         sets = {int(user): count for user, count in generation.sets.items()}
         served = self._directory.served
@@ -105,22 +107,23 @@ class View:
         except FileNotFoundError:
             return self._merge(totals, 0, 0, now)
         with live:
-            found = _names(live)
+            found, unreadable = _names(live, ENTRIES_OF_A_USER if served else None)
             self._archive.labels.members.see(status.st_uid for _, status in found)
             for name, status in found:
                 writer = name[:-5]
-                if NAME.fullmatch(name) is None:
-                    unreadable += 1
-                    continue
                 if writer in generation.folded or writer == skip:
+                    continue
+                # Before reading, so that files beyond the limit cost neither time nor memory.
+                size = sizes[status.st_uid] = sizes.get(status.st_uid, 0) + min(status.st_size, MAX_BYTES)
+                if served and size > USER_BYTES:
+                    unreadable += 1
                     continue
                 try:
                     known = self._snapshot(live, name, status, now)
                 except FileNotFoundError:
                     continue  # its owner removed it, or it was folded: then the archive has changed as well
-                size = sizes[known.user] = sizes.get(known.user, 0) + known.signature[-1]
                 snapshot = known.totals
-                if snapshot is None or (served and size > USER_BYTES):
+                if snapshot is None:
                     unreadable += 1
                     seen[name] = known
                     continue
@@ -155,14 +158,26 @@ class View:
         return _Known(current, snapshot.totals, snapshot.user)
 
 
-def _names(live: Folder) -> list[tuple[str, os.stat_result]]:
+def _names(live: Folder, most: int | None) -> tuple[list[tuple[str, os.stat_result]], int]:
+    """Snapshots, at most that many of each owner; also how many other files have a name like one."""
     found = []
+    others = 0
+    owned: Counter[int] = Counter()
     with os.scandir(live.descriptor) as entries:
         for entry in entries:
-            if entry.name.endswith(".json"):
-                with contextlib.suppress(FileNotFoundError):
-                    found.append((entry.name, entry.stat(follow_symlinks=False)))
-    return found
+            if not entry.name.endswith(".json"):
+                continue
+            if NAME.fullmatch(entry.name) is None:
+                others += 1
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                status = entry.stat(follow_symlinks=False)
+                owned[status.st_uid] += 1
+                if most is not None and owned[status.st_uid] > most:
+                    others += 1
+                else:
+                    found.append((entry.name, status))
+    return found, others
 
 
 def require_readable(directory: StateDirectory) -> None:
