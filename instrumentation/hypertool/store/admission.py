@@ -160,6 +160,8 @@ def within_sets(totals: Totals, known: Totals, room: int) -> tuple[Totals, int]:
             new += key not in known.counters
         for key in totals.histograms:
             new += key not in known.histograms
+        for key in totals.latest:
+            new += key not in known.latest
         return totals, new
     limited = Totals()
     limited.add(totals)

@@ -19,14 +19,16 @@ from typing import NamedTuple
 from ..domain.budget_windows import KEEP_WINDOWS_SECONDS
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder, locked
+from ..runtime.logs import once
 from . import tidying
 from .admission import MAX_SETS, Admission, within_sets
+from .allowances import Allowances
 from .directory import StateDirectory
-from .generations import EMPTY, FILE, PREVIOUS, Generation, read_generation, write_generation
+from .generations import EMPTY, FILE, MAX_BYTES, PREVIOUS, Generation, read_generation, write_generation
 from .labels import AdmittedLabels
 from .quarantine import Quarantine
 from .snapshot_format import Window
-from .snapshot_reader import ForeignVersion
+from .snapshot_reader import ARCHIVE, ForeignVersion
 from .snapshots import (
     ENTRIES_OF_A_USER,
     NAME,
@@ -41,6 +43,8 @@ from .snapshots import (
 from .totals import Malformed, Totals
 
 BATCH = 2000
+# A row of a snapshot is at most that many times as long in the archive: `other` is longer than a short name.
+GROWTH = 2
 LOCK = "fold.lock"
 ORPHAN_SECONDS = 60.0
 KEEP_AGENT_SESSIONS_SECONDS = 3600.0
@@ -63,6 +67,8 @@ class Archive:
         self.quarantine = Quarantine(directory)
         # Time of the last successful fold, with or without work; seconds since the epoch.
         self.folded_at = 0.0
+        # What each user brought into it, as far as this process folded that; what it did not is gone within two days.
+        self.brought = Allowances()
         self._cached: tuple[Signature, Loaded] | None = None
         self._refused: dict[str, Signature] = {}
 
@@ -159,8 +165,10 @@ class Archive:
         totals = Totals()
         totals.add(generation.totals)
         clamped = totals.clamp(now)
+        self._forget(totals, now)
         sets = dict(generation.sets)
-        folded = self._take_finished(live, totals, kept, sets)
+        brought = self.brought.kept(totals)
+        folded = self._take_finished(live, totals, kept, sets, brought, now)
         self.labels.write_new()
         oldest = now - KEEP_WINDOWS_SECONDS
         newly = frozenset(w for w in overspent if w not in generation.exceeded and w[1] >= oldest)
@@ -170,16 +178,23 @@ class Archive:
             _increase(totals, 1, "exc", persona)
         if folded:
             _increase(totals, len(folded), "fol")
-        totals.windows = {w: used for w, used in totals.windows.items() if w[1] >= oldest}
-        totals.forget_agent_sessions(now - KEEP_AGENT_SESSIONS_SECONDS)
         known = frozenset(w for w in generation.exceeded | newly if w[1] >= oldest)
         new = Generation(generation.number + 1, totals, kept | folded, known, not folded, sets)
-        self._settle(shared, live, self._write(shared, new))
+        written = self._write(shared, new)
+        self.brought = brought
+        self._settle(shared, live, written)
         return len(folded)
 
-    def _take_finished(self, live: Folder, totals: Totals, skip: Set[str], sets: dict[str, int]) -> frozenset[str]:
-        """Add finished processes to the totals, as many as one generation may list; returns their names."""
+    def _forget(self, totals: Totals, now: float) -> None:
+        totals.windows = {w: used for w, used in totals.windows.items() if w[1] >= now - KEEP_WINDOWS_SECONDS}
+        totals.forget_agent_sessions(now - KEEP_AGENT_SESSIONS_SECONDS)
+
+    def _take_finished(
+        self, live: Folder, totals: Totals, skip: Set[str], sets: dict[str, int], brought: Allowances, now: float
+    ) -> frozenset[str]:
+        """Add finished processes to the totals, as many as one generation may hold; returns their names."""
         taken: set[str] = set()
+        room = self._room(totals)
         refused: dict[str, Signature] = {}
         finished = list(self._finished(live))
         self.labels.members.see(status.st_uid for _, status in finished)
@@ -193,8 +208,18 @@ class Archive:
                     continue
                 snapshot = read_snapshot(live, name, self.admission)
                 snapshot.totals.finish(snapshot.taken)
+                self._forget(snapshot.totals, now)
                 user = str(snapshot.user)
                 limited, new = within_sets(snapshot.totals, totals, MAX_SETS - sets.get(user, 0))
+                if self._directory.served:
+                    limited = brought.limit(limited, totals, snapshot.user)
+                room -= GROWTH * snapshot.size * limited.size // max(snapshot.totals.size, 1)
+                if room < 0 or totals.size + limited.size > ARCHIVE.rows:
+                    if not taken:
+                        once.warn(
+                            "archive full", f"the archive {self.path} is full: {live.path} is not folded any more"
+                        )
+                    break
                 totals.add(limited)
                 sets[user] = sets.get(user, 0) + new
             except REFUSED as error:  # not written by this version: leave it out, and count it
@@ -206,6 +231,14 @@ class Archive:
                 break
         self._refused = refused
         return frozenset(taken)
+
+    def _room(self, totals: Totals) -> int:
+        """How many bytes the archive may grow by; drops its exemplars if it needs their room."""
+        current = self.signature()
+        size = current[-1] if current is not None else 0
+        if size > MAX_BYTES // 2:
+            totals.exemplars = {}
+        return MAX_BYTES - size
 
     def _settle(self, shared: Folder, live: Folder, generation: Generation) -> tuple[Generation, frozenset[str]]:
         """Remove the files that the generation contains; also returns those that still exist afterwards.

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..domain.budget_windows import WINDOW_SECONDS
 from ..domain.instruments import BY_KEY
 from ..domain.personas import WINDOWS
 from ..runtime.logs import once
@@ -168,7 +169,9 @@ def _ended(totals: Totals, row: list[Any], most: int) -> None:
 
 def _window(totals: Totals, row: list[Any], most: int) -> None:
     persona, start, reset, used = row
-    totals.windows[text(persona), count(start, int(MAX_TIME)), count(reset, most)] = count(used, most)
+    if count(start, int(MAX_TIME)) % WINDOW_SECONDS["hour"]:  # a day begins with an hour
+        raise Malformed(f"{_shown(start)} is not the start of an hour or a day")
+    totals.windows[text(persona), start, count(reset, most)] = count(used, most)
 
 
 def _reserved(totals: Totals, row: list[Any], most: int) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..runtime.foreign_files import Folder, read_descriptor
 from .admission import Admission
-from .snapshot_format import MAX_BYTES, TAKEN, WRITER
+from .snapshot_format import MAX_BYTES, TAKEN, WRITER, newest
 from .snapshot_reader import moment, parse
 from .totals import Malformed, Totals
 
@@ -30,11 +30,14 @@ _LASTING = frozenset({errno.EFBIG, errno.EINVAL, errno.ELOOP, errno.EISDIR, errn
 
 
 class Snapshot(NamedTuple):
-    """One process's numbers; `user` is the owner of the file, `taken` its time in seconds since the epoch."""
+    """One process's numbers; `user` is the owner of the file, `taken` its time in seconds since the epoch, `size` the
+    bytes of its newest state.
+    """
 
     totals: Totals
     user: int
     taken: float
+    size: int
 
 
 def signature(found: os.stat_result) -> Signature:
@@ -47,16 +50,18 @@ def read_snapshot(live: Folder, name: str, admission: Admission, now: float | No
     descriptor = live.open(name)
     try:
         raw = read_descriptor(descriptor, MAX_BYTES, str(live.path / name))
-        user = os.fstat(descriptor).st_uid
+        found = os.fstat(descriptor)
     finally:
         os.close(descriptor)
     totals, data = parse(raw)
     if data.get(WRITER, name[:-5]) != name[:-5]:
         raise Malformed("it has another process's name: a copy or a link")
     now = time.time() if now is None else now
+    taken = min(moment(data[TAKEN]), now)
+    totals.date_agent_sessions(min(taken, found.st_ctime))
     totals.clamp(now)
-    admission.apply(totals, user)
-    return Snapshot(totals, user, min(moment(data[TAKEN]), now))
+    admission.apply(totals, found.st_uid)
+    return Snapshot(totals, found.st_uid, taken, len(newest(raw)))
 
 
 def lasting(error: Exception) -> bool:

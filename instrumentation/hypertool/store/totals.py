@@ -130,6 +130,16 @@ class Totals:
         """Drop the sessions whose last activity was before that time (seconds since the epoch)."""
         self.agent_sessions = {n: session for n, session in self.agent_sessions.items() if session.seen >= before}
 
+    def date_agent_sessions(self, at: float) -> None:
+        """Replace the activity of sessions after that time by it: the file that says so was written then.
+
+        With the time of reading instead, such a session would be active for as long as its file is read again.
+        """
+        if any(session.seen > at + SKEW_SECONDS for session in self.agent_sessions.values()):
+            self.agent_sessions = {
+                name: session._replace(seen=min(session.seen, at)) for name, session in self.agent_sessions.items()
+            }
+
     def finish(self, at: float) -> None:
         """Account for the end of the process: its runs ended at its last snapshot, its open stages failed their gates,
         and the pending spans of its sinks are lost.

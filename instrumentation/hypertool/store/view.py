@@ -100,6 +100,7 @@ class View:
         seen: dict[str, _Known] = {}
         writers = rows = 0
         sizes: dict[int, int] = {}
+        brought = self._archive.brought.copy()
         sets = {int(user): count for user, count in generation.sets.items()}
         served = self._directory.served
         try:
@@ -133,7 +134,7 @@ class View:
                 if snapshot.reserved and abandoned(live, name):
                     snapshot.reserved = {}  # its process was killed, and its calls with it
                 limited, new = within_sets(snapshot, totals, MAX_SETS - sets.get(known.user, 0))
-                totals.add(limited)
+                totals.add(brought.limit(limited, totals, known.user) if served else limited)
                 sets[known.user] = sets.get(known.user, 0) + new
                 writers += 1
         self._parsed = seen
