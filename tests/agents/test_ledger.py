@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from hypertool.agents.reading.read import Reading
 from hypertool.domain.instruments import AGENT_CALLS, AGENT_TOKENS, TOKENS
 from hypertool.domain.personas import load_catalogue
 from hypertool.store import batches
+from hypertool.store.directory import StateDirectory
 from hypertool.store.store import Store
 from tests.agents import homes
 from tests.agents.ledgers import BACKEND, counted, open_ledger, remaining, stored, take_in
@@ -256,7 +258,7 @@ def fold_and_forget() -> None:
 
 
 @pytest.mark.parametrize("fold", [False, True])
-@pytest.mark.parametrize("step", range(1, 16))
+@pytest.mark.parametrize("step", range(1, 20))
 def test_killed_anywhere_counts_once(step: int, fold: bool, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed at any step of counting and handing over, with the exporter folding meanwhile: each call counts once."""
     homes.install(home, "claude-code")
@@ -286,6 +288,55 @@ def test_store_that_refuses_gets_it_later(home: Path, monkeypatch: pytest.Monkey
     assert counted(AGENT_CALLS.key) == 0
     count(ledger, call(2))
     assert counted(AGENT_CALLS.key) == 2
+
+
+@pytest.mark.parametrize("squat", ["prepare", "complete"])
+def test_taken_name_of_a_batch_stops_nothing(squat: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another user took a batch's name, it gets a new one, and every call counts once."""
+    ledger = open_ledger()
+    count(ledger, call(1))
+    taken: list[Path] = []
+    for step in ("prepare", "complete"):
+        real = getattr(batches, step)
+
+        def take_first(
+            directory: StateDirectory, batch: str, *more: object, real: Any = real, step: str = step
+        ) -> None:
+            if step == squat and not taken:
+                taken.append(directory.live / (f".{batch}.ready" if step == "prepare" else f"{batch}.json"))
+                taken[0].mkdir()
+            real(directory, batch, *more)
+
+        monkeypatch.setattr(batches, step, take_first)
+    count(ledger, call(2))
+    assert taken
+    assert counted(AGENT_CALLS.key) == 2
+    assert not ledger.connection.execute("SELECT * FROM outbox").fetchall()
+    Store.locate().fold()
+    count(ledger, call(3))
+    assert counted(AGENT_CALLS.key) == 3
+
+
+def test_refused_batch_leaves_the_others_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that the store refuses keeps no other one from it, and arrives later."""
+    ledger = open_ledger()
+    prepare = batches.prepare
+    refused: set[str] = set()
+
+    def refuse_first(directory: StateDirectory, batch: str, data: dict[str, Any]) -> None:
+        if not refused:
+            refused.add(batch)
+        if batch in refused:
+            raise OSError(5, "Input/output error")
+        prepare(directory, batch, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "prepare", refuse_first)
+        for number in range(5):
+            count(ledger, call(number))
+        assert counted(AGENT_CALLS.key) == 4
+    count(ledger, call(9))
+    assert counted(AGENT_CALLS.key) == 6
 
 
 def test_damaged_ledger_is_kept_aside(home: Path) -> None:

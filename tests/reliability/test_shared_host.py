@@ -19,6 +19,7 @@ from hypertool.domain.labels import MAX_OTHERS
 from hypertool.domain.personas import Catalogue, load_catalogue
 from hypertool.errors import StoreUnavailable
 from hypertool.llm.describing import fingerprint
+from hypertool.store import batches
 from hypertool.store.fingerprint_key import fingerprint_key
 from hypertool.store.snapshot_format import MAX_BYTES
 from tests.support.shared_host import ANN, BOB, SERVICE, as_user, make_store
@@ -300,6 +301,25 @@ def test_copy_of_another_members_snapshot_is_refused(path: Path, catalogue: Cata
     as_user(ANN, lambda: (path / "live" / f"{'a' * 32}.json").write_bytes(bobs.read_bytes()))
     assert counted(path) == 5
     as_user(SERVICE, lambda: fold(path))
+    assert counted(path) == 5
+
+
+def test_taken_name_of_a_batch_is_told(path: Path) -> None:
+    """Ann sees the name of bob's batch before it counts, and takes it: bob is told, and may use another one."""
+    first, second = "a" * 32, "b" * 32
+    data = {"t": time.time(), "c": [[*KEY, 5]], **{part: [] for part in "hmsaewl"}}
+    directory = store(path).directory
+    as_user(BOB, lambda: batches.prepare(directory, first, data))
+    as_user(ANN, lambda: (path / "live" / f"{first}.json").write_text(""))
+
+    def complete() -> None:
+        with pytest.raises(batches.NameTaken):
+            batches.complete(directory, first)
+        batches.discard(directory, first)
+        batches.prepare(directory, second, data)
+        batches.complete(directory, second)
+
+    as_user(BOB, complete)
     assert counted(path) == 5
 
 

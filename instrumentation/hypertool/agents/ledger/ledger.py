@@ -26,6 +26,8 @@ from .batch import Batch
 from .personas import cached_catalogue
 
 FUTURE_SECONDS = 300.0
+# A batch's name is visible before it counts, so another user can take it; the next call tries further names.
+NAMES_TRIED = 3
 _KINDS = "input, cache_read, cache_write, output, reasoning"
 
 
@@ -118,24 +120,52 @@ class Ledger:
     def publish(self) -> None:
         """Hand new batches to the store. Refused ones stay, and are tried again next time."""
         waiting = self._connection.execute("SELECT batch FROM outbox").fetchall()
-        with contextlib.suppress(OSError, StoreUnavailable, sqlite3.Error):
+        with contextlib.suppress(StoreUnavailable, sqlite3.Error):
             for (batch,) in waiting:
-                self._publish(batch)
+                with contextlib.suppress(OSError):  # what refuses one batch need not refuse the next
+                    self._publish(batch)
 
     def _publish(self, batch: str) -> None:
+        for _ in range(NAMES_TRIED):
+            renamed = self._prepare(batch) or self._complete(batch)
+            if renamed is None:
+                return
+            batches.discard(self.directory, batch)
+            batch = renamed
+
+    def _prepare(self, batch: str) -> str | None:
         # One process at a time prepares: another one might rewrite a batch that already counts.
         with database.transaction(self._connection):
             row = self._connection.execute("SELECT data, ready_in FROM outbox WHERE batch = ?", (batch,)).fetchone()
+            if row is None or row[1]:
+                return None
+            try:
+                batches.prepare(self.directory, batch, json.loads(row[0]))
+            except batches.NameTaken:
+                return self._rename(batch)
+            self._connection.execute(
+                "UPDATE outbox SET ready_in = ? WHERE batch = ?", (str(self.directory.path.absolute()), batch)
+            )
+            return None
+
+    def _complete(self, batch: str) -> str | None:
+        # In one transaction: no process may complete a batch while another one gives it a new name.
+        with database.transaction(self._connection):
+            row = self._connection.execute("SELECT ready_in FROM outbox WHERE batch = ?", (batch,)).fetchone()
             if row is None:
-                return
-            directory = StateDirectory(Path(row[1])) if row[1] else self.directory
-            if not row[1]:
-                batches.prepare(directory, batch, json.loads(row[0]))
-                self._connection.execute(
-                    "UPDATE outbox SET ready_in = ? WHERE batch = ?", (str(directory.path.absolute()), batch)
-                )
-        batches.complete(directory, batch)
-        self._connection.execute("DELETE FROM outbox WHERE batch = ?", (batch,))
+                return None
+            try:
+                batches.complete(StateDirectory(Path(row[0])), batch)
+            except batches.NameTaken:
+                return self._rename(batch)
+            self._connection.execute("DELETE FROM outbox WHERE batch = ?", (batch,))
+            return None
+
+    def _rename(self, batch: str) -> str:
+        """Give a batch whose name another user took a new one, to be prepared anew; in a transaction."""
+        new = os.urandom(16).hex()
+        self._connection.execute("UPDATE outbox SET batch = ?, ready_in = '' WHERE batch = ?", (new, batch))
+        return new
 
     # Calls
 
