@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
@@ -253,8 +254,10 @@ class Archive:
                 live.unlink(f"{writer}.json")
             except FileNotFoundError:
                 continue
-            except OSError:  # no permission to remove it: it is skipped as long as it exists
-                kept.add(writer)
+            except OSError:  # no permission to remove it: it is skipped as long as that file exists
+                with contextlib.suppress(FileNotFoundError):
+                    if stat.S_ISREG(live.status(f"{writer}.json").st_mode):
+                        kept.add(writer)
         return generation, frozenset(kept)
 
     def _write(self, shared: Folder, generation: Generation) -> Generation:

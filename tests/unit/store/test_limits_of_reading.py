@@ -121,3 +121,23 @@ def test_surplus_files_of_a_user_go(
     ]
     assert store(served).resets.read() == {"backend-engineer": 5}
     assert caplog.text.count("is removed, because") == 2
+
+
+def test_folded_name_that_is_no_file_is_forgotten(served: Path) -> None:
+    """A folder in the place of a folded file does not stay on the archive's list, which would grow without end."""
+    file = leave(served, c=[[*TOKENS, 5]])
+    folding = store(served)
+    real = folding.archive._settle
+
+    def replace_first(*arguments: Any) -> Any:
+        if file.is_file() and file.stem in arguments[2].folded:
+            file.unlink()
+            file.mkdir()
+        return real(*arguments)
+
+    folding.archive._settle = replace_first  # type: ignore[method-assign]
+    assert folding.fold() == 1
+    Process(served).tokens(5).publish().die()
+    assert folding.fold() == 1
+    assert file.stem not in folding.archive.load().folded
+    assert total(served) == 10
