@@ -13,11 +13,13 @@ from ansible.plugins.action import ActionBase
 
 
 def process_identity(pid: int) -> str:
-    """When a process started, so that another one of the same number is told apart; empty if there is none."""
+    """When a process started, so that another one of the same number is told apart; empty if it has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return ""
+    # A zombie has ended; its parent has not noticed yet.
+    return "" if fields[0] == "Z" else fields[19]
 
 
 def controller() -> str:

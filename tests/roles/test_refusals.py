@@ -159,10 +159,13 @@ def begun(fleet: Fleet, task: str) -> subprocess.Popen[str]:
         start_new_session=True,
     )
     assert process.stdout is not None
+    said = []
     for line in process.stdout:
+        said.append(line)
         if line.startswith(f"TASK [{task}]"):
             return process
-    raise AssertionError(f"the play ended before it came to `{task}`")
+    process.wait()
+    raise AssertionError(f"the play ended before it came to `{task}`:\n{''.join(said[-30:])}")
 
 
 def killed(process: subprocess.Popen[str]) -> None:
