@@ -58,7 +58,7 @@ def _packed(host: str) -> bytes:
 def _sockets() -> Iterator[_Socket]:
     for table in TABLES:
         try:
-            with open(table, encoding="ascii") as lines:
+            with open(table, encoding="utf-8") as lines:
                 next(lines, None)
                 for line in lines:
                     fields = line.split()
