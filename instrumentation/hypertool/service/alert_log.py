@@ -150,7 +150,8 @@ def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
             if not length.isascii() or not length.isdigit():
                 return self._answer(411, "expected a Content-Length")
             if len(length) > 9 or int(length) > BODY_LIMIT:
-                return self._answer(413, f"a notification may have {BODY_LIMIT} bytes")
+                self._answer(413, f"a notification may have {BODY_LIMIT} bytes")
+                return self.discard()
             if int(length) <= SMALL_BODY:
                 return self._answer(*self._read_and_take(int(length)))
             if not alert_log.reading.acquire(timeout=BUSY_SECONDS):

@@ -146,7 +146,7 @@ class LocalHandler(BaseHTTPRequestHandler):
             super().handle()
         except _HeadTooLong:
             self._refuse(431, f"the head of a request may have {HEAD_BYTES} bytes")
-            self._discard()
+            self.discard()
 
     def parse_request(self) -> bool:
         """Refuse requests of foreign web pages before the service sees them."""
@@ -182,8 +182,11 @@ class LocalHandler(BaseHTTPRequestHandler):
         except OSError:  # The client is gone.
             return
 
-    def _discard(self) -> None:
-        """Read on for a moment: closing while bytes are unread would reset the connection before the answer is read."""
+    def discard(self) -> None:
+        """End the answer to a request that was not read to its end; what still comes is read until the deadline.
+
+        Closing while bytes are unread would reset the connection before the client has read the answer.
+        """
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
             while self._reader.readinto(bytearray(65536)):

@@ -117,6 +117,11 @@ def test_body_size_and_content_type_are_limited(running: AlertLog, tmp_path: Pat
     assert not (tmp_path / "alerts.jsonl").exists()
 
 
+def test_body_too_large_is_answered(running: AlertLog) -> None:
+    """A client that sends its whole body before it reads gets the answer, not a reset."""
+    assert request(running, body=bytes(8 << 20))[0] == 413
+
+
 def group_of(count: int, text: str = "spent \u00e9 <!channel>") -> dict[str, object]:
     alerts = [
         {
@@ -223,7 +228,7 @@ def test_slow_large_body_holds_up_no_alert(running: AlertLog) -> None:
     """While a large body arrives slowly, notifications of the usual size are taken."""
     with socket.create_connection(("127.0.0.1", running.address.port)) as connection:
         connection.sendall(
-            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n\r\n{"
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 3000000\r\n\r\n{"
         )
         wait_until(running.reading.locked, "the large body to be read")
         assert request(running)[0] == 200
