@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 from hypertool.domain.instruments import STAGE_DURATION, TOKENS
 from hypertool.domain.personas import Catalogue, Persona, load_catalogue
@@ -20,6 +23,24 @@ def store(path: Path) -> Store:
     made = Store(StateDirectory(path))
     made.directory.ensure()
     return made
+
+
+WHOLE: dict[str, Any] = {"v": 1, "t": 1.0, "c": [], "h": [], "m": [], "s": [], "a": [], "e": [], "w": [], "l": []}
+
+
+def leave(path: Path, **rows: Any) -> Path:
+    """The file of a process that has just finished, with those rows."""
+    (path / "live").mkdir(parents=True, exist_ok=True)
+    file = path / "live" / f"{os.urandom(16).hex()}.json"
+    file.write_text(json.dumps(WHOLE | {"t": time.time()} | rows))
+    return file
+
+
+def make_served(path: Path) -> Path:
+    """The folders of a host with a service that is this user."""
+    for name in ("live", "requests", "shared", "service"):
+        (path / name).mkdir(mode=0o700)
+    return path
 
 
 class Process:

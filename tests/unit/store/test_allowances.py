@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -11,26 +10,15 @@ from typing import Any
 import pytest
 
 from hypertool.store import allowances, archive, view
-from tests.support.store_writers import Process, store, total
+from tests.support.store_writers import Process, leave, make_served, store, total
 
-WHOLE: dict[str, Any] = {"v": 1, "t": 1.0, "c": [], "h": [], "m": [], "s": [], "a": [], "e": [], "w": [], "l": []}
 P = "backend-engineer"
 HOUR = 3600
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Path:
-    """The folders of a host with a service, which this user is."""
-    for name in ("live", "requests", "shared", "service"):
-        (tmp_path / name).mkdir(mode=0o700)
-    return tmp_path
-
-
-def leave(path: Path, **rows: Any) -> Path:
-    """A finished process's file."""
-    file = path / "live" / f"{os.urandom(16).hex()}.json"
-    file.write_text(json.dumps(WHOLE | {"t": time.time()} | rows))
-    return file
+    return make_served(tmp_path)
 
 
 def sessions(how_many: int, name: str = "s", budgets: int = 0, at: float | None = None) -> list[Any]:

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hypertool.store import archive, tidying, view
-from tests.support.store_writers import Process, store, total
+from tests.support.store_writers import Process, leave, make_served, store, total
 
-WHOLE: dict[str, Any] = {"v": 1, "t": 1.0, "c": [], "h": [], "m": [], "s": [], "a": [], "e": [], "w": [], "l": []}
 TOKENS = ["tok", "backend-engineer", "default", "simulated"]
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Path:
-    """The folders of a host with a service, which this user is."""
-    for name in ("live", "requests", "shared", "service"):
-        (tmp_path / name).mkdir(mode=0o700)
-    return tmp_path
-
-
-def leave(path: Path, **rows: Any) -> Path:
-    """A finished process's file."""
-    (path / "live").mkdir(parents=True, exist_ok=True)
-    file = path / "live" / f"{os.urandom(16).hex()}.json"
-    file.write_text(json.dumps(WHOLE | {"t": time.time()} | rows))
-    return file
+    return make_served(tmp_path)
 
 
 def test_files_that_come_and_go_hide_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,18 +10,9 @@ from typing import Any
 import pytest
 
 from hypertool.domain.instruments import BY_KEY
-from tests.support.store_writers import Process, store, total
+from tests.support.store_writers import Process, leave, store, total
 
-WHOLE: dict[str, Any] = {"v": 1, "t": 1.0, "c": [], "h": [], "m": [], "s": [], "a": [], "e": [], "w": [], "l": []}
 TOKENS = ["tok", "backend-engineer", "default", "simulated"]
-
-
-def leave(path: Path, **rows: Any) -> Path:
-    """A finished process's file."""
-    (path / "live").mkdir(parents=True, exist_ok=True)
-    file = path / "live" / f"{os.urandom(16).hex()}.json"
-    file.write_text(json.dumps(WHOLE | {"t": time.time()} | rows))
-    return file
 
 
 def rewrite(archive: Path, **rows: Any) -> None:
