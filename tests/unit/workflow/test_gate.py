@@ -178,10 +178,14 @@ def test_disabled_only_runs_the_command(host: Host) -> None:
 
 def test_a_command_gets_default_signals_back(host: Host) -> None:
     command = ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]
-    plain = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    measured = host.hypertool(*GATE, "--", *command).stdout
-    # 32 and 33 are the C library's own; it ignores them in whatever it spawns.
-    assert measured.replace("0000000180000000", "0000000000000000") == plain
+    plain = signal_masks(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert signal_masks(host.hypertool(*GATE, "--", *command).stdout) == plain
+
+
+def signal_masks(status: str) -> dict[str, int]:
+    """The signal masks of a process, without 32 and 33: the C library ignores those in whatever it spawns."""
+    masks = dict(line.split(":") for line in status.splitlines())
+    return {name: int(mask, 16) & ~0x180000000 for name, mask in masks.items()}
 
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
