@@ -304,7 +304,7 @@ def test_agents_lists_every_agent(home: Path, capsys: pytest.CaptureFixture[str]
     assert listed["claude-code"]["last_seen"]
     assert not listed["aider"]["hooks_possible"]
     assert main(["agents"]) == 0
-    assert "read by the service" in capsys.readouterr().out
+    assert "the service reads its sessions" in capsys.readouterr().out
 
 
 def test_unknown_agent_is_wrong_use(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

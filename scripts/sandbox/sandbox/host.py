@@ -100,7 +100,8 @@ def up(engine: Engine, name: str, release: str | None, publish: list[ports.Publi
 def _create(engine: Engine, name: str, base: str, release: str) -> None:
     command = ["run", "--detach", "--name", container_of(name), "--hostname", name]
     command += ["--label", f"{LABEL}={state_dir()}", "--label", f"{LABEL}.release={release}"]
-    command += ["--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"]
+    # As on a machine: systemd mounts and makes namespaces, and root sees which process listens (`ss -p`).
+    command += ["--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--cap-add", "SYS_PTRACE"]
     command += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
     command += ["--tmpfs", "/run", "--tmpfs", "/tmp", "--env", "container=docker"]
     command += ["--stop-signal", "RTMIN+3", "--stop-timeout", "30"]
