@@ -79,44 +79,54 @@ _ASSIGNED = (
     r"(?:(?<=\")(?:[^\"\n\\]|\\[^\"\n]){1,2000}|(?<=')(?:[^'\n\\]|\\[^'\n]){1,2000}|[^\s\"',;&\[\\]{4,2000})"
 )
 # One argument of a shell command, quoted or not.
-_ARGUMENT = r"(?:\"[^\"\n]{1,500}\"|'[^'\n]{1,500}'|[^\s\"']{3,2000})"
+# The quotes may be escaped, in text that was encoded as JSON.
+_ARGUMENT = r"(?:\"[^\"\n]{1,500}\"|'[^'\n]{1,500}'|\\{1,15}[\"'][^\"'\n]{1,500}[\"']|[^\s\"']{3,2000})"
 # `--db-password hunter2` and `curl -u me:hunter2`: prompts and errors of coding agents are full of command lines.
-_OPTION = rf"(--(?:[a-z]{{1,20}}-){{0,4}}(?i:{'|'.join(_WORDS)})[ \t]{{1,4}}[\"']?)[^\s\"']{{4,2000}}"
-_USER = r"((?:\s-u|--user)[ =][\"']?[^\s:\"']{1,64}:)[^\s\"']{3,2000}"
+_OPTION = rf"(--(?:[a-z]{{1,20}}-){{0,4}}(?i:{'|'.join(_WORDS)})[ \t]{{1,4}}(?:\\{{0,15}}[\"'])?)[^\s\"']{{4,2000}}"
+_USER = r"((?:\s-u|--user)[ =](?:\\{0,15}[\"'])?[^\s:\"']{1,64}:)[^\s\"']{3,2000}"
 # Programs whose one-letter option is a password: glued to it (mysql), or the argument after it.
-_GLUED = r"(\b(?:mysql\w{0,12}|mariadb[\w-]{0,12}|mycli)\b(?:[^\n|;&]{0,200}?\s)-p)" + _ARGUMENT
+_GLUED = rf"({_AT_START}" r"(?:mysql\w{0,12}|mariadb[\w-]{0,12}|mycli)\b(?:[^\n|;&]{0,200}?\s)-p)" + _ARGUMENT
 _APART = (
-    r"(\b(?:sshpass[^\n|;&]{0,60}?\s-p|redis-cli[^\n|;&]{0,200}?\s(?:-a|--pass)|ldap\w{3,8}[^\n|;&]{0,200}?\s-w"
+    rf"({_AT_START}"
+    r"(?:sshpass[^\n|;&]{0,60}?\s-p|redis-cli[^\n|;&]{0,200}?\s(?:-a|--pass)|ldap\w{3,8}[^\n|;&]{0,200}?\s-w"
     r"|(?:docker|podman|az|helm registry) login[^\n|;&]{0,200}?\s-p|mongo\w{0,10}[^\n|;&]{0,200}?\s-p"
     r"|sqlcmd[^\n|;&]{0,200}?\s-P|(?:un)?zip[^\n|;&]{0,60}?\s-P|openssl[^\n|;&]{0,200}?\s-k"
     r"|htpasswd\s-\w{0,4}b\w{0,4}[ \t]{1,4}\S{1,200}[ \t]{1,4}\S{1,64}"
     r"|mc alias set[ \t]{1,4}\S{1,64}[ \t]{1,4}\S{1,200}[ \t]{1,4}\S{1,64})[ \t]{0,4})" + _ARGUMENT
 )
 # `echo SECRET | sudo -S`, `echo user:SECRET | chpasswd`.
-_PIPED = r"(\becho[ \t]{1,4}(?:-n[ \t]{1,4})?)[^\n|]{1,500}(?=\|[ \t]{0,4}(?:sudo[^\n|;&]{0,60}\s-S|chpasswd))"
+_PIPED = (
+    rf"({_AT_START}" r"echo[ \t]{1,4}(?:-n[ \t]{1,4})?)[^\n|]{1,500}(?=\|[ \t]{0,4}(?:sudo[^\n|;&]{0,60}\s-S|chpasswd))"
+)
 # curl -ume:SECRET, without a blank.
-_GLUED_USER = r"(\bcurl\b[^\n|;&]{0,200}?\s-u[\"']?[^\s:\"'-][^\s:\"']{0,64}:)[^\s\"']{3,2000}"
+_GLUED_USER = rf"({_AT_START}" r"curl\b[^\n|;&]{0,200}?\s-u[\"']?[^\s:\"'-][^\s:\"']{0,64}:)[^\s\"']{3,2000}"
 # <password>SECRET</password>, ('password', 'SECRET').
 _TAGGED = rf"(<(?:\w{{1,20}}:)?[\w-]{{0,40}}(?i:{'|'.join(_WORDS)})[\w-]{{0,40}}>)[^<\n]{{1,2000}}(?=<)"
-_PAIRED = rf"([\"'](?i:{'|'.join(_WORDS)})[\"'],\s{{0,4}}[\"'])[^\"'\n]{{1,2000}}"
+_PAIRED = rf"([\"'](?i:{'|'.join(_WORDS)})\\{{0,15}}[\"'],\s{{0,4}}\\{{0,15}}[\"'])[^\"'\n]{{1,2000}}"
 # Passwords of databases may hold `/` and `@`: up to the last `@` of the address.
 _DATABASE = (
     r"((?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|mssql|clickhouse|ldaps?)(?:\+\w{1,20})?://)"
     r"[^\s\"'<>]{1,1000}@(?=[\w.\[-])"
 )
-_COOKIE = r"((?:(?<![\w-])(?i:(?:set-)?cookie)[\"']?\s{0,8}:|(?i:jsessionid|phpsessid)=)\s{0,8}[\"']?)[^\n\"']{4,2000}"
-_DIGEST = r"(\bresponse=\"?)[^\s\",]{8,200}"
+_COOKIE = (
+    rf"((?:(?<!-){_AT_START}(?i:(?:set-)?cookie)[\"']?\s{{0,8}}:|(?i:jsessionid|phpsessid)=)\s{{0,8}}[\"']?)"
+    r"[^\n\"']{4,2000}"
+)
+_DIGEST = rf"({_AT_START}" r"response=\\{0,15}\"?)[^\s\",\\]{8,200}"
 _PASS_SOURCE = r"(-pass(?:in|out)?[ \t]{1,4}pass:)[^\s\"']{1,2000}"
 _SMB = r"(-U[ =]?[\"']?[\w.\\/-]{1,64}%)[^\s\"']{3,2000}"
 # machine HOST login USER password SECRET, on one line or several (netrc).
-_NETRC = r"(\b(?:login|machine)\s{1,4}\S{1,200}\s{1,8}(?:account\s{1,4}\S{1,200}\s{1,8})?password\s{1,4})\S{1,2000}"
+_NETRC = (
+    rf"({_AT_START}"
+    r"(?:login|machine)\s{1,4}\S{1,200}\s{1,8}(?:account\s{1,4}\S{1,200}\s{1,8})?password\s{1,4})\S{1,2000}"
+)
 # OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20..., ANTHROPIC_CUSTOM_HEADERS: the whole value. In JSON within JSON,
 # backslashes stand before its quotes.
 _HEADERS = r"(HEADERS[\"']?\s{0,4}[=:]\s{0,4})(?:\\{0,4}\"[^\"\n]{1,2000}\"?|'[^'\n]{1,2000}'?|[^\s\"']{1,2000})"
 # Signed and keyed URLs: Azure SAS, AWS, Google, CloudFront, keys as query parameters.
 _QUERY = (
     r"((?:[?&](?:(?i:key|code|auth|x-amz-credential|x-goog-credential|key-pair-id|awsaccesskeyid))"
-    r"|(?<![A-Za-z0-9_-])(?i:sig)|(?i:(?:x-amz-|x-goog-)?signature))=)[^\s&\"'#<>\\]{8,2000}"
+    r"|(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))(?i:sig)|(?i:(?:x-amz-|x-goog-)?signature))=)[^\s&\"'#<>\\]{8,2000}"
 )
 _WEBHOOK = (
     r"((?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/(?:v\d{1,2}/)?webhooks"

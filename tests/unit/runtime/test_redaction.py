@@ -7,7 +7,7 @@ import logging
 import re
 import string
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -66,6 +66,25 @@ def test_every_kind_has_an_example_that_is_taken_out(kind: str) -> None:
     assert secret not in found
     assert REDACTED in found
     assert found.startswith("before ")
+
+
+@pytest.mark.parametrize(
+    "encode", [json.dumps, lambda text: json.dumps(json.dumps({"a": text})), lambda text: repr([text])]
+)
+@pytest.mark.parametrize("kind", CREDENTIALS)
+def test_every_kind_is_taken_out_of_encoded_text(kind: str, encode: Callable[[str], str]) -> None:
+    """In JSON, in JSON within JSON and in a Python literal, quotes and line ends are escaped."""
+    text, secret = CREDENTIALS[kind]
+    found = redact(encode(f"before {text} after"), 4000)
+    assert [spelling for spelling in (secret, json.dumps(secret)[1:-1]) if spelling in found] == []
+
+
+@pytest.mark.parametrize(
+    "command", ['sshpass -p "hunter7 hunter7" ssh a', 'x --password "hunter77"', 'curl -u "me:hunter77" h']
+)
+def test_quoted_arguments_in_json_are_taken_out(command: str) -> None:
+    """The quotes of a command line in a tool call are escaped."""
+    assert "hunter" not in redact(json.dumps({"command": command}))
 
 
 @pytest.mark.parametrize(
