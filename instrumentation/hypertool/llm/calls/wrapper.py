@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .call import Caller, Setting
 from .observed import FunctionShape, Observed
-from .signatures import Decorator, Langfuse, Metadata, P, R_co
+from .signatures import Callback, Decorator, Langfuse, P, R_co
 
 if TYPE_CHECKING:
     from ...metrics.collector import PersonaMetricsCollector
@@ -67,37 +67,14 @@ class ObservableLLM(FunctionShape, Generic[P, R_co]):
 
     if TYPE_CHECKING:
 
-        @overload
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-        @overload
-        def __call__(
-            self,
-            *args: Any,
-            persona: str | None,
-            chatmode: str | None = ...,
-            trace: Any = ...,
-            metadata: Metadata | None = ...,
-            **kwargs: Any,
-        ) -> R_co: ...
-        @overload
-        def __call__(
-            self,
-            *args: Any,
-            chatmode: str | None,
-            trace: Any = ...,
-            metadata: Metadata | None = ...,
-            **kwargs: Any,
-        ) -> R_co: ...
-        @overload
-        def __call__(self, *args: Any, trace: Any, metadata: Metadata | None = ..., **kwargs: Any) -> R_co: ...
-        @overload
-        def __call__(self, *args: Any, metadata: Metadata | None, **kwargs: Any) -> R_co: ...
-        @overload
-        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+        @property
+        def __call__(self) -> Callback[P, R_co]: ...
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        observed = self._observed
-        return observed.run_async(args, kwargs) if observed.is_async else observed.run(args, kwargs)
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            observed = self._observed
+            return observed.run_async(args, kwargs) if observed.is_async else observed.run(args, kwargs)
 
     @overload
     def wrap_sync(self: ObservableLLM[P, Awaitable[T]], *args: Any, **kwargs: Any) -> T: ...
