@@ -9,14 +9,14 @@ from pathlib import Path
 RUNBOOK = Path(__file__).resolve().parents[2] / "prometheus" / "ALERT_RUNBOOK.md"
 # The runbook's table of things to fill in; a test sets these before it runs a block.
 PLACEHOLDERS = {"LANGFUSE_HOST": "http://127.0.0.1:9090"}
-# What only an installed host has: programs that need its units, and the addresses of our own services.
+# What only an installed host has: programs that need its units, the addresses of our own services, and its store.
 HOST_ONLY = frozenset({"systemctl", "journalctl", "ss", "timedatectl"})
 # Blocks for one collector are marked with its name after the language: ```bash alloy, ```bash agent.
 COLLECTORS = frozenset({"alloy", "agent"})
 OF_A_COLLECTOR = frozenset({
     "alloy", "apt-mark", "dpkg-query", "id", "sort", "stat", "tail", "uniq",
 })  # fmt: skip
-HOST_ADDRESSES = ("127.0.0.1:9464", "127.0.0.1:9465")
+HOST_PLACES = ("127.0.0.1:9464", "127.0.0.1:9465", "/var/lib/hypertool")
 EVERYWHERE = frozenset(
     {"curl", "promtool", "amtool", "lslocks", "awk", "xargs", "cat", "env", "nproc", "df", "du", "find"}
 )
@@ -51,7 +51,7 @@ class Block:
     def needs_host(self) -> bool:
         """Whether it only works where hypertool is installed with its services."""
         special = bool(self.flags & COLLECTORS) or bool(HOST_ONLY.intersection(self.commands))
-        return special or any(it in self.text for it in HOST_ADDRESSES)
+        return special or any(it in self.text for it in HOST_PLACES)
 
 
 def sections(path: Path = RUNBOOK) -> dict[str, list[str]]:

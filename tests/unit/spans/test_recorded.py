@@ -209,7 +209,7 @@ def test_child_has_the_right_parent() -> None:
     (sent,) = _spans(encode([own_child]))
     for trace_id, parent_id in (
         (foreign_child.parent.trace_id, foreign_child.parent.span_id),
-        (int.from_bytes(sent.trace_id), int.from_bytes(sent.parent_span_id)),
+        (int.from_bytes(sent.trace_id, "big"), int.from_bytes(sent.parent_span_id, "big")),
     ):
         assert (trace_id, parent_id) == (ours.trace_id, ours.span_id)
 
