@@ -35,6 +35,16 @@ def package_files() -> set[str]:
     }
 
 
+def shipped_files() -> dict[str, str]:
+    """Dashboards and rules: path in the repository to path in the wheel."""
+    places = {"grafana/dashboards": "dashboards", "prometheus/rules": "rules"}
+    return {
+        f"{place}/{path.name}": f"hypertool/shipped/{kind}/{path.name}"
+        for place, kind in places.items()
+        for path in (ROOT / place).iterdir()
+    }
+
+
 def wheel_names(built: Built) -> set[str]:
     with zipfile.ZipFile(built.wheel) as archive:
         return set(archive.namelist())
@@ -54,7 +64,8 @@ def test_twine_finds_nothing(built: Built) -> None:
 
 def test_check_wheel_contents_finds_nothing(built: Built) -> None:
     """The wheel holds no stray, missing or doubled file."""
-    run(program("check-wheel-contents"), "--package", PACKAGE, built.wheel)
+    # W102: files from outside the package's folder, which the next test names one by one.
+    run(program("check-wheel-contents"), "--ignore", "W102", "--package", PACKAGE, built.wheel)
 
 
 def test_metadata_is_complete(metadata: Message) -> None:
@@ -82,10 +93,10 @@ def test_extras_are_the_documented_ones(metadata: Message) -> None:
 
 
 def test_wheel_holds_package_and_licence_only(built: Built) -> None:
-    """Code, data files, `py.typed` and the licence; no test, tool or configuration of the repository."""
+    """Code, data files, dashboards, rules and the licence; no test, tool or configuration of the repository."""
     names = wheel_names(built)
     info = f"{DISTRIBUTION.replace('-', '_')}-{hypertool.__version__}.dist-info"
-    assert {name for name in names if not name.startswith(info)} == package_files()
+    assert {name for name in names if not name.startswith(info)} == package_files() | set(shipped_files().values())
     assert f"{info}/licenses/LICENSE" in names
     assert "hypertool/py.typed" in names
 
@@ -95,9 +106,19 @@ def test_sdist_holds_what_it_is_built_from(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     package = {f"instrumentation/{name}" for name in package_files()}
-    assert names >= {*package, "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO"}
+    assert names >= {*package, *shipped_files(), "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO"}
     assert {name.split("/")[0] for name in names} == {
-        *("instrumentation", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", ".gitignore")
+        *(
+            "instrumentation",
+            "grafana",
+            "prometheus",
+            "pyproject.toml",
+            "README.md",
+            "LICENSE",
+            "CHANGELOG.md",
+            "PKG-INFO",
+            ".gitignore",
+        )
     }
 
 
@@ -124,6 +145,9 @@ def test_an_installation_works(
         assert hypertool.__version__ in run(programs / command, "--version", cwd=tmp_path)
     run(programs / "tta-persona", "switch", "backend", "--chatmode", "bug-fix", cwd=tmp_path)
     assert "backend-engineer" in run(programs / "tta-persona", "current", cwd=tmp_path)
+    found = "from hypertool.runtime.shipped_files import shipped; print(*map(shipped, ('dashboards', 'rules')))"
+    shipped = run(programs / "python", "-I", "-c", found, cwd=tmp_path).split()
+    assert all(folder.startswith(str(programs.parent)) for folder in shipped), shipped
     asked = f"import importlib.metadata as m; print(m.version('{DISTRIBUTION}'))"
     assert run(programs / "python", "-I", "-c", asked, cwd=tmp_path).strip() == hypertool.__version__
     (tmp_path / "user.py").write_text(USER)

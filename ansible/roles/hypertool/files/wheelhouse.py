@@ -24,7 +24,7 @@ from pathlib import Path
 
 FORMAT = "2"  # Part of every digest: raise it when the archive's layout changes.
 KEEP = 8
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "instrumentation")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "instrumentation", "grafana/dashboards", "prometheus/rules")
 # Newest first; glibc 2.28 is older than that of every supported host.
 MANYLINUX = (
     "manylinux_2_28",
