@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 MAX_TOKENS = 10**9
@@ -77,6 +77,11 @@ def whole(value: Any) -> int:
     if value.__class__ is not int or not 0 <= value <= MAX_TOKENS:
         raise Inconsistent(f"{value!r:.40} is no number of tokens")
     return int(value)
+
+
+def wholes(record: Mapping[str, Any], *names: str) -> Iterator[int]:
+    """The counts of tokens under these names, in their order; what is absent is 0. Raises Inconsistent as whole()."""
+    return map(whole, map(record.get, names))
 
 
 def part(whole_: int, *parts: int) -> int:

@@ -103,19 +103,24 @@ class Folder:
     def replace(self, name: str, data: bytes, mode: int) -> None:
         """Put a file with that content in place, durably and atomically. On an OSError nothing is left."""
         temporary = f".{name}.{os.urandom(4).hex()}.new"
-        descriptor = self.create(temporary, mode)
-        try:
-            try:
-                write_all(descriptor, data)
-                stamp(descriptor)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        with self.creating(temporary, mode) as descriptor:
+            write_all(descriptor, data)
+            stamp(descriptor)
+            os.fsync(descriptor)
             self.rename(temporary, name)
+
+    @contextlib.contextmanager
+    def creating(self, name: str, mode: int) -> Iterator[int]:
+        """The descriptor of a new file. If the block fails, the file is removed: a full disk needs the space."""
+        descriptor = self.create(name, mode)
+        try:
+            yield descriptor
         except BaseException:
             with contextlib.suppress(OSError):
-                self.unlink(temporary)
+                self.unlink(name)
             raise
+        finally:
+            os.close(descriptor)
 
     def rename(self, old: str, new: str, to: Folder | None = None) -> None:
         """Rename inside this folder, or into another one."""

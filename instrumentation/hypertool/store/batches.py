@@ -35,19 +35,11 @@ def prepare(directory: StateDirectory, batch: str, data: dict[str, Any]) -> None
         directory.ensure()
         live = directory.open_live()
     with live:
-        with _taken(live, waiting):
-            with contextlib.suppress(FileNotFoundError):
-                live.unlink(waiting)
-            descriptor = live.create(waiting, SNAPSHOT_MODE)
-        try:
+        with _taken(live, waiting), contextlib.suppress(FileNotFoundError):
+            live.unlink(waiting)
+        with _taken(live, waiting), live.creating(waiting, SNAPSHOT_MODE) as descriptor:
             write_all(descriptor, encode({WRITER: batch, **data}))
             stamp(descriptor)
-        except OSError:  # on a full disk, the partial file would take the space that the next attempt needs
-            with contextlib.suppress(OSError):
-                live.unlink(waiting)
-            raise
-        finally:
-            os.close(descriptor)
 
 
 def complete(directory: StateDirectory, batch: str) -> None:

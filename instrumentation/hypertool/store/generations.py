@@ -68,20 +68,13 @@ def write_generation(shared: Folder, generation: Generation, mode: int) -> Gener
     temporary = "archive.tmp"
     with contextlib.suppress(FileNotFoundError):
         shared.unlink(temporary)
-    descriptor = shared.create(temporary, mode)
-    try:
+    with shared.creating(temporary, mode) as descriptor:
         write_all(descriptor, b"%08x\n" % zlib.crc32(payload) + payload)
         stamp(descriptor)
         os.fsync(descriptor)
         _check(shared, temporary, generation)
         _keep_previous(shared, mode)
         shared.rename(temporary, FILE)
-    except OSError:  # on a full disk, the partial file would take the space that the next attempt needs
-        with contextlib.suppress(OSError):
-            shared.unlink(temporary)
-        raise
-    finally:
-        os.close(descriptor)
     os.fsync(shared.descriptor)
     return generation
 

@@ -9,11 +9,20 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, part, seconds, text, wholes
 from .sources import directories, files_in
 
 NAME = "gemini-cli"
 FORMAT = "lines"
+# The counts of an `api_response` event of its telemetry and Qwen's, in the order of tokens_of().
+TELEMETRY = (
+    "input_token_count",
+    "cached_content_token_count",
+    "output_token_count",
+    "thoughts_token_count",
+    "tool_token_count",
+    "total_token_count",
+)
 MARKERS = (b'"tokens"', b'"projectHash"')
 
 
@@ -53,14 +62,7 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         (identity,),
         seconds(record.get("timestamp")),
         text(record.get("model")),
-        tokens_of(
-            whole(tokens.get("input")),
-            whole(tokens.get("cached")),
-            whole(tokens.get("output")),
-            whole(tokens.get("thoughts")),
-            whole(tokens.get("tool")),
-            whole(tokens.get("total")),
-        ),
+        tokens_of(*wholes(tokens, "input", "cached", "output", "thoughts", "tool", "total")),
     )
 
 

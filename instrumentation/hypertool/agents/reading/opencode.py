@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
-from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, seconds, text, whole
+from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, seconds, text, whole, wholes
 from .sources import readable_by_us
 
 NAME = "opencode"
@@ -98,11 +98,9 @@ def _call(message_id: Any, session_id: Any, data: Any, parent: Any, agents_versi
         time = mapping(message.get("time"))
         cache = mapping(tokens.get("cache"))
         found = Tokens(
-            whole(tokens.get("input")),
-            whole(cache.get("read")),
-            whole(cache.get("write")),
-            whole(tokens.get("output")),
-            whole(tokens.get("reasoning")),
+            *wholes(tokens, "input"),
+            *wholes(cache, "read", "write"),
+            *wholes(tokens, "output", "reasoning"),
         )
         if tokens.get("total") is not None and whole(tokens.get("total")) != found.total:
             raise Inconsistent("the total is not the sum of its parts")

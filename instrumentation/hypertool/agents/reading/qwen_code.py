@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ..calls import AgentCall, Read, Unrecognised, mapping, seconds, text, whole
-from .gemini_cli import tokens_of
+from ..calls import AgentCall, Read, Unrecognised, mapping, seconds, text, wholes
+from .gemini_cli import TELEMETRY, tokens_of
 from .sources import directories, files_in
 
 NAME = "qwen-code"
@@ -44,14 +44,7 @@ def read(record: dict[str, Any], _context: dict[str, str]) -> Read:
         (response,),
         seconds(record.get("timestamp")),
         text(event.get("model")),
-        tokens_of(
-            whole(event.get("input_token_count")),
-            whole(event.get("cached_content_token_count")),
-            whole(event.get("output_token_count")),
-            whole(event.get("thoughts_token_count")),
-            0,
-            whole(event.get("total_token_count")),
-        ),
+        tokens_of(*wholes(event, *TELEMETRY)),
         text(event.get("subagent_name")),
         "",
         version,

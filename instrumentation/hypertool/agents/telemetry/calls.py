@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, part, seconds, text, whole
-from ..reading.gemini_cli import tokens_of
+from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, part, seconds, text, whole, wholes
+from ..reading.gemini_cli import TELEMETRY, tokens_of
 from .wire import Record
 
 
@@ -73,14 +73,7 @@ def _gemini_cli(record: Record) -> Read:
 
 def _google(agent: str, record: Record, key: str) -> Read:
     given = record.attributes
-    tokens = tokens_of(
-        whole(given.get("input_token_count")),
-        whole(given.get("cached_content_token_count")),
-        whole(given.get("output_token_count")),
-        whole(given.get("thoughts_token_count")),
-        whole(given.get("tool_token_count")),
-        whole(given.get("total_token_count")),
-    )
+    tokens = tokens_of(*wholes(given, *TELEMETRY))
     return AgentCall(agent, text(given.get("session.id")), (key,), _at(record), text(given.get("model")), tokens,
                      text(given.get("subagent_name")), "", _version(record))  # fmt: skip
 

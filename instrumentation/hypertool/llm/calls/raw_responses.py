@@ -6,6 +6,7 @@ passes through one method of the HTTP response, which measures it. `extract` rea
 
 from __future__ import annotations
 
+import contextlib
 import json
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -43,25 +44,26 @@ def watch(http: Any, measure: Measure) -> None:
     close, close_async = http.close, http.aclose
     weakref.finalize(http, body.close).atexit = False
 
-    def iter_bytes(*arguments: Any, **named: Any) -> Iterator[bytes]:
+    @contextlib.contextmanager
+    def whole_body() -> Iterator[None]:
         try:
-            for data in read(*arguments, **named):
-                body.feed(data)
-                yield data
+            yield
         except BaseException as error:
             measure.end(error)
             raise
         body.end()
 
+    def iter_bytes(*arguments: Any, **named: Any) -> Iterator[bytes]:
+        with whole_body():
+            for data in read(*arguments, **named):
+                body.feed(data)
+                yield data
+
     async def aiter_bytes(*arguments: Any, **named: Any) -> AsyncIterator[bytes]:
-        try:
+        with whole_body():
             async for data in read_async(*arguments, **named):
                 body.feed(data)
                 yield data
-        except BaseException as error:
-            measure.end(error)
-            raise
-        body.end()
 
     def closed() -> None:
         close()
