@@ -1,4 +1,6 @@
-"""`python3 -m docs.generator` writes docs/settings.md from the package's table; `--check` only compares."""
+"""`python3 -m docs.generator` writes docs/settings.md and the JSON Schemas from the package's tables; `--check` only
+compares.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from hypertool.domain import schemas
 from hypertool.runtime import settings
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
@@ -34,18 +37,21 @@ def page() -> str:
 
 
 def main() -> int:
-    """Write the page, or with --check compare it; returns the exit status."""
+    """Write the files, or with --check compare them; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python3 -m docs.generator", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is out of date")
     check = parser.parse_args().check
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page():
-        return 0
-    if check:
-        print("docs/settings.md is out of date: run make generate")
-        return 1
-    PAGE.write_text(page(), encoding="utf-8")
-    print("wrote docs/settings.md")
-    return 0
+    outdated = 0
+    for path, text in {PAGE: page(), **schemas.files()}.items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        outdated += 1
+        if check:
+            print(f"{path.name} is out of date: run make generate")
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.name}")
+    return 1 if check and outdated else 0
 
 
 if __name__ == "__main__":

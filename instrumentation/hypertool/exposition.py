@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -41,7 +41,7 @@ from .domain.instruments import (
 )
 from .domain.labels import LABELS
 from .domain.personas import Catalogue
-from .domain.workflows import WORKFLOWS
+from .domain.workflows import Workflow
 from .store.budgets import budgets, heard_of
 from .store.totals import Totals
 from .store.view import Merge
@@ -49,10 +49,10 @@ from .store.view import Merge
 
 def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: float) -> Iterator[Metric]:
     """All metrics of the host; label sets known in advance start at 0."""
-    totals = merge.totals
+    totals, workflows = merge.totals, catalogue.workflows
     states = budgets(catalogue, totals, resets, now)
-    counters = {**dict.fromkeys(_known_counters(states), 0), **totals.counters}
-    histograms = {**_known_histograms(), **totals.histograms}
+    counters = {**dict.fromkeys(_known_counters(states, workflows), 0), **totals.counters}
+    histograms = {**_known_histograms(workflows), **totals.histograms}
     by_metric: dict[str, list[tuple[tuple[str, ...], int]]] = {}
     for key, value in sorted(counters.items()):
         by_metric.setdefault(key[0], []).append((key[1:], value))
@@ -69,7 +69,7 @@ def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: fl
         yield _histogram(instrument, cells_by_metric.get(instrument.key, ()), totals)
     yield _gauge(BUDGET_REMAINING, {(p,): s.remaining for p, s in states.items()})
     yield _gauge(BUDGET_LIMIT, {(p,): s.limit for p, s in states.items()})
-    yield _gauge(OLDEST_START, _oldest_starts(totals))
+    yield _gauge(OLDEST_START, _oldest_starts(totals, workflows))
     yield _gauge(
         EXPORT_LAST_SUCCESS,
         {key[1:]: at / 1e6 for key, at in totals.latest.items() if key[0] == EXPORT_LAST_SUCCESS.key and len(key) == 2},
@@ -100,8 +100,8 @@ def names() -> Iterator[Metric]:
         yield GaugeMetricFamily(instrument.name, instrument.help, labels=instrument.labels)
 
 
-def _known_counters(personas: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    for workflow in WORKFLOWS.values():
+def _known_counters(personas: Iterable[str], workflows: Mapping[str, Workflow]) -> Iterator[tuple[str, ...]]:
+    for workflow in workflows.values():
         for stage in workflow.stages:
             for result in GATE_RESULTS:
                 yield QUALITY_GATE.key, workflow.name, stage.name, result
@@ -112,10 +112,10 @@ def _known_counters(personas: Iterable[str]) -> Iterator[tuple[str, ...]]:
     yield (STORE_FOLDED.key,)
 
 
-def _known_histograms() -> dict[tuple[str, ...], list[int]]:
+def _known_histograms(workflows: Mapping[str, Workflow]) -> dict[tuple[str, ...], list[int]]:
     return {
         (STAGE_DURATION.key, workflow.name, stage.name, stage.persona): [0] * (len(STAGE_DURATION.buckets) + 2)
-        for workflow in WORKFLOWS.values()
+        for workflow in workflows.values()
         for stage in workflow.stages
     }
 
@@ -145,9 +145,9 @@ def _histogram(instrument: Instrument, found: Iterable[tuple[tuple[str, ...], li
     return family
 
 
-def _oldest_starts(totals: Totals) -> dict[tuple[str, ...], float]:
+def _oldest_starts(totals: Totals, workflows: Mapping[str, Workflow]) -> dict[tuple[str, ...], float]:
     oldest: dict[tuple[str, ...], float] = {
-        (workflow.name, stage.name): 0.0 for workflow in WORKFLOWS.values() for stage in workflow.stages
+        (workflow.name, stage.name): 0.0 for workflow in workflows.values() for stage in workflow.stages
     }
     for key in totals.histograms:
         if key[0] == STAGE_DURATION.key:

@@ -57,14 +57,18 @@ def baseline(arguments: argparse.Namespace) -> int:
 
 def workflow(arguments: argparse.Namespace) -> int:
     """Run any declared workflow, like the baseline."""
-    from ..domain.workflows import WORKFLOWS
     from ..simulation.workflows import INCIDENT, ROUTES, run_workflow
+    from .workflow_commands import NAMES
 
     name, severity = arguments.name, arguments.severity
-    if name not in WORKFLOWS:
-        raise UsageProblem(f"unknown workflow {name!r:.80}; declared are {', '.join(sorted(WORKFLOWS))}")
+    workflows = load_catalogue().workflows
+    if name not in workflows:
+        raise UsageProblem(
+            f"unknown workflow {name!r:.80}; declared are {', '.join(sorted(workflows))}; "
+            f"the commands are {', '.join(NAMES)}"
+        )
     if severity is None:
-        return _run(arguments, "workflow", name, lambda: run_workflow(name))
+        return _run(arguments, "workflow", name, lambda: run_workflow(name, workflows=workflows))
     if name != INCIDENT:
         raise UsageProblem(f"--severity is for {INCIDENT}, which it routes; {name} has none")
     if severity not in ROUTES:

@@ -80,7 +80,13 @@ def dispatch(program: str, argv: list[str]) -> int:
     if argv[:1] in (["gate"], ["run"]) and "--" in argv:
         cut = argv.index("--")
         argv, command = argv[:cut], argv[cut + 1 :]
-    parser = build(program, argv[0] if argv and argv[0] in COMMANDS[program] else None)
+    inner = None
+    if program == "hypertool" and argv[:1] == ["workflow"]:
+        from .workflow_commands import NAMES, completed
+
+        argv = completed(argv)
+        inner = argv[1] if argv[1:2] and argv[1] in NAMES else None
+    parser = build(program, argv[0] if argv and argv[0] in COMMANDS[program] else None, inner)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as ended:  # --help and --version
@@ -96,8 +102,10 @@ def dispatch(program: str, argv: list[str]) -> int:
     return code
 
 
-def build(program: str, only: str | None = None) -> argparse.ArgumentParser:
-    """The parser of `hypertool` or `tta-persona`; with `only`, of that one command (creating all takes 3 ms)."""
+def build(program: str, only: str | None = None, inner: str | None = None) -> argparse.ArgumentParser:
+    """The parser of `hypertool` or `tta-persona`; with `only`, of that one command (creating all takes 3 ms), and
+    with `inner` of that one sub-command of `workflow`.
+    """
     parser = _Parser(prog=program, description="See and control personas, their token budgets and their workflows.")
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     # `prog` is given because argparse would format a usage line to find it out, and load what that needs.
@@ -108,6 +116,10 @@ def build(program: str, only: str | None = None) -> argparse.ArgumentParser:
     if program == "hypertool":
         _service_commands(commands)
         _workflow_commands(commands)
+        if only in (None, "workflow"):
+            from .workflow_commands import add_workflow
+
+            add_workflow(commands, _Parser, inner)
         _agent_commands(commands)
         _price_commands(commands)
     return parser
@@ -179,20 +191,6 @@ def _workflow_commands(commands: Any) -> None:
         "baseline",
         "run the baseline workflow (simulated LLM) and show what was recorded",
         (".cli.baseline", "baseline"),
-    )
-    workflow = _add(
-        commands,
-        "workflow",
-        "run any declared workflow (simulated LLM) and show what was recorded",
-        (".cli.baseline", "workflow"),
-    )
-    workflow.add_argument(
-        "name", metavar="NAME", help="package_release, feature_implementation, bug_fix or incident_response"
-    )
-    workflow.add_argument(
-        "--severity",
-        metavar="S",
-        help="only for incident_response: p0_critical, p1_high (default), p2_medium or p3_low",
     )
     gate = _add(
         commands,

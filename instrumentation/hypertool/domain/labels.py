@@ -7,11 +7,11 @@ number of series of a host is bounded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ..runtime.late_imports import loading
 from ..runtime.logs import log
-from .workflows import CHATMODES, MODELS, STAGES, WORKFLOWS
+from .workflows import CHATMODES, MODELS, STAGES, WORKFLOWS, Workflow
 
 MAX_OTHERS = 64
 MAX_LENGTH = 100
@@ -57,17 +57,18 @@ class LabelGuard:
     """Decides which value is recorded for a label.
 
     `admit(label, value, limit)` is the host's register (`store.labels`); without it the limit is the process's.
-    `on_overflow(label)` is called for every recording that becomes `other`.
+    What `workflows` declare is known. `on_overflow(label)` is called for every recording that becomes `other`.
     """
 
     def __init__(
         self,
         on_overflow: Callable[[str], None],
         admit: Callable[[str, str, int], bool] | None = None,
+        workflows: Mapping[str, Workflow] = WORKFLOWS,
     ) -> None:
         self._on_overflow = on_overflow
         self._admit = admit or self.admit_here
-        self._known: dict[str, set[str]] = {label: set(_DECLARED[label]) for label in LABELS}
+        self._known: dict[str, set[str]] = {label: set(declared(label, workflows)) for label in LABELS}
         self._others: dict[str, set[str]] = {label: set() for label in LABELS}
         self._said: set[tuple[str, str]] = set()
 
@@ -104,6 +105,11 @@ class LabelGuard:
         self._on_overflow(label)
 
 
-def declared(label: str) -> Iterable[str]:
-    """The declared values of a label, sorted."""
-    return sorted(_DECLARED[label])
+def declared(label: str, workflows: Mapping[str, Workflow] = WORKFLOWS) -> Iterable[str]:
+    """The declared values of a label, sorted: the package's, and those of the workflows."""
+    if workflows is WORKFLOWS or label == "model":
+        return sorted(_DECLARED[label])
+    if label == "workflow":
+        return sorted(_DECLARED[label].union(workflows))
+    stages = (stage for workflow in workflows.values() for stage in workflow.stages)
+    return sorted(_DECLARED[label].union(getattr(s, "name" if label == "stage" else label) for s in stages))

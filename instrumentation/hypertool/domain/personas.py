@@ -1,69 +1,52 @@
-"""Personas and their budgets: read from TOML, checked, and looked up by name or alias."""
+"""Personas, their budgets and the declared workflows: read from TOML, merged, and looked up by name or alias."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..runtime.logs import once
 from ..runtime.settings import CONFIG
+from .persona_tables import RESERVED as RESERVED
+from .persona_tables import UNKNOWN as UNKNOWN
+from .persona_tables import UNKNOWN_PERSONA, Place, check_names, line_of, persona_from
+from .persona_tables import WINDOWS as WINDOWS
+from .persona_tables import Persona as Persona
+from .persona_tables import is_name as is_name
+from .workflows import WORKFLOWS, Workflow
+
+if TYPE_CHECKING:
+    from .toml_files import TomlFile
+    from .workflow_files import Finding
 
 HOST_FILE = Path("/etc/hypertool/hypertool.toml")
-UNKNOWN = "unknown"  # the persona of an LLM call that nobody named; it has no budget
-RESERVED = frozenset({"none", UNKNOWN, "other"})
-WINDOWS = ("run", "hour", "day")
-ON_EXCEED = ("warn", "block")
-UNKNOWN_PERSONA = ("error", "count")
-MAX_BUDGET = 10**12
-
 _DEFAULTS = Path(__file__).with_name("personas.toml")
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,98}[a-z0-9])?")
-_KEYS = {"tokens", "window", "on_exceed", "aliases", "workflows"}
-
-
-def is_name(text: str) -> bool:
-    """Whether this is a valid name of a persona."""
-    return _NAME.fullmatch(text) is not None
-
-
-class Persona(NamedTuple):
-    """A persona and its budget: `tokens` per `window` ("run", "hour" or "day", UTC); `workflows` lists
-    workflows whose runs have another budget.
-    """
-
-    name: str
-    tokens: int
-    window: str = "run"
-    on_exceed: str = "warn"
-    aliases: tuple[str, ...] = ()
-    source: str = "package"
-    where: str = ""  # file and line of its names, for error messages
-    workflows: tuple[tuple[str, int], ...] = ()
-
-    def tokens_in(self, workflow: str | None) -> int:
-        """The budget of one run of that workflow."""
-        for name, tokens in self.workflows:
-            if name == workflow:
-                return tokens
-        return self.tokens
 
 
 class Catalogue:
-    """All known personas. Between two processes' limits the newer `loaded_at` (seconds since the epoch) wins.
+    """All known personas and workflows. Between two processes' limits the newer `loaded_at` (seconds since the epoch)
+    wins.
 
     `unknown_persona` is what an LLM call with an unknown persona does: "error" raises ValueError, "count" counts it as
     persona `unknown`.
     """
 
-    def __init__(self, personas: dict[str, Persona], loaded_at: float, unknown_persona: str = "error") -> None:
+    def __init__(
+        self,
+        personas: dict[str, Persona],
+        loaded_at: float,
+        unknown_persona: str = "error",
+        workflows: Mapping[str, Workflow] = WORKFLOWS,
+    ) -> None:
         self.personas = personas
         self.loaded_at = loaded_at
         self.unknown_persona = unknown_persona
+        self.workflows = workflows
         self._by_any_name = dict(personas)
         for persona in personas.values():
             for alias in persona.aliases:
@@ -80,9 +63,9 @@ class Catalogue:
             "on_exceed": persona.on_exceed,
             "aliases": list(persona.aliases),
         }
-        place = _Place(Path("declare_persona"), "", persona.name)
+        place = Place(Path("declare_persona"), "", persona.name)
         try:
-            checked = _persona(None, persona.name, table, place, "code")
+            checked = persona_from(None, persona.name, table, place, "code")
             known = self.personas.get(persona.name)
             if known is not None and known.source not in ("package", "code"):
                 return
@@ -92,7 +75,7 @@ class Catalogue:
                     f"it is known already, with {known.tokens} tokens per {known.window}; change its budget in a "
                     f"[personas.{known.name}] table of {HOST_FILE} or the user's own file",
                 )
-            _check_names({**self.personas, persona.name: checked})
+            check_names({**self.personas, persona.name: checked})
         except ConfigError as error:
             raise ValueError(str(error)) from None
         self.personas[persona.name] = checked
@@ -163,196 +146,128 @@ def config_files() -> list[Path]:
 
 
 def load_catalogue(strict: bool = True) -> Catalogue:
-    """Defaults, then the host's file, then the user's, merged persona by persona and key by key.
+    """Defaults, then the host's file, then the user's, merged persona by persona and key by key; workflows likewise.
 
     Raises ConfigError (file, line, reason) where `strict`; otherwise logs it once and returns the defaults.
     """
     now = time.time()
-    personas: dict[str, Persona] = {}
-    unknown_persona = "error"
-    _merge(personas, _DEFAULTS, "package")
+    defaults = _Merged()
+    defaults.add(_DEFAULTS, "package")
     try:
-        merged = dict(personas)
+        merged = _Merged(defaults)
         for path in config_files():
-            unknown_persona = _merge(merged, path, str(path)) or unknown_persona
-        _check_names(merged)
+            merged.add(path, str(path))
+        merged.finish()
+        if merged.findings:
+            raise ConfigError(str(merged.findings[0]))
     except ConfigError as error:
         if strict:
             raise
-        once.warn(str(error), f"{error}; using the default personas")
-        merged = personas
-    return Catalogue(merged, now, unknown_persona)
+        once.warn(str(error), f"{error}; using the default personas and workflows")
+        merged = defaults
+    return merged.catalogue(now)
 
 
-def _merge(personas: dict[str, Persona], path: Path, source: str) -> str | None:
-    """Add a file's personas; returns its `unknown_persona`, or None."""
+def check_files(paths: Iterable[Path]) -> tuple[Catalogue, list[Finding]]:
+    """What these files declare over the package's defaults, and every problem found, for `hypertool workflow lint`.
+
+    Of the personas' problems it is the first, as ConfigError tells it.
+    """
+    merged = _Merged()
+    merged.add(_DEFAULTS, "package")
+    for path in paths:
+        try:
+            merged.add(path, str(path))
+        except ConfigError as error:
+            merged.findings.append(finding_of(error, str(path)))
     try:
-        text = path.read_text(encoding="utf-8").removeprefix("\ufeff")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; HYPERTOOL_CONFIG must name a persona file that exists") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    if sys.version_info >= (3, 11):  # Imported here: personas from a cache do without it.
-        import tomllib
-    else:  # pragma: no cover - exercised on hosts with Python 3.10
-        import tomli as tomllib
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r" \(at line (\d+), column \d+\)", str(error))
-        line = int(found[1]) if found else text.count("\n") + 1
-        reason = str(error).replace(found[0], "") if found else str(error)
-        raise ConfigError(f"{path}:{line}: not valid TOML: {reason}") from None
-    for unexpected in sorted(document.keys() - {"personas", "unknown_persona"}):
+        merged.finish()
+    except ConfigError as error:
+        merged.findings.append(finding_of(error, ""))
+    return merged.catalogue(time.time()), merged.findings
+
+
+class _Merged:
+    """What the files read so far declare."""
+
+    def __init__(self, before: _Merged | None = None) -> None:
+        self.personas: dict[str, Persona] = dict(before.personas) if before is not None else {}
+        self.workflows: dict[str, Workflow] = dict(WORKFLOWS)
+        self.unknown_persona = "error"
+        self.findings: list[Finding] = []
+        self._files: dict[str, TomlFile] = {}
+
+    def add(self, path: Path, source: str) -> None:
+        """Merge a file. Raises ConfigError, except for problems of workflows, which become `findings`."""
+        from .toml_files import TomlFile
+
+        file = TomlFile(path)
+        self._files[source] = file
+        unexpected = sorted(file.document.keys() - {"personas", "unknown_persona", "workflows"})
+        if unexpected:
+            raise ConfigError(
+                f"{path}:{line_of(file.text, unexpected[0])}: unknown top-level key {unexpected[0]!r}; "
+                f"expected [personas.<name>] and [workflows.<name>] tables and unknown_persona"
+            )
+        self.unknown_persona = _unknown_persona(file) or self.unknown_persona
+        tables = file.document.get("personas", {})
+        if not isinstance(tables, dict):
+            raise ConfigError(
+                f"{path}:{line_of(file.text, 'personas')}: `personas` must be tables like "
+                f"[personas.backend-engineer], not {tables!r:.60}"
+            )
+        for name, table in tables.items():
+            known = self.personas.get(name)
+            self.personas[name] = persona_from(known, name, table, Place(path, file.text, name), source)
+        if "workflows" in file.document:
+            from .workflow_files import merge_workflows
+
+            found = merge_workflows(self.workflows, file.document["workflows"], source, file.line)
+            self.workflows, problems = found
+            self.findings += problems
+
+    def finish(self) -> None:
+        """Check what only all files together show. Raises ConfigError for the names of personas."""
+        check_names(self.personas)
+        if not any(workflow.source != "package" for workflow in self.workflows.values()):
+            return
+        from .workflow_files import at, persona_problems, with_full_names
+
+        names = {alias: p.name for p in self.personas.values() for alias in (p.name, *p.aliases)}
+        for workflow in list(self.workflows.values()):
+            problems = persona_problems(workflow.stages, ("workflows", workflow.name), names)
+            if problems:
+                file = self._files[workflow.source]
+                found = [p._replace(reason=f"[workflows.{workflow.name}]: {p.reason}") for p in problems]
+                self.findings += [at(problem, workflow.source, file.line) for problem in found]
+                del self.workflows[workflow.name]
+            else:
+                self.workflows[workflow.name] = with_full_names(workflow, names)
+
+    def catalogue(self, loaded_at: float) -> Catalogue:
+        """Everything that has no problem."""
+        return Catalogue(self.personas, loaded_at, self.unknown_persona, self.workflows)
+
+
+def _unknown_persona(file: TomlFile) -> str | None:
+    found = file.document.get("unknown_persona")
+    if found is not None and found not in UNKNOWN_PERSONA:
         raise ConfigError(
-            f"{path}:{_line(text, unexpected)}: unknown top-level key {unexpected!r}; "
-            f"expected [personas.<name>] tables and unknown_persona"
-        )
-    unknown_persona = document.get("unknown_persona")
-    if unknown_persona is not None and unknown_persona not in UNKNOWN_PERSONA:
-        raise ConfigError(
-            f"{path}:{_line(text, 'unknown_persona')}: unknown_persona = {unknown_persona!r:.60}, expected one of "
+            f"{file.path}:{line_of(file.text, 'unknown_persona')}: unknown_persona = {found!r:.60}, expected one of "
             f"{', '.join(UNKNOWN_PERSONA)}"
         )
-    tables = document.get("personas", {})
-    if not isinstance(tables, dict):
-        raise ConfigError(
-            f"{path}:{_line(text, 'personas')}: `personas` must be tables like "
-            f"[personas.backend-engineer], not {tables!r:.60}"
-        )
-    for name, table in tables.items():
-        personas[name] = _persona(personas.get(name), name, table, _Place(path, text, name), source)
-    return unknown_persona
+    return found
 
 
-class _Place(NamedTuple):
-    """Where a persona is declared, for error messages."""
+def finding_of(error: ConfigError, path: str) -> Finding:
+    """An error with file and line as a finding."""
+    from .workflow_files import Finding
 
-    path: Path
-    text: str
-    persona: str
-    workflow: str | None = None
-
-    def error(self, key: str | None, reason: str) -> ConfigError:
-        """The error that names file, line, table and reason."""
-        line = _line(self.text, self.workflow or self.persona, key, self.workflow and self.persona)
-        inner = f".workflows.{self.workflow}" if self.workflow else ""
-        return ConfigError(f"{self.path}:{line}: [personas.{self.persona}{inner}]: {reason}")
-
-
-def _persona(known: Persona | None, name: str, table: Any, place: _Place, source: str) -> Persona:
-    if name in RESERVED or not _NAME.fullmatch(name):
-        raise place.error(
-            None,
-            "the name must be lower-case letters, digits, '-', '_' or '.', up to 100 "
-            f"characters, and none of {', '.join(sorted(RESERVED))}",
-        )
-    if not isinstance(table, dict):
-        raise place.error(None, f"must be a table with `tokens = ...`, not {table!r:.60}")
-    for key in sorted(table.keys() - _KEYS):
-        raise place.error(key, f"unknown key {key!r}; expected {', '.join(sorted(_KEYS))}")
-    if known is None and "tokens" not in table:
-        raise place.error(None, "a new persona needs `tokens`, its budget per window")
-    persona = known or Persona(name, 0)
-    tokens = table.get("tokens", persona.tokens)
-    if not _is_budget(tokens):
-        raise place.error("tokens", f"tokens = {tokens!r:.60}, expected a whole number from 1 to {MAX_BUDGET}")
-    window = table.get("window", persona.window)
-    if window not in WINDOWS:
-        raise place.error("window", f"window = {window!r:.60}, expected one of {', '.join(WINDOWS)}")
-    on_exceed = table.get("on_exceed", persona.on_exceed)
-    if on_exceed not in ON_EXCEED:
-        raise place.error("on_exceed", f"on_exceed = {on_exceed!r:.60}, expected one of {', '.join(ON_EXCEED)}")
-    aliases = table.get("aliases", list(persona.aliases))
-    if not isinstance(aliases, list) or not all(isinstance(a, str) and _NAME.fullmatch(a) for a in aliases):
-        raise place.error("aliases", f"aliases = {aliases!r:.80}, expected a list of lower-case names")
-    workflows = {**dict(persona.workflows), **_workflows(table.get("workflows", {}), place)}
-    if workflows and window != "run":
-        raise place.error(
-            "window" if "window" in table else None,
-            f"the budget for the workflow {next(iter(workflows))!r} is one of each run, and cannot go "
-            f'with window = {window!r}, expected "run"',
-        )
-    where = f"{place.path}:{_line(place.text, name, 'aliases' if 'aliases' in table else None)}"
-    return persona._replace(
-        tokens=tokens,
-        window=window,
-        on_exceed=on_exceed,
-        aliases=tuple(aliases),
-        source=source,
-        where=where,
-        workflows=tuple(workflows.items()),
-    )
-
-
-def _is_budget(tokens: Any) -> bool:
-    return isinstance(tokens, int) and not isinstance(tokens, bool) and 1 <= tokens <= MAX_BUDGET
-
-
-def _workflows(tables: Any, place: _Place) -> dict[str, int]:
-    """`[personas.<name>.workflows.<workflow>]` with `tokens`."""
-    if not isinstance(tables, dict):
-        raise place.error(
-            "workflows",
-            f"workflows = {tables!r:.60}, expected tables like [personas.{place.persona}.workflows.bug_fix]",
-        )
-    for workflow, table in tables.items():
-        inner = place._replace(workflow=workflow)
-        if not isinstance(table, dict):
-            raise inner.error(None, f"must be a table with `tokens = ...`, not {table!r:.60}")
-        for key in sorted(table.keys() - {"tokens"}):
-            raise inner.error(key, f"unknown key {key!r}; expected tokens")
-        if not _is_budget(table.get("tokens")):
-            raise inner.error(
-                "tokens", f"tokens = {table.get('tokens')!r:.60}, expected a whole number from 1 to {MAX_BUDGET}"
-            )
-    return {workflow: table["tokens"] for workflow, table in tables.items()}
-
-
-def _check_names(personas: dict[str, Persona]) -> None:
-    owner: dict[str, Persona] = dict(personas)
-    for persona in personas.values():
-        for alias in persona.aliases:
-            other = owner.get(alias)
-            if alias in RESERVED or (other is not None and other is not persona):
-                taken = "reserved" if other is None else f"taken by [personas.{other.name}]"
-                where = max(persona, other or persona, key=_precedence).where
-                raise ConfigError(
-                    f"{where}: [personas.{persona.name}]: the alias {alias!r} is {taken}; "
-                    f"every name may mean one persona only"
-                )
-            owner[alias] = persona
-
-
-def _precedence(persona: Persona) -> bool:
-    """The file to blame for a clash: never the package's defaults."""
-    return persona.source != "package"
-
-
-def _line(text: str, name: str, key: str | None = None, owner: str | None = None) -> int:
-    """The line that declares `name`, or `key` in its table; 1 if it is written in an unusual way.
-
-    `name` is a persona, or a workflow of the persona `owner`.
-    """
-
-    def quoted(word: str) -> str:
-        return rf"[\"']?{re.escape(word)}[\"']?"
-
-    within = r"personas\s*\.\s*" + (rf"{quoted(owner)}\s*\.\s*workflows\s*\.\s*" if owner else "")
-    tables = [rf"\s*\[\s*({within})?{quoted(name)}\s*{end}" for end in (r"\]", r"\.")] + [rf"\s*{quoted(name)}\s*[.=]"]
-    lines = text.splitlines()
-    line = next(
-        (number for table in tables for number, written in enumerate(lines, start=1) if re.match(table, written)), 1
-    )
-    if key is None:
-        return line
-    entry = re.compile(rf"\s*{quoted(key)}\s*[.=]")
-    for number, written in enumerate(lines[line:], start=line + 1):
-        if written.lstrip().startswith("["):
-            break
-        if entry.match(written):
-            return number
-    return line
+    found = re.match(r"(?P<file>.+?):(?P<line>\d+): (?P<reason>.*)", str(error), re.DOTALL)
+    if found is None:
+        return Finding(path, 1, str(error), "name a file that exists and may be read")
+    reason, _, remedy = found["reason"].partition("; ")
+    if not remedy:
+        reason, _, remedy = found["reason"].partition(", expected ")
+        remedy = f"expected {remedy}" if remedy else "correct it"
+    return Finding(found["file"], int(found["line"]), reason, remedy)

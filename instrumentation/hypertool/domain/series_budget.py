@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from .instruments import (
 )
 from .labels import LABELS, MAX_OTHERS, declared
 from .personas import Catalogue
-from .workflows import WORKFLOWS
+from .workflows import WORKFLOWS, Workflow
 
 SINKS = ("langfuse", "otlp")
 
@@ -35,7 +36,7 @@ class SeriesBudget(NamedTuple):
     at_most: int
 
 
-def values_at_most(label: str, personas: int) -> int:
+def values_at_most(label: str, personas: int, workflows: Mapping[str, Workflow] = WORKFLOWS) -> int:
     """The maximum number of values of a label: the declared ones, 64 others where admitted, and `other`."""
     closed = {
         "persona": personas + 1,  # `unknown`
@@ -54,13 +55,13 @@ def values_at_most(label: str, personas: int) -> int:
     }
     if label in closed:
         return closed[label]
-    return len(list(declared(label))) + MAX_OTHERS + 1
+    return len(list(declared(label, workflows))) + MAX_OTHERS + 1
 
 
-def _values(instrument: Instrument, label: str, personas: int) -> int:
+def _values(instrument: Instrument, label: str, personas: int, workflows: Mapping[str, Workflow]) -> int:
     if instrument is AGENT_UNRECOGNISED and label == "reason":
         return len(AGENT_UNRECOGNISED_REASONS)
-    return values_at_most(label, personas)
+    return values_at_most(label, personas, workflows)
 
 
 def series_per_child(instrument: Instrument) -> int:
@@ -71,7 +72,7 @@ def series_per_child(instrument: Instrument) -> int:
 def budget(catalogue: Catalogue) -> list[SeriesBudget]:
     """The worst case of every metric, largest first."""
     personas = len(catalogue.personas)
-    stages = sum(len(workflow.stages) for workflow in WORKFLOWS.values())
+    stages = sum(len(workflow.stages) for workflow in catalogue.workflows.values())
     start = {
         "hypertool_workflow_stage_duration_seconds": stages,
         "hypertool_workflow_quality_gate_total": 2 * stages,
@@ -92,7 +93,7 @@ def budget(catalogue: Catalogue) -> list[SeriesBudget]:
         SeriesBudget(
             i.name,
             start.get(i.name, 0) * series_per_child(i),
-            prod(_values(i, label, personas) for label in i.labels) * series_per_child(i),
+            prod(_values(i, label, personas, catalogue.workflows) for label in i.labels) * series_per_child(i),
         )
         for i in ALL
     ]

@@ -1,24 +1,60 @@
-"""The declared workflows: stages, personas, tokens and chatmodes."""
+"""The declared workflows: stages, personas, tokens, chatmodes and gates. The package's own are written here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+ON_FAIL = ("stop", "retry", "continue")
+DEFAULT_CHATMODE = "default"
 
 
 class Stage(NamedTuple):
-    """One stage of a declared workflow; `tokens` is what its simulated run uses."""
+    """One stage of a declared workflow.
+
+    `tokens` is what it is planned to use (what a simulated run uses; 0: not planned), `gate` the shell command whose
+    exit code is the verdict (None: the agent's own exit code), `agent` the command line that does the stage, with
+    placeholders such as `{prompt}`, and `prompt` what that agent is told.
+    """
 
     name: str
     persona: str
     tokens: int
     chatmode: str
+    gate: str | None = None
+    agent: str | None = None
+    prompt: str | None = None
 
 
 class Workflow(NamedTuple):
-    """A chain of stages, each done by one persona and closed by a quality gate."""
+    """A chain of stages, each done by one persona and closed by a quality gate.
+
+    `token_budget` is the sum for one run (None: only the personas' budgets hold); `on_exceed` is what an overspent one
+    does: "warn", or "block" the next stage. `on_fail` is what a failed gate does: "stop" the run, "retry" the stage up
+    to `retries` times with pauses from `backoff_seconds` on, each twice as long, or "continue".
+    `source` is "package" or the file that declares it, `where` that file and the line.
+    """
 
     name: str
     stages: tuple[Stage, ...]
+    description: str = ""
+    token_budget: int | None = None
+    on_fail: str = "stop"
+    on_exceed: str = "warn"
+    retries: int = 2
+    backoff_seconds: float = 1.0
+    agent: str | None = None
+    source: str = "package"
+    where: str = ""
+
+    @property
+    def tokens(self) -> int:
+        """The sum of what the stages are planned to use."""
+        return sum(stage.tokens for stage in self.stages)
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage of that name, or None."""
+        return next((stage for stage in self.stages if stage.name == name), None)
 
 
 def _workflow(name: str, *stages: tuple[str, str, int, str]) -> Workflow:
@@ -62,13 +98,13 @@ SIMULATED_MODEL = "simulated"
 MODELS: frozenset[str] = frozenset({SIMULATED_MODEL})
 
 
-def declared_chatmode(workflow: str, stage: str) -> str | None:
+def declared_chatmode(workflow: str, stage: str, workflows: Mapping[str, Workflow] = WORKFLOWS) -> str | None:
     """The chatmode that a declared workflow gives a stage, or None."""
-    found = WORKFLOWS.get(workflow)
+    found = workflows.get(workflow)
     if found is None:
         return None
-    for candidate in found.stages:
-        if candidate.name == stage:
-            return candidate.chatmode
+    named = found.stage(stage)
+    if named is not None:
+        return named.chatmode
     modes = {candidate.chatmode for candidate in found.stages}
     return modes.pop() if len(modes) == 1 else None

@@ -261,7 +261,7 @@ class PersonaMetricsCollector:
             for session in (run.session, recorder.implicit.session):
                 if session is not None and session.explicit:
                     return session.chatmode
-            mode = declared_chatmode(workflow, stage) or "default"
+            mode = declared_chatmode(workflow, stage, self.catalogue.workflows) or "default"
         return self._core.guard.resolve("chatmode", mode)
 
     # Runs

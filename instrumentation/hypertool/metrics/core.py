@@ -34,7 +34,7 @@ class Core:
         self.store = store
         self.recorder = Recorder(clock, own_ledger=store is None)
         self.publisher = Publisher(self.recorder, catalogue, store) if store is not None else None
-        self.guard = LabelGuard(self._overflow, self._admit if store is not None else None)
+        self.guard = LabelGuard(self._overflow, self._admit if store is not None else None, catalogue.workflows)
         self._elsewhere = Totals()
         self._told: dict[str, tuple[int, int, int]] = {}
         self._elsewhere_at = float("-inf")

@@ -56,7 +56,7 @@ class HostCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Raises StoreUnavailable: a scrape that cannot see the store must fail, not show zeros."""
-        yield from families(self.store.merge(), self.catalogue, self.store.resets.read(), time.time())
+        yield from families(self.store.merge(self.catalogue), self.catalogue, self.store.resets.read(), time.time())
         yield delivery_proof(self.store.path)
 
 
@@ -126,9 +126,9 @@ class Exporter:
         self._seen = signature
         try:
             self._collector.catalogue = load_catalogue()
-            log.warning("personas reloaded")
+            log.warning("personas and workflows reloaded")
         except ConfigError as error:
-            log.error("keeping the personas as they were: %s", error)
+            log.error("keeping the personas and workflows as they were: %s", error)
 
 
 def _config_signature() -> list[tuple[str, int]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..domain.workflows import WORKFLOWS, Stage
+from ..domain.workflows import WORKFLOWS, Stage, Workflow
 from ..llm.calls.wrapper import ObservableLLM
 from ..workflow.tracer import WorkflowTracer
 from .llm import Reply, SimulatedLLM
@@ -59,14 +60,19 @@ class WorkflowReport(NamedTuple):
         return sum(stage.tokens for stage in self.stages)
 
 
-def run_workflow(name: str, llm: SimulatedLLM | None = None, severity: str = "p1_high") -> WorkflowReport:
+def run_workflow(
+    name: str,
+    llm: SimulatedLLM | None = None,
+    severity: str = "p1_high",
+    workflows: Mapping[str, Workflow] = WORKFLOWS,
+) -> WorkflowReport:
     """Run a declared workflow; `severity` routes `incident_response` and nothing else.
 
     Raises ValueError for an unknown workflow or severity, TokenBudgetExceeded where a persona's budget blocks.
     """
-    workflow = WORKFLOWS.get(name)
+    workflow = workflows.get(name)
     if workflow is None:
-        raise ValueError(f"unknown workflow {name!r:.120}; declared are {', '.join(sorted(WORKFLOWS))}")
+        raise ValueError(f"unknown workflow {name!r:.120}; declared are {', '.join(sorted(workflows))}")
     stages, decision, metadata = workflow.stages, "completed", {}
     if name == INCIDENT:
         route = ROUTES.get(severity)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import grp
 import pwd
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ..domain.instruments import (
     AGENT_SOURCES,
@@ -27,6 +27,7 @@ from ..domain.instruments import (
 from ..domain.labels import LABELS, MAX_OTHERS, OTHER, declared, unfit
 from ..domain.personas import RESERVED, is_name
 from ..domain.series_budget import SINKS
+from ..domain.workflows import WORKFLOWS, Workflow
 from .snapshot_format import Key
 from .totals import Totals
 
@@ -96,8 +97,15 @@ class Admission:
 
     def __init__(self, admit: Callable[[str, str, int], bool]) -> None:
         self._admit = admit
+        self._workflows: Mapping[str, Workflow] = WORKFLOWS
         self._declared = {label: frozenset(declared(label)) for label in LABELS}
         self._fit: dict[str, bool] = {}
+
+    def declare(self, workflows: Mapping[str, Workflow]) -> None:
+        """What these workflows declare is admitted, and takes none of the free places."""
+        if workflows is not self._workflows:
+            self._workflows = workflows
+            self._declared = {label: frozenset(declared(label, workflows)) for label in LABELS}
 
     def apply(self, totals: Totals, user: int) -> None:
         """Rewrite what must not become a series; adds the number of such values to the label's overflow counter."""

@@ -71,8 +71,10 @@ class Store:
         """A snapshot file for this process."""
         return SnapshotWriter(self.directory)
 
-    def merge(self) -> Merge:
-        """The current exact merge. Raises StoreUnavailable."""
+    def merge(self, catalogue: Catalogue | None = None) -> Merge:
+        """The current exact merge; what the catalogue's workflows declare is admitted. Raises StoreUnavailable."""
+        if catalogue is not None:
+            self.archive.admission.declare(catalogue.workflows)
         return self.view.read()
 
     def fold(self, catalogue: Catalogue | None = None) -> int:
@@ -81,6 +83,8 @@ class Store:
         With a catalogue, hour and day windows that the host has overspent are counted too.
         """
         self.directory.ensure()
+        if catalogue is not None:
+            self.archive.admission.declare(catalogue.workflows)
         return self.archive.fold(time.time(), self._overspent(catalogue) if catalogue is not None else ())
 
     def _overspent(self, catalogue: Catalogue) -> list[Window]:
@@ -123,7 +127,8 @@ class Store:
     def read(self, catalogue: Catalogue | None = None) -> HostState:
         """Everything the host has counted, in finished and running processes. Raises StoreUnavailable."""
         require_readable(self.directory)
-        merge = self.merge()
+        catalogue = catalogue or load_catalogue(strict=False)
+        merge = self.merge(catalogue)
         totals = merge.totals
         return HostState(
             tokens=_by_labels(totals.counters, "tok"),
@@ -134,7 +139,7 @@ class Store:
             token_kinds=_by_labels(totals.counters, "ltk"),
             cost_usd={(key[1], key[2]): nano / 1e9 for key, nano in totals.counters.items() if key[0] == "usd"},
             usage_missing=_by_labels(totals.counters, "miss"),
-            budgets=budgets(catalogue or load_catalogue(strict=False), totals, self.resets.read(), time.time()),
+            budgets=budgets(catalogue, totals, self.resets.read(), time.time()),
             writers=merge.writers,
             unreadable=merge.unreadable,
         )

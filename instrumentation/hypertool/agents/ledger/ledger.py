@@ -76,7 +76,9 @@ class Ledger:
             from ...store.labels import AdmittedLabels
 
             self._guard = LabelGuard(
-                lambda name: self._batch.add(1, LABEL_OVERFLOW.key, name), AdmittedLabels(self.directory).admit
+                lambda name: self._batch.add(1, LABEL_OVERFLOW.key, name),
+                AdmittedLabels(self.directory).admit,
+                self.catalogue.workflows,
             )
         try:
             found = self._guard.resolve(label, value)

@@ -1,24 +1,29 @@
-"""The personas for a hook: from the ledger while no configuration file has changed, else loaded again."""
+"""The personas and workflows for a hook: from the ledger while no configuration file has changed, else loaded again."""
 
 from __future__ import annotations
 
 import json
 import os
 import sqlite3
+from typing import Any
 
 from ...domain.personas import Catalogue, Persona, config_files, default_file, load_catalogue
+from ...domain.workflows import WORKFLOWS, Stage, Workflow
 
 
 def cached_catalogue(connection: sqlite3.Connection) -> Catalogue:
-    """Every persona, as from `load_catalogue(strict=False)`; parsing TOML would take a fifth of a hook's time limit."""
+    """Everything declared, as `load_catalogue(strict=False)` gives it; TOML would take a fifth of a hook's time."""
     signature = _signature()
     row = connection.execute("SELECT data FROM personas WHERE signature = ?", (signature,)).fetchone()
     if row is not None:
-        loaded_at, rows = json.loads(row[0])
-        return Catalogue({fields[0]: _persona(fields) for fields in rows}, loaded_at)
+        loaded_at, rows, *more = json.loads(row[0])
+        personas = {fields[0]: _persona(fields) for fields in rows}
+        own = {fields[0]: _workflow(fields) for fields in (more[0] if more else ())}
+        return Catalogue(personas, loaded_at, workflows={**WORKFLOWS, **own} if own else WORKFLOWS)
     found = load_catalogue(strict=False)
     if signature == _signature():
-        data = json.dumps([found.loaded_at, [list(persona) for persona in found.personas.values()]])
+        declared = [list(workflow) for workflow in found.workflows.values() if workflow.source != "package"]
+        data = json.dumps([found.loaded_at, [list(persona) for persona in found.personas.values()], declared])
         connection.execute("DELETE FROM personas")
         connection.execute("INSERT OR REPLACE INTO personas VALUES (?, ?)", (signature, data))
     return found
@@ -29,6 +34,11 @@ def _persona(fields: list[object]) -> Persona:
     return persona._replace(
         aliases=tuple(persona.aliases), workflows=tuple((name, tokens) for name, tokens in persona.workflows)
     )
+
+
+def _workflow(fields: list[Any]) -> Workflow:
+    name, stages, *others = fields
+    return Workflow(name, tuple(Stage._make(stage) for stage in stages), *others)
 
 
 def _signature() -> str:

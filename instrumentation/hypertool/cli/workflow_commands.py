@@ -1,0 +1,97 @@
+"""The sub-commands of `hypertool workflow`, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class SubCommand(NamedTuple):
+    """One sub-command: its name, help text, the module and function behind it, and what adds its options."""
+
+    name: str
+    text: str
+    does: tuple[str, str]
+    options: Callable[[Any], None]
+
+
+def _none(_: Any) -> None:
+    """No options of its own."""
+
+
+def _show(parser: Any) -> None:
+    parser.add_argument("name", metavar="NAME|FILE", help="a declared workflow, or a prompt file")
+
+
+def _lint(parser: Any) -> None:
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="configuration (.toml) and prompt files (default: the configuration in use)",
+    )
+
+
+def _schema(parser: Any) -> None:
+    parser.add_argument(
+        "--front-matter", action="store_true", help="the schema of prompt files instead of the TOML file's"
+    )
+
+
+def _simulate(parser: Any) -> None:
+    parser.add_argument("name", metavar="NAME", help="a declared workflow")
+    parser.add_argument(
+        "--severity",
+        metavar="S",
+        help="only for incident_response: p0_critical, p1_high (default), p2_medium or p3_low",
+    )
+
+
+SUBCOMMANDS = (
+    SubCommand(
+        "list", "every declared workflow, and where it is declared", (".cli.workflow_show", "list_workflows"), _none
+    ),
+    SubCommand("show", "one workflow: stages, personas, tokens, gates, budget", (".cli.workflow_show", "show"), _show),
+    SubCommand(
+        "lint",
+        "check declared workflows and prompt files; exit code 1 for problems",
+        (".cli.workflow_lint", "lint"),
+        _lint,
+    ),
+    SubCommand("schema", "the JSON Schema for editors", (".cli.workflow_lint", "schema"), _schema),
+    SubCommand(
+        "simulate",
+        "run a workflow with a simulated LLM and show what was recorded",
+        (".cli.baseline", "workflow"),
+        _simulate,
+    ),
+)
+NAMES = tuple(one.name for one in SUBCOMMANDS)
+
+
+def completed(argv: list[str]) -> list[str]:
+    """`hypertool workflow NAME` is short for `hypertool workflow simulate NAME`."""
+    if len(argv) > 1 and argv[1] not in NAMES and not argv[1].startswith("-"):
+        return [argv[0], "simulate", *argv[1:]]
+    return argv
+
+
+def add_workflow(commands: Any, parser_class: type, only: str | None) -> None:
+    """Add `workflow` with its sub-commands; with `only`, that one alone gets its options."""
+    parser = commands.add_parser(
+        "workflow",
+        help="list, check, run and follow declared workflows",
+        description="List, check, run and follow declared workflows. `hypertool workflow NAME` simulates one.",
+    )
+    if not hasattr(parser, "add_subparsers"):
+        return
+    inner = parser.add_subparsers(
+        title="commands", metavar="COMMAND", parser_class=parser_class, prog="hypertool workflow"
+    )
+    for one in SUBCOMMANDS:
+        if only is not None and one.name != only:
+            continue
+        sub = inner.add_parser(one.name, help=one.text, description=one.text)
+        sub.set_defaults(does=one.does)
+        sub.add_argument("--json", action="store_true", help="print one JSON document")
+        one.options(sub)

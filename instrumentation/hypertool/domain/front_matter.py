@@ -1,0 +1,214 @@
+"""The front matter of a prompt file: YAML between two lines `---`, with the line of every key.
+
+YAML is read by PyYAML (the extra `prompts`), imported only here: exporter, hooks and TOML workflows do without it. What
+configuration has no use for is refused: anchors, aliases, tags, several documents and duplicate keys.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import ConfigError
+from .fields import Path as KeyPath
+from .fields import Problem
+from .personas import Catalogue
+from .workflow_fields import FRONT_MATTER
+from .workflow_files import Finding, at, persona_problems, table_problems, with_full_names, workflow_from
+from .workflows import Workflow
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
+FENCE = "---"
+
+
+class PromptFile(NamedTuple):
+    """A prompt file: its keys, the line of each key, and the text below (which starts at `body_line`)."""
+
+    path: str
+    values: dict[str, Any]
+    lines: dict[KeyPath, int]
+    body: str
+    body_line: int
+
+    def line(self, key: KeyPath) -> int:
+        """The line of a key, else of the nearest one that holds it."""
+        while key:
+            found = self.lines.get(key)
+            if found is not None:
+                return found
+            key = key[:-1]
+        return 1
+
+
+def read_prompt(path: Path) -> PromptFile:
+    """Read and parse a prompt file. Raises ConfigError (file, line, reason)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConfigError(f"{path}:1: not a regular file; name a prompt file")
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}:1: cannot be read ({error.strerror}); name a file that exists") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path}:1: has more than {MAX_BYTES} bytes; a prompt file is much smaller")
+    try:
+        text = data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
+    return parse_prompt(text, str(path))
+
+
+def parse_prompt(text: str, path: str) -> PromptFile:
+    """Parse the text of a prompt file. Raises ConfigError (file, line, reason)."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    if lines[0].rstrip() != FENCE:
+        raise ConfigError(f"{path}:1: no front matter; begin the file with a line {FENCE} and its keys")
+    end = next((number for number, line in enumerate(lines[1:], start=1) if line.rstrip() == FENCE), None)
+    if end is None:
+        raise ConfigError(f"{path}:1: the front matter has no end; close it with a second line {FENCE}")
+    values, found = _yaml("\n".join(lines[1:end]) + "\n", path)
+    return PromptFile(path, values, found, "\n".join(lines[end + 1 :]), end + 2)
+
+
+def _yaml(text: str, path: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    try:
+        import yaml
+    except ImportError:
+        raise ConfigError(
+            f"{path}:1: front matter is YAML, which needs PyYAML; "
+            "install it with `pip install 'hypertool-observability[prompts]'`, or declare the workflow in TOML"
+        ) from None
+    try:
+        depth = 0
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            # Before `compose`, whose time grows with the square of the depth.
+            name = type(token).__name__
+            depth += name.endswith("StartToken") - name.endswith("EndToken")
+            if depth > MAX_DEPTH:
+                raise ConfigError(
+                    f"{path}:{token.start_mark.line + 2}: nested too deeply; use at most {MAX_DEPTH} levels"
+                )
+            if isinstance(token, (yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)):
+                kind = {"AnchorToken": "an anchor", "AliasToken": "an alias"}.get(name, "a tag")
+                line = token.start_mark.line + 2
+                raise ConfigError(f"{path}:{line}: YAML has {kind} here; write the value itself")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            raise ConfigError(f"{path}:1: the front matter is empty; add hypertool_enabled and workflow_name")
+        lines: dict[KeyPath, int] = {}
+        values = _value(yaml, node, (), lines, path)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 2 if mark is not None else 1
+        raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}; correct it") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}:1: not valid YAML: {reason:.200}; correct it") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}:2: the front matter is not a mapping; write keys such as `workflow_name: my_flow`")
+    return values, lines
+
+
+def _value(yaml: Any, node: Any, where: KeyPath, lines: dict[KeyPath, int], path: str) -> Any:
+    """The plain value of a node; notes the lines of keys and items."""
+    line = node.start_mark.line + 2
+    lines.setdefault(where, line)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(yaml, item, (*where, place), lines, path) for place, item in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 2
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                raise ConfigError(f"{path}:{line}: a key must be a plain text; write it as `name: value`")
+            key = key_node.value
+            if key in found:
+                raise ConfigError(f"{path}:{line}: the key {key!r:.80} is there twice; keep one of them")
+            lines[(*where, key)] = line
+            found[key] = _value(yaml, value_node, (*where, key), lines, path)
+        return found
+    return yaml.SafeLoader("").construct_object(node)
+
+
+class Checked(NamedTuple):
+    """A prompt file's workflow (None where it has none that can run) and every problem found."""
+
+    workflow: Workflow | None
+    findings: list[Finding]
+
+
+def check_prompt(prompt: PromptFile, catalogue: Catalogue) -> Checked:
+    """The workflow of a prompt file: its own `stages`, else those of the declared workflow of that name."""
+    problems = FRONT_MATTER.problems(prompt.values, ())
+    workflow = None
+    if not problems:
+        workflow, problems = _workflow(prompt, catalogue)
+    findings = [at(found, prompt.path, prompt.line) for found in problems]
+    return Checked(workflow if not findings else None, findings)
+
+
+def _workflow(prompt: PromptFile, catalogue: Catalogue) -> tuple[Workflow, list[Problem]]:
+    values, name = prompt.values, prompt.values["workflow_name"]
+    known = catalogue.workflows.get(name)
+    names = {alias: p.name for p in catalogue.personas.values() for alias in (p.name, *p.aliases)}
+    problems = table_problems(values, (), name)
+    # `agent` in front matter is the agent's own key (a mode of Copilot's), not a command line.
+    table = {key: value for key, value in values.items() if key != "agent"}
+    where = f"{prompt.path}:{prompt.line(('workflow_name',))}"
+    workflow = workflow_from(table, known, name, prompt.path, where)
+    if not workflow.stages:
+        reason = f"workflow_name = {name!r} is not declared, and the file has no stages"
+        return workflow, [*problems, Problem(("workflow_name",), reason, _remedy(name, catalogue))]
+    problems += persona_problems(workflow.stages, (), names)
+    problems += _persona_list_problems(values.get("personas", ()), workflow, names)
+    gates = values.get("quality_gates", ())
+    for place, stage in enumerate(gates):
+        if workflow.stage(stage) is None:
+            stages = ", ".join(s.name for s in workflow.stages)
+            key = stage if isinstance(gates, dict) else place
+            reason = f"quality_gates names {stage!r}, which is no stage of {name}"
+            problems.append(Problem(("quality_gates", key), reason, f"expected some of {stages}"))
+    if problems:
+        return workflow, problems
+    workflow = with_full_names(workflow, names)
+    if known is not None and [s[:2] for s in workflow.stages] != [s[:2] for s in known.stages]:
+        reason = f"its stages differ from those of {name!r} in {known.where or 'the package'}"
+        problems.append(Problem(("stages",), reason, "give it another workflow_name, or remove its stages"))
+    if isinstance(gates, dict):
+        workflow = workflow._replace(stages=tuple(s._replace(gate=gates.get(s.name, s.gate)) for s in workflow.stages))
+    return workflow, problems
+
+
+def _remedy(name: str, catalogue: Catalogue) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name.replace("-", "_"), catalogue.workflows, n=1)
+    hint = f"did you mean {close[0]!r}? Otherwise " if close else ""
+    return f"{hint}add `stages` to the front matter, or declare [workflows.{name}] in hypertool.toml"
+
+
+def _persona_list_problems(listed: list[str], workflow: Workflow, names: dict[str, str]) -> list[Problem]:
+    """`personas` must be exactly those of the stages."""
+    found = [
+        Problem(("personas", place), f"unknown persona {name!r}", f"declare it as [personas.{name}] with tokens")
+        for place, name in enumerate(listed)
+        if name not in names
+    ]
+    if not listed or found:
+        return found
+    used = {names.get(stage.persona, stage.persona) for stage in workflow.stages}
+    for place, name in enumerate(listed):
+        if names[name] not in used:
+            found.append(
+                Problem(("personas", place), f"the persona {name!r} does no stage", "remove it, or give it a stage")
+            )
+    missing = used - {names[name] for name in listed}
+    if missing:
+        reason = f"personas lacks {', '.join(sorted(missing))}, which its stages use"
+        found.append(Problem(("personas",), reason, "add what is missing, or remove the key"))
+    return found
