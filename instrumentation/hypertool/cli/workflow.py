@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 from ..domain.personas import load_catalogue
-from ..errors import StoreUnavailable
+from ..errors import HypertoolError, StoreUnavailable
+from ..runtime.settings import disabled
 from ..store.store import Store
 from .output import UsageProblem, complain, label, listen, print_json
 from .persona import resolve, tell
@@ -18,19 +20,28 @@ DRILL = "token_budget_drill"
 def gate(arguments: argparse.Namespace) -> int:
     """Run a command as a stage; a failure to record goes to stderr and does not change the exit code."""
     workflow, stage = label("--workflow", arguments.workflow), label("--stage", arguments.stage)
-    persona = resolve(load_catalogue(), arguments.persona).name
+    catalogue = load_catalogue()
+    persona = resolve(catalogue, arguments.persona).name
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command or not command[0]:
         raise UsageProblem("no command to run; see `hypertool gate --help`")
     from ..workflow.gate import run_gate
 
     heard = listen()
+    started = time.monotonic()
     if arguments.quiet:
         from .quiet import quietly
 
         code = quietly(lambda output: run_gate(workflow, stage, persona, command, output), arguments.tail)
     else:
         code = run_gate(workflow, stage, persona, command)
+    if workflow in catalogue.workflows and not disabled():
+        from ..workflow.progress import note_gate
+
+        try:
+            note_gate(catalogue, workflow, stage, code == 0, time.monotonic() - started)
+        except HypertoolError as error:
+            heard.append(str(error))
     for line in heard:
         complain("hypertool gate", line)
     return code

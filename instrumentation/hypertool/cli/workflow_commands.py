@@ -23,6 +23,12 @@ def _show(parser: Any) -> None:
     parser.add_argument("name", metavar="NAME|FILE", help="a declared workflow, or a prompt file")
 
 
+def _next(parser: Any) -> None:
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME|FILE", help="a workflow (default: the workspace's current one)"
+    )
+
+
 def _lint(parser: Any) -> None:
     parser.add_argument(
         "files",
@@ -51,6 +57,7 @@ SUBCOMMANDS = (
     SubCommand(
         "list", "every declared workflow, and where it is declared", (".cli.workflow_show", "list_workflows"), _none
     ),
+    SubCommand("next", "the stage that comes next in this workspace", (".cli.workflow_show", "following"), _next),
     SubCommand("show", "one workflow: stages, personas, tokens, gates, budget", (".cli.workflow_show", "show"), _show),
     SubCommand(
         "lint",

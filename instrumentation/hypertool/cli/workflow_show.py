@@ -1,37 +1,26 @@
-"""`hypertool workflow list` and `show`."""
+"""`hypertool workflow list`, `show` and `next`."""
 
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
-from typing import Any
+import shlex
+from typing import TYPE_CHECKING, Any
 
 from ..domain.personas import Catalogue, load_catalogue
 from ..domain.workflows import Workflow
-from ..errors import ConfigError
+from ..workflow.declared import UnknownWorkflow, find_workflow
 from .output import UsageProblem, print_json, print_table
 
+if TYPE_CHECKING:
+    from ..workflow.progress import Next
 
-def find_workflow(name: str, catalogue: Catalogue) -> Workflow:
-    """The declared workflow of that name, or that of a prompt file.
 
-    Raises UsageProblem for an unknown name, ConfigError for a prompt file with a problem.
-    """
-    known = catalogue.workflows.get(name)
-    if known is not None:
-        return known
-    if os.sep not in name and not name.endswith(".md"):
-        raise UsageProblem(
-            f"unknown workflow {name!r:.80}; declared are {', '.join(sorted(catalogue.workflows))}; "
-            f"or name a prompt file"
-        )
-    from ..domain.front_matter import check_prompt, read_prompt
-
-    found, findings = check_prompt(read_prompt(Path(name)), catalogue)
-    if found is None:
-        raise ConfigError(f"{findings[0]} (`hypertool workflow lint {name}` shows all {len(findings)})")
-    return found
+def named(name: str, catalogue: Catalogue) -> Workflow:
+    """The declared workflow of that name, or that of a prompt file. Raises UsageProblem for an unknown name."""
+    try:
+        return find_workflow(name, catalogue)
+    except UnknownWorkflow as error:
+        raise UsageProblem(str(error)) from None
 
 
 def as_json(workflow: Workflow) -> dict[str, Any]:
@@ -69,7 +58,7 @@ def list_workflows(arguments: argparse.Namespace) -> int:
 def show(arguments: argparse.Namespace) -> int:
     """`hypertool workflow show`."""
     catalogue = load_catalogue()
-    workflow = find_workflow(arguments.name, catalogue)
+    workflow = named(arguments.name, catalogue)
     budgets = {stage.persona: catalogue.resolve(stage.persona) for stage in workflow.stages}
     limits = {name: persona.tokens_in(workflow.name) for name, persona in budgets.items()}
     if arguments.json:
@@ -99,3 +88,43 @@ def _budget(workflow: Workflow) -> str:
 def _short(text: str | None) -> str:
     line = " ".join((text or "-").split())
     return line if len(line) <= 50 else line[:47] + "..."
+
+
+def next_as_json(found: Next | None) -> dict[str, Any]:
+    """What comes next as JSON; `workflow` is null where none was started."""
+    if found is None:
+        return {"workflow": None, "stage": None}
+    return {**found._asdict(), "stage": found.stage._asdict() if found.stage is not None else None}
+
+
+def following(arguments: argparse.Namespace) -> int:
+    """`hypertool workflow next`; exit code 0 also where no workflow was started."""
+    from ..workflow.progress import next_stage
+
+    try:
+        found = next_stage(workflow=arguments.name)
+    except UnknownWorkflow as error:
+        raise UsageProblem(str(error)) from None
+    if arguments.json:
+        print_json(next_as_json(found))
+        return 0
+    if found is None:
+        print("none: no workflow was started in this workspace; `hypertool workflow next NAME` shows a first stage")
+        return 0
+    if found.stage is None:
+        print(f"{found.workflow}: done, {found.passed} of {found.total} stages passed")
+        return 0
+    stage = found.stage
+    again = {"running": ", it was interrupted or is running", "failed": ", its gate failed"}.get(found.state, "")
+    print(f"{found.workflow}: {stage.name} ({found.passed} of {found.total} stages passed{again})")
+    print(f"persona   {stage.persona}")
+    print(f"chatmode  {stage.chatmode}")
+    print(f"tokens    {stage.tokens or '-'}")
+    print(f"gate      {stage.gate or '-'}")
+    print(f"begin     tta-persona switch {stage.persona} --chatmode {stage.chatmode}")
+    if stage.gate:
+        print(
+            f"finish    hypertool gate --workflow {found.workflow} --stage {stage.name} --persona {stage.persona} -- "
+            f"sh -c {shlex.quote(stage.gate)}"
+        )
+    return 0

@@ -59,8 +59,26 @@ WORKFLOW = Setting(
     "The workflow of a coding agent's session; `hypertool run --workflow` sets it",
     "`agent_session`",
 )
+RUN_ID = Setting(
+    "HYPERTOOL_RUN_ID",
+    "The run that a command belongs to; `hypertool workflow run` sets it for agents and gates",
+    "none",
+)
 
-ALL = (STATE_DIR, CONFIG, LISTEN, ALERT_LOG_LISTEN, ALLOWED_HOSTS, DISABLED, PRICES, DEBUG, PERSONA, CHATMODE, WORKFLOW)
+ALL = (
+    STATE_DIR,
+    CONFIG,
+    LISTEN,
+    ALERT_LOG_LISTEN,
+    ALLOWED_HOSTS,
+    DISABLED,
+    PRICES,
+    DEBUG,
+    PERSONA,
+    CHATMODE,
+    WORKFLOW,
+    RUN_ID,
+)
 
 LISTEN_DEFAULT = "127.0.0.1:9464"
 ALERT_LOG_LISTEN_DEFAULT = "127.0.0.1:9465"

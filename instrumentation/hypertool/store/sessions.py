@@ -6,14 +6,14 @@ import contextlib
 import json
 import os
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import HypertoolError
 from ..runtime.foreign_files import Folder, locked
-from .directory import full, open_personal, personal
+from . import workspace_files
+from .directory import full, open_personal
 
 # A switch takes milliseconds; a process that holds the session for longer is suspended.
 LOCK_SECONDS = 5.0
@@ -33,18 +33,8 @@ class SavedSession(NamedTuple):
 
 
 def directory() -> Path:
-    """The directory of this user's sessions.
-
-    It lies beside the store that HYPERTOOL_STATE_DIR names, so that one variable isolates everything; else in the
-    user's own state directory, which other users cannot read.
-    """
-    beside = personal("sessions")
-    if beside is not None:
-        return beside
-    base = os.environ.get("XDG_STATE_HOME")
-    if base and os.path.isabs(base):
-        return Path(base) / "hypertool" / "sessions"
-    return Path(os.path.expanduser("~")) / ".local" / "state" / "hypertool" / "sessions"
+    """The directory of this user's sessions."""
+    return workspace_files.directory("sessions")
 
 
 class Sessions:
@@ -53,9 +43,7 @@ class Sessions:
     def __init__(self, workspace: Path, where: Path | None = None) -> None:
         self.workspace = workspace
         self._directory = where or directory()
-        # Two CRCs instead of hashlib: loading OpenSSL would take a tenth of the time allowed for a switch.
-        raw = os.fsencode(workspace)
-        key = f"{zlib.crc32(raw):08x}{zlib.crc32(raw[::-1], 1):08x}"
+        key = workspace_files.key(workspace)
         self._file = self._directory / f"{key}.json"
         self._lock = self._directory / f"{key}.lock"
         self.note: str | None = None

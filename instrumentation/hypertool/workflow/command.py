@@ -7,7 +7,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -39,12 +39,16 @@ def hold_signals() -> None:
 
 
 def run_command(
-    program: str, command: Sequence[str], environment: Mapping[str, str], output: int | None = None
+    program: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    output: int | None = None,
+    started: Callable[[int], None] | None = None,
 ) -> Ended:
     """Run the command in the foreground and forward signals; call `hold_signals` before.
 
     `program` is the name in front of the message that a command does not exist. The command prints to our streams, or
-    into the file with the descriptor `output`.
+    into the file with the descriptor `output`. `started` gets its process id.
     """
     try:
         process = _spawn(command, environment, output)
@@ -52,6 +56,8 @@ def run_command(
         missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
         _say(program, f"{command[0]}: {'command not found' if missing else error.strerror}")
         return Ended(NOT_FOUND if missing else NOT_EXECUTABLE)
+    if started is not None:
+        started(process)
     interrupted = False
     while True:
         information = signal.sigwaitinfo({*FORWARDED, signal.SIGCHLD})

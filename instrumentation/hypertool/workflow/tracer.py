@@ -44,6 +44,8 @@ class WorkflowTracer:
         self.duration_seconds = 0.0
         # The trace of the current or last run; None if untraced.
         self.trace_id: str | None = None
+        # What `spans.remote_parent` gives, for a run that continues the trace of another process.
+        self.parent: Any = None
         self._collector: PersonaMetricsCollector | None = None
         self._entered = self._async = False
         self._token: Token[Run | None] | None = None
@@ -54,6 +56,10 @@ class WorkflowTracer:
     def run_id(self) -> str | None:
         """The id of the current or last run, as on its span; None before the first run."""
         return self.run.id if self.run is not None else None
+
+    def trace_headers(self) -> dict[str, str]:
+        """The W3C headers of the run's span, for other processes; empty where the run is not traced."""
+        return self._span.traceparent() if self._span is not None else {}
 
     def __enter__(self) -> WorkflowTracer:
         if self._entered:
@@ -73,6 +79,7 @@ class WorkflowTracer:
                 "hypertool.workspace": workspace_name(),
                 "hypertool.run_id": run.id,
             },
+            self.parent,
         )
         self.trace_id = self._span.ids()[0] if self._span is not None and self._span.sampled else None
         return self
