@@ -41,7 +41,8 @@ def gate(arguments: argparse.Namespace) -> int:
         try:
             note_gate(catalogue, workflow, stage, code == 0, time.monotonic() - started)
         except HypertoolError as error:
-            heard.append(str(error))
+            if not heard:  # Otherwise the store's own message says what is wrong with the directory.
+                heard.append(str(error))
     for line in heard:
         complain("hypertool gate", line)
     return code
