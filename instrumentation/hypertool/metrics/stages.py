@@ -67,6 +67,16 @@ class StageTracker:
                 recorder.open_stages[id(self)] = stage._replace(gated=True)
 
     @property
+    def workflow(self) -> str:
+        """The workflow that the stage belongs to, as it is recorded."""
+        return self._cells.workflow
+
+    @property
+    def stage(self) -> str:
+        """The name of the stage, as it is recorded."""
+        return self._cells.stage
+
+    @property
     def persona(self) -> str:
         """The persona that does the stage."""
         return self._cells.persona

@@ -15,6 +15,14 @@ class CurrentStage(Protocol):
     """What this module asks of a stage in progress."""
 
     @property
+    def workflow(self) -> str:
+        """The workflow that the stage belongs to."""
+
+    @property
+    def stage(self) -> str:
+        """The name of the stage."""
+
+    @property
     def persona(self) -> str:
         """The persona that does the stage."""
 

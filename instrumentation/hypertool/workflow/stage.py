@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 _PLAIN = frozenset((bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset))
 
 
+def negative_verdict(result: Any) -> tuple[bool, str | None]:
+    """Whether `result` has a key or attribute `quality_gate_passed` that is False, and its reason."""
+    if result is None or result.__class__ in _PLAIN:
+        return False, None
+    try:
+        read = result.get if isinstance(result, Mapping) else functools.partial(getattr, result)
+        verdict, reason = read("quality_gate_passed", None), read("quality_gate_reason", None)
+    except Exception as error:  # The result's own code failed: that is no verdict.
+        once.warn("verdict", f"the verdict of a stage's result could not be read: {type(error).__name__}")
+        return False, None
+    return verdict is False, reason if isinstance(reason, str) else None
+
+
 class Stage:
     """One stage in progress; `set_quality_gate` is its verdict.
 
@@ -64,16 +77,9 @@ class Stage:
 
     def judge(self, result: Any) -> None:
         """Fail the gate if the result has a key or attribute `quality_gate_passed` that is False."""
-        if result is None or result.__class__ in _PLAIN:
-            return
-        try:
-            read = result.get if isinstance(result, Mapping) else functools.partial(getattr, result)
-            verdict, reason = read("quality_gate_passed", None), read("quality_gate_reason", None)
-        except Exception as error:  # The result's own code failed: that is no verdict.
-            once.warn("verdict", f"the verdict of a stage's result could not be read: {type(error).__name__}")
-            return
-        if verdict is False:
-            self.set_quality_gate(False, reason if isinstance(reason, str) else None)
+        failed, reason = negative_verdict(result)
+        if failed:
+            self.set_quality_gate(False, reason)
 
     def resume(self) -> None:
         """Make the stage and its span the current ones again, for work that is done in steps."""
