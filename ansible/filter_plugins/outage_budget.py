@@ -34,14 +34,12 @@ JOURNAL_BYTES_PER_LINE = 1024
 BASE_MEMORY, MEMORY_SHARE = 128 * _MIB, 0.65
 
 
-def seconds(duration: Any) -> float:
-    """A duration like 8h, 1h30m or 300s in seconds. AnsibleFilterError for anything else."""
+def seconds(duration: Any, variable: str = "observability_outage_budget") -> float:
+    """A duration like 8h, 1h30m or 300s in seconds. AnsibleFilterError, with the variable's name, for anything else."""
     text = str(duration).strip()
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise AnsibleFilterError(
-            f"observability_outage_budget is {duration!r}; expected a duration such as 8h, 1h30m or 300s"
-        )
+        raise AnsibleFilterError(f"{variable} is {duration!r}; expected a duration such as 8h, 1h30m or 300s")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
@@ -139,4 +137,4 @@ class FilterModule:
     """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
-        return {"outage_settings": outage_settings}
+        return {"outage_settings": outage_settings, "duration_seconds": seconds}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import rule_files, runbook
+from . import kept, rule_files, runbook
 
 FOLDER = Path(__file__).resolve().parents[1]
 
@@ -17,6 +17,7 @@ def outputs() -> Iterator[tuple[Path, str]]:
     rules = {path: rule_files.filled(path.read_text(encoding="utf-8")) for path in rule_files.paths()}
     yield from rules.items()
     yield from runbook.outputs(list(rules.values()))
+    yield from kept.outputs()
 
 
 def main() -> int:

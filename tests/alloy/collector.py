@@ -24,7 +24,7 @@ from tests.support.cloud import CloudStandIn
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "alloy"
-COMMON = ("metrics", "host", "self", "otlp", "logs")
+COMMON = ("metrics", "host", "self", "kept", "otlp", "logs")
 #: The flags of the unit on a host; validation has to be told the same stability.
 STABILITY = "--stability.level=generally-available"
 FLAGS = (STABILITY, "--disable-reporting", "--server.http.enable-pprof=false", "--server.http.disable-support-bundle")
@@ -74,6 +74,8 @@ class Collector:
             "HYPERTOOL_ALLOY_INSTANCE": self.instance,
             "HYPERTOOL_ALLOY_TARGETS": str(self.targets / "*.yml"),
             "HYPERTOOL_ALLOY_SCRAPE_INTERVAL": "2s",
+            "HYPERTOOL_ALLOY_OWN_INTERVAL": "5s",
+            "HYPERTOOL_ALLOY_MORE_METRICS": ".*",
             "HYPERTOOL_ALLOY_LISTEN": self.listen,
             "HYPERTOOL_ALLOY_UNITS": r"load\.service|hypertool-.*\.service",
             "HYPERTOOL_ALLOY_JOURNAL": str(self.journal),

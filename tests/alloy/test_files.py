@@ -26,6 +26,7 @@ GENERALLY_AVAILABLE = {
     "prometheus.scrape",
     "prometheus.exporter.unix",
     "prometheus.exporter.self",
+    "prometheus.relabel",
     "prometheus.remote_write",
     "loki.relabel",
     "loki.source.journal",
@@ -93,6 +94,16 @@ def test_only_what_is_generally_available_is_used(name: str) -> None:
 def test_names_are_unique_in_the_files_of_one_configuration(destination: Path) -> None:
     names = Counter((block.kind, block.label) for path in [*COMMON, destination] for block in BLOCKS[path.name])
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_host_and_collector_are_filtered() -> None:
+    """Their metrics pass the list of what is used; those of applications go straight on."""
+    receivers = {
+        name: {block.attributes["forward_to"] for block in everything(name) if block.kind == "prometheus.scrape"}
+        for name in ("host.alloy", "self.alloy", "metrics.alloy")
+    }
+    kept, straight = "[prometheus.relabel.kept.receiver]", "[prometheus.remote_write.destination.receiver]"
+    assert receivers == {"host.alloy": {kept}, "self.alloy": {kept}, "metrics.alloy": {straight}}
 
 
 def test_every_destination_has_the_same_entrances() -> None:

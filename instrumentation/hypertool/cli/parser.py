@@ -143,7 +143,7 @@ def _persona_commands(commands: Any) -> None:
     status.add_argument(
         "--series",
         action="store_true",
-        help="show instead how many series each metric starts with and can reach on one host",
+        help="show instead how many series each metric can have, and what this host sends to Grafana Cloud",
     )
     budget = _add(commands, "budget", "what is left of each token budget on this host", (_PERSONA, "budget"))
     budget.add_argument("--persona", metavar="NAME", help="only this persona")

@@ -187,7 +187,9 @@ def status(arguments: argparse.Namespace) -> int:
     """Print persona, chatmode, budget, workspace and store."""
     catalogue = load_catalogue()
     if arguments.series:
-        return _series(catalogue, arguments.json)
+        from .series import status_series
+
+        return status_series(catalogue, arguments.json)
     workspace = find_workspace()
     sessions = Sessions(workspace)
     active = sessions.read()
@@ -217,17 +219,6 @@ def status(arguments: argparse.Namespace) -> int:
         print(f"budget     {left.remaining} of {left.limit} tokens left ({left.window})")
     print(f"workspace  {workspace}")
     print(f"store      {store.path}")
-    return 0
-
-
-def _series(catalogue: Catalogue, as_json: bool) -> int:
-    from ..domain.series_budget import budget as series_budget
-
-    found = series_budget(catalogue)
-    if as_json:
-        print_json({"series": [metric._asdict() for metric in found]})
-    else:
-        print_table(("metric", "from start", "at most"), found)
     return 0
 
 
