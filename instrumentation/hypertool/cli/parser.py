@@ -40,6 +40,7 @@ COMMANDS = {
         "hook",
         "run",
         "agents",
+        "grafana",
     ),
 }
 
@@ -122,6 +123,7 @@ def build(program: str, only: str | None = None, inner: str | None = None) -> ar
             add_workflow(commands, _Parser, inner)
         _agent_commands(commands)
         _price_commands(commands)
+        _grafana_command(commands)
     return parser
 
 
@@ -181,7 +183,7 @@ def _service_commands(commands: Any) -> None:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number of lines; expected 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a number; expected 0 or more")
     return int(text)
 
 
@@ -248,6 +250,56 @@ def _price_commands(commands: Any) -> None:
     prices.add_argument(
         "--output", metavar="PATH", help="where the table goes (default: beside the user's own settings)"
     )
+
+
+def _grafana_command(commands: Any) -> None:
+    grafana = _add(
+        commands,
+        "grafana",
+        "put dashboards and rules into Grafana or Grafana Cloud, or show what that would change",
+        (".cli.grafana", "run"),
+        usage="hypertool grafana {push,diff,prune} [--url URL] [--token-file FILE] [--rules WHERE] [OPTION ...]",
+        epilog="Exit codes: 0 done or nothing to do, 1 failed, 2 wrong use, 3 the token is refused or may not do it,\n"
+        "4 failed after something was written, 5 left alone what somebody else edited or manages,\n"
+        "6 (diff only) there is something to do. Tokens: see docs/grafana-cloud.md.",
+    )
+    grafana.add_argument(
+        "action",
+        choices=("push", "diff", "prune"),
+        metavar="{push,diff,prune}",
+        help="push: write what differs; diff: write nothing; prune: delete what is ours and no longer among the files",
+    )
+    for option, metavar, text in (
+        ("url", "URL", "address of Grafana (default: GRAFANA_URL)"),
+        ("token-file", "FILE", "file with the token, - for stdin (default: GRAFANA_TOKEN)"),
+        ("from", "DIR", "dashboards (*.json) and rule files (*.yml) of your own (default: those of this version)"),
+        ("ruler-url", "URL", "Mimir, as https://HOST/api/prom (default: GRAFANA_RULER_URL)"),
+        ("ruler-user", "ID", "its user, in Grafana Cloud that of the metrics (default: GRAFANA_RULER_USER)"),
+        ("ruler-token-file", "FILE", "file with its token (default: GRAFANA_RULER_TOKEN)"),
+        ("data-source", "UID", "the data source of --rules data-source and --rules grafana"),
+        ("runbook-url", "URL", "where the links of alerts to the runbook lead"),
+        ("ca-file", "FILE", "certificate authorities (PEM) to trust instead of the system's"),
+    ):
+        grafana.add_argument(f"--{option}", metavar=metavar, help=text)
+    grafana.add_argument(
+        "--rules",
+        metavar="WHERE",
+        choices=("none", "ruler", "data-source", "grafana"),
+        help="ruler: Mimir itself; data-source: Mimir through Grafana; grafana: managed by Grafana; none "
+        "(default: ruler with --ruler-url, else none)",
+    )
+    grafana.add_argument("--folder", metavar="UID", default="hypertool", help="folder of the dashboards")
+    grafana.add_argument("--namespace", metavar="NAME", default="hypertool", help="namespace of the rules")
+    grafana.add_argument("--prune", action="store_true", help="push: afterwards, prune")
+    grafana.add_argument("--force", action="store_true", help="overwrite and delete what somebody has edited")
+    grafana.add_argument(
+        "--prove",
+        metavar="SECONDS",
+        type=_count,
+        default=0,
+        help="push: wait until every rule is evaluated without error, at most that long",
+    )
+    grafana.add_argument("--plain-http", action="store_true", help="send the token unencrypted to another machine")
 
 
 def _agent_commands(commands: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every `HYPERTOOL_*` variable that the package reads, in one table; docs/settings.md is generated from it.
+"""Every variable of ours that the package reads, in one table; docs/settings.md is generated from it.
 
 `read` looks at the environment on each call; code on a hot path caches the value itself.
 """
@@ -65,6 +65,16 @@ RUN_ID = Setting(
     "none",
 )
 
+GRAFANA_URL = Setting("GRAFANA_URL", "The Grafana that `hypertool grafana` puts dashboards and rules into", "none")
+GRAFANA_TOKEN = Setting("GRAFANA_TOKEN", "The token of a service account there, of the role Editor", "`--token-file`")
+RULER_URL = Setting(
+    "GRAFANA_RULER_URL", "The Mimir that takes the rules: `https://HOST/api/prom` or `https://HOST/prometheus`", "none"
+)
+RULER_USER = Setting("GRAFANA_RULER_USER", "The user (instance id) of that Mimir", "none")
+RULER_TOKEN = Setting(
+    "GRAFANA_RULER_TOKEN", "Its token, with the scopes rules:read and rules:write", "`--ruler-token-file`"
+)
+
 ALL = (
     STATE_DIR,
     CONFIG,
@@ -78,6 +88,11 @@ ALL = (
     CHATMODE,
     WORKFLOW,
     RUN_ID,
+    GRAFANA_URL,
+    GRAFANA_TOKEN,
+    RULER_URL,
+    RULER_USER,
+    RULER_TOKEN,
 )
 
 LISTEN_DEFAULT = "127.0.0.1:9464"

@@ -1,0 +1,195 @@
+"""One push: look at everything, then write in an order that leaves nothing half done, and look again.
+
+discover -> permissions -> read all -> plan -> (a check ends here) -> folder -> dashboards -> rules -> prune -> proof
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .client import Client
+from .dashboards import Dashboards
+from .legacy import LegacyDashboards
+from .problems import PARTLY, REFUSED, PushProblem
+from .rule_groups import Group, check, plan
+from .rulers import Ruler
+from .server import Server, discover, missing, permissions
+from .sources import Dashboard
+from .steps import CREATE, DELETE, KEEP, Step
+from .stored import Stored, stale_step, step
+
+_POLL_SECONDS = 2.0
+
+
+@dataclass
+class Wanted:
+    """What is to be in Grafana: dashboards in one folder, and rule groups in one namespace (None for no rules)."""
+
+    dashboards: list[Dashboard]
+    groups: list[Group] | None = None
+    folder: str = "hypertool"
+    title: str = "Hypertool"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user asks for. `write`: false for a check. `put`: false for a prune alone."""
+
+    write: bool = True
+    put: bool = True
+    prune: bool = False
+    force: bool = False
+    prove_seconds: float = 0.0
+
+
+@dataclass
+class Report:
+    """What was found and done. `written` grows with each write, so it is right also when a push stops half way."""
+
+    server: Server
+    steps: list[Step] = field(default_factory=list)
+    written: list[Step] = field(default_factory=list)
+    proven: list[str] = field(default_factory=list)
+
+    def pending(self, choice: Choice) -> list[Step]:
+        """The steps that this choice would write."""
+        return [one for one in self.steps if one.changes and (choice.prune if one.stale else choice.put)]
+
+    def kept(self) -> list[Step]:
+        """What somebody else edited or manages, where we would have written."""
+        return [one for one in self.steps if one.action == KEEP and one.why]
+
+
+class Push:
+    """A push to one Grafana and one ruler (None for no rules)."""
+
+    def __init__(
+        self,
+        client: Client,
+        wanted: Wanted,
+        choice: Choice,
+        ruler: Ruler | None = None,
+        needs: tuple[tuple[str, str], ...] = (),
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`needs`: permissions (action, scope) beyond those for dashboards. Raises PushProblem, ConfigError."""
+        self._wanted, self._choice, self._ruler = wanted, choice, ruler
+        self._pause, self._clock = pause, clock
+        if ruler is not None:
+            check(wanted.groups or (), ruler.managed)
+        self._client, self._needs = client, needs
+        self.report = Report(discover(client))
+        server = self.report.server
+        self._boards: Dashboards | LegacyDashboards = (
+            Dashboards(client, server, wanted.folder) if server.dashboards else LegacyDashboards(client, wanted.folder)
+        )
+        self._before: dict[str, Stored] = {}
+
+    def run(self) -> Report:
+        """Do it. Raises PushProblem; after a write its code says so, and `report.written` lists what was written."""
+        self._look()
+        if self._choice.write:
+            try:
+                self._write()
+                self._prove()
+            except PushProblem as error:
+                if self.report.written:
+                    raise PushProblem(str(error), PARTLY) from None
+                raise
+        return self.report
+
+    def _look(self) -> None:
+        manager = self._check_permissions()
+        wanted, force = self._wanted, self._choice.force
+        if manager:
+            raise PushProblem(f"the folder {wanted.folder} is managed by {manager}: choose another one with --folder")
+        steps = [Step("folder", wanted.folder, CREATE)] if manager is None else []
+        for one in wanted.dashboards:
+            stored = self._boards.get(one.uid)
+            if stored is not None:
+                self._before[one.uid] = stored
+            steps.append(step(one, stored, wanted.folder, force))
+        names = {one.uid for one in wanted.dashboards}
+        for stored in self._boards.owned() if manager is not None else ():
+            if stored.uid not in names:
+                self._before[stored.uid] = stored
+                steps.append(stale_step(stored, wanted.folder, force))
+        if self._ruler is not None:
+            steps += plan(wanted.groups or (), self._ruler.read(), force)
+        self.report.steps = steps
+        if self._ruler is not None and any(one.kind == "rules" for one in self.report.pending(self._choice)):
+            self._ruler.may_write()
+
+    def _check_permissions(self) -> str | None:
+        """The manager of the folder, None if there is no such folder. An unprivileged token sees an empty Grafana, so
+        permissions come before anything that is read."""
+        have = permissions(self._client)
+        folder = f"folders:uid:{self._wanted.folder}"
+        if have is not None:
+            self._refuse(missing(have, [("folders:read", ""), ("dashboards:read", ""), *self._needs]))
+        manager = self._boards.folder_manager()
+        if have is not None:
+            # On a folder that is not there yet nobody has permissions; who creates it gets them.
+            scope = folder if manager is not None else ""
+            actions = ("read", "create", "write", "delete") if self._choice.prune else ("read", "create", "write")
+            wanted = [(f"dashboards:{action}", scope) for action in actions]
+            wanted += [("folders:read", scope)] if manager is not None else [("folders:create", "")]
+            self._refuse(missing(have, wanted))
+        return manager
+
+    def _refuse(self, lacking: list[str]) -> None:
+        if lacking:
+            raise PushProblem(
+                f"the token lacks the permissions {', '.join(lacking)}; nothing was changed. Give its service account "
+                f"the role Editor, or these permissions",
+                REFUSED,
+            )
+
+    def _write(self) -> None:
+        wanted = {one.uid: one for one in self._wanted.dashboards}
+        groups = {group["name"]: group for group in self._wanted.groups or ()}
+        for one in sorted(self.report.pending(self._choice), key=lambda step: step.stale):
+            if one.kind == "folder":
+                self._boards.create_folder(self._wanted.title)
+            elif one.kind == "dashboard" and one.action == DELETE:
+                self._boards.delete(self._before[one.name])
+            elif one.kind == "dashboard" and one.action == CREATE:
+                self._boards.create(wanted[one.name])
+            elif one.kind == "dashboard":
+                self._boards.update(wanted[one.name], self._before[one.name])
+            elif self._ruler is not None and one.action == DELETE:
+                self._ruler.delete(one.name)
+            elif self._ruler is not None:
+                self._ruler.write(groups[one.name])
+            self.report.written.append(one)
+
+    def _prove(self) -> None:
+        """Read back what was written, and wait until the rules are evaluated."""
+        wanted = {one.uid: one for one in self._wanted.dashboards}
+        for one in self.report.written:
+            if one.kind == "dashboard" and one.action != DELETE:
+                stored = self._boards.get(one.name)
+                if stored is None or stored.touched or stored.checksum != wanted[one.name].checksum:
+                    raise PushProblem(
+                        f"the dashboard {one.name} was written and does not read back as written; "
+                        f"somebody else may have saved it in the same moment: run the command again"
+                    )
+                self.report.proven.append(f"dashboard {one.name}")
+        if self._ruler is not None and self._choice.prove_seconds > 0 and self._choice.put:
+            self._prove_rules(self._ruler)
+
+    def _prove_rules(self, ruler: Ruler) -> None:
+        kept = {one.name for one in self.report.steps if one.kind == "rules" and one.action == KEEP}
+        names = [group["name"] for group in self._wanted.groups or () if group["name"] not in kept]
+        end = self._clock() + self._choice.prove_seconds
+        while wrong := ruler.unhealthy(names):
+            if self._clock() >= end:
+                raise PushProblem(
+                    f"{len(wrong)} of {len(names)} rule groups are not evaluated well after "
+                    f"{self._choice.prove_seconds:g} s: {'; '.join(wrong[:3])}"
+                )
+            self._pause(_POLL_SECONDS)
+        self.report.proven += [f"rules {name}" for name in names]
