@@ -176,3 +176,18 @@ def test_wrong_tail_is_refused(home: Path) -> None:
     done = gate("--quiet", "--tail", "-1", command="echo ran")
     assert (done.returncode, "expected 0 or more" in done.stderr or "expected one argument" in done.stderr) == (2, True)
     assert json.dumps("ran") not in done.stdout
+
+
+def test_workflow_run_knows_an_agents_tokens(agent: Path, home: Path) -> None:
+    """A stage's tokens are those of its agent's session, which is bound to the stage's persona and workflow."""
+    config = home / "mine.toml"
+    config.write_text(
+        "[workflows.mine]\n[[workflows.mine.stages]]\nname = 'build'\npersona = 'testing'\nchatmode = 'bug-fix'\n"
+    )
+    names = ("workflow", "run", "mine", "--json", "--agent", f"{agent} -p {{prompt}}")
+    done = run(*names, HYPERTOOL_CONFIG=str(config))
+    report = json.loads(done.stdout)
+    (attempt,) = report["attempts"]
+    assert (done.returncode, attempt["reason"], attempt["tokens"]) == (1, "agent exit code 7", 5 * 1230 + 45)
+    assert counted(TOKENS.key, "testing-specialist", "bug-fix") == 5 * 1230 + 45
+    assert open_ledger().workflow("copilot-cli", "4de4c62c-9093-4889-a4c4-a1537bd4d2db") == "mine"

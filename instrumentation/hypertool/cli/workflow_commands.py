@@ -29,6 +29,16 @@ def _next(parser: Any) -> None:
     )
 
 
+def _run(parser: Any) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME|FILE", help="a declared workflow, or a prompt file")
+    parser.add_argument(
+        "--agent", metavar="COMMAND", help="agent for every stage, such as 'claude -p {prompt}' (default: the declared)"
+    )
+    parser.add_argument("--from", dest="start", metavar="STAGE", help="begin with this stage")
+    parser.add_argument("--resume", action="store_true", help="continue this workspace's run where it ended")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands and run nothing")
+
+
 def _lint(parser: Any) -> None:
     parser.add_argument(
         "files",
@@ -59,6 +69,7 @@ SUBCOMMANDS = (
     ),
     SubCommand("next", "the stage that comes next in this workspace", (".cli.workflow_show", "following"), _next),
     SubCommand("show", "one workflow: stages, personas, tokens, gates, budget", (".cli.workflow_show", "show"), _show),
+    SubCommand("run", "run it: agents and gates, stage by stage; resumable", (".cli.workflow_run", "run"), _run),
     SubCommand(
         "lint",
         "check declared workflows and prompt files; exit code 1 for problems",
