@@ -21,13 +21,15 @@ class FakeModels:
 
     A command may also be a list of (tool, input) for the Anthropic dialect: tools that are asked for at once.
 
-    `served` has the numbers of the calls that got a whole answer, `asked` the dialect of every call.
+    `served` has the numbers of the calls that got a whole answer, `asked` the dialect of every call, `bodies` what
+    they sent.
     """
 
     commands: list[Any] = field(default_factory=list)
     refuse_first: int = 0
     served: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
 
     def __enter__(self) -> FakeModels:
         self._lock = threading.Lock()
@@ -80,7 +82,9 @@ def _handler(models: FakeModels) -> type[BaseHTTPRequestHandler]:
             self._json({})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}"
+            models.bodies.append(raw.decode())
+            body = json.loads(raw)
             path = self.path.partition("?")[0]
             if path.endswith("/count_tokens") or ":countTokens" in path:
                 self._json({"input_tokens": 10, "totalTokens": 10})

@@ -63,6 +63,18 @@ def _simulate(parser: Any) -> None:
     )
 
 
+def _export(parser: Any) -> None:
+    parser.add_argument("--agent", metavar="NAME", action="append", help="only the files of this agent (repeatable)")
+    parser.add_argument("--all", action="store_true", help="the files of every agent")
+    parser.add_argument("--into", metavar="DIR", help="the project's folder (default: this workspace)")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where something differs")
+    parser.add_argument("--force", action="store_true", help="overwrite files that people have edited, too")
+    parser.add_argument("--list", action="store_true", help="only say which agent reads which file")
+    parser.add_argument(
+        "--mcp", action="store_true", help="also add `hypertool mcp` to the MCP settings of the project"
+    )
+
+
 SUBCOMMANDS = (
     SubCommand(
         "list", "every declared workflow, and where it is declared", (".cli.workflow_show", "list_workflows"), _none
@@ -75,6 +87,12 @@ SUBCOMMANDS = (
         "check declared workflows and prompt files; exit code 1 for problems",
         (".cli.workflow_lint", "lint"),
         _lint,
+    ),
+    SubCommand(
+        "export",
+        "write the workflows as prompt files, and the personas as persona files, for coding agents",
+        (".cli.workflow_export", "export_files"),
+        _export,
     ),
     SubCommand("schema", "the JSON Schema for editors", (".cli.workflow_lint", "schema"), _schema),
     SubCommand(

@@ -16,7 +16,8 @@ UNKNOWN_PERSONA = ("error", "count")
 MAX_BUDGET = 10**12
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,98}[a-z0-9])?")
-_KEYS = {"tokens", "window", "on_exceed", "aliases", "workflows"}
+_PROFILE = ("description", "tools", "servers", "restricted_paths")
+_KEYS = {"tokens", "window", "on_exceed", "aliases", "workflows", *_PROFILE}
 
 
 def is_name(text: str) -> bool:
@@ -26,7 +27,8 @@ def is_name(text: str) -> bool:
 
 class Persona(NamedTuple):
     """A persona and its budget: `tokens` per `window` ("run", "hour" or "day", UTC); `workflows` lists
-    workflows whose runs have another budget.
+    workflows whose runs have another budget. What its files say (`persona_profile`): a `description`, `tools` (none:
+    all of them), MCP `servers`, and `restricted_paths` that it must not change.
     """
 
     name: str
@@ -37,6 +39,10 @@ class Persona(NamedTuple):
     source: str = "package"
     where: str = ""  # file and line of its names, for error messages
     workflows: tuple[tuple[str, int], ...] = ()
+    description: str = ""
+    tools: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    restricted_paths: tuple[str, ...] = ()
 
     def tokens_in(self, workflow: str | None) -> int:
         """The budget of one run of that workflow."""
@@ -103,7 +109,20 @@ def persona_from(known: Persona | None, name: str, table: Any, place: Place, sou
         source=source,
         where=where,
         workflows=tuple(workflows.items()),
+        **_profile(table, place, source),
     )
+
+
+def _profile(table: dict[str, Any], place: Place, source: str) -> dict[str, Any]:
+    """The given keys of the profile; those of the package are known to be right."""
+    given = {key: table[key] for key in _PROFILE if key in table}
+    if given and source != "package":
+        from .persona_profile import problem
+
+        wrong = problem(given)
+        if wrong is not None:
+            raise place.error(*wrong)
+    return {key: tuple(dict.fromkeys(value)) if isinstance(value, list) else value for key, value in given.items()}
 
 
 def _is_budget(tokens: Any) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .fields import SCHEMA, Choice, Count, Field, Many, Named, Table, Text
+from .persona_profile import FIELDS as PROFILE
 from .persona_tables import MAX_BUDGET, ON_EXCEED, UNKNOWN_PERSONA, WINDOWS
 from .workflow_fields import FRONT_MATTER as FRONT_MATTER_TABLE
 from .workflow_fields import PERSONA, WORKFLOWS
@@ -29,6 +30,7 @@ _PERSONA = Table(
         Named(_ANY, Table("a table", tokens=Field(_TOKENS, "tokens of one run", required=True)), "tables"),
         "the persona's budget in the runs of one workflow",
     ),
+    **PROFILE,
 )
 _FILE = Table(
     "tables",

@@ -32,7 +32,11 @@ def cached_catalogue(connection: sqlite3.Connection) -> Catalogue:
 def _persona(fields: list[object]) -> Persona:
     persona = Persona._make(fields)  # tuples became lists in JSON
     return persona._replace(
-        aliases=tuple(persona.aliases), workflows=tuple((name, tokens) for name, tokens in persona.workflows)
+        aliases=tuple(persona.aliases),
+        workflows=tuple((name, tokens) for name, tokens in persona.workflows),
+        tools=tuple(persona.tools),
+        servers=tuple(persona.servers),
+        restricted_paths=tuple(persona.restricted_paths),
     )
 
 

@@ -1,0 +1,1 @@
+"""Prompt workflows and persona files: one source each, written in the dialect of every coding agent."""
