@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hypertool.runtime.logs import log
 from tests.agents.homes import AGENT_VARIABLES
+from tests.agents.real_clients import find_programs
+from tests.support.fake_models import FakeModels
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +30,28 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the real clients' programs; skipped where npm is missing or does not deliver them."""
+    return find_programs(tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture
+def project(home: Path) -> Iterator[Path]:
+    """A workspace in the home; what clients leave running for it (Cline's hub) ends with the test."""
+    project = home / "project"
+    (project / ".git").mkdir(parents=True)
+    yield project
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(project) in (process / "cmdline").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+@pytest.fixture
+def models() -> Iterator[FakeModels]:
+    """The model server: one tool call, then text."""
+    with FakeModels(commands=["echo one"]) as server:
+        yield server

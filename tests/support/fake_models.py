@@ -19,7 +19,8 @@ from typing import Any
 class FakeModels:
     """`commands` are shell commands that the first calls ask the agent to run; every call after them is text.
 
-    A command may also be a list of (tool, input) for the Anthropic dialect: tools that are asked for at once.
+    A command may also be a list of (tool, input): tools that are asked for at once. The end of a tool's name is enough,
+    because each agent puts something else in front of the names of an MCP server's tools.
 
     `served` has the numbers of the calls that got a whole answer, `asked` the dialect of every call, `bodies` what
     they sent.
@@ -52,8 +53,11 @@ class FakeModels:
         """Without a path."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def next_call(self, dialect: str, tools: bool) -> tuple[int, Any] | None:
-        """The number of a call and the command it asks for; None where it is refused (529)."""
+    def next_call(self, dialect: str, body: dict[str, Any]) -> tuple[int, Any] | None:
+        """The number of a call and the command it asks for; None where it is refused (529).
+
+        An agent may ask before the server of a tool has started: it is given something else to do until then.
+        """
         with self._lock:
             self.asked.append(dialect)
             if self.refuse_first:
@@ -61,7 +65,12 @@ class FakeModels:
                 return None
             number = len(self.served) + 1
             self.served.append(number)
-            return number, self._pending.pop(0) if self._pending and tools else None
+            if not self._pending or not body.get("tools"):
+                return number, None
+            wanted = self._pending[0]
+            if not isinstance(wanted, str) and not all(_offered(tool, body) for tool, _ in wanted):
+                return number, "sleep 0.5"
+            return number, self._pending.pop(0)
 
     def tokens(self, cache_write: bool, reasoning_beside: bool = False) -> int:
         """What all calls reported: with cache writes (Anthropic), or with reasoning beside the output (Gemini)."""
@@ -96,7 +105,7 @@ def _handler(models: FakeModels) -> type[BaseHTTPRequestHandler]:
             self._json({})
 
         def _answer(self, dialect: str, body: dict[str, Any], path: str) -> None:
-            call = models.next_call(dialect, bool(body.get("tools")))
+            call = models.next_call(dialect, body)
             if call is None:
                 self._json({"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}}, 529)
                 return
@@ -139,6 +148,19 @@ def _event(data: dict[str, Any], name: str | None = None) -> bytes:
 _TEXT = "All done: the fixed answer."
 
 
+def _names(tools: Any) -> Iterator[tuple[str, str]]:
+    """The name of every tool in a request, and the namespace it is in (OpenAI's responses have them)."""
+    for tool in tools or ():
+        function = tool.get("function") or tool
+        for declared in tool.get("functionDeclarations") or tool.get("tools") or (function,):
+            yield str(declared.get("name", "")), str(tool.get("name", "")) if "tools" in tool else ""
+
+
+def _offered(wanted: str, body: dict[str, Any]) -> list[tuple[str, str]]:
+    """The name and namespace of each tool whose name ends so."""
+    return [one for one in _names(body.get("tools")) if one[0].endswith(wanted)]
+
+
 def _anthropic_usage(n: int, output: int) -> dict[str, int]:
     return {
         "input_tokens": 1000 + n,
@@ -148,7 +170,7 @@ def _anthropic_usage(n: int, output: int) -> dict[str, int]:
     }
 
 
-def _anthropic(n: int, command: Any, model: str, _body: dict[str, Any]) -> Iterator[bytes]:
+def _anthropic(n: int, command: Any, model: str, body: dict[str, Any]) -> Iterator[bytes]:
     message = {"id": f"msg_fake{n:06}", "type": "message", "role": "assistant", "model": model, "content": [],
                "stop_reason": None, "usage": _anthropic_usage(n, 1)}  # fmt: skip
     yield _event({"type": "message_start", "message": message}, "message_start")
@@ -157,7 +179,7 @@ def _anthropic(n: int, command: Any, model: str, _body: dict[str, Any]) -> Itera
     ]
     asked = [("Bash", {"command": command, "description": "x"})] if isinstance(command, str) else command or []
     for place, (tool, given) in enumerate(asked):
-        start = {"type": "tool_use", "id": f"toolu_{n:06}_{place}", "name": tool, "input": {}}
+        start = {"type": "tool_use", "id": f"toolu_{n:06}_{place}", "name": _offered(tool, body)[0][0], "input": {}}
         blocks.append((start, {"type": "input_json_delta", "partial_json": json.dumps(given)}))
     for index, (start, delta) in enumerate(blocks):
         yield _event({"type": "content_block_start", "index": index, "content_block": start}, "content_block_start")
@@ -184,7 +206,7 @@ def _chat_usage(n: int) -> dict[str, Any]:
     }
 
 
-def _chat(n: int, command: str | None, model: str, body: dict[str, Any]) -> Iterator[bytes]:
+def _chat(n: int, command: Any, model: str, body: dict[str, Any]) -> Iterator[bytes]:
     head = {"id": f"chatcmpl-fake{n:06}", "object": "chat.completion.chunk", "created": 1, "model": model}
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
@@ -192,15 +214,23 @@ def _chat(n: int, command: str | None, model: str, body: dict[str, Any]) -> Iter
 
     yield chunk({"role": "assistant", "content": _TEXT})
     if command is not None:
-        names = {tool.get("function", {}).get("name") for tool in body.get("tools", ())}
-        name, given = "bash", {"command": command, "description": "x"}
-        if "run_commands" in names:  # Cline
-            name, given = "run_commands", {"commands": [command]}
-        function = {"name": name, "arguments": json.dumps(given)}
-        yield chunk({"tool_calls": [{"index": 0, "id": f"call_{n:06}", "type": "function", "function": function}]})
+        for place, (name, given) in enumerate(_chat_tools(command, body)):
+            function = {"name": name, "arguments": json.dumps(given)}
+            call = {"index": place, "id": f"call_{n:06}_{place}", "type": "function", "function": function}
+            yield chunk({"tool_calls": [call]})
     yield chunk({}, "tool_calls" if command is not None else "stop")
     yield _event({**head, "choices": [], "usage": _chat_usage(n)})
     yield b"data: [DONE]\n\n"
+
+
+def _chat_tools(command: Any, body: dict[str, Any]) -> list[tuple[str, Any]]:
+    if not isinstance(command, str):
+        return [(_offered(tool, body)[0][0], given) for tool, given in command]
+    names = {name for name, _ in _names(body.get("tools"))}
+    if "run_commands" in names:  # Cline
+        return [("run_commands", {"commands": [command]})]
+    shell = "run_shell_command" if "run_shell_command" in names else "bash"  # Qwen Code's name
+    return [(shell, {"command": command, "description": "x", "is_background": False})]
 
 
 def _chat_whole(n: int, model: str) -> dict[str, Any]:
@@ -209,18 +239,29 @@ def _chat_whole(n: int, model: str) -> dict[str, Any]:
             "choices": [choice], "usage": _chat_usage(n)}  # fmt: skip
 
 
-def _responses(n: int, command: str | None, model: str, body: dict[str, Any]) -> Iterator[bytes]:
+def _responses(n: int, command: Any, model: str, body: dict[str, Any]) -> Iterator[bytes]:
     response = {"id": f"resp_fake{n:06}", "object": "response", "created_at": 1, "model": model, "output": []}
     yield _event({"type": "response.created", "response": {**response, "status": "in_progress"}}, "response.created")
-    item: dict[str, Any] = {"type": "message", "id": f"item_{n}", "role": "assistant", "status": "completed",
-                            "content": [{"type": "output_text", "text": _TEXT, "annotations": []}]}  # fmt: skip
-    if command is not None:
+    items: list[dict[str, Any]] = []
+    if command is None:
+        items.append({"type": "message", "id": f"item_{n}", "role": "assistant", "status": "completed",
+                      "content": [{"type": "output_text", "text": _TEXT, "annotations": []}]})  # fmt: skip
+    elif isinstance(command, str):
         names = [tool.get("name") for tool in body.get("tools", ()) if tool.get("type") == "function"]
         name = "exec_command" if "exec_command" in names else "shell_command" if "shell_command" in names else "shell"
         given = {"cmd": command} if name == "exec_command" else {"command": command}
-        item = {"type": "function_call", "id": f"item_{n}", "call_id": f"call_{n:06}", "name": name,
-                "arguments": json.dumps(given)}  # fmt: skip
-    yield _event({"type": "response.output_item.done", "output_index": 0, "item": item}, "response.output_item.done")
+        items.append({"type": "function_call", "id": f"item_{n}", "call_id": f"call_{n:06}", "name": name,
+                      "arguments": json.dumps(given)})  # fmt: skip
+    else:
+        for place, (tool, given) in enumerate(command):
+            name, space = _offered(tool, body)[0]
+            items.append({"type": "function_call", "id": f"item_{n}_{place}", "call_id": f"call_{n:06}_{place}",
+                          "name": name, "arguments": json.dumps(given)})  # fmt: skip
+            if space:
+                items[-1]["namespace"] = space
+    for place, item in enumerate(items):
+        done_item = {"type": "response.output_item.done", "output_index": place, "item": item}
+        yield _event(done_item, "response.output_item.done")
     usage = {
         "input_tokens": 1000 + n + 30 + n,
         "input_tokens_details": {"cached_tokens": 30 + n},
@@ -228,7 +269,7 @@ def _responses(n: int, command: str | None, model: str, body: dict[str, Any]) ->
         "output_tokens_details": {"reasoning_tokens": 5 + n},
         "total_tokens": 1230 + 3 * n,
     }
-    done = {**response, "status": "completed", "output": [item], "usage": usage}
+    done = {**response, "status": "completed", "output": items, "usage": usage}
     yield _event({"type": "response.completed", "response": done}, "response.completed")
 
 
@@ -251,10 +292,12 @@ def _gemini_document(n: int, model: str, parts: list[dict[str, Any]]) -> dict[st
     }
 
 
-def _gemini(n: int, command: str | None, model: str, _body: dict[str, Any]) -> Iterator[bytes]:
+def _gemini(n: int, command: Any, model: str, body: dict[str, Any]) -> Iterator[bytes]:
     parts: list[dict[str, Any]] = [{"text": _TEXT}]
-    if command is not None:
+    if isinstance(command, str):
         parts = [{"functionCall": {"name": "run_shell_command", "args": {"command": command, "description": "x"}}}]
+    elif command is not None:
+        parts = [{"functionCall": {"name": _offered(tool, body)[0][0], "args": given}} for tool, given in command]
     yield _event(_gemini_document(n, model, parts))
 
 

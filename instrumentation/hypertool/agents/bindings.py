@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..domain.personas import Catalogue
+    from .hooks.budgets import Standing
     from .ledger.attribution import Attribution
 
 # The variables that agents set in their own shells and hooks.
@@ -73,3 +74,19 @@ def switch(
     finally:
         ledger.close()
     return True
+
+
+def standing_here(catalogue: Catalogue, session: Session) -> Standing | None:
+    """The budget that a session's next call counts to; None if it is not bound. Raises like `switch`."""
+    from .hooks.budgets import standing
+    from .hooks.events import Event
+    from .ledger import database
+    from .ledger.ledger import Ledger
+
+    if not (database.directory() / "ledger.db").exists():
+        return None
+    ledger = Ledger(catalogue)
+    try:
+        return standing(ledger, Event(session.agent, "", "other", session.id, "", ""))
+    finally:
+        ledger.close()

@@ -41,6 +41,7 @@ COMMANDS = {
         "run",
         "agents",
         "grafana",
+        "mcp",
     ),
 }
 
@@ -353,4 +354,11 @@ def _agent_commands(commands: Any) -> None:
     )
     agents.add_argument(
         "--scope", choices=("user", "project"), default="user", help="whose configuration: user (default) or project"
+    )
+    _add(
+        commands,
+        "mcp",
+        "serve persona, budget, gate and next stage as tools to a coding agent (MCP on stdin and stdout)",
+        (".cli.mcp", "serve"),
+        json=False,
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..agents.bindings import Session
+    from ..agents.hooks.budgets import Standing
 
 
 def resolve(catalogue: Catalogue, name: str) -> Persona:
@@ -196,18 +197,20 @@ def status(arguments: argparse.Namespace) -> int:
     store = Store.locate()
     budgets = store.read(catalogue).budgets
     left = budgets.get(active.persona) if active else None
+    session, own, note = _own_session(catalogue)
     if arguments.json:
         print_json(
             {
                 **(_as_json(active) or {"persona": None, "chatmode": None, "since": None, "seconds": None}),
                 "budget": left._asdict() if left else None,
+                **({"agent_session": _session_as_json(session, own)} if session else {}),
                 "workspace": str(workspace),
                 "store": str(store.path),
-                "notes": [note for note in (sessions.note, store.note) if note],
+                "notes": [one for one in (sessions.note, store.note, note) if one],
             }
         )
         return 0
-    tell(sessions.note, store.note)
+    tell(sessions.note, store.note, note)
     print(f"persona    {active.persona if active else 'none'}")
     if active:
         print(f"chatmode   {active.chatmode}")
@@ -217,9 +220,30 @@ def status(arguments: argparse.Namespace) -> int:
         )
     if left:
         print(f"budget     {left.remaining} of {left.limit} tokens left ({left.window})")
+    if session:
+        of = f"{own.persona.name}, {own.left} of {own.limit} tokens left" if own else "without a persona"
+        print(f"session    {session.agent}: {of}")
     print(f"workspace  {workspace}")
     print(f"store      {store.path}")
     return 0
+
+
+def _own_session(catalogue: Catalogue) -> tuple[Session | None, Standing | None, str | None]:
+    """The agent's session that this command runs in, and what its persona has left there; else the error."""
+    from ..agents.bindings import session_here, standing_here
+
+    session = session_here(os.environ)
+    if session is None:
+        return None, None, None
+    try:
+        return session, standing_here(catalogue, session), None
+    except Exception as error:
+        return session, None, f"the budget of this session is not known: {error}"
+
+
+def _session_as_json(session: Session, own: Standing | None) -> dict[str, object]:
+    known = {"persona": own.persona.name, "limit": own.limit, "remaining": own.left} if own else {}
+    return {"agent": session.agent, "session": session.id, **known}
 
 
 def budget(arguments: argparse.Namespace) -> int:
