@@ -39,6 +39,26 @@ def _run(parser: Any) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the commands and run nothing")
 
 
+def _seconds(text: str) -> float:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 86_400:
+        raise ValueError(text)
+    return float(text)
+
+
+def _test(parser: Any) -> None:
+    parser.add_argument("file", metavar="FILE", help="a prompt file")
+    parser.add_argument(
+        "--exit",
+        metavar="TOOL=CODE[,CODE...]",
+        action="append",
+        default=[],
+        help="exit codes of a stub, one a call, the last one repeated (default: 0); may be given again",
+    )
+    parser.add_argument(
+        "--seconds", metavar="N", type=_seconds, default=60.0, help="limit of one block of commands (default: 60)"
+    )
+
+
 def _lint(parser: Any) -> None:
     parser.add_argument(
         "files",
@@ -82,6 +102,7 @@ SUBCOMMANDS = (
     SubCommand("next", "the stage that comes next in this workspace", (".cli.workflow_show", "following"), _next),
     SubCommand("show", "one workflow: stages, personas, tokens, gates, budget", (".cli.workflow_show", "show"), _show),
     SubCommand("run", "run it: agents and gates, stage by stage; resumable", (".cli.workflow_run", "run"), _run),
+    SubCommand("test", "run a prompt file's commands with stub tools", (".cli.workflow_test", "test"), _test),
     SubCommand(
         "lint",
         "check declared workflows and prompt files; exit code 1 for problems",

@@ -96,8 +96,11 @@ def table_problems(table: Mapping[str, Any], path: Path, name: str) -> list[Prob
                 )
             )
         names.append(((*here, "name"), "stage", stage["name"]))
+        found += _agent_problems(stage, here)
         if "chatmode" in stage:
             names.append(((*here, "chatmode"), "chatmode", stage["chatmode"]))
+    if path:  # In front matter, `agent` is a key of the agent's own.
+        found += _agent_problems(table, path)
     if "chatmode" in table:
         names.append(((*path, "chatmode"), "chatmode", table["chatmode"]))
     for where, what, value in names:
@@ -116,6 +119,20 @@ def table_problems(table: Mapping[str, Any], path: Path, name: str) -> list[Prob
             )
         )
     return found
+
+
+def _agent_problems(table: Mapping[str, Any], path: Path) -> list[Problem]:
+    import shlex
+
+    try:
+        if shlex.split(table.get("agent", "-")):
+            return []
+        reason = "it has no word"
+    except ValueError as error:
+        reason = str(error).lower()
+    return [
+        Problem((*path, "agent"), f"agent = {shown(table['agent'])}: {reason}", "write it as a shell would split it")
+    ]
 
 
 def workflow_from(table: Mapping[str, Any], known: Workflow | None, name: str, source: str, where: str) -> Workflow:

@@ -65,6 +65,8 @@ TOML = [
     ("[workflows.'a b']\n" + STAGE.replace(".x.", ".'a b'."), 1, "the name 'a b'", "letters, digits"),
     (f"[workflows.x]\non_fail = 'halt'\n{STAGE}", 2, "on_fail = 'halt'", "one of stop, retry, continue"),
     (f"[workflows.x]\non_exceed = 'stop'\n{STAGE}", 2, "on_exceed = 'stop'", "one of warn, block"),
+    (f'[workflows.x]\nagent = "claude \'x"\n{STAGE}', 2, "no closing quotation", "as a shell would split"),
+    (f"{X}agent = '#'\n".replace("#", '"'), 5, "no closing quotation", "as a shell would split"),
     (f"[workflows.x]\nretries = 99\n{STAGE}", 2, "retries = 99", "from 1 to 10"),
     (f"[workflows.x]\nbackoff_seconds = inf\n{STAGE}", 2, "backoff_seconds = inf", "from 0 to 3600"),
     (f"[workflows.x]\ntoken_budget = -1\n{STAGE}", 2, "token_budget = -1", "a whole number"),
