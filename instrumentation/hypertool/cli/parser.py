@@ -31,6 +31,7 @@ COMMANDS = {
         "labels",
         "exporter",
         "alert-log",
+        "gateway",
         "baseline",
         "workflow",
         "gate",
@@ -179,6 +180,14 @@ def _service_commands(commands: Any) -> None:
         "run the alert log: write every alert notification to a file and the journal",
         (".cli.services", "alert_log"),
         json=False,
+    )
+    _add(
+        commands,
+        "gateway",
+        "run a proxy between your agents and their model providers: it counts calls, and refuses them at a budget",
+        (".cli.services", "gateway"),
+        json=False,
+        epilog="Base URLs: http://127.0.0.1:9466/anthropic, /openai/v1 and /gemini; /p/PERSONA/... names a persona.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The services that systemd runs: the exporter and the alert log."""
+"""The services: the exporter, the alert log and the gateway."""
 
 from __future__ import annotations
 
@@ -17,3 +17,17 @@ def alert_log(_: argparse.Namespace) -> int:
     from ..service.alert_log import run_alert_log
 
     return run_alert_log()
+
+
+def gateway(_: argparse.Namespace) -> int:
+    """`hypertool gateway`."""
+    from ..errors import HypertoolError
+
+    try:
+        from ..gateway.server import run_gateway
+    except ModuleNotFoundError as error:
+        raise HypertoolError(
+            f"the gateway needs {error.name}, which is not installed; install it with "
+            "`pip install 'hypertool-observability[gateway]'`"
+        ) from None
+    return run_gateway()

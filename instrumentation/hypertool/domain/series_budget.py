@@ -45,7 +45,7 @@ def values_at_most(label: str, personas: int, workflows: Mapping[str, Workflow] 
         "result": len(GATE_RESULTS),
         "outcome": max(len(EXPORT_OUTCOMES), len(LLM_OUTCOMES)),
         "reason": len(USAGE_MISSING_REASONS),
-        "agent": len(AGENTS),
+        "agent": len(AGENTS) + 1,  # `other`, of the gateway
         "source": len(AGENT_SOURCES),
         "kind": len(TOKEN_KINDS),
         "sink": len(SINKS),

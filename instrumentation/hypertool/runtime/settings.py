@@ -74,6 +74,18 @@ RULER_USER = Setting("GRAFANA_RULER_USER", "The user (instance id) of that Mimir
 RULER_TOKEN = Setting(
     "GRAFANA_RULER_TOKEN", "Its token, with the scopes rules:read and rules:write", "`--ruler-token-file`"
 )
+GATEWAY_LISTEN = Setting("HYPERTOOL_GATEWAY_LISTEN", "Address and port of the gateway, on loopback", "`127.0.0.1:9466`")
+GATEWAY_ANTHROPIC = Setting(
+    "HYPERTOOL_GATEWAY_ANTHROPIC", "Where the gateway sends requests to `/anthropic`", "`https://api.anthropic.com`"
+)
+GATEWAY_OPENAI = Setting(
+    "HYPERTOOL_GATEWAY_OPENAI", "Where the gateway sends requests to `/openai`", "`https://api.openai.com`"
+)
+GATEWAY_GEMINI = Setting(
+    "HYPERTOOL_GATEWAY_GEMINI",
+    "Where the gateway sends requests to `/gemini`",
+    "`https://generativelanguage.googleapis.com`",
+)
 
 ALL = (
     STATE_DIR,
@@ -93,10 +105,15 @@ ALL = (
     RULER_URL,
     RULER_USER,
     RULER_TOKEN,
+    GATEWAY_LISTEN,
+    GATEWAY_ANTHROPIC,
+    GATEWAY_OPENAI,
+    GATEWAY_GEMINI,
 )
 
 LISTEN_DEFAULT = "127.0.0.1:9464"
 ALERT_LOG_LISTEN_DEFAULT = "127.0.0.1:9465"
+GATEWAY_LISTEN_DEFAULT = "127.0.0.1:9466"
 
 
 def disabled() -> bool:

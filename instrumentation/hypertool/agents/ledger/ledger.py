@@ -20,7 +20,7 @@ from ...store.requests import Resets
 from ..calls import AgentCall, Tokens
 from ..reading.positions import Position
 from ..reading.read import Reading
-from . import accounts, database
+from . import accounts, database, pairing
 from .attribution import UNKNOWN, Attribution
 from .batch import Batch
 from .personas import cached_catalogue
@@ -197,9 +197,11 @@ class Ledger:
         known = self._connection.execute(
             f"SELECT call FROM keys WHERE agent = ? AND key IN ({marks}) LIMIT 1", (call.agent, *call.keys)
         ).fetchone()
-        if known is not None:
-            self._remember_keys(call, known[0], at)
-            self._amend(known[0], call.tokens, source)
+        row = known[0] if known is not None else pairing.pair(self._connection, call, at, source)
+        if row is not None:
+            self._remember_keys(call, row, at)
+            self._amend(row, call.tokens, source)
+            pairing.mark(self._connection, row, source)
             return False
         whose = self._attribute(call, session, at, default)
         model = self.label("model", call.model or UNKNOWN)
@@ -238,7 +240,7 @@ class Ledger:
         found = self._connection.execute(
             f"SELECT agent, session, persona, chatmode, model, at, source, {_KINDS} FROM calls WHERE id = ?", (row,)
         ).fetchone()
-        if found is None or found[6] != source:
+        if found is None or pairing.first(found[6]) != source:
             return
         before = Tokens(*found[7:])
         more = Tokens(*(max(0, new - old) for new, old in zip(tokens, before, strict=True)))

@@ -38,6 +38,17 @@ class Reservation:
         self.shared = not key[0]
         self.tokens = tokens
 
+    @property
+    def persona(self) -> str:
+        """Whose budget it is of."""
+        return self._key[1]
+
+    def hold(self, tokens: int) -> None:
+        """Reserve that many tokens from now on: what the call has used. The caller holds the recorder's lock."""
+        if self._recorder.epoch is self._epoch:
+            self._recorder.reserved[self._key] = self._recorder.reserved.get(self._key, 0) + tokens - self.tokens
+            self.tokens = tokens
+
     def release(self, used: int | None) -> None:
         """End the reservation after `used` tokens are debited (None: unknown). The caller holds the recorder's lock."""
         recorder, tokens = self._recorder, self.tokens
@@ -65,15 +76,15 @@ def reserve(
             account = mine.accounts.get(persona.name)
             limit = persona.tokens_in(mine.workflow)
             remaining = account.remaining if account is not None else limit
-            return _take(recorder, persona, (mine.id, persona.name), limit, remaining, prompt, arguments)
+            return take(recorder, persona, (mine.id, persona.name), limit, remaining, prompt, arguments)
     with core.reserving():
         core.used_in_window(persona)  # reads the store here, before the recorder's lock is held
         with recorder.lock:
             left = persona.tokens - core.used_in_window(persona) - core.reserved_elsewhere(persona.name)
-            return _take(recorder, persona, ("", persona.name), persona.tokens, left, prompt, arguments)
+            return take(recorder, persona, ("", persona.name), persona.tokens, left, prompt, arguments)
 
 
-def _take(
+def take(
     recorder: Recorder,
     persona: Persona,
     key: tuple[str, str],
@@ -82,6 +93,10 @@ def _take(
     prompt: Any,
     arguments: Mapping[str, Any],
 ) -> Reservation:
+    """Reserve out of `remaining` tokens for the run `key[0]`; the caller holds the recorder's lock.
+
+    Raises TokenBudgetExceeded if calls in flight have reserved them all.
+    """
     left = remaining - recorder.reserved.get(key, 0)
     if left <= 0:
         raise TokenBudgetExceeded(persona.name, limit, left)
