@@ -24,10 +24,10 @@ from tests.support.cloud import CloudStandIn
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "alloy"
-COMMON = ("metrics", "host", "self", "kept", "otlp", "logs")
+COMMON = ("metrics", "host", "self", "kept", "otlp", "delta_refused", "logs")
 #: The flags of the unit on a host; validation has to be told the same stability.
 STABILITY = "--stability.level=generally-available"
-FLAGS = (STABILITY, "--disable-reporting", "--server.http.enable-pprof=false", "--server.http.disable-support-bundle")
+FLAGS = ("--disable-reporting", "--server.http.enable-pprof=false", "--server.http.disable-support-bundle")
 
 
 def budget_environment(budget: str) -> dict[str, str]:
@@ -66,6 +66,7 @@ class Collector:
         for name in (*COMMON, f"destination_{destination}"):
             shutil.copy(FILES / f"{name}.alloy", self.configuration)
         self.log = directory / "alloy.log"
+        self.stability = STABILITY
         self.listen = _own_address()
         self.instance = "test-host"
         self.environment = {
@@ -100,6 +101,7 @@ class Collector:
                     str(self.program),
                     "run",
                     f"--server.http.listen-addr=127.0.0.1:{port}",
+                    self.stability,
                     *FLAGS,
                     f"--storage.path={self.directory / 'data'}",
                     str(self.configuration),
@@ -155,7 +157,7 @@ class Collector:
     def validate(self) -> subprocess.CompletedProcess[str]:
         """What `alloy validate` says of the configuration."""
         return subprocess.run(
-            [str(self.program), "validate", STABILITY, str(self.configuration)],
+            [str(self.program), "validate", self.stability, str(self.configuration)],
             env=self.environment,
             capture_output=True,
             text=True,

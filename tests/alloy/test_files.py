@@ -14,7 +14,9 @@ from tests.alloy.syntax import Block, parse
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "alloy"
 DESTINATIONS = sorted(FOLDER.glob("destination_*.alloy"))
-COMMON = sorted(set(FOLDER.glob("*.alloy")) - set(DESTINATIONS))
+#: The other choice beside delta_refused.alloy, with an experimental component.
+EXPERIMENTAL = FOLDER / "delta_converted.alloy"
+COMMON = sorted(set(FOLDER.glob("*.alloy")) - {*DESTINATIONS, EXPERIMENTAL})
 BLOCKS = {path.name: parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.alloy")}
 
 #: Generally available by their registration in Alloy 1.18 (`Stability: StabilityGenerallyAvailable`). Add one only
@@ -32,6 +34,7 @@ GENERALLY_AVAILABLE = {
     "loki.source.journal",
     "loki.write",
     "otelcol.receiver.otlp",
+    "otelcol.processor.filter",
     "otelcol.processor.memory_limiter",
     "otelcol.processor.transform",
     "otelcol.exporter.prometheus",
@@ -81,7 +84,7 @@ def test_what_the_outage_budget_derives_is_what_is_read() -> None:
     assert set(module.outage_settings("8h")["environment"]) <= read
 
 
-@pytest.mark.parametrize("name", sorted(BLOCKS))
+@pytest.mark.parametrize("name", sorted(BLOCKS.keys() - {EXPERIMENTAL.name}))
 def test_only_what_is_generally_available_is_used(name: str) -> None:
     assert {block.kind for block in BLOCKS[name]} <= GENERALLY_AVAILABLE
     for component in BLOCKS[name]:
@@ -104,6 +107,15 @@ def test_host_and_collector_are_filtered() -> None:
     }
     kept, straight = "[prometheus.relabel.kept.receiver]", "[prometheus.remote_write.destination.receiver]"
     assert receivers == {"host.alloy": {kept}, "self.alloy": {kept}, "metrics.alloy": {straight}}
+
+
+def test_both_choices_for_delta_have_one_entrance() -> None:
+    """otlp.alloy sends metrics to one name; what is experimental is in one file, which is not the default."""
+    for name in ("delta_refused.alloy", EXPERIMENTAL.name):
+        assert ("otelcol.processor.filter", "delta") in {(block.kind, block.label) for block in BLOCKS[name]}
+    assert {block.kind for block in BLOCKS[EXPERIMENTAL.name]} - GENERALLY_AVAILABLE == {
+        "otelcol.processor.deltatocumulative"
+    }
 
 
 def test_every_destination_has_the_same_entrances() -> None:
@@ -190,6 +202,16 @@ def statements(context: str, signal: str) -> str:
         ("tool_parameters", True),
         ("function_args", True),
         ("tool.output", True),
+        ("tool.parameters", True),
+        ("gen_ai.tool.call.result", True),
+        ("user_prompt", True),
+        ("gen_ai.system_instructions", True),
+        ("tool_result", True),
+        ("error_message", True),
+        ("commands", True),
+        ("result", False),
+        ("tool_name", False),
+        ("error.type", False),
         ("prompt_id", False),
         ("prompt.id", False),
         ("model", False),
