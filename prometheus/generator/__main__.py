@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import kept, rule_files, runbook
+from . import kept, overview_page, rule_files, runbook
 
 FOLDER = Path(__file__).resolve().parents[1]
 
@@ -18,6 +18,7 @@ def outputs() -> Iterator[tuple[Path, str]]:
     yield from rules.items()
     yield from runbook.outputs(list(rules.values()))
     yield from kept.outputs()
+    yield from overview_page.outputs()
 
 
 def main() -> int:

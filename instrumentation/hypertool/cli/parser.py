@@ -37,6 +37,7 @@ COMMANDS = {
         "gate",
         "drill",
         "usage",
+        "report",
         "prices",
         "hook",
         "run",
@@ -126,6 +127,18 @@ def build(program: str, only: str | None = None, inner: str | None = None) -> ar
         _agent_commands(commands)
         _price_commands(commands)
         _grafana_command(commands)
+        if only in (None, "report"):
+            from .report_options import add_report
+
+            add_report(
+                _add(
+                    commands,
+                    "report",
+                    "write the dashboards as one HTML page, or pictures, without Grafana",
+                    (".cli.report", "write"),
+                    json=False,
+                )
+            )
     return parser
 
 

@@ -6,8 +6,9 @@ first that shows a page is printed.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from ..report.prometheus import LOGIN_FILE, LOGIN_USER, PROMETHEUS, own_password
 
 if TYPE_CHECKING:
     from ..simulation.workflows import WorkflowReport
@@ -15,13 +16,12 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 2.0
 PAGE_LIMIT = 200_000
-PROMETHEUS = "http://localhost:9090/"
-LOGIN_USER = "hypertool"
-LOGIN_FILE = Path("/etc/hypertool/secrets/web_password")
 _EXPRESSION = "g0.expr=hypertool_persona_tokens_used_total&g0.tab=1"
-# Prometheus 3, Prometheus 2, and the classic pages, the only ones in Debian's packages of Prometheus 2.
-_PROMETHEUS = (f"query?{_EXPRESSION}", f"graph?{_EXPRESSION}", f"classic/graph?{_EXPRESSION}")
-_ALERTS = ("alerts", "classic/alerts")
+_OVERVIEW = "user/overview.html?dashboard=hypertool-"
+# Prometheus 3, Prometheus 2, and the classic pages, the only ones in Debian's packages of Prometheus 2; Debian's
+# Prometheus 3 has none of them, but our own page.
+_PROMETHEUS = (f"query?{_EXPRESSION}", f"graph?{_EXPRESSION}", f"classic/graph?{_EXPRESSION}", f"{_OVERVIEW}llm-cost")
+_ALERTS = ("alerts", "classic/alerts", f"{_OVERVIEW}pipeline-health")
 # What Debian's packages serve instead of the pages they omit.
 _NO_PAGE = (b"does not include the modern", b"does not include", b"not found")
 
@@ -40,8 +40,9 @@ def alerts_page(base: str = PROMETHEUS) -> Place:
 
 
 def prometheus_pages(base: str = PROMETHEUS) -> list[Place]:
-    """The pages of the Prometheus at `base`: tokens, alerts and the runbook."""
+    """The pages of the Prometheus at `base`: overview, tokens, alerts and the runbook."""
     return [
+        _first("overview", base, (f"{_OVERVIEW}persona-overview",)),
         _first("Prometheus", base, _PROMETHEUS),
         alerts_page(base),
         _first("runbook", base, ("user/runbook.html",)),
@@ -76,8 +77,8 @@ def _look(url: str) -> str:
     from urllib.request import ProxyHandler, Request, build_opener
 
     headers = {}
-    password = _password()
-    if password and url.startswith(PROMETHEUS):
+    password = own_password(url)
+    if password:
         headers["Authorization"] = "Basic " + b64encode(f"{LOGIN_USER}:{password}".encode()).decode()
     try:
         with build_opener(ProxyHandler({})).open(Request(url, headers=headers), timeout=PROBE_SECONDS) as answer:
@@ -91,14 +92,6 @@ def _look(url: str) -> str:
     if kind != "text/html" or any(words in page[:2000] for words in _NO_PAGE):
         return "no page there: this Prometheus has no web interface"
     return "shows a page"
-
-
-def _password() -> str:
-    """The password of Prometheus, if this user may read it."""
-    try:
-        return LOGIN_FILE.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        return ""
 
 
 def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: HostState) -> str:
