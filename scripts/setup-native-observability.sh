@@ -59,6 +59,8 @@ Grafana Cloud is configured by environment variables, never by arguments: GRAFAN
 metrics:write, logs:write, traces:write), GRAFANA_CLOUD_METRICS_URL and _METRICS_USER, _LOGS_URL and _LOGS_USER, _OTLP_URL and
 _OTLP_USER (the last four for alloy only). Optional: GRAFANA_CLOUD_READ_TOKEN reads back what was sent, with _TRACES_URL and
 _TRACES_USER also the span; _CA_FILE; _PROXY_URL. The services check them before the play changes anything.
+_GRAFANA_URL and _GRAFANA_TOKEN (of a service account, role Editor) put the dashboards into that Grafana, and _RULER_TOKEN
+(rules:read, rules:write) the rules into the Mimir of the metrics.
 
 Exit codes: 0 done, 1 failed or not possible (with the reason), 2 wrong command line, 130 interrupted.
 More: $TOP/ansible/README.md

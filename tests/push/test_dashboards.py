@@ -21,7 +21,7 @@ def test_second_push_changes_nothing(server: StandIn, command: Command) -> None:
     """The first push writes the folder and five dashboards and reads them back; the second writes nothing."""
     first = command("push")
     assert first.code == 0, first.error
-    assert set(server.folders) == {"hypertool"}
+    assert (set(server.folders), server.visible) == ({"hypertool"}, True)
     assert len(server.dashboards) == 5
     assert len([one for one in first.report["proven"] if one.startswith("dashboard")]) == 5
     before, server.requests = server.content(), []

@@ -28,7 +28,7 @@ RULES = st.dictionaries(st.sampled_from(["hypertool", "team", "hypertool-b"]), G
 def push(server: StandIn, folder: Path, prune: bool, force: bool, managed: bool) -> Push:
     """One push of a folder with two dashboards and two groups, run."""
     client = Client(server.url, Credential(TOKEN))
-    route = rulers.grafana_managed("ds1", "hypertool") if managed else rulers.data_source("ds1")
+    route = rulers.grafana_managed("ds1") if managed else rulers.data_source("ds1")
     wanted = Wanted(sources.dashboards(folder), sources.groups(sources.Links(), folder))
     made = Push(client, wanted, Choice(prune=prune, force=force), rulers.Ruler(client, route, "hypertool"))
     made.run()

@@ -29,7 +29,7 @@ CAUSE = {"message": "Invalid", "reason": "Invalid", "details": {"causes": [{"fie
         ("GET", DASHBOARDS, 403, {"messageId": "x", "message": "invalid namespace"}, 3, "another stack"),
         ("GET", DASHBOARDS, 429, {"message": "slow down"}, 1, "limits the rate of requests"),
         ("GET", DASHBOARDS, 500, "database is locked", 1, "the server failed"),
-        ("POST", FOLDERS, 412, {"message": "changed by someone else"}, 1, "somebody else changed it"),
+        ("POST", FOLDERS, 412, {"message": "changed by someone else"}, 1, "that this token may not see"),
         ("POST", FOLDERS, 403, {"title": "Access denied", "message": "folders:create"}, 3, "folders:create"),
         ("POST", DASHBOARDS, 409, {"reason": "AlreadyExists", "message": "exists"}, 4, "run the command again"),
         ("POST", DASHBOARDS, 422, CAUSE, 4, "spec.panels: bad"),
@@ -57,18 +57,26 @@ def test_a_token_without_permissions_changes_nothing(grafana: StandIn, command: 
     before = grafana.content()
     seen = command("push", "--prune", "--force")
     assert (seen.code, grafana.content(), grafana.writes()) == (3, before, [])
-    assert "folders:read, dashboards:read" in seen.error
+    assert "folders:read, dashboards:create" in seen.error
 
 
 def test_missing_permissions_are_named(grafana: StandIn, command: Command) -> None:
-    """A viewer lacks what writes, also in a check; on another folder's permissions nothing can be written here."""
-    grafana.permissions = {"dashboards:read": ["*"], "folders:read": ["*"], "dashboards:create": ["folders:*"]}
+    """A viewer lacks what writes, also in a check. Permissions on another folder are none on ours; an Editor's, as
+    Grafana lists them before there is any folder, are enough."""
+    grafana.permissions = {"dashboards:read": ["*"], "folders:read": ["*"]}
     seen = command("diff")
     assert seen.code == 3
-    assert "lacks the permissions dashboards:write, folders:create;" in seen.error
+    assert "lacks the permissions dashboards:create;" in seen.error
+    grafana.permissions = {
+        one: ["folders:uid:general"] for one in ("folders:read", "folders:create", "dashboards:create")
+    }
+    assert command("diff").code == 6
     grafana.folders["hypertool"] = {"title": "x", "annotations": {}}
-    grafana.permissions["dashboards:write"] = ["folders:uid:other"]
+    grafana.permissions = {f"dashboards:{one}": ["folders:uid:other"] for one in ("read", "create", "write")}
+    grafana.permissions["folders:read"] = ["folders:*"]
     assert "dashboards:write on folders:uid:hypertool" in command("diff").error
+    grafana.folders["hypertool"]["annotations"]["grafana.app/folder"] = "other"
+    assert command("diff").code == 6
 
 
 def test_managed_rules_need_their_permissions(grafana: StandIn, command: Command) -> None:

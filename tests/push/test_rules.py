@@ -19,7 +19,7 @@ def options(request: pytest.FixtureRequest, grafana: StandIn) -> Options:
     """The options of each way to push rules."""
     if request.param == "ruler":
         return ("--ruler-url", f"{grafana.url}/prometheus", "--ruler-user", "tenant")
-    return ("--rules", request.param, "--data-source", "ds1")
+    return ("--rules", request.param, "--data-source", "ds1", "--namespace", "hypertool")
 
 
 def test_second_push_writes_no_rule(grafana: StandIn, command: Command, options: Options) -> None:

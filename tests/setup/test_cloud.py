@@ -20,7 +20,7 @@ VARIABLES = {
 }
 CLOUD_NAMES = [
     "METRICS_URL", "METRICS_USER", "LOGS_URL", "LOGS_USER", "OTLP_URL", "OTLP_USER", "TOKEN", "READ_TOKEN",
-    "TRACES_URL", "TRACES_USER", "CA_FILE", "PROXY_URL",
+    "TRACES_URL", "TRACES_USER", "CA_FILE", "PROXY_URL", "GRAFANA_URL", "GRAFANA_TOKEN", "RULER_TOKEN",
 ]  # fmt: skip
 WRITE = 'PLAY_ARGUMENTS=(); require_cloud_variables prometheus; write_cloud_variables "$FOLDER"\n'
 
@@ -108,7 +108,7 @@ PLAY = """\
         dest: "{{ folder }}/{{ item }}"
         mode: "0600"
       loop: [metrics_url, metrics_user, logs_url, logs_user, otlp_url, otlp_user, token, read_token, traces_url,
-        traces_user, proxy_url]
+        traces_user, proxy_url, grafana_url, grafana_token, ruler_token]
 """
 
 

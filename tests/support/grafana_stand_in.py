@@ -48,6 +48,7 @@ class StandIn:
         self.dashboards: dict[str, dict[str, Any]] = {}
         self.rules: dict[str, dict[str, Any]] = {}
         self.page = 50
+        self.visible = True  # to others than the creator of the folder
         self.requests: list[tuple[str, str]] = []
         # (method, part of the path) -> replies to give first, and then none of them.
         self.wrong: dict[tuple[str, str], list[tuple[int, Any, dict[str, str]]]] = {}
@@ -133,6 +134,7 @@ class StandIn:
                 return 404, _status(404, "NotFound", f'folders.folder.grafana.app "{name}" not found')
             return 200, {"metadata": {"name": name, "annotations": self.folders[name]["annotations"]}}
         name = body["metadata"]["name"]
+        self.visible = body["metadata"].get("annotations", {}).get("grafana.app/grant-permissions") == "default"
         if name in self.folders:
             return 412, {"message": "the folder has been changed by someone else"}
         self.folders[name] = {"title": body["spec"]["title"], "annotations": {}}

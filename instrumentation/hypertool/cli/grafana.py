@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _push(arguments: argparse.Namespace, choice: Choice) -> Push:
     """Read the files and say hello to the server. Raises UsageProblem, ConfigError, PushProblem."""
     for option, value in (("--folder", arguments.folder), ("--namespace", arguments.namespace)):
-        if not _NAME.fullmatch(value):
+        if value is not None and not _NAME.fullmatch(value):
             raise UsageProblem(f"{option} {value!r:.60}: expected 1 to 40 letters, digits, - and _")
     url = _needed("--url", arguments.url, GRAFANA_URL)
     where = arguments.rules or ("ruler" if arguments.ruler_url or RULER_URL.read() else "none")
@@ -73,6 +73,7 @@ def _ruler(
     arguments: argparse.Namespace, where: str, client: Client
 ) -> tuple[rulers.Ruler | None, tuple[tuple[str, str], ...]]:
     """The ruler, and the permissions that its use takes in Grafana."""
+    namespace = arguments.namespace or ("hypertool-alerts" if where == "grafana" else "hypertool")
     if where == "none":
         return None, ()
     if where == "ruler":
@@ -88,15 +89,15 @@ def _ruler(
             ca_file=arguments.ca_file,
             plain_http=arguments.plain_http,
         )
-        return rulers.Ruler(direct, rulers.mimir(), arguments.namespace), ()
+        return rulers.Ruler(direct, rulers.mimir(), namespace), ()
     uid = arguments.data_source
     if not uid:
         raise UsageProblem(f"--rules {where} needs --data-source UID: the Prometheus data source that has the metrics")
     if where == "grafana":
         needs = (*((action, "") for action in _MANAGED), ("datasources:query", f"datasources:uid:{uid}"))
-        return rulers.Ruler(client, rulers.grafana_managed(uid, arguments.folder), arguments.namespace), needs
+        return rulers.Ruler(client, rulers.grafana_managed(uid), namespace), needs
     external = tuple((f"alert.rules.external:{verb}", f"datasources:uid:{uid}") for verb in ("read", "write"))
-    return rulers.Ruler(client, rulers.data_source(uid), arguments.namespace), external
+    return rulers.Ruler(client, rulers.data_source(uid), namespace), external
 
 
 _MANAGED = (

@@ -312,7 +312,11 @@ def _grafana_command(commands: Any) -> None:
         "(default: ruler with --ruler-url, else none)",
     )
     grafana.add_argument("--folder", metavar="UID", default="hypertool", help="folder of the dashboards")
-    grafana.add_argument("--namespace", metavar="NAME", default="hypertool", help="namespace of the rules")
+    grafana.add_argument(
+        "--namespace",
+        metavar="NAME",
+        help="namespace of the rules (default: hypertool; of --rules grafana: hypertool-alerts)",
+    )
     grafana.add_argument("--prune", action="store_true", help="push: afterwards, prune")
     grafana.add_argument("--force", action="store_true", help="overwrite and delete what somebody has edited")
     grafana.add_argument(

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 from .client import Client
-from .problems import PushProblem, problem
+from .problems import Answer, PushProblem, problem, said
 from .server import Server
 from .sources import Dashboard
-from .stored import Stored
+from .stored import Folder, Stored
 
 LABEL = "app.kubernetes.io/managed-by"
 OURS = "hypertool"
@@ -27,16 +27,17 @@ class Dashboards:
     def __init__(self, client: Client, server: Server, folder: str) -> None:
         self._client, self._server, self.folder = client, server, folder
 
-    def folder_manager(self) -> str | None:
-        """Who else manages the folder, empty for nobody; None if there is no such folder."""
+    def read_folder(self) -> Folder | None:
+        """The folder; None if there is none, or none that this token may see."""
         if not self._server.folders:
-            return _legacy_folder(self._client, self.folder)
+            return read_legacy_folder(self._client, self.folder)
         answer = self._client.send("GET", self._server.path("folders", self.folder))
         if answer.status == 404:
             return None
         if not answer.ok:
             raise problem(answer, f"reading the folder {self.folder}")
-        return _manager(answer.document())
+        document = answer.document()
+        return Folder(_manager(document), bool(_notes(document).get("grafana.app/folder")))
 
     def create_folder(self, title: str) -> None:
         """Make the folder."""
@@ -46,12 +47,16 @@ class Dashboards:
         document = {
             "apiVersion": self._server.api_version("folders"),
             "kind": "Folder",
-            "metadata": {"name": self.folder, "labels": {LABEL: OURS}},
+            # Without this, nobody but the creator of the folder may see it: neither other Editors nor Viewers.
+            "metadata": {
+                "name": self.folder,
+                "labels": {LABEL: OURS},
+                "annotations": {"grafana.app/grant-permissions": "default"},
+            },
             "spec": {"title": title},
         }
         answer = self._client.send("POST", self._server.path("folders"), document)
-        if not answer.ok:
-            raise problem(answer, f"creating the folder {self.folder}")
+        _created(answer, self.folder)
 
     def get(self, uid: str) -> Stored | None:
         """The dashboard of that uid, in whatever folder; None if there is none."""
@@ -127,8 +132,12 @@ class Dashboards:
         }
 
 
+def _notes(document: dict[str, Any]) -> dict[str, Any]:
+    return (document.get("metadata") or {}).get("annotations") or {}
+
+
 def _manager(document: dict[str, Any]) -> str:
-    notes = (document.get("metadata") or {}).get("annotations") or {}
+    notes = _notes(document)
     by, name = str(notes.get("grafana.app/managedBy") or ""), str(notes.get("grafana.app/managerId") or "")
     if not by or (by, name) == ("kubectl", OURS):
         return ""
@@ -151,20 +160,27 @@ def _stored(document: dict[str, Any]) -> Stored:
     )
 
 
-def _legacy_folder(client: Client, uid: str) -> str | None:
+def read_legacy_folder(client: Client, uid: str) -> Folder | None:
+    """The folder through `/api/folders`, which does not say who manages it."""
     answer = client.send("GET", f"/api/folders/{uid}")
     if answer.status == 404:
         return None
     if not answer.ok:
         raise problem(answer, f"reading the folder {uid}")
-    return ""
+    return Folder("", bool(answer.document().get("parentUid")))
 
 
 def create_legacy_folder(client: Client, uid: str, title: str) -> None:
     """Make a folder through `/api/folders`."""
-    answer = client.send("POST", "/api/folders", {"uid": uid, "title": title})
+    _created(client.send("POST", "/api/folders", {"uid": uid, "title": title}), uid)
+
+
+def _created(answer: Answer, uid: str) -> None:
+    if answer.status in (409, 412):
+        raise PushProblem(
+            f"creating the folder {uid}: HTTP {answer.status}, {said(answer)}; there is one that this token may not "
+            f"see, or somebody made it just now: give the service account the permission Edit on it, or choose "
+            f"another one with --folder"
+        )
     if not answer.ok:
         raise problem(answer, f"creating the folder {uid}")
-
-
-legacy_folder = _legacy_folder

@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from .client import Client
-from .dashboards import create_legacy_folder, legacy_folder
+from .dashboards import create_legacy_folder, read_legacy_folder
 from .problems import problem
 from .sources import Dashboard
-from .stored import Stored
+from .stored import Folder, Stored
 
 _MESSAGE = "hypertool push sha256:"
 _MARK = re.compile(re.escape(_MESSAGE) + r"([0-9a-f]{64})")
@@ -27,9 +27,9 @@ class LegacyDashboards:
     def __init__(self, client: Client, folder: str) -> None:
         self._client, self.folder = client, folder
 
-    def folder_manager(self) -> str | None:
-        """Empty; None if there is no such folder."""
-        return legacy_folder(self._client, self.folder)
+    def read_folder(self) -> Folder | None:
+        """The folder; None if there is none, or none that this token may see."""
+        return read_legacy_folder(self._client, self.folder)
 
     def create_folder(self, title: str) -> None:
         """Make the folder."""

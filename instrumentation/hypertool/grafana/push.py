@@ -18,7 +18,7 @@ from .rulers import Ruler
 from .server import Server, discover, missing, permissions
 from .sources import Dashboard
 from .steps import CREATE, DELETE, KEEP, Step
-from .stored import Stored, stale_step, step
+from .stored import Folder, Stored, stale_step, step
 
 _POLL_SECONDS = 2.0
 
@@ -102,18 +102,20 @@ class Push:
         return self.report
 
     def _look(self) -> None:
-        manager = self._check_permissions()
+        folder = self._check_permissions()
         wanted, force = self._wanted, self._choice.force
-        if manager:
-            raise PushProblem(f"the folder {wanted.folder} is managed by {manager}: choose another one with --folder")
-        steps = [Step("folder", wanted.folder, CREATE)] if manager is None else []
+        if folder is not None and folder.manager:
+            raise PushProblem(
+                f"the folder {wanted.folder} is managed by {folder.manager}: choose another with --folder"
+            )
+        steps = [Step("folder", wanted.folder, CREATE)] if folder is None else []
         for one in wanted.dashboards:
             stored = self._boards.get(one.uid)
             if stored is not None:
                 self._before[one.uid] = stored
             steps.append(step(one, stored, wanted.folder, force))
         names = {one.uid for one in wanted.dashboards}
-        for stored in self._boards.owned() if manager is not None else ():
+        for stored in self._boards.owned() if folder is not None else ():
             if stored.uid not in names:
                 self._before[stored.uid] = stored
                 steps.append(stale_step(stored, wanted.folder, force))
@@ -123,22 +125,25 @@ class Push:
         if self._ruler is not None and any(one.kind == "rules" for one in self.report.pending(self._choice)):
             self._ruler.may_write()
 
-    def _check_permissions(self) -> str | None:
-        """The manager of the folder, None if there is no such folder. An unprivileged token sees an empty Grafana, so
-        permissions come before anything that is read."""
+    def _check_permissions(self) -> Folder | None:
+        """The folder, if there is one. To an unprivileged token a Grafana is empty, so permissions come first."""
         have = permissions(self._client)
-        folder = f"folders:uid:{self._wanted.folder}"
         if have is not None:
-            self._refuse(missing(have, [("folders:read", ""), ("dashboards:read", ""), *self._needs]))
-        manager = self._boards.folder_manager()
+            needs = [("folders:read", ""), ("dashboards:create", ""), *self._needs]
+            self._refuse(missing(have, needs))
+        folder = self._boards.read_folder()
         if have is not None:
-            # On a folder that is not there yet nobody has permissions; who creates it gets them.
-            scope = folder if manager is not None else ""
-            actions = ("read", "create", "write", "delete") if self._choice.prune else ("read", "create", "write")
-            wanted = [(f"dashboards:{action}", scope) for action in actions]
-            wanted += [("folders:read", scope)] if manager is not None else [("folders:create", "")]
+            wanted: list[tuple[str, str]] = []
+            if folder is None:
+                # Nobody has permissions on a folder that is not there yet; who creates it gets them.
+                wanted += [("folders:create", ""), ("dashboards:create", "")]
+            else:
+                # Below another folder, permissions may come from there.
+                scope = "" if folder.nested else f"folders:uid:{self._wanted.folder}"
+                actions = ("read", "create", "write", *(("delete",) if self._choice.prune else ()))
+                wanted += [(f"dashboards:{action}", scope) for action in actions]
             self._refuse(missing(have, wanted))
-        return manager
+        return folder
 
     def _refuse(self, lacking: list[str]) -> None:
         if lacking:

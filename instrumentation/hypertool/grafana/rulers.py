@@ -36,10 +36,11 @@ def data_source(uid: str) -> Route:
     return Route(f"/api/ruler/{source}/api/v1/rules", f"/api/prometheus/{source}/api/v1/rules", hint, "?subtype=mimir")
 
 
-def grafana_managed(uid: str, folder: str) -> Route:
-    """Rules that Grafana evaluates on a data source; the namespace is a folder below ours."""
+def grafana_managed(uid: str) -> Route:
+    """Rules that Grafana evaluates on a data source. The namespace is a folder at the top: of a new one inside another
+    folder, Grafana knows the permissions only half a minute later, and answers 404 until then."""
     hint = "Grafana-managed rules from rule files need Grafana 12 or newer"
-    headers = {"X-Grafana-Alerting-Datasource-UID": uid, "X-Grafana-Alerting-Folder-UID": folder}
+    headers = {"X-Grafana-Alerting-Datasource-UID": uid}
     rules, evaluations = "/api/convert/prometheus/config/v1/rules", "/api/prometheus/grafana/api/v1/rules"
     return Route(rules, evaluations, hint, headers=headers, managed=True)
 

@@ -82,7 +82,7 @@ def _namespace(client: Client) -> str:
 
 def permissions(client: Client) -> dict[str, list[str]] | None:
     """Scopes by action of this token; None where the server cannot say."""
-    answer = client.send("GET", "/api/access-control/user/permissions")
+    answer = client.send("GET", "/api/access-control/user/permissions?reloadcache=true")
     if answer.status == 404:
         return None
     if not answer.ok:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .sources import Dashboard
 from .steps import CREATE, DELETE, KEEP, UNCHANGED, UPDATE, Step
+
+
+class Folder(NamedTuple):
+    """The folder of the dashboards: who else manages it (empty for nobody), and whether it is inside another one."""
+
+    manager: str
+    nested: bool
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 # Passes Grafana Cloud's addresses and credential from the environment to the playbook, in a file that only root can read.
 
 CLOUD_NAMES=(METRICS_URL METRICS_USER LOGS_URL LOGS_USER OTLP_URL OTLP_USER TOKEN READ_TOKEN TRACES_URL TRACES_USER
-    CA_FILE PROXY_URL)
+    CA_FILE PROXY_URL GRAFANA_URL GRAFANA_TOKEN RULER_TOKEN)
 CLOUD_FILE=""
 
 # The variables that a collector needs; with `auto`, the play says what is missing for the one that it chooses.
