@@ -102,7 +102,7 @@ groups=(
     "tests/hosts"
     "tests/foreign_hosts"
     "tests/alloy_hosts"
-    "tests/compose"
+    "tests/compose tests/changed_hosts"
     "tests/roles tests/agent tests/cloud"
     "tests/rules tests/dashboards"
     "tests/llm tests/reliability"

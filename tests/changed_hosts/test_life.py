@@ -1,0 +1,108 @@
+"""What happens to a host after the installation, in the order of its life; the services and the numbers survive it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from testinfra.host import Host
+
+from tests.changed_hosts.conftest import LEAVES, NAME, STAYS
+from tests.hosts.test_2_services import assert_steady
+from tests.hosts.test_4_people import TOKENS, exposed
+from tests.support.box import until
+from tests.support.fleet import Fleet, Play, prometheus, value
+
+pytestmark = pytest.mark.host
+
+#: Where the sources of Debian 12's installation stand, and what they name.
+OLD, NEW = "bookworm", "trixie"
+
+
+def fired(host: Host) -> set[str]:
+    """The alerts that fired in the last ten minutes, without the ones about the traffic of the test itself."""
+    asked = 'group by (alertname) (last_over_time(ALERTS{alertstate="firing", alertname!="Watchdog"}[10m]))'
+    answer = prometheus(host)("/api/v1/query", {"query": asked})
+    return {one["metric"]["alertname"] for one in answer["data"]["result"]}
+
+
+def run_baseline(host: Host) -> float:
+    """A baseline run of the agent; the tokens of one of its personas after it, at the endpoint."""
+    before = exposed(host, TOKENS)
+    host.check_output(f"runuser -l {STAYS} -c 'hypertool baseline'")
+    return until("the run to be exposed", 30, lambda: exposed(host, TOKENS) if exposed(host, TOKENS) > before else None)
+
+
+def test_installation_waits_for_dpkgs_lock(installed: Play, host: Host) -> None:
+    """Another apt that holds the lock when the play comes delays it and does not break it."""
+    assert host.file("/root/lock-was-wanted").content_string == "3"
+    assert_steady(host)
+
+
+def test_deleted_user_does_not_stop_the_play(fleet: Fleet, installed: Play, host: Host) -> None:
+    """The play names the user who is gone before it changes anything, and works without that name."""
+    run_baseline(host)
+    host.check_output(f"userdel --remove {LEAVES}")
+    refused = fleet.play("site.yml")
+    assert refused.code != 0
+    assert f"{LEAVES}" in refused.output
+    assert refused.changed(NAME) == []
+    fleet.play("site.yml", "-e", f'{{"hypertool_agent_users": ["{STAYS}"]}}').succeeded()
+
+
+def test_renamed_host_keeps_its_numbers_and_is_quiet(fleet: Fleet, installed: Play, host: Host) -> None:
+    """After a play the new name is the instance, nothing alarms for the old one, and the counters go on."""
+    before = run_baseline(host)
+    old = host.check_output("hostname -s")
+    host.check_output("hostname renamed")
+    fleet.play("site.yml", "-e", f'{{"hypertool_agent_users": ["{STAYS}"]}}').succeeded()
+    until("the new name", 60, lambda: value(host, 'up{job="hypertool", instance="renamed"}') == 1 or None)
+    assert exposed(host, TOKENS) == before
+    gone = f'count(up{{job="hypertool", instance="{old}"}})'
+    until("the old name to be gone", 360, lambda: value(host, gone) is None or None)
+    # Three evaluations later an alert that waits for two minutes would be pending.
+    pending = 'ALERTS{alertname="HypertoolMetricsNotReported"}'
+    evaluated = 'max(prometheus_rule_group_last_evaluation_timestamp_seconds{rule_group=~".*hypertool_availability"})'
+    first = value(host, evaluated)
+    assert first is not None
+    until("three more evaluations", 180, lambda: ((value(host, evaluated) or 0) > first + 45) or None)
+    assert value(host, f"count({pending})") is None
+
+
+def test_removed_and_installed_again_keeps_the_numbers(fleet: Fleet, installed: Play, host: Host) -> None:
+    """An uninstallation that keeps the data, and another installation: the counters go on where they were."""
+    before = run_baseline(host)
+    fleet.play("uninstall.yml").succeeded()
+    assert host.run("systemctl is-active hypertool-exporter").stdout.strip() != "active"
+    fleet.play("site.yml", "-e", f'{{"hypertool_agent_users": ["{STAYS}"]}}').succeeded()
+    assert exposed(host, TOKENS) == before
+    assert_steady(host)
+
+
+def test_everything_runs_after_a_full_upgrade(fleet: Fleet, installed: Play, host: Host) -> None:
+    """`apt full-upgrade` from Debian 12 to 13 and a reboot: all services run, nothing is lost, nothing alarms."""
+    before = run_baseline(host)
+    host.check_output(
+        f"find /etc/apt -name '*.list' -o -name '*.sources' | xargs sed -i 's/{OLD}/{NEW}/g'; apt-get update -q"
+    )
+    quiet = "DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -qy"
+    upgraded = host.run(f"{quiet} -o Dpkg::Options::=--force-confold full-upgrade")
+    assert upgraded.rc == 0, upgraded.stdout[-3000:] + upgraded.stderr[-3000:]
+    host.check_output(f"{quiet} autoremove --purge")
+    assert re.match("13", host.check_output("cat /etc/debian_version"))
+    fleet.box.run("restart", NAME)
+    assert_steady(host)
+    assert exposed(host, TOKENS) == before
+    assert run_baseline(host) == before + 850
+    assert fired(host) == set()
+
+
+def test_play_works_after_the_upgrade_and_repeats_itself(fleet: Fleet, installed: Play, host: Host) -> None:
+    """The play brings the new release's tools, keeps the numbers, and a second one changes nothing."""
+    before = exposed(host, TOKENS)
+    users = ("-e", f'{{"hypertool_agent_users": ["{STAYS}"]}}')
+    fleet.play("site.yml", *users).succeeded()
+    assert_steady(host)
+    assert exposed(host, TOKENS) == before
+    host.check_output("promtool --version")
+    assert fleet.play("site.yml", *users).succeeded().changed(NAME) == []
