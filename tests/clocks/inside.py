@@ -1,0 +1,219 @@
+"""Runs as the only program of a user-mode Linux: a real exporter and Prometheus, and a clock that is moved.
+
+`python inside.py SCENARIO PROMETHEUS REPOSITORY`: one line of JSON an observation, after `FACT `.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+HOUR = 3600.0
+URL = "http://127.0.0.1:9090"
+STATE = Path("/tmp/state")
+#: Seconds until an alert with `for: 1m` must be there: a scrape, two evaluations, and a machine that is busy.
+SOON = 300.0
+
+
+def mount(kind: str, where: str) -> None:
+    """Mount a file system of the kernel's own on a folder."""
+    subprocess.run(["mount", "-t", kind, kind, where], check=True)
+
+
+class Machine:
+    """The programs of one host, and its clock."""
+
+    def __init__(self, binaries: Path, repository: Path) -> None:
+        self.binaries, self.repository = binaries, repository
+        self.environment = {
+            **os.environ,
+            "HYPERTOOL_STATE_DIR": str(STATE),
+            "HYPERTOOL_CONFIG": "/tmp/hypertool.toml",
+            "HOME": "/tmp",
+            "PYTHONPATH": str(repository / "instrumentation"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        Path("/tmp/hypertool.toml").touch()
+        self.runs = 0
+
+    def start(self) -> None:
+        """The exporter, and Prometheus with the project's configuration and rules."""
+        self.spawn("exporter", sys.executable, "-c", "from hypertool.cli import main; main()", "exporter")
+        config = Path("/tmp/prometheus")
+        shutil.copytree(self.repository / "prometheus", config)
+        for scrapes in (config / "targets").glob("*.yml"):
+            if scrapes.stem not in ("hypertool", "prometheus"):
+                scrapes.unlink()
+        self.start_prometheus()
+
+    def start_prometheus(self) -> None:
+        """Prometheus with flags of the role; waits until it has scraped the exporter."""
+        self.prometheus = self.spawn(
+            "prometheus",
+            str(self.binaries / "prometheus"),
+            "--config.file=/tmp/prometheus/prometheus.yml",
+            "--storage.tsdb.path=/tmp/data",
+            "--web.listen-address=127.0.0.1:9090",
+        )
+        self.until(60, lambda: self.value('up{job="hypertool"}') == 1)
+
+    def restart_prometheus(self) -> None:
+        """As `systemctl restart prometheus` does."""
+        self.prometheus.terminate()
+        self.prometheus.wait(60)
+        self.start_prometheus()
+
+    def spawn(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        """Start a program whose output goes to a file."""
+        with open(f"/tmp/{name}.log", "ab") as log:
+            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+
+    def background(self, code: str) -> subprocess.Popen[bytes]:
+        """A program that goes on."""
+        return self.spawn("background", sys.executable, "-c", code)
+
+    def move(self, seconds: float) -> None:
+        """Set the wall clock; the monotonic one goes on as before."""
+        time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
+        self.say("moved", seconds)
+
+    def say(self, what: str, value: object) -> None:
+        """Report one observation."""
+        print("FACT " + json.dumps({what: value}), flush=True)
+
+    def until(self, seconds: float, condition: Callable[[], bool]) -> float | None:
+        """Seconds by the monotonic clock until the condition holds; None if it does not in that time."""
+        began = time.monotonic()
+        while time.monotonic() < began + seconds:
+            try:
+                if condition():
+                    return round(time.monotonic() - began, 1)
+            except OSError:
+                pass
+            time.sleep(1)
+        return None
+
+    def holds(self, seconds: float, condition: Callable[[], bool]) -> bool:
+        """Whether the condition holds all the time."""
+        return self.until(seconds, lambda: not condition()) is None
+
+    def value(self, expression: str) -> float | None:
+        """The single value of an expression now."""
+        asked = f"{URL}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            rows = json.load(answer)["data"]["result"]
+        return float(rows[0]["value"][1]) if rows else None
+
+    def firing(self) -> set[str]:
+        """The alerts that Prometheus would send now."""
+        with urllib.request.urlopen(f"{URL}/api/v1/alerts", timeout=10) as answer:
+            found = json.load(answer)["data"]["alerts"]
+        return {one["labels"]["alertname"] for one in found if one["state"] == "firing"} - {"Watchdog"}
+
+    def exposed(self, name: str) -> float | None:
+        """A sample at the endpoint, by its name with labels."""
+        with urllib.request.urlopen("http://127.0.0.1:9464/metrics", timeout=10) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(name + " "):
+                    return float(line.rpartition(" ")[2])
+        return None
+
+    def run(self, code: str) -> str:
+        """A program that records something, from start to end."""
+        return subprocess.run(
+            [sys.executable, "-c", code], env=self.environment, capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+
+    def spend(self, tokens: int) -> None:
+        """A run of one persona that uses tokens."""
+        self.run(
+            "from hypertool import WorkflowTracer, get_persona_metrics\n"
+            f"with WorkflowTracer('bug_fix'): get_persona_metrics().record_token_usage("
+            f"'backend-engineer', 'bug-fix', 'm', {tokens})"
+        )
+
+
+LEFT = 'hypertool_persona_token_budget_remaining{persona="backend-engineer"}'
+
+
+def back_two_hours(machine: Machine) -> None:
+    """A clock that is right, and is then set back by two hours; a run overspends after it."""
+    machine.start()
+    machine.spend(100)
+    machine.say("seen", machine.until(60, lambda: machine.value(LEFT) == 1900))
+    machine.move(-2 * HOUR)
+    machine.spend(2250)
+    machine.say("left", machine.until(10, lambda: machine.exposed(LEFT) == -250))
+    machine.say("said by itself", machine.until(600, lambda: bool(machine.firing())))
+    machine.say("firing", sorted(machine.firing()))
+    machine.restart_prometheus()
+    machine.spend(2250)
+    machine.say("overspending fires", machine.until(SOON, lambda: "TokenBudgetExceeded" in machine.firing()))
+
+
+def ahead_and_corrected(machine: Machine) -> None:
+    """A boot with a clock that is a day ahead; a run overspends; the clock is set right; a healthy run follows."""
+    machine.move(24 * HOUR)
+    machine.start()
+    machine.spend(2500)
+    machine.say("overspending fires", machine.until(SOON, lambda: "TokenBudgetExceeded" in machine.firing()))
+    machine.move(-24 * HOUR)
+    machine.spend(100)
+    machine.say("left", machine.until(10, lambda: machine.exposed(LEFT) == 1900))
+    machine.restart_prometheus()
+    machine.say("quiet", machine.until(SOON, lambda: "TokenBudgetExceeded" not in machine.firing()))
+    machine.spend(2500)
+    machine.say("overspending fires again", machine.until(SOON, lambda: "TokenBudgetExceeded" in machine.firing()))
+
+
+def nine_hours_of_sleep(machine: Machine) -> None:
+    """A stage is a minute old when the host sleeps for nine hours; it goes on, and so do budgets."""
+    machine.start()
+    stage = machine.background(
+        "import time\nfrom hypertool import WorkflowTracer\n"
+        "with WorkflowTracer('bug_fix') as run, run.stage_context('investigation', 'observability-expert'):\n"
+        "    time.sleep(600)"
+    )
+    began = 'hypertool_workflow_stage_oldest_start_timestamp_seconds{stage="investigation",workflow="bug_fix"}'
+    machine.say("stage seen", machine.until(60, lambda: (machine.value(began) or 0) > 0))
+    machine.until(60, lambda: False)
+    machine.move(9 * HOUR)
+    machine.until(180, lambda: bool(machine.firing()))
+    machine.say("firing after waking up", sorted(machine.firing()))
+    machine.say("stage runs", stage.poll() is None)
+    machine.spend(2500)
+    machine.say("overspending fires", machine.until(SOON, lambda: "TokenBudgetExceeded" in machine.firing()))
+
+
+SCENARIOS = {it.__name__: it for it in (back_two_hours, ahead_and_corrected, nine_hours_of_sleep)}
+
+
+def main() -> None:
+    """Run the scenario, report what fails, and switch the machine off."""
+    try:
+        for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/tmp"), ("tmpfs", "/run")):
+            mount(kind, where)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        machine = Machine(Path(sys.argv[2]), Path(sys.argv[3]))
+        SCENARIOS[sys.argv[1]](machine)
+        machine.say("finished", sys.argv[1])
+    except BaseException:
+        print(traceback.format_exc(), flush=True)
+        for log in Path("/tmp").glob("*.log"):
+            print(log, log.read_text(errors="replace")[-3000:], flush=True)
+    sys.stdout.flush()
+    ctypes.CDLL(None).reboot(0x4321FEDC)
+
+
+if __name__ == "__main__":
+    main()

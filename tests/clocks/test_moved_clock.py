@@ -1,0 +1,118 @@
+"""The real exporter and Prometheus on a host whose clock is ahead, is set back, or stood still while the host slept."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.debian_binaries import (
+    NEWEST_RELEASE,
+    OLDEST_RELEASE,
+    BinariesUnavailable,
+    prometheus_binaries,
+    unpacked,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+Facts = dict[str, Any]
+ROWS = [
+    ("back_two_hours", OLDEST_RELEASE),
+    ("back_two_hours", NEWEST_RELEASE),
+    ("ahead_and_corrected", OLDEST_RELEASE),
+    ("nine_hours_of_sleep", OLDEST_RELEASE),
+]
+
+
+def boot(scenario: str, release: str, folder: Path) -> Facts:
+    """Run a scenario in a user-mode Linux, which has a clock of its own; what it observed."""
+    kernel = unpacked(OLDEST_RELEASE, ("user-mode-linux",)) / "usr" / "bin" / "linux.uml"
+    # The machine sees this one's files read-only; /proc, /sys, /run and /tmp are its own.
+    start = folder / f"{scenario}-{release}.sh"
+    program = [
+        sys.executable,
+        str(ROOT / "tests/clocks/inside.py"),
+        scenario,
+        str(prometheus_binaries(release)),
+        str(ROOT),
+    ]
+    start.write_text(f"#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin exec {' '.join(program)}\n", encoding="utf-8")
+    start.chmod(0o755)
+    command = [
+        str(kernel), "mem=512M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={start}", "con=null",
+        "con0=fd:0,fd:1", "quiet",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=850,
+        env={"PATH": os.defpath, "TMPDIR": str(folder), "HOME": str(folder)},
+    )
+    facts: Facts = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("FACT "):
+            facts |= json.loads(line.removeprefix("FACT "))
+    assert "finished" in facts, done.stdout[-6000:]
+    return facts
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Facts]:
+    """What each scenario observed; all of them run at once, because they mostly wait."""
+    if os.geteuid() != 0:
+        pytest.skip("the machine that is started reads this one's files as root: run as root")
+    folder = tmp_path_factory.mktemp("machines")
+
+    @cache
+    def all_of_them() -> dict[tuple[str, str], Future[Facts]]:
+        try:
+            for release in (OLDEST_RELEASE, NEWEST_RELEASE):
+                prometheus_binaries(release)
+            unpacked(OLDEST_RELEASE, ("user-mode-linux",))
+        except BinariesUnavailable as error:
+            pytest.skip(str(error))
+        pool = ThreadPoolExecutor(len(ROWS))
+        return {row: pool.submit(boot, *row, folder) for row in ROWS}
+
+    return lambda scenario, release: all_of_them()[scenario, release].result()
+
+
+@pytest.mark.parametrize("release", [OLDEST_RELEASE, NEWEST_RELEASE])
+def test_clock_back_two_hours(seen: Callable[[str, str], Facts], release: str) -> None:
+    """Our numbers stay right, an alert says so by itself, and after a restart of Prometheus overspending alerts."""
+    facts = seen("back_two_hours", release)
+    assert facts["seen"] is not None
+    assert facts["left"] is not None
+    assert facts["said by itself"] is not None
+    assert set(facts["firing"]) & {"HypertoolMetricsNotReported", "HostClockWrong"}
+    assert facts["overspending fires"] is not None
+
+
+def test_clock_a_day_ahead_and_set_right(seen: Callable[[str, str], Facts]) -> None:
+    """The overspent run of the wrong day is not the last word: a healthy run is, and the next overspending alerts."""
+    facts = seen("ahead_and_corrected", OLDEST_RELEASE)
+    assert facts["overspending fires"] is not None
+    assert facts["left"] is not None
+    assert facts["quiet"] is not None
+    assert facts["overspending fires again"] is not None
+
+
+def test_nine_hours_of_sleep(seen: Callable[[str, str], Facts]) -> None:
+    """A stage that was a minute old is not stuck after it, nothing else alarms, and overspending still does."""
+    facts = seen("nine_hours_of_sleep", OLDEST_RELEASE)
+    assert facts["stage seen"] is not None
+    assert facts["stage runs"] is True
+    assert facts["firing after waking up"] == []
+    assert facts["overspending fires"] is not None
