@@ -405,3 +405,17 @@ def test_nothing_of_the_content_is_kept(home: Path) -> None:
     for path in kept:
         for secret in (b"SECRET", b"All done", b"/home/", b"Say hello", str(home).encode()):
             assert secret not in path.read_bytes(), (path, secret)
+
+
+def test_hooks_know_declared_workflows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger's copy of the configuration holds workflows too; what they declare takes no free place of a label."""
+    path = tmp_path / "mine.toml"
+    path.write_text("[workflows.mine]\nchatmode = 'shipping'\n[[workflows.mine.stages]]\nname = 's'\npersona = 'ds'\n")
+    monkeypatch.setenv("HYPERTOOL_CONFIG", str(path))
+    for _ in range(2):  # from the files, then from the ledger
+        ledger = open_ledger()
+        assert ledger.catalogue.workflows == load_catalogue().workflows
+        with ledger.writing():
+            assert ledger.label("chatmode", "shipping") == "shipping"
+        ledger.close()
+    assert [entry.value for entry in Store.locate().labels.all()] == []
