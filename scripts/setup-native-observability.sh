@@ -146,6 +146,7 @@ show_addresses() {
     if [[ $DESTINATION == grafana_cloud ]]; then
         echo "Everything else:           your stack in Grafana Cloud"
     else
+        echo "Overview:                  http://localhost:9090/user/overview.html (the dashboards, without Grafana)"
         echo "Prometheus:                http://localhost:9090/classic/graph (also /classic/alerts, /classic/targets, /user/runbook.html)"
         echo "Alertmanager:              http://localhost:9093/api/v2/alerts (the distribution's package has no pages)"
         echo "Both ask for:              user hypertool, password in /etc/hypertool/secrets/web_password"

@@ -162,6 +162,8 @@ def _persona_commands(commands: Any) -> None:
         action="store_true",
         help="show instead how many series each metric can have, and what this host sends to Grafana Cloud",
     )
+    status.add_argument("--line", action="store_true", help="one line, for status bars")
+    status.add_argument("--watch", action="store_true", help="follow all budgets until interrupted")
     budget = _add(commands, "budget", "what is left of each token budget on this host", (_PERSONA, "budget"))
     budget.add_argument("--persona", metavar="NAME", help="only this persona")
     budget.add_argument(

@@ -191,6 +191,10 @@ def status(arguments: argparse.Namespace) -> int:
         from .series import status_series
 
         return status_series(catalogue, arguments.json)
+    if arguments.line or arguments.watch:
+        from . import status_line
+
+        return (status_line.watch if arguments.watch else status_line.print_line)(catalogue)
     workspace = find_workspace()
     sessions = Sessions(workspace)
     active = sessions.read()
