@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -26,6 +27,7 @@ PROGRAMS = {
     "copilot": ".bin/copilot",
     "gemini": ".bin/gemini",
     "cline": "@cline/cli-linux-*/bin/cline",
+    "opencode": "opencode-linux-*/bin/opencode",
 }
 INSTALL_SECONDS = 400
 RUN_SECONDS = 120
@@ -40,7 +42,8 @@ def find_programs(folder: Path) -> Path:
     if npm is None:
         pytest.skip("npm is not installed (package npm); the real clients come from it")
     modules = CLIENTS / "node_modules"
-    if not (modules / ".package-lock.json").exists():
+    made, wanted = modules / ".package-lock.json", CLIENTS / "package-lock.json"
+    if not made.exists() or made.stat().st_mtime < wanted.stat().st_mtime:
         # Without install scripts: what the clients need is in their packages.
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         try:
@@ -83,6 +86,15 @@ def _gemini_files(home: Path, _url: str) -> None:
     (folder / "settings.json").write_text('{"security": {"auth": {"selectedType": "gemini-api-key"}}}\n')
 
 
+def _opencode_files(home: Path, url: str) -> None:
+    folder = home / ".config" / "opencode"
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {"baseURL": f"{url}/v1", "apiKey": "none"}
+    provider = {"npm": "@ai-sdk/openai-compatible", "options": options, "models": {"gpt-4.1": {}}}
+    document = {"provider": {"fake": provider}, "model": "fake/gpt-4.1", "permission": "allow", "autoupdate": False}
+    (folder / "opencode.json").write_text(json.dumps(document))
+
+
 AGENTS = {
     "claude-code": Client(
         ["claude", "-p", "Say hello", "--allowedTools", "Bash"],
@@ -118,6 +130,8 @@ AGENTS = {
         lambda url: {},
         settings=("cline", "auth", "-p", "openai-compatible", "-k", "none", "-m", "gpt-4.1", "-b", "{url}/v1"),
     ),
+    # With a title of ours it makes no call for one, which its database would not have.
+    "opencode": Client(["opencode", "run", "--title", "Hello", "Say hello"], lambda url: {}, _opencode_files),
 }
 
 
