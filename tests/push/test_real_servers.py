@@ -75,6 +75,7 @@ def mimir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "mimir.yml").write_text(MIMIR.format(port=port, grpc=free_port(), folder=folder))
     command = [str(path), f"-config.file={folder}/mimir.yml", "-target=all"]
     command += ["-memberlist.bind-addr=127.0.0.1", f"-memberlist.bind-port={free_port()}"]
+    command += ["-query-frontend.instance-addr=127.0.0.1", "-query-scheduler.ring.instance-addr=127.0.0.1"]
     url = f"http://127.0.0.1:{port}"
     for _ in started(command, lambda: answers(f"{url}/ready"), folder / "log", dict(os.environ)):
         yield f"{url}/prometheus"
