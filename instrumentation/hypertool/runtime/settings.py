@@ -37,6 +37,12 @@ CONFIG = Setting(
 )
 LISTEN = Setting("HYPERTOOL_LISTEN", "Address and port of the metrics endpoint", "`127.0.0.1:9464`")
 ALERT_LOG_LISTEN = Setting("HYPERTOOL_ALERT_LOG_LISTEN", "Address and port of the alert log", "`127.0.0.1:9465`")
+ALERT_LOG_SENDERS = Setting(
+    "HYPERTOOL_ALERT_LOG_SENDERS",
+    "Users, names or ids separated by commas, whose processes may send to the alert log beside root and its own; "
+    "`*` for anybody",
+    "`prometheus,alertmanager`",
+)
 ALLOWED_HOSTS = Setting(
     "HYPERTOOL_ALLOWED_HOSTS",
     "Further names, separated by commas, under which clients may address the services (the `Host` header)",
@@ -92,6 +98,7 @@ ALL = (
     CONFIG,
     LISTEN,
     ALERT_LOG_LISTEN,
+    ALERT_LOG_SENDERS,
     ALLOWED_HOSTS,
     DISABLED,
     PRICES,
@@ -114,6 +121,7 @@ ALL = (
 LISTEN_DEFAULT = "127.0.0.1:9464"
 ALERT_LOG_LISTEN_DEFAULT = "127.0.0.1:9465"
 GATEWAY_LISTEN_DEFAULT = "127.0.0.1:9466"
+ALERT_LOG_SENDERS_DEFAULT = "prometheus,alertmanager"
 
 
 def disabled() -> bool:

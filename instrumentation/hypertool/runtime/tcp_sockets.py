@@ -62,6 +62,9 @@ def _sockets() -> Iterator[_Socket]:
                 next(lines, None)
                 for line in lines:
                     fields = line.split()
+                    # Closed by its process already: the kernel calls it root's.
+                    if fields[9] == "0":
+                        continue
                     yield _Socket(_end(fields[1]), _end(fields[2]), fields[3], int(fields[7]))
         except (OSError, IndexError, ValueError):
             continue

@@ -1,8 +1,9 @@
 """A webhook receiver for Alertmanager: every notification becomes JSON lines in the journal and in a file.
 
 Alerts thus arrive on a host without any account. It listens on 127.0.0.1:9465
-(`HYPERTOOL_ALERT_LOG_LISTEN`) and writes `alerts.jsonl` in the state directory (where the host has a service, in its
-folder `service`), of bounded size (one rotated file).
+(`HYPERTOOL_ALERT_LOG_LISTEN`), takes alerts of Alertmanager's users only (`HYPERTOOL_ALERT_LOG_SENDERS`), and writes
+`alerts.jsonl` in the state directory (where the host has a service, in its folder `service`), of bounded size (one
+rotated file).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..store.store import Store
 from .addresses import Address, parse_address
 from .alert_lines import alert_lines
 from .lifecycle import log_to_stderr, serve_until_stopped
+from .senders import Senders
 from .server import LocalHandler, LocalServer, listen
 from .systemd import hold_stop_signals
 
@@ -88,6 +90,7 @@ class AlertLog:
     def __init__(self, address: Address, file: AlertFile) -> None:
         self._file = file
         self._state = StateLog()
+        self.senders = Senders()
         self._parsing = threading.Lock()
         self.reading = threading.Lock()
         self._server = listen(address, ALERT_LOG_LISTEN.name, _Server, _handler(self))
@@ -143,6 +146,10 @@ def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
                 self._answer(404, "not found; POST notifications here, GET /healthz")
 
         def do_POST(self) -> None:
+            refusal = alert_log.senders.refusal(self.client_address, self.connection.getsockname())
+            if refusal:
+                self._answer(403, refusal)
+                return self.discard()
             # A browser sends this content type to loopback only after a preflight, which is refused.
             if self.headers.get_content_type() != "application/json":
                 return self._answer(415, "expected Content-Type: application/json")

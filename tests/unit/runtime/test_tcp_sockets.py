@@ -23,6 +23,17 @@ def test_user_of_needs_both_addresses() -> None:
             assert user_of(address, ("127.0.0.3", server.getsockname()[1])) is None
 
 
+def test_closed_client_is_nobodys() -> None:
+    """The kernel shows a socket that its process has closed as root's; a request left behind is not root's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname(), 5)
+        accepted, address = server.accept()
+        with accepted:
+            client.sendall(b"POST / HTTP/1.1")
+            client.close()
+            assert user_of(address, accepted.getsockname()) is None
+
+
 @pytest.mark.parametrize("host", ["::1", "::ffff:127.0.0.1"])
 def test_user_of_knows_ipv6_and_mapped_ipv4(host: str) -> None:
     """A dual-stack socket names its IPv4 clients in the form of IPv6."""
