@@ -69,6 +69,7 @@ class Client(NamedTuple):
     settings: tuple[str, ...] = ()  # a command that sets it up; {url} is the server's
     cache_write: bool = False
     reasoning_beside: bool = False
+    around: tuple[str, ...] = ()  # a command that runs it
 
 
 def _codex_files(home: Path, url: str) -> None:
@@ -151,7 +152,7 @@ def start(
     if not (programs / client.command[0]).exists():
         pytest.skip(f"npm delivers no {client.command[0]} for this machine")
     return subprocess.Popen(
-        [str(programs / client.command[0]), *client.command[1:]],
+        [*client.around, str(programs / client.command[0]), *client.command[1:]],
         cwd=project,
         env={
             **os.environ,

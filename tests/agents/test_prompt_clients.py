@@ -1,0 +1,219 @@
+"""Real coding agents load the exported files, and a prompt workflow that they follow is measured like any other."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from hypertool.cli import main
+from hypertool.domain.workflows import WORKFLOWS
+from tests.agents.following import FollowingModels
+from tests.agents.hooking import HYPERTOOL
+from tests.agents.real_clients import AGENTS, Client, run, set_up
+from tests.support.exporter_process import Exporter
+from tests.support.fake_models import FakeModels
+from tests.support.hypertool_host import Host
+from tests.support.otlp_receiver import OtlpReceiver
+
+MAKEFILE = "lint build publish:\n\t@true\ntest:\n\t@test -e repaired\n"
+
+
+class Loading(NamedTuple):
+    """An agent's command line for a prompt, and the file whose text its first request has, or lists."""
+
+    agent: str
+    path: str
+    arguments: list[str]
+    listed: bool = False
+
+
+LOADED = (
+    Loading("claude-code", ".claude/skills/bug-fix-hypertool/SKILL.md", ["claude", "-p", "/bug-fix-hypertool"]),
+    Loading("claude-code", ".claude/agents/backend-engineer.md", ["claude", "--agent", "backend-engineer", "-p", "Hi"]),
+    Loading(
+        "codex",
+        ".agents/skills/bug-fix-hypertool/SKILL.md",
+        [*AGENTS["codex"].command[:-1], "$bug-fix-hypertool"],
+    ),
+    Loading("gemini-cli", ".agents/skills/bug-fix-hypertool/SKILL.md", AGENTS["gemini-cli"].command, listed=True),
+    Loading("copilot-cli", ".agents/skills/bug-fix-hypertool/SKILL.md", AGENTS["copilot-cli"].command, listed=True),
+    Loading(
+        "copilot-cli",
+        ".github/agents/backend-engineer.agent.md",
+        ["copilot", "--agent", "backend-engineer", "--allow-all-tools", "-p", "Hi"],
+    ),
+    Loading("cline", ".cline/workflows/bug-fix-hypertool.prompt.md", ["cline", "/bug-fix-hypertool.prompt now"]),
+)
+NOT_LOADED = (".augment/workflows", ".github/workflows", ".github/prompts")
+
+
+def exported(project: Path) -> dict[str, str]:
+    """Every file in the project, each with marks of its own in its description and its text; by path."""
+    assert main(["workflow", "export", "--all", "--into", str(project)]) == 0
+    marks = {}
+    for number, file in enumerate(sorted(project.rglob("*.md"))):
+        head, _, body = file.read_text().partition("\n---\n")
+        head = head.replace('description: "', f'description: "Listed{number:03} ', 1)
+        file.write_text(f"{head}\n---\nLoaded{number:03}\n{body}")
+        marks[str(file.relative_to(project))] = f"{number:03}"
+    return marks
+
+
+def using(agent: str, command: list[str]) -> Client:
+    return AGENTS[agent]._replace(command=command)
+
+
+@pytest.mark.parametrize("case", LOADED, ids=lambda case: f"{case.agent} {case.path.split('/')[1]}")
+def test_agent_loads_its_file(case: Loading, programs: Path, project: Path) -> None:
+    """The mark in the file is in a request to the model; those of files that nobody loads are in none."""
+    marks = exported(project)
+    with FakeModels() as models:
+        client = using(case.agent, case.arguments)
+        set_up(client, models, programs, project)
+        done = run(client, models, programs, project)
+        sent = "\n".join(models.bodies)
+    mark = f"{'Listed' if case.listed else 'Loaded'}{marks[case.path]}"
+    assert mark in sent, done.stdout[-500:] + done.stderr[-500:]
+    silent = [number for path, number in marks.items() if path.startswith(NOT_LOADED)]
+    assert [number for number in silent if f"Loaded{number}" in sent or f"Listed{number}" in sent] == []
+
+
+class Following(NamedTuple):
+    """An agent and the workflow that it follows; `read` shows the file where the agent's prompt does not name it.
+
+    `bound`: its shell knows its session, so a switch there is one of its tokens, too. `traced`: its shell keeps what a
+    start file says about telemetry.
+    """
+
+    agent: str
+    workflow: str
+    arguments: list[str]
+    read: str = ""
+    bound: bool = True
+    traced: bool = True
+
+
+SKILL = ".agents/skills/{}-hypertool/SKILL.md"
+FOLLOWED = (
+    Following(
+        "claude-code",
+        "feature_implementation",
+        ["claude", "-p", "/feature-implementation-hypertool", "--allowedTools", "Bash"],
+    ),
+    Following("cline", "bug_fix", ["cline", "/bug-fix-hypertool.prompt now"], bound=False),
+    Following(
+        "copilot-cli",
+        "package_release",
+        AGENTS["copilot-cli"].command,
+        "cat .github/workflows/package-release-hypertool.prompt.md",
+        traced=False,
+    ),
+    Following("codex", "bug_fix", [*AGENTS["codex"].command[:-1], "$bug-fix-hypertool"]),
+    Following(
+        "gemini-cli",
+        "package_release",
+        AGENTS["gemini-cli"].command,
+        f"cat {SKILL.format('package-release')}",
+        bound=False,
+    ),
+)
+
+
+def follow(
+    case: Following, programs: Path, project: Path, otlp: OtlpReceiver, repaired: bool = True
+) -> tuple[FollowingModels, str]:
+    """The agent follows the workflow to its end, or to the first gate that fails; also what it printed."""
+    assert main(["workflow", "export", "--all", "--into", str(project)]) == 0
+    (project / "Makefile").write_text(MAKEFILE)
+    work = {}
+    if case.workflow == "bug_fix":
+        work = {"backend-engineer": "touch repaired"} if repaired else {}
+    elif repaired:
+        (project / "repaired").touch()
+    with FollowingModels(read=case.read, work=work) as models:
+        client = using(case.agent, case.arguments)
+        set_up(client, models, programs, project)
+        client = client._replace(around=(str(HYPERTOOL), "run", "--workflow", case.workflow, "--"))
+        done = run(client, models, programs, project, BASH_ENV=str(_profile(project.parent, programs, otlp)))
+    return models, f"{models.asked} {done.stdout[-1500:]} {done.stderr[-1500:]}"
+
+
+def _profile(home: Path, programs: Path, otlp: OtlpReceiver) -> Path:
+    """A shell's start file as a host has it: some agents take OTEL_* out of their shells, login shells set the path."""
+    profile = home / ".profile"
+    profile.write_text(
+        f'export PATH="{programs}:{HYPERTOOL.parent}:/usr/bin:/bin" OTEL_EXPORTER_OTLP_ENDPOINT="{otlp.url}"\n'
+    )
+    return profile
+
+
+@pytest.fixture
+def otlp() -> Iterator[OtlpReceiver]:
+    """Where the gates' spans go."""
+    with OtlpReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def exporter(home: Path) -> Iterator[Exporter]:
+    """The real exporter on the state of this test."""
+    host = Host(home.parent / "host")
+    host.variables["HYPERTOOL_STATE_DIR"] = os.environ["HYPERTOOL_STATE_DIR"]
+    served = Exporter(host)
+    served.start()
+    yield served
+    served.stop()
+
+
+def series(name: str, scraped: dict[str, float], *labels: str) -> dict[tuple[str, ...], float]:
+    """Samples above 0 of one metric, by these labels; the others are added up."""
+    found: dict[tuple[str, ...], float] = {}
+    for key, value in scraped.items():
+        if key.startswith(name + "{") and value:
+            given = dict(re.findall(r'(\w+)="([^"]*)"', key))
+            place = tuple(given[label] for label in labels)
+            found[place] = found.get(place, 0) + value
+    return found
+
+
+@pytest.mark.parametrize("case", FOLLOWED, ids=lambda case: f"{case.agent} {case.workflow}")
+def test_agent_follows_a_workflow(
+    case: Following, programs: Path, project: Path, otlp: OtlpReceiver, exporter: Exporter
+) -> None:
+    """Switches, stages, gates and tokens are those of the declared workflow, and the stages are one trace."""
+    models, said = follow(case, programs, project, otlp)
+    stages = WORKFLOWS[case.workflow].stages
+    scraped = exporter.scrape()
+    came = ["none", *(stage.persona for stage in stages)]
+    switches = series("hypertool_persona_switches_total", scraped, "from_persona", "to_persona", "chatmode")
+    assert switches == {(came[n], stage.persona, stage.chatmode): 1 for n, stage in enumerate(stages)}, said
+    gates = series("hypertool_workflow_quality_gate_total", scraped, "workflow", "stage", "result")
+    assert gates == {(case.workflow, stage.name, "pass"): 1 for stage in stages}, said
+    measured = series("hypertool_workflow_stage_duration_seconds_count", scraped, "workflow", "stage", "persona")
+    assert measured == {(case.workflow, stage.name, stage.persona): 1 for stage in stages}
+    tokens = series("hypertool_persona_tokens_used_total", scraped, "persona", "chatmode")
+    client = AGENTS[case.agent]
+    assert sum(tokens.values()) == models.tokens(client.cache_write, client.reasoning_beside), said
+    if case.bound:
+        assert {(stage.persona, stage.chatmode) for stage in stages} <= tokens.keys(), said
+    if not case.traced:
+        return
+    spans = otlp.wait(len(stages))
+    assert sorted(span.name for span in spans) == sorted(f"stage.{stage.name}" for stage in stages)
+    assert len({span.trace_id for span in spans}) == 1
+
+
+def test_failed_gate_stops_the_agent(programs: Path, project: Path, otlp: OtlpReceiver, exporter: Exporter) -> None:
+    """Tests that fail: the gate shows its exit code to the agent, the last stage is not begun, and the fail counts."""
+    _, said = follow(FOLLOWED[1], programs, project, otlp, repaired=False)
+    gates = series("hypertool_workflow_quality_gate_total", exporter.scrape(), "stage", "result")
+    assert gates == {("investigation", "pass"): 1, ("implement_fix", "fail"): 1}, said
+    switches = series("hypertool_persona_switches_total", exporter.scrape(), "to_persona")
+    assert ("testing-specialist",) not in switches
+    failed = next(span for span in otlp.wait(2) if span.name == "stage.implement_fix")
+    assert failed.attributes["stage.quality_gate_passed"] is False
