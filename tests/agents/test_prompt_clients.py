@@ -48,6 +48,11 @@ LOADED = (
         ["copilot", "--agent", "backend-engineer", "--allow-all-tools", "-p", "Hi"],
     ),
     Loading("cline", ".cline/workflows/bug-fix-hypertool.prompt.md", ["cline", "/bug-fix-hypertool.prompt now"]),
+    Loading(
+        "opencode",
+        ".opencode/agents/backend-engineer.md",
+        [*AGENTS["opencode"].command[:2], "--agent", "backend-engineer", *AGENTS["opencode"].command[2:]],
+    ),
 )
 NOT_LOADED = (".augment/workflows", ".github/workflows", ".github/prompts")
 
@@ -75,7 +80,7 @@ def test_agent_loads_its_file(case: Loading, programs: Path, project: Path) -> N
     with FakeModels() as models:
         client = using(case.agent, case.arguments)
         set_up(client, models, programs, project)
-        done = run(client, models, programs, project)
+        done = run(client, models, programs, project, PWD=str(project))  # opencode goes by it
         sent = "\n".join(models.bodies)
     mark = f"{'Listed' if case.listed else 'Loaded'}{marks[case.path]}"
     assert mark in sent, done.stdout[-500:] + done.stderr[-500:]

@@ -1,4 +1,4 @@
-"""Which file each agent reads, as real agents were seen to do (tests/agents/test_prompt_files.py)."""
+"""Which file each agent reads; tests/agents/test_prompt_clients.py shows it with the real ones."""
 
 from __future__ import annotations
 
