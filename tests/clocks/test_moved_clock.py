@@ -46,8 +46,9 @@ def boot(scenario: str, release: str, folder: Path) -> Facts:
     ]
     start.write_text(f"#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin exec {' '.join(program)}\n", encoding="utf-8")
     start.chmod(0o755)
+    # Half of the memory is /tmp, in which Prometheus preallocates chunks of 512 MB when it compacts.
     command = [
-        str(kernel), "mem=512M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={start}", "con=null",
+        str(kernel), "mem=1600M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={start}", "con=null",
         "con0=fd:0,fd:1", "quiet",
     ]  # fmt: skip
     done = subprocess.run(
