@@ -13,7 +13,7 @@ from ..runtime.foreign_files import Folder, read_descriptor
 from .admission import Admission
 from .snapshot_format import MAX_BYTES, TAKEN, WRITER, newest
 from .snapshot_reader import moment, parse
-from .totals import Malformed, Totals
+from .totals import CORRECTED_AGE_SECONDS, SKEW_SECONDS, Malformed, Totals
 
 NAME = re.compile(r"[0-9a-f]{32}\.json")
 # A snapshot that is being written, and a batch of a ledger that its next transaction completes.
@@ -57,7 +57,9 @@ def read_snapshot(live: Folder, name: str, admission: Admission, now: float | No
     if data.get(WRITER, name[:-5]) != name[:-5]:
         raise Malformed("it has another process's name: a copy or a link")
     now = time.time() if now is None else now
-    taken = min(moment(data[TAKEN]), now)
+    taken = moment(data[TAKEN])
+    if taken > now:
+        taken = now if taken <= now + SKEW_SECONDS else now - CORRECTED_AGE_SECONDS
     totals.date_agent_sessions(min(taken, found.st_ctime))
     totals.clamp(now)
     admission.apply(totals, found.st_uid)

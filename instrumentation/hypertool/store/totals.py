@@ -11,6 +11,8 @@ from .snapshot_format import Exemplar, Key, Window
 
 # Two clocks of one host differ by less; a later time was written under a wrong clock.
 SKEW_SECONDS = 5.0
+# How old such a time counts: older than what a right clock says until the next fold corrects the archive.
+CORRECTED_AGE_SECONDS = 60.0
 
 
 class Malformed(ValueError):
@@ -203,11 +205,13 @@ class Totals:
         }
 
     def clamp(self, now: float) -> bool:
-        """Replace times in the future by now: they were written under a clock that was ahead. True if there was one.
+        """Replace times in the future, which were written under a clock that was ahead. True if there was one.
 
         Otherwise such a value would stay the newest for as long as the clock was ahead, and budgets would follow it.
+        What the newest of decides (runs that ended, limits) counts as a minute old, so that anything later wins.
         """
         latest = now + SKEW_SECONDS
+        corrected = now - CORRECTED_AGE_SECONDS
         newest = int(now) + KEEP_WINDOWS_SECONDS  # resets are numbered by the clock, and may be slightly ahead
         before = self._timed()
         if any(session.seen > latest for session in self.agent_sessions.values()):
@@ -217,12 +221,12 @@ class Totals:
             }
         if any(e.time > latest or e.reset > newest for e in self.ended.values()):
             self.ended = {
-                p: Ended(now if e.time > latest else e.time, e.remaining, min(e.reset, newest))
+                p: Ended(corrected if e.time > latest else e.time, e.remaining, min(e.reset, newest))
                 for p, e in self.ended.items()
             }
         if any(limit.loaded_at > latest for limit in self.limits.values()):
             self.limits = {
-                p: limit._replace(loaded_at=now) if limit.loaded_at > latest else limit
+                p: limit._replace(loaded_at=corrected) if limit.loaded_at > latest else limit
                 for p, limit in self.limits.items()
             }
         if any(at > latest * 1e6 for at in self.latest.values()):

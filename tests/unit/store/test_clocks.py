@@ -65,15 +65,18 @@ def test_overspent_run_under_a_clock_a_day_ahead_lingers_15_minutes(tmp_path: Pa
     assert left(tmp_path, declared, time.time() + LINGER_SECONDS + 10) == 1000
 
 
-def test_later_run_replaces_one_of_a_clock_ahead(tmp_path: Path) -> None:
-    """A healthy run after the clock was set right takes the place of the overspent one."""
+@pytest.mark.parametrize("folded", ["before", "together"])
+@pytest.mark.parametrize("since", [-20, 1], ids=["before it was looked at", "after"])
+def test_later_run_replaces_one_of_a_clock_ahead(tmp_path: Path, since: int, folded: str) -> None:
+    """A healthy run after the clock was set right takes the place of the overspent one, at once and for good."""
     wall, declared = Wall(), catalogue()
     wall.now += DAY
     ahead = process(tmp_path, wall, declared).tokens(1500)
     ahead.recorder.close_implicit()
     ahead.publish().die()
-    store(tmp_path).fold()
-    wall.now = time.time() + 1
+    if folded == "before":
+        store(tmp_path).fold()
+    wall.now = time.time() + since
     after = process(tmp_path, wall, declared).tokens(100)
     after.recorder.close_implicit()
     after.publish().die()
@@ -100,7 +103,7 @@ def test_raised_budget_counts_after_a_clock_ahead(tmp_path: Path) -> None:
     wall = Wall()
     process(tmp_path, wall, catalogue("day", 1000, "user", time.time() + DAY)).tokens(1).publish().die()
     store(tmp_path).fold()
-    process(tmp_path, wall, catalogue("day", 5000, "user", time.time() + 1)).tokens(1).publish()
+    process(tmp_path, wall, catalogue("day", 5000, "user", time.time() - 20)).tokens(1).publish()
     assert budgets(catalogue("day"), store(tmp_path).merge().totals, {}, time.time())[P].limit == 5000
     own = catalogue("day", 7000, "host", 1.0)
     assert budgets(own, store(tmp_path).merge().totals, {}, time.time())[P].limit == 7000, "the host's own file wins"
