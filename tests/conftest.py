@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,12 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYPERTOOL_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("HYPERTOOL_CONFIG", os.devnull)
     monkeypatch.setenv("HYPERTOOL_LISTEN", f"127.0.0.1:{free_port()}")
+
+
+@pytest.fixture(autouse=True)
+def log_of_a_command() -> Iterator[None]:
+    """A command that ran in this process collects the library's warnings; the next test reads them from the log again."""
+    yield
+    from hypertool.runtime.logs import log
+
+    log.taken = None

@@ -20,7 +20,9 @@ from pathlib import Path
 
 HOUR = 3600.0
 URL = "http://127.0.0.1:9090"
-STATE = Path("/tmp/state")
+#: The only place that can be written; the rest is the other machine's, read-only.
+FOLDER = "/run"
+STATE = Path(FOLDER, "state")
 #: Seconds until an alert with `for: 1m` must be there: a scrape, two evaluations, and a machine that is busy.
 SOON = 300.0
 
@@ -38,18 +40,19 @@ class Machine:
         self.environment = {
             **os.environ,
             "HYPERTOOL_STATE_DIR": str(STATE),
-            "HYPERTOOL_CONFIG": "/tmp/hypertool.toml",
-            "HOME": "/tmp",
+            "HYPERTOOL_CONFIG": f"{FOLDER}/hypertool.toml",
+            "HOME": FOLDER,
+            "TMPDIR": FOLDER,
             "PYTHONPATH": str(repository / "instrumentation"),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        Path("/tmp/hypertool.toml").touch()
+        Path(f"{FOLDER}/hypertool.toml").touch()
         self.runs = 0
 
     def start(self) -> None:
         """The exporter, and Prometheus with the project's configuration and rules."""
         self.spawn("exporter", sys.executable, "-c", "from hypertool.cli import main; main()", "exporter")
-        config = Path("/tmp/prometheus")
+        config = Path(FOLDER, "prometheus")
         shutil.copytree(self.repository / "prometheus", config)
         for scrapes in (config / "targets").glob("*.yml"):
             if scrapes.stem not in ("hypertool", "prometheus"):
@@ -61,8 +64,8 @@ class Machine:
         self.prometheus = self.spawn(
             "prometheus",
             str(self.binaries / "prometheus"),
-            "--config.file=/tmp/prometheus/prometheus.yml",
-            "--storage.tsdb.path=/tmp/data",
+            f"--config.file={FOLDER}/prometheus/prometheus.yml",
+            f"--storage.tsdb.path={FOLDER}/data",
             "--web.listen-address=127.0.0.1:9090",
         )
         self.until(60, lambda: self.value('up{job="hypertool"}') == 1)
@@ -75,7 +78,7 @@ class Machine:
 
     def spawn(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """Start a program whose output goes to a file."""
-        with open(f"/tmp/{name}.log", "ab") as log:
+        with open(f"{FOLDER}/{name}.log", "ab") as log:
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 
     def background(self, code: str) -> subprocess.Popen[bytes]:
@@ -199,7 +202,7 @@ SCENARIOS = {it.__name__: it for it in (back_two_hours, ahead_and_corrected, nin
 def main() -> None:
     """Run the scenario, report what fails, and switch the machine off."""
     try:
-        for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/tmp"), ("tmpfs", "/run")):
+        for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/run")):
             mount(kind, where)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         machine = Machine(Path(sys.argv[2]), Path(sys.argv[3]))
@@ -207,7 +210,7 @@ def main() -> None:
         machine.say("finished", sys.argv[1])
     except BaseException:
         print(traceback.format_exc(), flush=True)
-        for log in Path("/tmp").glob("*.log"):
+        for log in Path(FOLDER).glob("*.log"):
             print(log, log.read_text(errors="replace")[-3000:], flush=True)
     sys.stdout.flush()
     ctypes.CDLL(None).reboot(0x4321FEDC)

@@ -35,7 +35,7 @@ ROWS = [
 def boot(scenario: str, release: str, folder: Path) -> Facts:
     """Run a scenario in a user-mode Linux, which has a clock of its own; what it observed."""
     kernel = unpacked(OLDEST_RELEASE, ("user-mode-linux",)) / "usr" / "bin" / "linux.uml"
-    # The machine sees this one's files read-only; /proc, /sys, /run and /tmp are its own.
+    # The machine sees this one's files read-only; /proc, /sys and /run are its own.
     start = folder / f"{scenario}-{release}.sh"
     program = [
         sys.executable,
@@ -46,7 +46,7 @@ def boot(scenario: str, release: str, folder: Path) -> Facts:
     ]
     start.write_text(f"#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin exec {' '.join(program)}\n", encoding="utf-8")
     start.chmod(0o755)
-    # Half of the memory is /tmp, in which Prometheus preallocates chunks of 512 MB when it compacts.
+    # Half of the memory is /run, in which Prometheus preallocates chunks of 512 MB when it compacts.
     command = [
         str(kernel), "mem=1600M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={start}", "con=null",
         "con0=fd:0,fd:1", "quiet",
