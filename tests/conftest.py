@@ -43,7 +43,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def log_of_a_command() -> Iterator[None]:
-    """A command that ran in this process collects the library's warnings; the next test reads them from the log again."""
+    """A command that ran in this process collects the warnings; the next test finds them in the log again."""
     yield
     from hypertool.runtime.logs import log
 
