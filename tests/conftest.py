@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -43,8 +44,15 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def log_of_a_command() -> Iterator[None]:
-    """A command that ran in this process collects the warnings; the next test finds them in the log again."""
+    """A command that ran in this process collects the warnings; the next test finds them in the log again.
+
+    The same for what other libraries do to loggers in this process.
+    """
     yield
     from hypertool.runtime.logs import log
 
     log.taken = None
+    logger = logging.getLogger("hypertool")
+    logger.disabled, logger.propagate = False, True
+    logger.setLevel(logging.NOTSET)
+    logging.disable(logging.NOTSET)
