@@ -145,6 +145,17 @@ def config_files() -> list[Path]:
     return [path for path in (HOST_FILE, user_file()) if os.path.exists(path)]
 
 
+def config_signature() -> list[tuple[str, int]]:
+    """A value that changes whenever a configuration file does, appears or goes: paths with modification times (ns)."""
+    found = []
+    for path in config_files():
+        try:
+            found.append((str(path), path.stat().st_mtime_ns))
+        except OSError:
+            found.append((str(path), 0))
+    return found
+
+
 def load_catalogue(strict: bool = True) -> Catalogue:
     """Defaults, then the host's file, then the user's, merged persona by persona and key by key; workflows likewise.
 

@@ -19,7 +19,7 @@ from ..agents.ledger import gateway as told
 from ..agents.ledger.attribution import UNKNOWN
 from ..agents.ledger.ledger import Ledger
 from ..agents.reading.read import Reading as Found
-from ..domain.personas import Persona, config_files, load_catalogue
+from ..domain.personas import Persona, config_signature, load_catalogue
 from ..errors import HypertoolError, TokenBudgetExceeded
 from ..llm.calls.reservations import reserve, take
 from ..metrics.collector import get_persona_metrics
@@ -44,7 +44,7 @@ class Books:
 
     def __init__(self) -> None:
         self._catalogue = load_catalogue()
-        self._seen = _signature()
+        self._seen = config_signature()
         self._looked = time.monotonic()
         self._ledger: Ledger | None = None
         self._collector = get_persona_metrics()
@@ -217,7 +217,7 @@ class Books:
         if time.monotonic() - self._looked < RELOAD_SECONDS:
             return
         self._looked = time.monotonic()
-        signature = _signature()
+        signature = config_signature()
         if signature == self._seen:
             return
         self._seen = signature
@@ -243,13 +243,3 @@ class Books:
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
-
-
-def _signature() -> list[tuple[str, int]]:
-    found = []
-    for path in config_files():
-        try:
-            found.append((str(path), path.stat().st_mtime_ns))
-        except OSError:
-            found.append((str(path), 0))
-    return found

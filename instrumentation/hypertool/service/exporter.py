@@ -16,7 +16,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
 from prometheus_client.registry import Collector
 
-from ..domain.personas import Catalogue, config_files, load_catalogue
+from ..domain.personas import Catalogue, config_signature, load_catalogue
 from ..errors import ConfigError, StoreUnavailable
 from ..exposition import families, names
 from ..runtime.logs import log
@@ -74,7 +74,7 @@ class Exporter:
         self._collector = HostCollector(store, catalogue)
         self._stop = threading.Event()
         self._reload = reload
-        self._seen = _config_signature()
+        self._seen = config_signature()
         self._complaint: str | None = None
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
@@ -120,7 +120,7 @@ class Exporter:
             self._complaint = text
 
     def _reload_catalogue(self) -> None:
-        signature = _config_signature()
+        signature = config_signature()
         if signature == self._seen:
             return
         self._seen = signature
@@ -129,16 +129,6 @@ class Exporter:
             log.warning("personas and workflows reloaded")
         except ConfigError as error:
             log.error("keeping the personas and workflows as they were: %s", error)
-
-
-def _config_signature() -> list[tuple[str, int]]:
-    found = []
-    for path in config_files():
-        try:
-            found.append((str(path), path.stat().st_mtime_ns))
-        except OSError:
-            found.append((str(path), 0))
-    return found
 
 
 def _application(metrics: WSGIApplication, telemetry: AgentTelemetry | None) -> WSGIApplication:
