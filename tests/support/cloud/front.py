@@ -164,6 +164,8 @@ class Front:
         with self._lock:
             self._open.add(connection)
         try:
+            if self._fault == "down":  # It was accepted just before, and not yet among those that were cut.
+                return
             if self._fault == "black_hole":
                 self.hold(connection)
                 return
@@ -173,6 +175,8 @@ class Front:
                     self._open.discard(connection)
                     self._open.add(secured)
                 try:
+                    if self._fault == "down":
+                        return
                     secured.do_handshake()
                     secured.settimeout(300)
                     handler(secured)
