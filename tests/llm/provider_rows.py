@@ -52,7 +52,19 @@ WHOLE: list[Row] = [
         _chat(43, 10, 53, completion_tokens_details={"reasoning_tokens": 11}),
         (43, 0, 0, 0, 10),
     ),
-    ("chat more cache than prompt", _chat(10, 5, 15, prompt_tokens_details={"cached_tokens": 20}), "invalid"),
+    # Azure's Grok counts what is cached of a prompt that it hides.
+    ("chat more cache than prompt", _chat(10, 5, 15, prompt_tokens_details={"cached_tokens": 20}), (0, 10, 0, 5, 0)),
+    ("chat more cache than a total knows", _chat(10, 5, 0, prompt_tokens_details={"cached_tokens": 20}), "invalid"),
+    (
+        "openrouter reads what it writes",
+        _chat(2168, 100, 2268, prompt_tokens_details={"cached_tokens": 2161, "cache_write_tokens": 2161}),
+        (7, 2161, 0, 100, 0),
+    ),
+    (
+        "mistral audio",
+        _chat(9, 248, 632, prompt_audio_seconds=3, prompt_tokens_details={"cached_tokens": 0, "audio_tokens": 375}),
+        (384, 0, 0, 248, 0),
+    ),
     ("chat whole numbers as floats", _chat(28.0, 5.0, 33.0), (28, 0, 0, 5, 0)),  # type: ignore[arg-type]
     ("chat fraction of a token", _chat(28.5, 5, 33), "invalid"),  # type: ignore[arg-type]
     ("mistral cached", _chat(64, 6, 70, num_cached_tokens=32), (32, 32, 0, 6, 0)),
@@ -145,10 +157,20 @@ WHOLE: list[Row] = [
         },
         (3, 9, 0, 8, 0),
     ),
+    (
+        "openai batch",
+        {"custom_id": "a", "response": {"status_code": 200, "body": _chat(8, 2, 10)}, "error": None},
+        (8, 0, 0, 2, 0),
+    ),
     ("anthropic count of tokens", {"input_tokens": 19}, "no_usage"),
     ("openai count of tokens", {"object": "response.input_tokens", "input_tokens": 51}, "no_usage"),
     ("gemini count of tokens", {"totalTokens": 12, "promptTokensDetails": []}, "no_usage"),
     ("gemini cached content", {"name": "cachedContents/a", "usageMetadata": {"totalTokenCount": 1090}}, "no_usage"),
+    (
+        "vertex cached content",
+        {"name": "projects/1/cachedContents/2", "usageMetadata": {"totalTokenCount": 9}},
+        "no_usage",
+    ),
     ("gemini without its prompt", {"candidates": [], "usageMetadata": {"candidatesTokenCount": 5}}, "invalid"),
     (
         "gemini live",
@@ -178,6 +200,11 @@ WHOLE: list[Row] = [
     ),
     ("bedrock embedding body", {"embedding": [0.1], "inputTextTokenCount": 6}, (6, 0, 0, 0, 0)),
     (
+        "bedrock titan after a guardrail",
+        {"inputTextTokenCount": 28.0, "results": [{"tokenCount": 197.0, "completionReason": "FINISH"}]},
+        (28, 0, 0, 197, 0),
+    ),
+    (
         "bedrock embedding headers",
         {"body": object(), "ResponseMetadata": {"HTTPHeaders": {_HEADER: "12"}}},
         (12, 0, 0, 0, 0),
@@ -198,6 +225,11 @@ WHOLE: list[Row] = [
         "cohere embed",
         {"embeddings": {}, "meta": {"billed_units": {"input_tokens": 4, "image_tokens": 9}}},
         (13, 0, 0, 0, 0),
+    ),
+    (
+        "cohere generate",
+        {"id": "a", "generations": [{"id": "b", "text": "x"}], "prompt": "x", "meta": {"billed_units": _BILLED}},
+        (377, 0, 0, 113, 0),
     ),
     ("cohere rerank", {"results": [], "meta": {"billed_units": {"search_units": 1}}}, "no_usage"),
     (
@@ -268,6 +300,11 @@ WHOLE: list[Row] = [
             }
         },
         (30, 60, 0, 5, 4),
+    ),
+    (
+        "genai-prices",
+        {"usage": {"input_tokens": 136, "input_tool_tokens": 45, "output_tokens": 414, "output_reasoning_tokens": 213}},
+        (136, 0, 0, 201, 213),
     ),
     (
         "cache read of an unknown framework",
@@ -374,6 +411,10 @@ def _piece(given: int, made: int, identity: str = "run-1", **more: Any) -> dict[
 def _trace(given: int, made: int) -> dict[str, Any]:
     output = {"metadata": {"usage": {"inputTokens": given, "outputTokens": made}}}
     return {"trace": {"trace": {"orchestrationTrace": {"modelInvocationOutput": output}}}}
+
+
+def _metrics(given: int, made: int) -> dict[str, Any]:
+    return {"amazon-bedrock-invocationMetrics": {"inputTokenCount": given, "outputTokenCount": made}}
 
 
 def _watson(given: int, made: int, stop: str = "not_finished") -> dict[str, Any]:
@@ -507,6 +548,40 @@ STREAMS: list[Row] = [
     ),
     ("ollama without an end", [{"model": "m", "message": {}, "done": False}], "stream_cut"),
     ("watsonx", [_watson(8, 0), _watson(0, 1), _watson(0, 2, "eos_token")], (8, 0, 0, 2, 0)),
+    ("bedrock decoded llama", [{"generation": "x"}, {"generation": "", **_metrics(9, 3)}], (9, 0, 0, 3, 0)),
+    (
+        "bedrock decoded deepseek",
+        [{"choices": [{"text": "x"}]}, {"choices": [{"text": "", "finish_reason": "stop"}], **_metrics(9, 3)}],
+        (9, 0, 0, 3, 0),
+    ),
+    (
+        "bedrock decoded claude",
+        [
+            _start("a", input_tokens=9, output_tokens=1),
+            _delta(output_tokens=3),
+            {"type": "message_stop", **_metrics(9, 3)},
+        ],
+        (9, 0, 0, 3, 0),
+    ),
+    (
+        "anthropic batch",
+        [
+            {"custom_id": key, "result": {"type": "succeeded", "message": {"id": key, **_message(**usage)}}}
+            for key, usage in (
+                ("a", {"input_tokens": 9, "output_tokens": 3}),
+                ("b", {"input_tokens": 7, "output_tokens": 2}),
+            )
+        ],
+        (16, 0, 0, 5, 0),
+    ),
+    (
+        "openai run of an assistant",
+        [
+            {"id": "step", "object": "thread.run.step", "usage": _chat(9, 3, 12)["usage"]},
+            {"id": "run", "object": "thread.run", "status": "completed", "usage": _chat(9, 3, 12)["usage"]},
+        ],
+        (9, 0, 0, 3, 0),
+    ),
     ("bedrock agent", [_trace(100, 5), {"chunk": {"bytes": b"x"}}, _trace(200, 6)], (300, 0, 0, 11, 0)),
     (
         "bedrock two answers",

@@ -25,6 +25,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(server.body)
 
+    def do_GET(self) -> None:
+        server: Any = self.server
+        server.body = server.pages[self.path].encode()
+        self.do_POST()
+
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a test's output is for its failures."""
 
@@ -41,6 +46,12 @@ class Provider:
     def json(self, body: Any, headers: dict[str, str] | None = None) -> str:
         """Answer with `body` as JSON."""
         return self._set(json.dumps(body).encode(), "application/json", headers)
+
+    def pages(self, pages: dict[str, str]) -> str:
+        """Answer a GET of each path with its JSON, or lines of JSON."""
+        server: Any = self._server
+        server.pages = pages
+        return self._set(b"", "application/json")
 
     def events(self, events: Iterable[Any], named: bool = False, done: bool = False) -> str:
         """Answer with server-sent events; `named` after their type, `done` with OpenAI's last line."""

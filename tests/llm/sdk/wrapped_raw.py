@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import anthropic
@@ -73,3 +74,40 @@ def test_anthropic_raw_stream(records: list[CallRecord]) -> None:
     raw = ours(claude(anthropic.Anthropic).messages.with_raw_response.create)(**ASK_CLAUDE, stream=True)
     assert len(list(raw.parse())) == 6
     once(records, 20)
+
+
+def _batch() -> str:
+    """A batch, and its results as lines of JSON: two answers and an error."""
+    batch = {
+        "id": "b",
+        "type": "message_batch",
+        "processing_status": "ended",
+        "request_counts": {"canceled": 0, "errored": 1, "expired": 0, "processing": 0, "succeeded": 2},
+        "created_at": "2026-11-01T00:00:00Z",
+        "expires_at": "2026-11-02T00:00:00Z",
+        "results_url": f"{PROVIDER.url}/lines",
+    }
+    message = {"type": "message", "role": "assistant", "model": "c", "content": [], "stop_reason": "end_turn"}
+    results: list[dict[str, Any]] = [
+        {"type": "succeeded", "message": {**message, "id": key, "usage": {"input_tokens": 9, "output_tokens": 3}}}
+        for key in ("x", "y")
+    ]
+    results.append({"type": "errored", "error": {"type": "error", "error": {"type": "api_error", "message": "no"}}})
+    lines = "".join(json.dumps({"custom_id": "1", "result": one}) + "\n" for one in results)
+    return PROVIDER.pages({"/v1/messages/batches/b": json.dumps(batch), "/lines": lines})
+
+
+def test_anthropic_batch_results(records: list[CallRecord]) -> None:
+    client = anthropic.Anthropic(api_key="k", base_url=_batch())
+    assert len(list(ours(client.messages.batches.results)("b"))) == 3
+    once(records, 24)
+
+
+def test_anthropic_batch_results_async(records: list[CallRecord]) -> None:
+    client = anthropic.AsyncAnthropic(api_key="k", base_url=_batch())
+
+    async def work() -> int:
+        return len([line async for line in await ours(client.messages.batches.results)("b")])
+
+    assert asyncio.run(work()) == 3
+    once(records, 24)

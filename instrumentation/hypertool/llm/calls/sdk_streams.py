@@ -49,6 +49,8 @@ SDK_STREAMS: dict[tuple[str, str], bool] = {
     ("litellm", "LiteLLMCompletionStreamingIterator"): True,
     ("anthropic", "BaseSyncToolRunner"): True,
     ("anthropic", "BaseAsyncToolRunner"): True,
+    ("anthropic", "JSONLDecoder"): True,
+    ("anthropic", "AsyncJSONLDecoder"): True,
     ("mistralai", "EventStream"): True,
     ("mistralai", "EventStreamAsync"): True,
     ("litellm", "CustomStreamWrapper"): True,

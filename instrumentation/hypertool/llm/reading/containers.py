@@ -7,7 +7,7 @@
 | pydantic-ai `AgentRunResult` | the model's answers among its new messages |
 | LangGraph state, AutoGen `TaskResult` | the answers after the last human message |
 | CrewAI `CrewOutput` | `token_usage` |
-| LlamaIndex responses, LangChain's `include_raw`, Cohere's and Anthropic's batch results | the response they wrap |
+| LlamaIndex responses, LangChain's `include_raw`, one line of a batch's results | the response they wrap |
 | instructor's models and lists | `_raw_response` |
 | raw responses of OpenAI's and Anthropic's SDKs | their body, if already read |
 """
@@ -28,7 +28,7 @@ Inside = Callable[[Any], Iterable[Any]]
 
 PARTS_LIMIT = 10_000
 _SCALARS = (str, bytes, bytearray, int, float, type(None))
-_SINGLE = ("raw", "_raw_response", "result", "message", "raw_response")
+_SINGLE = ("raw", "_raw_response", "result", "message", "raw_response", "response", "body")
 
 
 def total(parts: Iterable[Any], extract: Extract, by_id: bool = True) -> Reading:

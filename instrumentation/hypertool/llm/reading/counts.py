@@ -129,7 +129,8 @@ def settle(
     If the total exceeds both counts, the rest is, in this order: the reasoning, the cache, or both, if one of these
     fits exactly; output without details (thinking, on Gemini's OpenAI-compatible endpoint) if there is no reasoning;
     otherwise input of the provider's own tools. If the total confirms the counts but there is more reasoning than
-    output, all output is reasoning.
+    output, all output is reasoning; more cache than input, and all input is cached (Azure's Grok counts the cache of a
+    prompt that it hides). Tokens that are both read and written (OpenRouter's Gemini) were read.
     """
     if total and total != given + made:
         rest, beside = total - given - made, cached + write
@@ -144,6 +145,11 @@ def settle(
             made += rest
         elif rest > 0:
             given += rest
-    elif total and reasoning > made:
-        reasoning = made
+    elif total:
+        if reasoning > made:
+            reasoning = made
+        if cached + write > given:
+            cached = min(cached, given)
+            write = 0 if cached else given
+            hour = min(hour, write)
     return partition(given - cached - write, cached, write, made - reasoning, reasoning, hour)

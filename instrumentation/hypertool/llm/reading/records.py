@@ -79,7 +79,7 @@ def _input_tokens(record: Record) -> ReadRecord | None:
     if "cache_read_tokens" in record or "cache_write_tokens" in record:
         own = "details" in record or "input_audio_tokens" in record or "output_reasoning_tokens" in record
         return frameworks.pydantic_ai if own else frameworks.cached_apart
-    if "details" in record and "requests" in record:
+    if "output_reasoning_tokens" in record or ("details" in record and "requests" in record):
         return frameworks.pydantic_ai
     if "output_tokens_details" in record:
         thinking = "thinking_tokens" in view(record["output_tokens_details"])

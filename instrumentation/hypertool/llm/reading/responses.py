@@ -69,12 +69,19 @@ PROVIDERS = {
 MODEL_NAMES = ("model", "model_name")
 ID_NAMES = ("id", "request_id", "response_id", "provider_response_id")
 
+
+def _generations(fields: Fields, provider: str | None) -> Reading:
+    """LangChain's results, or an answer of Cohere's first API."""
+    own = "billed_units" in view(fields.get("meta"))
+    return (cohere.response if own else langchain_messages.generations)(fields, provider)
+
+
 # Names of a response without `usage`, of which one tells the shape, in the order in which they are looked for.
 NAMES: tuple[tuple[str, ReadResponse], ...] = (
     ("usageMetadata", gemini.response),
     ("modelVersion", gemini.response),
     ("x_groq", openai_chat.response),
-    ("generations", langchain_messages.generations),
+    ("generations", _generations),
     ("inputTextTokenCount", bedrock.titan),
     ("generation_token_count", bedrock.llama),
     ("num_tokens_prompt_total", others.aleph_alpha),
@@ -182,7 +189,7 @@ def _with_record(read: ReadRecord, record: Any, fields: Fields, provider: str | 
 
 def _gemini(fields: Fields, provider: str | None) -> Reading:
     """A Gemini response; cached contents report the size of the cache, which no call has used."""
-    if "candidates" not in fields and str(fields.get("name", "")).startswith("cachedContents/"):
+    if "candidates" not in fields and "cachedContents/" in str(fields.get("name", "")):
         return others.NOTHING
     return gemini.response(fields, provider)
 

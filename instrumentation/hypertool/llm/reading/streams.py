@@ -104,6 +104,8 @@ def _of(provider: str | None) -> Step:
 
 def _by_usage(answers: Answers, chunk: Any, fields: Mapping[str, Any]) -> None:
     record = fields.get("usage")
+    if fields.get("object") == "thread.run.step":
+        return _ignore(answers, chunk)  # the end of the run has the sum of its steps
     if record is not None and not callable(record):
         if "num_turns" in fields:  # the Claude Agent SDK's result
             answers.forget()
@@ -200,6 +202,15 @@ def _run(answers: Answers, fields: Mapping[str, Any]) -> None:
     return _ignore(answers, fields)
 
 
+def _batch_line(answers: Answers, line: Any) -> None:
+    """One line of a batch's results: Anthropic's `result.message`, OpenAI's and Mistral's `response.body`."""
+    answers.known = True
+    fields = view(line)
+    whole = view(view(fields.get("result")).get("message")) or view(view(fields.get("response")).get("body"))
+    if whole:
+        answers.take_reading(by_keys(whole, None))
+
+
 def _titan(answers: Answers, fields: Mapping[str, Any]) -> None:
     if fields.get("inputTextTokenCount") is not None and fields.get("totalOutputTextTokenCount") is not None:
         answers.take_reading(bedrock.titan(fields, None))
@@ -218,6 +229,7 @@ EVENTS: dict[str, Step] = {
 
 # For a chunk without a type: the first of these names that it has decides the shape.
 NAMES: tuple[tuple[str, Step], ...] = (
+    (bedrock.METRICS, bedrock.metrics),
     ("candidates", gemini.step),
     ("usageMetadata", gemini.step),
     ("usage_metadata", _gemini_or_langchain),
@@ -229,6 +241,7 @@ NAMES: tuple[tuple[str, Step], ...] = (
     ("event", _run),
     ("totalOutputTextTokenCount", _titan),
     ("model_id", others.watsonx_step),
+    ("custom_id", _batch_line),
 )
 
 # (top package, class) -> the step for an instance. Other chunk classes of these packages carry no usage.
@@ -254,6 +267,8 @@ STEPS: dict[tuple[str, str], Step] = {
     ("anthropic", "BetaRawMessageDeltaEvent"): anthropic.delta,
     ("anthropic", "Message"): _whole,
     ("anthropic", "BetaMessage"): _whole,
+    ("anthropic", "MessageBatchIndividualResponse"): _batch_line,
+    ("anthropic", "BetaMessageBatchIndividualResponse"): _batch_line,
     ("google", "GenerateContentResponse"): gemini.step,
     ("mistralai", "CompletionEvent"): openai_chat.mistral_event,
     ("mistralai", "ConversationEvents"): openai_chat.mistral_event,

@@ -22,8 +22,8 @@ from ..fields import Fields, reasons, text, tier
 from ..usage import NO_USAGE, Missing, Reading, Usage
 from ..view import view
 
-_METRICS = "amazon-bedrock-invocationMetrics"
-_METRICS_BYTES = _METRICS.encode()
+METRICS = "amazon-bedrock-invocationMetrics"
+_METRICS_BYTES = METRICS.encode()
 _RECORD = names(
     """
     inputTokens outputTokens totalTokens inputTokenCount outputTokenCount cacheReadInputTokens
@@ -110,8 +110,8 @@ def titan(fields: Fields, provider: str | None) -> Reading:
     """A body of Amazon Titan: text, the last chunk of a stream of it, or an embedding."""
     results = [view(item) for item in fields.get("results") or ()]
     made = fields.get("totalOutputTextTokenCount")
-    if made is None and results and all(type(item.get("tokenCount")) is int for item in results):
-        made = sum(item["tokenCount"] for item in results)
+    if made is None and results and all(item.get("tokenCount") is not None for item in results):
+        made = sum(count(item["tokenCount"]) for item in results)
     if made is None and ("embedding" in fields or "embeddingsByType" in fields):
         made = 0
     counts = {"prompt_token_count": fields.get("inputTextTokenCount"), "generation_token_count": made}
@@ -154,7 +154,13 @@ def chunk(answers: Answers, fields: Fields) -> None:
     data = view(fields["chunk"]).get("bytes")
     answers.known, answers.provider = True, "aws.bedrock"
     if isinstance(data, (bytes, bytearray)) and _METRICS_BYTES in data:
-        answers.take(view(json.loads(data)).get(_METRICS), usage, True)
+        answers.take(view(json.loads(data)).get(METRICS), usage, True)
+
+
+def metrics(answers: Answers, fields: Fields) -> None:
+    """The last chunk of an invoke stream, decoded: the model's own event with the metrics."""
+    answers.known, answers.provider = True, "aws.bedrock"
+    answers.take(fields[METRICS], usage, True)
 
 
 def trace(answers: Answers, fields: Fields) -> None:

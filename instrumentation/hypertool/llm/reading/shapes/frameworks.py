@@ -3,6 +3,7 @@
 | source | rule |
 |---|---|
 | pydantic-ai (https://ai.pydantic.dev/api/usage/) | input includes the cache, output `details.reasoning_tokens` |
+| genai-prices (https://github.com/pydantic/genai-prices) | pydantic-ai's names, with `output_reasoning_tokens` |
 | others with `cache_read_tokens` (Agno) | only the total can show whether the input includes the cache |
 | CrewAI (https://docs.crewai.com/concepts/crews#crew-usage-metrics) | the prompt includes `cached_prompt_tokens` |
 | Hypertool, and Langfuse's first API | disjoint parts |

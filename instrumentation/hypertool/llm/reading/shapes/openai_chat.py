@@ -8,7 +8,8 @@ Rule (https://platform.openai.com/docs/api-reference/chat/object): `prompt_token
 * OpenRouter, LiteLLM and DeepSeek include the cache (`prompt_cache_hit_tokens`, `cache_write_tokens`,
   `cache_creation_input_tokens`); Mistral calls it `num_cached_tokens`, Moonshot and Together `cached_tokens`,
   Writer and OpenAI's runs `prompt_token_details`.
-* Mistral's agents count results of built-in tools in addition to the prompt (`connector_tokens`).
+* Mistral's agents count results of built-in tools in addition to the prompt (`connector_tokens`); its audio is input
+  that only the total has (`prompt_audio_seconds`).
 * Perplexity's deep research bills `citation_tokens` and `reasoning_tokens` in addition to both; its total includes
   neither (https://docs.perplexity.ai/guides/pricing).
 
@@ -26,6 +27,7 @@ from ..counts import Record, both, count, first, known, names, settle, usage_of
 from ..fields import Fields, quick_reading, reasons, text, tier
 from ..usage import Missing, Reading, Usage
 from ..view import view
+from . import bedrock
 
 # The names that OpenAI itself sends; a record with other names is checked more closely.
 _PLAIN = names("prompt_tokens completion_tokens total_tokens prompt_tokens_details completion_tokens_details")
@@ -87,6 +89,8 @@ def usage(record: Record) -> Usage | Missing:
         write = write or first(record, *_WRITTEN) or write
         reasoning = reasoning or get("reasoning_tokens")
         given += count(get("connector_tokens"))
+        if get("prompt_audio_seconds") and total > given + made:
+            given = total - made
         if "citation_tokens" in record:
             extra, thought = count(get("citation_tokens")), count(reasoning)
             if total == given + made and (extra or thought > made):
@@ -143,6 +147,8 @@ def step(answers: Answers, fields: Fields, provider: str | None = None) -> None:
             if found:
                 answers.reasons += found
                 answers.ended = True
+            if bedrock.METRICS in fields:
+                bedrock.metrics(answers, fields)
         if record is None:
             record = inner.get("usage")
     if record is None:
