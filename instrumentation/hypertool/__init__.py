@@ -5,11 +5,11 @@ Names are loaded when they are first used, so that importing the package stays c
 
 from __future__ import annotations
 
-import importlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._version import __version__ as __version__
+from .runtime.lazy_names import loader
 
 try:
     import fcntl as _fcntl  # noqa: F401
@@ -75,13 +75,7 @@ if TYPE_CHECKING:
     from .workflow.tracer import trace_workflow as trace_workflow
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -30,7 +30,7 @@ def test_block_refuses_when_nothing_is_left_and_the_call_is_not_made(metrics: Pe
 def test_concurrent_calls_overshoot_by_at_most_one(metrics: PersonaMetricsCollector) -> None:
     @observe_llm("m", persona="strict", metrics=metrics)
     async def ask(prompt: str, max_tokens: int) -> Any:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # let the other nine begin
         return {**CHAT, "usage": {"prompt_tokens": 0, "completion_tokens": 400, "total_tokens": 400}}
 
     async def work() -> list[Any]:
@@ -52,6 +52,23 @@ def test_a_reservation_is_given_back_however_the_call_ends(metrics: PersonaMetri
         next(running)
         running.close()
     assert ObservableLLM(lambda p: CHAT, "m", metrics=metrics, default_persona="strict")("x") is CHAT
+
+
+def test_wrong_arguments_reserve_nothing(metrics: PersonaMetricsCollector) -> None:
+    """An async function called with wrong arguments raises before it runs; its reservation is given back."""
+
+    @observe_llm("m", persona="strict", metrics=metrics)
+    async def ask(prompt: str) -> Any:
+        return CHAT
+
+    async def work() -> Any:
+        for _ in range(5):
+            with pytest.raises(TypeError, match="positional"):
+                await ask("x", "y")  # type: ignore[call-arg]
+        return await ask("x")
+
+    assert asyncio.run(work()) is CHAT
+    assert counted(metrics, "llm")["strict", "m", "error"] == 5
 
 
 def test_an_enclosing_call_does_not_block_the_one_that_it_makes(metrics: PersonaMetricsCollector) -> None:

@@ -235,7 +235,7 @@ def test_a_token_that_everybody_can_read_is_reported(command: Command, tmp_path:
         ("x.json", b"{", "not JSON"),
         ("x.json", b'{"a": NaN}', "NaN is no number"),
         ("x.json", b"[" * 100_000, "not JSON"),
-        ("x.json", b"\xff", "not UTF-8 at byte 0"),
+        ("x.json", b"\xff", "x.json:1: not UTF-8 text"),
         ("x.json", b"[]", "expected a dashboard"),
         ("x.json", b'{"uid": "a/b", "title": "t", "panels": []}', "uid 'a/b'"),
         ("x.json", b'{"uid": "one", "title": "t", "panels": []}', "that of another file"),

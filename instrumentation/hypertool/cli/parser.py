@@ -19,15 +19,11 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=100)
 
 
+_PERSONA_COMMANDS = ("switch", "list", "current", "status", "budget", "end")
 COMMANDS = {
-    "tta-persona": ("switch", "list", "current", "status", "budget", "end"),
+    "tta-persona": _PERSONA_COMMANDS,
     "hypertool": (
-        "switch",
-        "list",
-        "current",
-        "status",
-        "budget",
-        "end",
+        *_PERSONA_COMMANDS,
         "labels",
         "exporter",
         "alert-log",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ConfigError
+from ..runtime.text_files import read_text
 from .fields import Path as KeyPath
 from .fields import Problem
 from .personas import Catalogue
@@ -50,16 +51,9 @@ def read_prompt(path: Path) -> PromptFile:
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ConfigError(f"{path}:1: not a regular file; name a prompt file")
-            data = file.read(MAX_BYTES + 1)
+            text = read_text(path, file, MAX_BYTES, "a prompt file")
     except OSError as error:
         raise ConfigError(f"{path}:1: cannot be read ({error.strerror}); name a file that exists") from None
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"{path}:1: has more than {MAX_BYTES} bytes; a prompt file is much smaller")
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     return parse_prompt(text, str(path))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..runtime.text_files import read_text
 
 MAX_BYTES = 1_000_000
 
@@ -40,15 +41,9 @@ class TomlFile:
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ConfigError(f"{path}:1: has more than {MAX_BYTES} bytes; a configuration file is much smaller")
-        return data.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
+            return read_text(path, file, MAX_BYTES, "a configuration file").replace("\r\n", "\n")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; HYPERTOOL_CONFIG must name a persona file that exists") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from ..runtime.shipped_files import shipped
+from ..runtime.text_files import read_text
 
 FILE_BYTES = 8 << 20
 # Addresses of one host in the annotations of the rules; see the head of prometheus/rules/persona_alerts.yml.
@@ -57,15 +58,9 @@ def _files(folder: Path | None, kind: str, pattern: str) -> list[Path]:
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(FILE_BYTES + 1)
+            return read_text(path, file, FILE_BYTES, "a dashboard or rule file")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    if len(content) > FILE_BYTES:
-        raise ConfigError(f"{path}: larger than {FILE_BYTES >> 20} MiB, which no dashboard or rule file is")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
 
 
 def _dashboard(path: Path) -> Dashboard:

@@ -8,8 +8,9 @@ This package imports no provider SDK, and `import hypertool` does not import thi
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..runtime.lazy_names import loader
 
 _HOME = {
     "Missing": "reading.usage",
@@ -47,10 +48,4 @@ if TYPE_CHECKING:
     from .reading.usage import Usage as Usage
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _HOME)

@@ -5,8 +5,9 @@ Names load on first use; `retried` needs tenacity and `Guard` pybreaker (the ext
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..runtime.lazy_names import loader
 
 _HOME = {
     "Entry": "memory",
@@ -56,10 +57,4 @@ if TYPE_CHECKING:
     from .steps import Step as Step
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = loader(__name__, _HOME)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from .steps import Step
 
@@ -71,39 +72,52 @@ def fallback(**alternatives: Callable[..., Any]) -> Callable[..., Any]:
     """
     if not alternatives:
         raise ValueError("fallback() needs at least one alternative, by name: fallback(primary=..., other=...)")
-    steps = [
-        (name, position, position == len(alternatives) - 1, function)
+    attempts = [
+        (_Attempt(name, position, last=position == len(alternatives) - 1), function)
         for position, (name, function) in enumerate(alternatives.items())
     ]
     first = next(iter(alternatives.values()))
 
     @functools.wraps(first)
     def call(*args: Any, **kwargs: Any) -> Any:
-        for name, position, last, function in steps:
-            try:
-                with Step("fallback", name, {"fallback.position": position}) as step:
-                    result = function(*args, **kwargs)
-                    if step.judge(result) or last:
-                        return result
-            except Exception:
-                if last:
-                    raise
+        for attempt, function in attempts:
+            with attempt.step() as step:
+                result = function(*args, **kwargs)
+                if attempt.settles(step, result):
+                    return result
         raise AssertionError("unreachable: the last alternative returns or raises")
 
     @functools.wraps(first)
     async def later(*args: Any, **kwargs: Any) -> Any:
-        for name, position, last, function in steps:
-            try:
-                with Step("fallback", name, {"fallback.position": position}) as step:
-                    result = await _settled(function(*args, **kwargs))
-                    if step.judge(result) or last:
-                        return result
-            except Exception:
-                if last:
-                    raise
+        for attempt, function in attempts:
+            with attempt.step() as step:
+                result = await _settled(function(*args, **kwargs))
+                if attempt.settles(step, result):
+                    return result
         raise AssertionError("unreachable: the last alternative returns or raises")
 
     return later if any(map(inspect.iscoroutinefunction, alternatives.values())) else call
+
+
+class _Attempt(NamedTuple):
+    """One alternative of a fallback; only the last one's exception reaches the caller."""
+
+    name: str
+    position: int
+    last: bool
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[Step]:
+        suppressed = () if self.last else (Exception,)
+        with (
+            contextlib.suppress(*suppressed),
+            Step("fallback", self.name, {"fallback.position": self.position}) as step,
+        ):
+            yield step
+
+    def settles(self, step: Step, result: Any) -> bool:
+        """Judge the result; False if the next alternative is to be tried."""
+        return step.judge(result) or self.last
 
 
 def _judged(step: Step, result: Any) -> Any:

@@ -75,22 +75,10 @@ def files_for(agents: Sequence[str] | None, prompts: Sequence[Prompt], personas:
 
 def _files(target: Target, prompts: Sequence[Prompt], personas: Sequence[Persona]) -> list[File]:
     if target.prompt is not None:
-        return [
-            File(
-                target.path.format(stem=prompt.stem),
-                target.prompt(prompt),
-                target.readers,
-                target.start.format(stem=prompt.stem),
-            )
-            for prompt in prompts
-        ]
-    assert target.persona is not None
+        found = [({"stem": prompt.stem}, target.prompt(prompt)) for prompt in prompts]
+    else:
+        assert target.persona is not None
+        found = [({"persona": persona.name}, target.persona(persona)) for persona in personas]
     return [
-        File(
-            target.path.format(persona=persona.name),
-            target.persona(persona),
-            target.readers,
-            target.start.format(persona=persona.name),
-        )
-        for persona in personas
+        File(target.path.format(**names), text, target.readers, target.start.format(**names)) for names, text in found
     ]

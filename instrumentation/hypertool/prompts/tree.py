@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 
 from ..errors import HypertoolError
+from ..runtime import atomic_files
 
 MAX_BYTES = 1 << 20
 
@@ -43,25 +44,12 @@ class Tree:
     def write(self, path: str, content: bytes) -> None:
         """Replace or create a file with its folders. Raises Refused; the old content then stays."""
         folder, name = self._place(path)
-        temporary = f".{name}.{os.getpid()}.hypertool"
         try:
             with self._opened(folder, create=True) as within:
                 mode = 0o644
                 with contextlib.suppress(FileNotFoundError):
                     mode = stat.S_IMODE(os.stat(name, dir_fd=within, follow_symlinks=False).st_mode)
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                descriptor = os.open(temporary, flags, 0o600, dir_fd=within)
-                try:
-                    with open(descriptor, "wb") as file:
-                        file.write(content)
-                        file.flush()
-                        os.fchmod(descriptor, mode)
-                        os.fsync(descriptor)
-                    os.replace(temporary, name, src_dir_fd=within, dst_dir_fd=within)
-                except BaseException:
-                    with contextlib.suppress(OSError):
-                        os.unlink(temporary, dir_fd=within)
-                    raise
+                atomic_files.replace(name, content, mode, within=within)
         except OSError as error:
             raise Refused(
                 f"{path} cannot be written: {error.strerror}; check that you can write there and that it has space"

@@ -7,6 +7,7 @@ import os
 import stat
 
 from ...errors import HypertoolError
+from ...runtime import atomic_files
 
 MAX_BYTES = 4 << 20
 
@@ -46,25 +47,13 @@ def write(path: str, content: bytes, mode: int = 0o600) -> None:
     """Replace the file, or create it with that mode. Raises CannotEdit; the old content then stays."""
     where = real(path)
     folder = os.path.dirname(where)
-    temporary = os.path.join(folder, f".{os.path.basename(where)}.{os.getpid()}.hypertool")
     try:
         with contextlib.suppress(FileNotFoundError):
             mode = stat.S_IMODE(os.lstat(where).st_mode)
             if not mode & 0o200:
                 raise CannotEdit(f"{path} is read-only; make it writable (`chmod u+w`), then try again")
         os.makedirs(folder, mode=0o755, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(descriptor, mode)
-                os.fsync(descriptor)
-            os.replace(temporary, where)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        atomic_files.replace(where, content, mode)
     except OSError as error:
         raise CannotEdit(
             f"{path} cannot be written: {error.strerror}; check that you can write to {folder} and that it has space"

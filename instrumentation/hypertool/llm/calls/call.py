@@ -236,6 +236,11 @@ class Call:
         if self._span is not None:
             self._span.suspend(here)
 
+    def fail(self, error: BaseException) -> None:
+        """Leave the call's context, and end the call with the error that its function raised."""
+        self.leave()
+        self.finish(None, error)
+
     def give_back(self, used: int | None) -> None:
         """Release the reservation, if there is one."""
         reservation, self._reservation = self._reservation, None

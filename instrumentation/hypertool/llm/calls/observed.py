@@ -123,8 +123,7 @@ class Observed:
         try:
             result = self.function(*args, **kwargs)
         except BaseException as error:
-            call.leave()
-            call.finish(None, error)
+            call.fail(error)
             raise
         call.leave()
         return deliver(call, result)
@@ -135,7 +134,12 @@ class Observed:
             return await self.function(*args, **self.strip(kwargs))
         call, kwargs = self.call(args, kwargs)
         call.start()
-        return await awaited(call, self.function(*args, **kwargs))
+        try:
+            awaitable = self.function(*args, **kwargs)
+        except BaseException as error:  # wrong arguments raise before there is anything to await
+            call.finish(None, error)
+            raise
+        return await awaited(call, awaitable)
 
 
 def unpatched(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -86,8 +86,7 @@ async def awaited(call: Call, awaitable: Any) -> Any:
     try:
         result = await awaitable
     except BaseException as error:
-        call.leave()
-        call.finish(None, error)
+        call.fail(error)
         raise
     call.leave()
     return deliver(call, result)

@@ -94,6 +94,14 @@ def first(record: Record, *keys: str) -> Any:
     return None
 
 
+def inside(details: Any, plain: Names, own: Names) -> Record:
+    """The fields of a record's details, checked as `known` does if they have names that are not in `plain`."""
+    fields = view(details)
+    if not plain.issuperset(fields):
+        known(fields, own)
+    return fields
+
+
 def partition(fresh: int, cached: int, write: int, output: int, reasoning: int, hour: int = 0) -> Usage | Missing:
     """The usage with these five parts; no tokens at all are `no_usage`. Raises BadCount for a negative part."""
     if fresh < 0 or output < 0 or hour > write:
@@ -153,3 +161,18 @@ def settle(
             write = 0 if cached else given
             hour = min(hour, write)
     return partition(given - cached - write, cached, write, made - reasoning, reasoning, hour)
+
+
+def settle_details(
+    given: int, made: int, cached: Any, write: Any, reasoning: Any, total: int, hour: int = 0
+) -> Usage | Missing:
+    """`settle`, with the details as a record has them (None: absent)."""
+    return settle(
+        given,
+        made,
+        0 if cached is None else count(cached),
+        0 if write is None else count(write),
+        0 if reasoning is None else count(reasoning),
+        total,
+        hour,
+    )

@@ -12,16 +12,7 @@ from typing import Any
 from . import langchain_messages, records
 from .counts import ReadRecord, usage_of
 from .fields import Fields, ReadResponse, reading, reasons, text
-from .shapes import (
-    anthropic,
-    bedrock,
-    cohere,
-    gemini,
-    ollama,
-    openai_chat,
-    openai_responses,
-    others,
-)
+from .shapes import anthropic, bedrock, cohere, gemini, ollama, openai_chat, openai_responses, others
 from .usage import NO_USAGE, UNRECOGNISED, Reading, Usage
 from .view import view
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from .. import billing
 from ..answers import Answers
-from ..counts import Record, both, count, first, known, names, settle, usage_of
+from ..counts import Record, both, count, first, inside, known, names, settle_details, usage_of
 from ..fields import Fields, quick_reading, reasons, text, tier
 from ..usage import Missing, Reading, Usage
 from ..view import view
@@ -80,10 +80,7 @@ def usage(record: Record) -> Usage | Missing:
             ages = first(inner, *_AGES)
             hour = 0 if ages is None or not write else count(view(ages).get("ephemeral_1h_input_tokens"))
     if thoughts is not None:
-        inner = view(thoughts)
-        if not _MADE.issuperset(inner):
-            known(inner, _MADE)
-        reasoning = inner.get("reasoning_tokens")
+        reasoning = inside(thoughts, _MADE, _MADE).get("reasoning_tokens")
     if more:
         cached = cached or first(record, *_CACHED) or cached
         write = write or first(record, *_WRITTEN) or write
@@ -95,15 +92,7 @@ def usage(record: Record) -> Usage | Missing:
             extra, thought = count(get("citation_tokens")), count(reasoning)
             if total == given + made and (extra or thought > made):
                 given, made, total = given + extra, made + thought, 0
-    return settle(
-        given,
-        made,
-        0 if cached is None else count(cached),
-        0 if write is None else count(write),
-        0 if reasoning is None else count(reasoning),
-        total,
-        hour,
-    )
+    return settle_details(given, made, cached, write, reasoning, total, hour)
 
 
 def response(fields: Fields, provider: str | None) -> Reading:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import billing
 from ..answers import Answers
-from ..counts import Record, both, count, first, known, names, settle, usage_of
+from ..counts import Record, both, count, first, inside, known, names, settle_details, usage_of
 from ..fields import Fields, quick_reading, text, tier
 from ..usage import NO_USAGE, Missing, Reading, Usage
 from ..view import view
@@ -68,28 +68,18 @@ def usage(record: Record) -> Usage | Missing:
         thoughts = get("output_token_details") if thoughts is None else thoughts
     cached = write = reasoning = None
     if details is not None:
-        inner = view(details)
-        cached, write = inner.get("cached_tokens"), inner.get("cache_write_tokens")
-        if not _GIVEN_PLAIN.issuperset(inner):
-            known(inner, _GIVEN)
-            write = write or inner.get("cache_creation_tokens")
+        inner = inside(details, _GIVEN_PLAIN, _GIVEN)
+        cached, write = (
+            inner.get("cached_tokens"),
+            inner.get("cache_write_tokens") or inner.get("cache_creation_tokens"),
+        )
     if thoughts is not None:
-        inner = view(thoughts)
-        if not _MADE.issuperset(inner):
-            known(inner, _MADE)
-        reasoning = inner.get("reasoning_tokens")
+        reasoning = inside(thoughts, _MADE, _MADE).get("reasoning_tokens")
     if more:
         cached = cached or first(record, *_CACHED) or cached
         write = write or get("cache_creation_input_tokens")
         reasoning = reasoning or get("reasoning_tokens")
-    return settle(
-        given,
-        made,
-        0 if cached is None else count(cached),
-        0 if write is None else count(write),
-        0 if reasoning is None else count(reasoning),
-        total,
-    )
+    return settle_details(given, made, cached, write, reasoning, total)
 
 
 def response(fields: Fields, provider: str | None) -> Reading:
