@@ -110,6 +110,22 @@ def test_second_install_changes_nothing(agent: str, home: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize("agent", plans.HOOKED)
+def test_check_changes_nothing(agent: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--check` tells what the same command without it does next, and writes nothing, not even its own records."""
+
+    def said(action: str, *options: str) -> tuple[bool, bool]:
+        assert main(["agents", action, agent, "--json", *options]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        return answer["changed"], answer["results"][0]["changed"]
+
+    for action in ("install", "install", "uninstall", "uninstall"):
+        before = sorted(home.rglob("*"))
+        looked = said(action, "--check")
+        assert sorted(home.rglob("*")) == before
+        assert said(action) == looked
+
+
+@pytest.mark.parametrize("agent", plans.HOOKED)
 @pytest.mark.parametrize("scope", plans.SCOPES)
 def test_scopes_leave_no_trace(agent: str, scope: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For the user and for a project: nothing is left behind, not even an empty folder."""

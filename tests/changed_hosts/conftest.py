@@ -39,7 +39,11 @@ pathlib.Path("/root/lock-was-wanted").write_text(str(len(seen)))
 def fleet() -> Iterator[Fleet]:
     if obstacle():
         pytest.skip(obstacle())
-    variables = {"hypertool_agent_users": [STAYS, LEAVES], "hypertool_collector": "prometheus"}
+    variables = {
+        "hypertool_agent_users": [STAYS, LEAVES],
+        "hypertool_agent_hooks": ["codex"],
+        "hypertool_collector": "prometheus",
+    }
     with fresh_fleet(DIRECTORY, {NAME: "bookworm"}, variables) as made:
         yield made
 

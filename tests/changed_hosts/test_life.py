@@ -55,7 +55,8 @@ def test_deleted_user_does_not_stop_the_play(fleet: Fleet, installed: Play, host
     assert refused.code != 0
     assert f"{LEAVES}" in refused.output
     assert refused.changed(NAME) == []
-    fleet.play("site.yml", "-e", f'{{"hypertool_agent_users": ["{STAYS}"]}}').succeeded()
+    done = fleet.play("site.yml", "--diff", "-e", f'{{"hypertool_agent_users": ["{STAYS}"]}}').succeeded()
+    assert f"{LEAVES}: this user is gone, and with it the hooks for codex" in " ".join(done.output.split())
 
 
 def test_renamed_host_keeps_its_numbers_and_is_quiet(fleet: Fleet, installed: Play, host: Host) -> None:

@@ -17,7 +17,13 @@ RELEASES = ("bookworm", "trixie")
 #: A user who runs agents, one who may not, and a secret that may be read in one place only.
 AGENT, STRANGER = "alice", "mallory"
 SECRET = "drill-secret-6d1f7c02"
-VARIABLES = {"hypertool_agent_users": [AGENT], "alertmanager_secrets": {"drill_token": SECRET}}
+VARIABLES = {
+    "hypertool_agent_users": [AGENT],
+    "hypertool_agent_hooks": ["claude-code", "cline", "gemini-cli"],
+    "alertmanager_secrets": {"drill_token": SECRET},
+}
+#: Settings of the agent's user from before us, and a folder of root's that this user's link names as one of an agent.
+SETTINGS, FOREIGN = '{\n  // mine\n  "theme": "dark"\n}\n', "/etc/cron.d"
 DIRECTORY = Path("/var/lib/hypertool-sandbox-hosts")
 
 
@@ -54,6 +60,9 @@ def prepare(host: Host) -> None:
     # The users are there before us, and the runbook's commands need curl.
     for user in (AGENT, STRANGER):
         host.check_output(f"useradd --create-home --shell /bin/bash {user}")
+    claude = f"/home/{AGENT}/.claude"
+    host.check_output(f"install -d -o {AGENT} -g {AGENT} {claude}; ln -s {FOREIGN} /home/{AGENT}/.gemini")
+    host.check_output(f"printf %s '{SETTINGS}' > {claude}/settings.json; chown {AGENT}: {claude}/settings.json")
     host.check_output("apt-get update -q")
     host.check_output("apt-get install -qy --no-install-recommends curl")
 

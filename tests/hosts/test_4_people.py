@@ -8,10 +8,10 @@ import shlex
 import pytest
 from testinfra.host import Host
 
-from tests.hosts.conftest import AGENT, STRANGER
+from tests.hosts.conftest import AGENT, FOREIGN, STRANGER
 from tests.rules.runbook_blocks import pasteable
 from tests.support.box import until
-from tests.support.fleet import Fleet, ask, on_all
+from tests.support.fleet import Fleet, Play, ask, on_all
 from tests.support.pasting import pasted
 
 pytestmark = pytest.mark.host
@@ -56,6 +56,20 @@ def test_a_user_who_may_not_write_is_told_and_not_stopped(fleet: Fleet, host: Ho
     assert "/var/lib/hypertool" in done.stdout + done.stderr, "it has to say which store it could not use"
     assert "Traceback" not in done.stderr
     assert exposed(host, TOKENS) == before
+
+
+def test_agents_hooks_are_the_users_own(fleet: Fleet, installed: Play, host: Host, name: str) -> None:
+    """The play hooked the agents of a list as their user: in that user's files, with nothing written through a link."""
+    hooks = f"/home/{AGENT}/.claude/settings.json", f"/home/{AGENT}/.cline/hooks/PreToolUse"
+    for path in hooks:
+        assert host.file(path).user == AGENT
+        assert "/usr/local/bin/hypertool hook c" in host.file(path).content_string
+    assert "// mine" in host.file(hooks[0]).content_string
+    host.check_output(f"runuser -l {AGENT} -c 'echo {{}} | {hooks[1]}'")
+    assert host.check_output(f"ls -a {FOREIGN} | grep -c settings || true") == "0"
+    assert f"{AGENT}: gemini-cli: /home/{AGENT}/.gemini/settings.json cannot be written" in " ".join(
+        installed.output.split()
+    )
 
 
 def test_a_stranger_reads_nothing_of_the_store(fleet: Fleet, host: Host) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.hosts.conftest import AGENT
+from tests.hosts.conftest import AGENT, SETTINGS
 from tests.hosts.traps import canary
 from tests.support.fleet import Fleet, Play, differences, on_all
 
@@ -39,6 +39,7 @@ def test_the_agents_user_is_out_of_the_group_and_otherwise_untouched(fleet: Flee
     for host in fleet.hosts.values():
         assert host.user(AGENT).exists
         assert host.user(AGENT).groups == [AGENT]
+        assert host.file(f"/home/{AGENT}/.claude/settings.json").content_string == SETTINGS
 
 
 def test_uninstalling_again_with_purge_leaves_nothing_at_all(

@@ -51,6 +51,7 @@ def preflight(role: str, folder: Path, *variables: str) -> subprocess.CompletedP
         ("node_exporter", ["node_exporter_extra_arguments=--collector.processes,--collector.systemd"]),
         ("node_exporter", ['{"node_exporter_extra_arguments": ["--collector.processes"]}']),
         ("hypertool", ["hypertool_agent_users=root,daemon", f"hypertool_source={ROOT}"]),
+        ("hypertool", ["hypertool_agent_hooks=claude-code,codex", f"hypertool_source={ROOT}"]),
     ],
 )
 def test_text_is_taken_for_what_it_means(role: str, variables: list[str], tmp_path: Path) -> None:
@@ -67,6 +68,7 @@ def test_text_is_taken_for_what_it_means(role: str, variables: list[str], tmp_pa
         ("alloy", ["alloy_extra_units=nginx"], "nginx"),
         ("node_exporter", ["node_exporter_extra_arguments=--a=%n"], "--a=%n"),
         ("hypertool", ["hypertool_agent_users=root,gone", f"hypertool_source={ROOT}"], "'gone' does not exist"),
+        ("hypertool", ["hypertool_agent_hooks=all,aider", f"hypertool_source={ROOT}"], "'aider' has no hooks"),
         ("hypertool", ["hypertool_personas=backend", f"hypertool_source={ROOT}"], "needs tokens"),
         (
             "alertmanager",

@@ -31,7 +31,7 @@ def agents(arguments: argparse.Namespace) -> int:
         return _list(words or list(AGENTS), arguments.json)
     if action == "doctor":
         return _doctor(words, arguments.json)
-    return _change(action, words, arguments.scope, arguments.json)
+    return _change(action, words, arguments)
 
 
 def _home() -> str:
@@ -110,7 +110,8 @@ def _line(finding: Finding) -> str:
     )
 
 
-def _change(action: str, names: list[str], scope: str, json: bool) -> int:
+def _change(action: str, names: list[str], arguments: argparse.Namespace) -> int:
+    scope, check = str(arguments.scope), bool(arguments.check)
     chosen = names or [agent for agent in plans.HOOKED if action == "uninstall" or present(agent, _home(), os.environ)]
     results, problems = [], []
     for agent in chosen:
@@ -119,13 +120,14 @@ def _change(action: str, names: list[str], scope: str, json: bool) -> int:
             continue
         plan = plans.plan(agent, scope, _home(), _project(), os.environ)
         try:
-            results.append(install(plan, program()) if action == "install" else uninstall(plan))
+            results.append(install(plan, program(), check) if action == "install" else uninstall(plan, check))
         except HypertoolError as error:
             problems.append((agent, str(error)))
-    if json:
+    if arguments.json:
         print_json(
             {
                 "scope": scope,
+                "check": check,
                 "changed": any(result.changed for result in results),
                 "results": [result._asdict() for result in results],
                 "problems": [{"agent": agent, "problem": problem} for agent, problem in problems],

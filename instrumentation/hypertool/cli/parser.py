@@ -367,7 +367,7 @@ def _agent_commands(commands: Any) -> None:
         "agents",
         "which coding agents are here and counted; install, uninstall or examine their hooks",
         (".cli.agents", "agents"),
-        usage="hypertool agents [install | uninstall | doctor] [NAME ...] [--scope user|project] [--json]",
+        usage="hypertool agents [install | uninstall | doctor] [NAME ...] [--scope user|project] [--check] [--json]",
         epilog="Without NAME: every agent that is on this host. Exit code 1 where something is broken or refused.",
     )
     agents.add_argument(
@@ -378,6 +378,9 @@ def _agent_commands(commands: Any) -> None:
     )
     agents.add_argument(
         "--scope", choices=("user", "project"), default="user", help="whose configuration: user (default) or project"
+    )
+    agents.add_argument(
+        "--check", action="store_true", help="install, uninstall: say what would change, change nothing"
     )
     _add(
         commands,

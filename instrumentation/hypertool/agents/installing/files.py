@@ -43,6 +43,23 @@ def read(path: str) -> bytes | None:
         return file.read()
 
 
+def check_writable(path: str) -> None:
+    """Raises CannotEdit where the file's own mode forbids writing (which root could ignore), or its folder does."""
+    where = real(path)
+    with contextlib.suppress(OSError):
+        if not os.lstat(where).st_mode & 0o200:
+            raise CannotEdit(f"{path} is read-only; make it writable (`chmod u+w`), then try again")
+    folder = os.path.dirname(where)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        raise _not_written(path, "Permission denied", folder)
+
+
+def _not_written(path: str, reason: str | None, folder: str) -> CannotEdit:
+    return CannotEdit(f"{path} cannot be written: {reason}; check that you can write to {folder} and that it has space")
+
+
 def write(path: str, content: bytes, mode: int = 0o600) -> None:
     """Replace the file, or create it with that mode. Raises CannotEdit; the old content then stays."""
     where = real(path)
@@ -50,14 +67,11 @@ def write(path: str, content: bytes, mode: int = 0o600) -> None:
     try:
         with contextlib.suppress(FileNotFoundError):
             mode = stat.S_IMODE(os.lstat(where).st_mode)
-            if not mode & 0o200:
-                raise CannotEdit(f"{path} is read-only; make it writable (`chmod u+w`), then try again")
+        check_writable(path)
         os.makedirs(folder, mode=0o755, exist_ok=True)
         atomic_files.replace(where, content, mode)
     except OSError as error:
-        raise CannotEdit(
-            f"{path} cannot be written: {error.strerror}; check that you can write to {folder} and that it has space"
-        ) from None
+        raise _not_written(path, error.strerror, folder) from None
 
 
 def delete(path: str) -> None:

@@ -20,10 +20,13 @@ class Result(NamedTuple):
     what: str
 
 
-def install(plan: Plan, program: str) -> Result:
-    """Add the hooks. Raises CannotEdit; then nothing has changed."""
+def install(plan: Plan, program: str, check: bool = False) -> Result:
+    """Add the hooks; with `check` only say whether that would change a file.
+
+    Raises CannotEdit; then nothing has changed.
+    """
     if plan.shape == "executables":
-        return _install_executables(plan, program)
+        return _install_executables(plan, program, check)
     before = files.read(plan.path)
     if plan.shape == "own":
         after = (json.dumps(plans.own_document(program, plan.agent, plan.events), indent=2) + "\n").encode()
@@ -33,27 +36,39 @@ def install(plan: Plan, program: str) -> Result:
         after = _with_hooks(plan, _text(plan.path, before), program).encode()
     if after == before:
         return Result(plan.agent, plan.path, False, "installed already")
+    files.check_writable(plan.path)
+    if check:
+        return Result(plan.agent, plan.path, True, "would be installed")
     _replace(plan.path, before, after)
     return Result(plan.agent, plan.path, True, "installed")
 
 
-def uninstall(plan: Plan) -> Result:
-    """Remove the hooks; restores the earlier bytes if nothing else has changed since. Raises CannotEdit."""
+def uninstall(plan: Plan, check: bool = False) -> Result:
+    """Remove the hooks; restores the earlier bytes if nothing else has changed since. Raises CannotEdit.
+
+    With `check` it only says whether that would change a file.
+    """
     if plan.shape == "executables":
-        return _uninstall_executables(plan)
+        return _uninstall_executables(plan, check)
     now = files.read(plan.path)
     if now is None:
-        records.forget(plan.path)
+        if not check:
+            records.forget(plan.path)
         return Result(plan.agent, plan.path, False, "not installed")
     if plan.shape == "own":
         if not _looks_ours(now):
             return Result(plan.agent, plan.path, False, "not installed")
-        return _undo(plan, None)
+        return _would_go(plan) if check else _undo(plan, None)
     text = _text(plan.path, now)
     without = _without_hooks(plan, text)
     if without == text:
         return Result(plan.agent, plan.path, False, "not installed")
-    return _undo(plan, without.encode(), now)
+    files.check_writable(plan.path)
+    return _would_go(plan) if check else _undo(plan, without.encode(), now)
+
+
+def _would_go(plan: Plan) -> Result:
+    return Result(plan.agent, plan.path, True, "would be uninstalled")
 
 
 def installed(plan: Plan) -> dict[str, str]:
@@ -214,7 +229,7 @@ def _undo(plan: Plan, without: bytes | None, now: bytes | None = None) -> Result
     return Result(plan.agent, plan.path, True, "uninstalled")
 
 
-def _install_executables(plan: Plan, program: str) -> Result:
+def _install_executables(plan: Plan, program: str, check: bool) -> Result:
     wanted = {os.path.join(plan.path, event): plans.script(program, plan.agent, event) for event in plan.events}
     present = {path: files.read(path) for path in wanted}
     for path, raw in present.items():
@@ -225,12 +240,16 @@ def _install_executables(plan: Plan, program: str) -> Result:
             )
     changed = [path for path, raw in wanted.items() if present[path] != raw]
     for path in changed:
+        files.check_writable(path)
+    if changed and check:
+        return Result(plan.agent, plan.path, True, "would be installed")
+    for path in changed:
         records.save(records.Record(path, None, wanted[path], records.missing_folders(path)))
         files.write(path, wanted[path], 0o755)
     return Result(plan.agent, plan.path, bool(changed), "installed" if changed else "installed already")
 
 
-def _uninstall_executables(plan: Plan) -> Result:
+def _uninstall_executables(plan: Plan, check: bool) -> Result:
     changed = False
     # In reverse order: the first file's record lists the created folders, which are empty by then.
     for event in reversed(plan.events):
@@ -238,6 +257,8 @@ def _uninstall_executables(plan: Plan) -> Result:
         raw = files.read(path)
         if raw is None or plans.MARK.encode() not in raw:
             continue
+        if check:
+            return _would_go(plan)
         record = records.load(path)
         files.delete(path)
         records.forget(path)
