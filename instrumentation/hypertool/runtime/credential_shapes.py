@@ -70,20 +70,24 @@ _WORDS = (
 )
 # Short words for secrets, which prose has too: as the last part of a name (DB_PASS, X-Auth), or as a quoted key.
 _LAST_PARTS = (
-    r"(?:(?<=[A-Za-z0-9][_-])|(?<=[\"']))(?:pass|pw|psk|pat|auth)(?=[\"'\\]{0,16}\s{0,8}[=:])|\b(?:psk|dbpw)(?==)"
+    r"(?:(?<=[A-Za-z0-9][_-])|(?<=[\"']))(?:pass|pw|psk|pat|auth)(?=[\"'\\]{0,64}\s{0,8}[=:])|\b(?:psk|dbpw)(?==)"
 )
-# A word for a secret, `=` or `:`, and the value: in quotes (those of JSON within JSON too), or one word.
+# What stands before a quote in text that was encoded as JSON up to six times: each time doubles the backslashes.
+_ESCAPES = r"\\{0,63}"
+# Quotes that end a key, escaped or not.
+_KEY_END = r"[\"'\\]{0,64}"
+# A word for a secret, `=` or `:`, and the value: in quotes, or one word.
 _ASSIGNED = (
-    rf"((?i:{'|'.join(_WORDS)}|{_LAST_PARTS})[\"'\\]{{0,16}}\s{{0,8}}(?:[=:]>?|%3D)\s{{0,8}}(?:\\{{0,15}}[\"'])?)"
+    rf"((?i:{'|'.join(_WORDS)}|{_LAST_PARTS}){_KEY_END}\s{{0,8}}(?:[=:]>?|%3D)\s{{0,8}}(?:{_ESCAPES}[\"'])?)"
     r"(?:(?i:[a-z]{2,12}) )?"
     r"(?:(?<=\")(?:[^\"\n\\]|\\[^\"\n]){1,2000}|(?<=')(?:[^'\n\\]|\\[^'\n]){1,2000}|[^\s\"',;&\[\\]{4,2000})"
 )
 # One argument of a shell command, quoted or not.
 # The quotes may be escaped, in text that was encoded as JSON.
-_ARGUMENT = r"(?:\"[^\"\n]{1,500}\"|'[^'\n]{1,500}'|\\{1,15}[\"'][^\"'\n]{1,500}[\"']|[^\s\"']{3,2000})"
+_ARGUMENT = r"(?:\"[^\"\n]{1,500}\"|'[^'\n]{1,500}'|\\{1,63}[\"'][^\"'\n]{1,500}[\"']|[^\s\"']{3,2000})"
 # `--db-password hunter2` and `curl -u me:hunter2`: prompts and errors of coding agents are full of command lines.
-_OPTION = rf"(--(?:[a-z]{{1,20}}-){{0,4}}(?i:{'|'.join(_WORDS)})[ \t]{{1,4}}(?:\\{{0,15}}[\"'])?)[^\s\"']{{4,2000}}"
-_USER = r"((?:\s-u|--user)[ =](?:\\{0,15}[\"'])?[^\s:\"']{1,64}:)[^\s\"']{3,2000}"
+_OPTION = rf"(--(?:[a-z]{{1,20}}-){{0,4}}(?i:{'|'.join(_WORDS)})[ \t]{{1,4}}(?:{_ESCAPES}[\"'])?)[^\s\"']{{4,2000}}"
+_USER = rf"((?:\s-u|--user)[ =](?:{_ESCAPES}[\"'])?[^\s:\"']{{1,64}}:)[^\s\"']{{3,2000}}"
 # Programs whose one-letter option is a password: glued to it (mysql), or the argument after it.
 _GLUED = rf"({_AT_START}" r"(?:mysql\w{0,12}|mariadb[\w-]{0,12}|mycli)\b(?:[^\n|;&]{0,200}?\s)-p)" + _ARGUMENT
 _APART = (
@@ -99,30 +103,35 @@ _PIPED = (
     rf"({_AT_START}" r"echo[ \t]{1,4}(?:-n[ \t]{1,4})?)[^\n|]{1,500}(?=\|[ \t]{0,4}(?:sudo[^\n|;&]{0,60}\s-S|chpasswd))"
 )
 # curl -ume:SECRET, without a blank.
-_GLUED_USER = rf"({_AT_START}" r"curl\b[^\n|;&]{0,200}?\s-u[\"']?[^\s:\"'-][^\s:\"']{0,64}:)[^\s\"']{3,2000}"
+_GLUED_USER = (
+    rf"({_AT_START}curl\b[^\n|;&]{{0,200}}?\s-u(?:{_ESCAPES}[\"'])?[^\s:\"'-][^\s:\"']{{0,64}}:)[^\s\"']{{3,2000}}"
+)
 # <password>SECRET</password>, ('password', 'SECRET').
 _TAGGED = rf"(<(?:\w{{1,20}}:)?[\w-]{{0,40}}(?i:{'|'.join(_WORDS)})[\w-]{{0,40}}>)[^<\n]{{1,2000}}(?=<)"
-_PAIRED = rf"([\"'](?i:{'|'.join(_WORDS)})\\{{0,15}}[\"'],\s{{0,4}}\\{{0,15}}[\"'])[^\"'\n]{{1,2000}}"
+_PAIRED = rf"([\"'](?i:{'|'.join(_WORDS)}){_ESCAPES}[\"'],\s{{0,4}}{_ESCAPES}[\"'])[^\"'\n]{{1,2000}}"
 # Passwords of databases may hold `/` and `@`: up to the last `@` of the address.
 _DATABASE = (
     r"((?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|mssql|clickhouse|ldaps?)(?:\+\w{1,20})?://)"
     r"[^\s\"'<>]{1,1000}@(?=[\w.\[-])"
 )
 _COOKIE = (
-    rf"((?:(?<!-){_AT_START}(?i:(?:set-)?cookie)[\"']?\s{{0,8}}:|(?i:jsessionid|phpsessid)=)\s{{0,8}}[\"']?)"
+    rf"((?:(?<!-){_AT_START}(?i:(?:set-)?cookie){_KEY_END}\s{{0,8}}:|(?i:jsessionid|phpsessid)=)"
+    rf"\s{{0,8}}(?:{_ESCAPES}[\"'])?)"
     r"[^\n\"']{4,2000}"
 )
-_DIGEST = rf"({_AT_START}" r"response=\\{0,15}\"?)[^\s\",\\]{8,200}"
+_DIGEST = rf"({_AT_START}response={_ESCAPES}\"?)[^\s\",\\]{{8,200}}"
 _PASS_SOURCE = r"(-pass(?:in|out)?[ \t]{1,4}pass:)[^\s\"']{1,2000}"
-_SMB = r"(-U[ =]?[\"']?[\w.\\/-]{1,64}%)[^\s\"']{3,2000}"
+_SMB = rf"(-U[ =]?(?:{_ESCAPES}[\"'])?[\w.\\/-]{{1,64}}%)[^\s\"']{{3,2000}}"
 # machine HOST login USER password SECRET, on one line or several (netrc).
 _NETRC = (
     rf"({_AT_START}"
     r"(?:login|machine)\s{1,4}\S{1,200}\s{1,8}(?:account\s{1,4}\S{1,200}\s{1,8})?password\s{1,4})\S{1,2000}"
 )
-# OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20..., ANTHROPIC_CUSTOM_HEADERS: the whole value. In JSON within JSON,
-# backslashes stand before its quotes.
-_HEADERS = r"(HEADERS[\"']?\s{0,4}[=:]\s{0,4})(?:\\{0,4}\"[^\"\n]{1,2000}\"?|'[^'\n]{1,2000}'?|[^\s\"']{1,2000})"
+# OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20..., ANTHROPIC_CUSTOM_HEADERS: the whole value.
+_HEADERS = (
+    rf"(HEADERS{_KEY_END}\s{{0,4}}[=:]\s{{0,4}})"
+    rf"(?:{_ESCAPES}\"[^\"\n]{{1,2000}}\"?|{_ESCAPES}'[^'\n]{{1,2000}}'?|[^\s\"']{{1,2000}})"
+)
 # Signed and keyed URLs: Azure SAS, AWS, Google, CloudFront, keys as query parameters.
 _QUERY = (
     r"((?:[?&](?:(?i:key|code|auth|x-amz-credential|x-goog-credential|key-pair-id|awsaccesskeyid))"

@@ -79,6 +79,28 @@ def test_every_kind_is_taken_out_of_encoded_text(kind: str, encode: Callable[[st
     assert [spelling for spelling in (secret, json.dumps(secret)[1:-1]) if spelling in found] == []
 
 
+@pytest.mark.parametrize("kind", [kind for kind in CREDENTIALS if "in json" not in kind])
+def test_every_kind_in_six_encodings(kind: str) -> None:
+    """A tool's result inside a message inside a log line: each encoding as JSON doubles the backslashes."""
+    text, secret = CREDENTIALS[kind]
+    encoded, nested = f"before {text} after", f"before {text} after"
+    for depth in range(1, 7):
+        encoded, nested = json.dumps(encoded), json.dumps({"content": nested})
+        for found in (redact(encoded, 8000), redact(nested, 8000)):
+            assert secret not in found, depth
+
+
+@pytest.mark.parametrize(
+    "key", ["Cookie", "OTEL_EXPORTER_OTLP_HEADERS", "password", "X-Auth", "Authorization", "apiKey"]
+)
+def test_json_keys_in_six_encodings(key: str) -> None:
+    """The value of a key that names a secret is taken out whole, however often it was encoded as JSON."""
+    text = json.dumps({"a": 1, key: "id=hunter2 hunter3"})
+    for depth in range(1, 7):
+        assert "hunter" not in redact(text, 8000), depth
+        text = json.dumps({"content": text})
+
+
 @pytest.mark.parametrize(
     "command", ['sshpass -p "hunter7 hunter7" ssh a', 'x --password "hunter77"', 'curl -u "me:hunter77" h']
 )
