@@ -53,6 +53,14 @@ ENDS = {
     "atexit": "atexit.register(lambda: globals().__setitem__('s', llm('x')) or next(s))",
     "late atexit": "s = llm('x'); atexit.register(lambda: next(s))",
     "sys.exit": "s = llm('x'); next(s); sys.exit(0)",
+    "fork": "s = llm('x'); next(s); pid = os.fork(); sys.exit(0) if pid == 0 else os.waitpid(pid, 0)",
+    "threads' exit": "threading._register_atexit(lambda: globals().__setitem__('s', llm('x')) or next(s))",
+    "late thread": """
+        begun = threading.Event()
+        def work():
+            s = llm('x'); next(s); begun.set(); threading.Event().wait()
+        threading.Thread(target=work, daemon=True).start(); begun.wait()
+    """,
     "after others": "llm('y').__next__(); s = llm('x'); next(s)",
 }
 
@@ -60,7 +68,7 @@ ENDS = {
 def interpreters() -> list[str]:
     """This one, and each other supported version that is on the PATH or installed with pyenv."""
     found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
-    for version in ("3.10", "3.12", "3.13", "3.14"):
+    for version in ("3.10", "3.11", "3.12", "3.13", "3.14"):
         for path in [
             shutil.which(f"python{version}"),
             *sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python3")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # logging's own numbers
@@ -19,8 +20,16 @@ class Log:
     def log(self, level: int, message: str, *args: object, exc_info: BaseException | bool | None = None) -> None:
         """Log `message % args` at one of logging's levels, with the current exception's stack on request.
 
-        The text is redacted, because it may quote the errors of other code.
+        The text is redacted, because it may quote the errors of other code. Nothing is logged where an interpreter
+        that ends has no imports left.
         """
+        try:
+            self._log(level, message, args, exc_info)
+        except ImportError:
+            if sys.meta_path is not None:
+                raise
+
+    def _log(self, level: int, message: str, args: tuple[object, ...], exc_info: BaseException | bool | None) -> None:
         from .redaction import LOG_LIMIT, redact
 
         text = redact(message % args if args else message, LOG_LIMIT)
@@ -32,7 +41,7 @@ class Log:
 
         if exc_info:
             text += "\n" + _stack(exc_info)
-        logging.getLogger("hypertool").log(level, "%s", text, stacklevel=3)
+        logging.getLogger("hypertool").log(level, "%s", text, stacklevel=4)
 
     def debug(self, message: str, *args: object) -> None:
         """Log details for debugging."""
@@ -52,7 +61,6 @@ class Log:
 
 
 def _stack(exc_info: BaseException | bool) -> str:
-    import sys
     import traceback
 
     from .redaction import redact_tail
