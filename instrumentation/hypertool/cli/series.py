@@ -169,10 +169,17 @@ def _page(url: str, password_file: str | None) -> str:
     from base64 import b64encode
     from http.client import HTTPException
     from urllib.error import HTTPError
+    from urllib.parse import urlsplit
     from urllib.request import ProxyHandler, Request, build_opener
 
+    from ..runtime.services import LOOPBACK, stranger
+
     headers = {}
-    if password_file:
+    parts = urlsplit(url)
+    if password_file and parts.hostname in LOOPBACK:
+        person = stranger(parts.hostname, parts.port or 80)
+        if person is not None:
+            raise OSError(f"is held by a process of user {person}, expected a service; end it")
         try:
             password = Path(password_file).read_text(encoding="utf-8").strip()
         except FileNotFoundError:

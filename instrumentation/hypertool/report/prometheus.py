@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ..errors import HypertoolError
+from ..runtime.services import LOOPBACK, stranger
 from .model import Json
 
 if TYPE_CHECKING:
@@ -123,9 +124,12 @@ def _authorization(user: str | None, password: str | None, url: str) -> str:
 
 
 def own_password(url: str) -> str:
-    """The password of this host's Prometheus if `url` leads there and this user may read it, else an empty text."""
+    """The password of this host's Prometheus if `url` leads there and this user may read it, else an empty text.
+
+    Empty too where a person's process has the port: it would be sent the password.
+    """
     parts = urlsplit(url)
-    if parts.hostname not in ("localhost", "127.0.0.1", "::1") or parts.port != 9090:
+    if parts.hostname not in LOOPBACK or parts.port != 9090 or stranger(parts.hostname, parts.port) is not None:
         return ""
     try:
         return LOGIN_FILE.read_text(encoding="utf-8").strip()
