@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..sinks.base import SpanSink
     from ..sinks.langfuse import LangfuseAttributes, LangfuseSink
 
+REASON_CHARACTERS = 200
+
 
 def remote_parent(carrier: Mapping[str, str]) -> Any:
     """The context of a W3C `traceparent` (and `tracestate`), or None without one or without tracing."""
@@ -164,6 +166,10 @@ class OurSpan:
     def event(self, name: str, attributes: Mapping[str, Any]) -> None:
         """Add an event."""
         self._guard(lambda: self._span.add_event(name, fit_all(attributes)))
+
+    def fail(self, reason: str) -> None:
+        """Set the status ERROR with the redacted reason, for a failure that is no exception."""
+        self._guard(lambda: self._span.set_status(api.trace.StatusCode.ERROR, redact(reason, REASON_CHARACTERS)))
 
     def end(
         self,

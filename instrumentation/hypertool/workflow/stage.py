@@ -114,6 +114,8 @@ class Stage:
             if passed is not None:
                 span.event("quality_gate", {"passed": passed, "reason": reason})
                 span.score("quality_gate", passed, reason)
+                if not passed and error is None:
+                    span.fail(f"quality gate failed: {reason}" if reason else "quality gate failed")
             span.end(
                 {
                     "stage.duration_seconds": tracker.duration_seconds,

@@ -50,7 +50,7 @@ with WorkflowTracer("w") as w:
     }
     receiver.wait(12)
     assert [line.strip() for line in tree(receiver) if "chat" not in line] == [
-        *("workflow.w", "stage.answer", "stage.answer.call !", "stage.answer.call !", "stage.answer.tripped"),
+        *("workflow.w", "stage.answer", "stage.answer.call !", "stage.answer.call !", "stage.answer.tripped !"),
         *("stage.answer.refused !", "stage.answer.refused !", "stage.answer.call", "stage.answer.recovered"),
     ]
     (tripped,) = named(receiver, "stage.answer.tripped")

@@ -188,6 +188,7 @@ def signal_masks(status: str) -> dict[str, int]:
     return {name: int(mask, 16) & ~0x180000000 for name, mask in masks.items()}
 
 
+ERROR = 2
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -204,17 +205,18 @@ def test_the_gates_of_one_workflow_are_one_trace(host: Host) -> None:
             host.hypertool(*GATE, "--", *ECHO_PARENT, TRACEPARENT=PARENT, TRACESTATE="a=b").stdout.strip()
             for _ in range(2)
         ]
-        alone = host.hypertool(*GATE, "--", "sh", "-c", "echo $TRACEPARENT; exit 1").stdout.strip()
+        alone = host.hypertool(*GATE, "--", "sh", "-c", "echo $TRACEPARENT; exit 3").stdout.strip()
         spans = receiver.wait(3)
     _, trace_id, parent_id, _ = PARENT.split("-")
     for passed_on, span in zip(given, spans[:2], strict=True):
         assert (span.name, span.trace_id, span.parent_id) == ("stage.quality_validation", trace_id, parent_id)
         assert passed_on == f"00-{trace_id}-{span.span_id}-01"
-        assert span.attributes["stage.quality_gate_passed"] is True
+        assert (span.attributes["stage.quality_gate_passed"], span.status) == (True, 0)
     assert re.fullmatch(f"00-{spans[2].trace_id}-{spans[2].span_id}-0[13]", alone)
     assert spans[2].parent_id == ""
     assert spans[2].attributes["stage.quality_gate_passed"] is False
-    assert spans[2].attributes["process.exit.code"] == 1
+    assert spans[2].attributes["process.exit.code"] == 3
+    assert (spans[2].status, spans[2].status_message) == (ERROR, "quality gate failed: exit code 3")
 
 
 @pytest.mark.parametrize("wrong", ["", "nonsense", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"])

@@ -76,6 +76,7 @@ def test_run_is_the_parent_of_its_stages(host: Host, receiver: OtlpReceiver) -> 
         "workflow.name": "package_release",
     }
     assert stage.events == [("quality_gate", {"passed": False, "reason": "too slow"})]
+    assert (stage.status, stage.status_message, workflow.status) == (ERROR, "quality gate failed: too slow", 0)
     assert workflow.resource["service.name"] == "hypertool"
     assert workflow.scope == "hypertool"
 
