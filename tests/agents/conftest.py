@@ -12,8 +12,10 @@ import pytest
 
 from hypertool.runtime.logs import log
 from tests.agents.homes import AGENT_VARIABLES
+from tests.agents.measured import Measured, measured
 from tests.agents.real_clients import find_programs
 from tests.support.fake_models import FakeModels
+from tests.support.otlp_receiver import OtlpReceiver
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +57,17 @@ def models() -> Iterator[FakeModels]:
     """The model server: one tool call, then text."""
     with FakeModels(commands=["echo one"]) as server:
         yield server
+
+
+@pytest.fixture
+def otlp() -> Iterator[OtlpReceiver]:
+    """Where spans go."""
+    with OtlpReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def prometheus(home: Path) -> Iterator[Measured]:
+    """A real Prometheus that scrapes the real exporter on the state of this test."""
+    with measured(home.parent) as found:
+        yield found

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +11,9 @@ from hypertool.cli import main
 from hypertool.domain.workflows import WORKFLOWS
 from tests.agents.following import FollowingModels
 from tests.agents.hooking import HYPERTOOL
+from tests.agents.measured import Measured, series
 from tests.agents.real_clients import AGENTS, Client, run, set_up
-from tests.support.exporter_process import Exporter
 from tests.support.fake_models import FakeModels
-from tests.support.hypertool_host import Host
 from tests.support.otlp_receiver import OtlpReceiver
 
 MAKEFILE = "lint build publish:\n\t@true\ntest:\n\t@test -e repaired\n"
@@ -89,18 +85,12 @@ def test_agent_loads_its_file(case: Loading, programs: Path, project: Path) -> N
 
 
 class Following(NamedTuple):
-    """An agent and the workflow that it follows; `read` shows the file where the agent's prompt does not name it.
-
-    `bound`: its shell knows its session, so a switch there is one of its tokens, too. `traced`: its shell keeps what a
-    start file says about telemetry.
-    """
+    """An agent and the workflow that it follows; `read` shows the file where the agent's prompt does not name it."""
 
     agent: str
     workflow: str
     arguments: list[str]
     read: str = ""
-    bound: bool = True
-    traced: bool = True
 
 
 SKILL = ".agents/skills/{}-hypertool/SKILL.md"
@@ -110,13 +100,12 @@ FOLLOWED = (
         "feature_implementation",
         ["claude", "-p", "/feature-implementation-hypertool", "--allowedTools", "Bash"],
     ),
-    Following("cline", "bug_fix", ["cline", "/bug-fix-hypertool.prompt now"], bound=False),
+    Following("cline", "bug_fix", ["cline", "/bug-fix-hypertool.prompt now"]),
     Following(
         "copilot-cli",
         "package_release",
         AGENTS["copilot-cli"].command,
         "cat .github/workflows/package-release-hypertool.prompt.md",
-        traced=False,
     ),
     Following("codex", "bug_fix", [*AGENTS["codex"].command[:-1], "$bug-fix-hypertool"]),
     Following(
@@ -124,7 +113,6 @@ FOLLOWED = (
         "package_release",
         AGENTS["gemini-cli"].command,
         f"cat {SKILL.format('package-release')}",
-        bound=False,
     ),
 )
 
@@ -144,56 +132,26 @@ def follow(
         client = using(case.agent, case.arguments)
         set_up(client, models, programs, project)
         client = client._replace(around=(str(HYPERTOOL), "run", "--workflow", case.workflow, "--"))
-        done = run(client, models, programs, project, BASH_ENV=str(_profile(project.parent, programs, otlp)))
+        environment = {"BASH_ENV": _profile(project.parent, programs), "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url}
+        done = run(client, models, programs, project, **environment)
     return models, f"{models.asked} {done.stdout[-1500:]} {done.stderr[-1500:]}"
 
 
-def _profile(home: Path, programs: Path, otlp: OtlpReceiver) -> Path:
-    """A shell's start file as a host has it: some agents take OTEL_* out of their shells, login shells set the path."""
+def _profile(home: Path, programs: Path) -> str:
+    """A shell's start file: login shells set the path."""
     profile = home / ".profile"
-    profile.write_text(
-        f'export PATH="{programs}:{HYPERTOOL.parent}:/usr/bin:/bin" OTEL_EXPORTER_OTLP_ENDPOINT="{otlp.url}"\n'
-    )
-    return profile
-
-
-@pytest.fixture
-def otlp() -> Iterator[OtlpReceiver]:
-    """Where the gates' spans go."""
-    with OtlpReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def exporter(home: Path) -> Iterator[Exporter]:
-    """The real exporter on the state of this test."""
-    host = Host(home.parent / "host")
-    host.variables["HYPERTOOL_STATE_DIR"] = os.environ["HYPERTOOL_STATE_DIR"]
-    served = Exporter(host)
-    served.start()
-    yield served
-    served.stop()
-
-
-def series(name: str, scraped: dict[str, float], *labels: str) -> dict[tuple[str, ...], float]:
-    """Samples above 0 of one metric, by these labels; the others are added up."""
-    found: dict[tuple[str, ...], float] = {}
-    for key, value in scraped.items():
-        if key.startswith(name + "{") and value:
-            given = dict(re.findall(r'(\w+)="([^"]*)"', key))
-            place = tuple(given[label] for label in labels)
-            found[place] = found.get(place, 0) + value
-    return found
+    profile.write_text(f'export PATH="{programs}:{HYPERTOOL.parent}:/usr/bin:/bin"\n')
+    return str(profile)
 
 
 @pytest.mark.parametrize("case", FOLLOWED, ids=lambda case: f"{case.agent} {case.workflow}")
 def test_agent_follows_a_workflow(
-    case: Following, programs: Path, project: Path, otlp: OtlpReceiver, exporter: Exporter
+    case: Following, programs: Path, project: Path, otlp: OtlpReceiver, prometheus: Measured
 ) -> None:
-    """Switches, stages, gates and tokens are those of the declared workflow, and the stages are one trace."""
+    """Switches, stages and gates are the declared ones, each call counts for its persona, and all is one trace."""
     models, said = follow(case, programs, project, otlp)
     stages = WORKFLOWS[case.workflow].stages
-    scraped = exporter.scrape()
+    scraped = prometheus.scrape()
     came = ["none", *(stage.persona for stage in stages)]
     switches = series("hypertool_persona_switches_total", scraped, "from_persona", "to_persona", "chatmode")
     assert switches == {(came[n], stage.persona, stage.chatmode): 1 for n, stage in enumerate(stages)}, said
@@ -201,24 +159,23 @@ def test_agent_follows_a_workflow(
     assert gates == {(case.workflow, stage.name, "pass"): 1 for stage in stages}, said
     measured = series("hypertool_workflow_stage_duration_seconds_count", scraped, "workflow", "stage", "persona")
     assert measured == {(case.workflow, stage.name, stage.persona): 1 for stage in stages}
-    tokens = series("hypertool_persona_tokens_used_total", scraped, "persona", "chatmode")
-    client = AGENTS[case.agent]
-    assert sum(tokens.values()) == models.tokens(client.cache_write, client.reasoning_beside), said
-    if case.bound:
-        assert {(stage.persona, stage.chatmode) for stage in stages} <= tokens.keys(), said
-    if not case.traced:
-        return
-    spans = otlp.wait(len(stages))
+    client, used = AGENTS[case.agent], {}
+    asked = [*models.switched.values(), len(models.served)]  # A switch holds from the call after the one that asks.
+    for place, persona in enumerate(["unknown", *models.switched]):
+        calls = range(1 + (asked[place - 1] if place else 0), asked[place] + 1)
+        used[(persona,)] = models.tokens(client.cache_write, client.reasoning_beside, calls)
+    assert series("hypertool_persona_tokens_used_total", scraped, "persona") == used, said
+    spans = otlp.ours(len(stages))
     assert sorted(span.name for span in spans) == sorted(f"stage.{stage.name}" for stage in stages)
     assert len({span.trace_id for span in spans}) == 1
 
 
-def test_failed_gate_stops_the_agent(programs: Path, project: Path, otlp: OtlpReceiver, exporter: Exporter) -> None:
+def test_failed_gate_stops_the_agent(programs: Path, project: Path, otlp: OtlpReceiver, prometheus: Measured) -> None:
     """Tests that fail: the gate shows its exit code to the agent, the last stage is not begun, and the fail counts."""
     _, said = follow(FOLLOWED[1], programs, project, otlp, repaired=False)
-    gates = series("hypertool_workflow_quality_gate_total", exporter.scrape(), "stage", "result")
+    gates = series("hypertool_workflow_quality_gate_total", prometheus.scrape(), "stage", "result")
     assert gates == {("investigation", "pass"): 1, ("implement_fix", "fail"): 1}, said
-    switches = series("hypertool_persona_switches_total", exporter.scrape(), "to_persona")
+    switches = series("hypertool_persona_switches_total", prometheus.scrape(), "to_persona")
     assert ("testing-specialist",) not in switches
-    failed = next(span for span in otlp.wait(2) if span.name == "stage.implement_fix")
+    failed = next(span for span in otlp.ours(2) if span.name == "stage.implement_fix")
     assert failed.attributes["stage.quality_gate_passed"] is False

@@ -21,6 +21,7 @@ from hypertool.domain.instruments import TOKENS
 from tests.agents import homes
 from tests.agents.hooking import HYPERTOOL
 from tests.agents.ledgers import counted, open_ledger
+from tests.support.otlp_receiver import OtlpReceiver
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -112,6 +113,36 @@ def test_run_sends_nothing_to_a_strangers_listener(listener: socket.socket) -> N
         os.waitpid(child, 0)
         os.close(ready)
         os.close(told)
+
+
+@pytest.mark.parametrize(
+    ("given", "handed_on"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1/"}, "http://127.0.0.1:1/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/own"}, "http://127.0.0.1:1/own"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://ann:secret@127.0.0.1:1"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_HEADERS": "key=secret"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_TRACES_EXPORTER": "none"}, None),
+        ({"HYPERTOOL_TRACES_ENDPOINT": "http://127.0.0.1:2/mine"}, "http://127.0.0.1:2/mine"),
+    ],
+)
+def test_run_hands_the_endpoint_on(given: dict[str, str], handed_on: str | None, home: Path) -> None:
+    """Agents take OTEL_* out of their shells: gates there find the endpoint, if it has no secret, in our variable."""
+    made = running.environment_for({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "x", **given}, Attribution())
+    assert made.get("HYPERTOOL_TRACES_ENDPOINT") == handed_on
+
+
+@pytest.mark.parametrize("standard", [False, True])
+def test_gate_finds_the_endpoint(standard: bool, home: Path) -> None:
+    """A gate sends its span to our variable's address, unless a standard variable names another one."""
+    with OtlpReceiver() as ours, OtlpReceiver() as theirs:
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": theirs.url} if standard else {}
+        environment["HYPERTOOL_TRACES_ENDPOINT"] = f"{ours.url}/v1/traces"
+        names = ("--workflow", "bug_fix", "--stage", "investigation", "--persona", "observability-expert")
+        done = run("gate", *names, "--", "true", **environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        (theirs if standard else ours).wait(1)
+        assert (ours if standard else theirs).spans == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -72,11 +72,14 @@ class FakeModels:
                 return number, "sleep 0.5"
             return number, self._pending.pop(0)
 
-    def tokens(self, cache_write: bool, reasoning_beside: bool = False) -> int:
-        """What all calls reported: with cache writes (Anthropic), or with reasoning beside the output (Gemini)."""
+    def tokens(self, cache_write: bool, reasoning_beside: bool = False, numbers: Iterable[int] | None = None) -> int:
+        """What all calls reported, or those with the `numbers`.
+
+        With cache writes (Anthropic), or with reasoning beside the output (Gemini).
+        """
         return sum(
             1000 + n + 30 + n + 200 + n + (7 + n if cache_write else 0) + (5 + n if reasoning_beside else 0)
-            for n in self.served
+            for n in (self.served if numbers is None else numbers)
         )
 
 

@@ -74,6 +74,15 @@ class OtlpReceiver:
         """The spans, once there are that many. AssertionError after `seconds`."""
         return self._until(lambda: len(self.spans) >= spans, seconds, f"{spans} spans") or list(self.spans)
 
+    def ours(self, spans: int, seconds: float = 10.0) -> list[Received]:
+        """The spans of this package, once there are that many; agents send theirs beside them."""
+
+        def found() -> list[Received]:
+            return [span for span in self.spans if span.scope == "hypertool"]
+
+        self._until(lambda: len(found()) >= spans, seconds, f"{spans} spans of ours")
+        return found()
+
     def wait_for_requests(self, requests: int, seconds: float = 10.0) -> None:
         """Wait for that many requests, whatever was answered."""
         self._until(lambda: len(self.requests) >= requests, seconds, f"{requests} requests")
@@ -99,7 +108,9 @@ class OtlpReceiver:
             time.sleep(self.delay)
         encoding = headers.get("content-encoding")
         data = gzip.decompress(body) if encoding == "gzip" else zlib.decompress(body) if encoding == "deflate" else body
-        request = ExportTraceServiceRequest.FromString(data)
+        # Agents also send logs and metrics, and some send JSON; none of it is ours.
+        foreign = path.endswith(("/v1/logs", "/v1/metrics")) or "json" in headers.get("content-type", "")
+        request = ExportTraceServiceRequest.FromString(b"" if foreign else data)
         with self._changed:
             self.requests.append((path, headers))
             self.at.append(time.monotonic())

@@ -1,7 +1,8 @@
-"""Finds the agent's session that a command runs in from the environment, and binds it when its persona switches."""
+"""Finds the agent's session that a command runs in, and binds it when its persona switches."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,12 +36,15 @@ class Session(NamedTuple):
 
 
 def session_here(environment: Mapping[str, str]) -> Session | None:
-    """The session of the agent whose shell this is, or None."""
+    """The session of the agent whose shell this is, or None: from its variables, else from the processes above."""
     for variable, agent in _VARIABLES:
         found = text(environment.get(variable, ""))
         if found:
             return Session(agent, found)
-    return None
+    from .processes import session_above
+
+    above = session_above(os.path.expanduser("~"), environment)
+    return Session(*above) if above is not None else None
 
 
 def switch(
@@ -52,7 +56,7 @@ def switch(
     Raises HypertoolError or sqlite3.Error if the ledger cannot be written.
     """
     from .ledger import database
-    from .ledger.attribution import Attribution
+    from .ledger.attribution import Attribution, wanted
     from .ledger.ledger import Ledger
 
     if session is None and not (database.directory() / "ledger.db").exists():
@@ -68,7 +72,7 @@ def switch(
                 return bool(following)
             known = ledger.binding(session.agent, session.id, now)
             if known is None:
-                known = before or Attribution()
+                known = wanted() or before or Attribution()
                 ledger.bind(session.agent, session.id, known, 0.0)
             ledger.bind(session.agent, session.id, to._replace(workflow=to.workflow or known.workflow), now)
     finally:

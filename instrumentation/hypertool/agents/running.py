@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 
 from ..domain.instruments import AGENTS
-from ..runtime.settings import LISTEN, LISTEN_DEFAULT
+from ..runtime.settings import LISTEN, LISTEN_DEFAULT, TRACES_ENDPOINT
 from ..runtime.tcp_sockets import listening_users
+from ..sinks.otlp import handed_on
 from .ledger import database
 from .ledger.attribution import Attribution
 from .ledger.ledger import Ledger
@@ -40,6 +41,8 @@ _TELEMETRY = {
 def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, str]:
     """The environment of the command: binding, trace context, and telemetry if this host has a receiver.
 
+    Where spans go is said a second time by TRACES_ENDPOINT: agents keep OTEL_* from what they start.
+
     Variables set by the user stay unchanged.
     """
     made = dict(given)
@@ -56,6 +59,9 @@ def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, s
             attribute = f"hypertool.persona={whose.persona}"
             before = given.get("OTEL_RESOURCE_ATTRIBUTES")
             made["OTEL_RESOURCE_ATTRIBUTES"] = f"{before},{attribute}" if before else attribute
+    spans_to = handed_on(made)
+    if spans_to is not None:
+        made.setdefault(TRACES_ENDPOINT.name, spans_to)
     return made
 
 

@@ -70,6 +70,12 @@ RUN_ID = Setting(
     "The run that a command belongs to; `hypertool workflow run` sets it for agents and gates",
     "none",
 )
+TRACES_ENDPOINT = Setting(
+    "HYPERTOOL_TRACES_ENDPOINT",
+    "Where spans go if no `OTEL_EXPORTER_OTLP_*` endpoint is set (agents take those out of their shells), with the "
+    "path; `hypertool run` sets it",
+    "none",
+)
 
 GRAFANA_URL = Setting("GRAFANA_URL", "The Grafana that `hypertool grafana` puts dashboards and rules into", "none")
 GRAFANA_TOKEN = Setting("GRAFANA_TOKEN", "The token of a service account there, of the role Editor", "`--token-file`")
@@ -107,6 +113,7 @@ ALL = (
     CHATMODE,
     WORKFLOW,
     RUN_ID,
+    TRACES_ENDPOINT,
     GRAFANA_URL,
     GRAFANA_TOKEN,
     RULER_URL,

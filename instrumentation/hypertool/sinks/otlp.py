@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ..runtime.logs import once
 from ..runtime.redaction import redact
+from ..runtime.settings import TRACES_ENDPOINT
 from .base import Count, Outcome, Verdict
 from .http import HttpSink
 from .otlp_encoding import encode
@@ -43,17 +44,36 @@ def _setting(name: str) -> tuple[str, str]:
 
 
 def configured() -> bool:
-    """Whether the environment asks for OTLP traces: an endpoint, or `otlp` in OTEL_TRACES_EXPORTER."""
-    exporters = os.environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
-    if exporters:
-        return "otlp" in [one.strip() for one in exporters.split(",")]
-    return any(os.environ.get(name, "").strip() for name in _ENDPOINTS)
+    """Whether the environment asks for OTLP traces: an endpoint (ours too), or `otlp` in OTEL_TRACES_EXPORTER."""
+    return _asked_for(os.environ) and (
+        bool(_exporters(os.environ)) or bool(_standard(os.environ)) or bool(TRACES_ENDPOINT.read())
+    )
+
+
+def _exporters(environment: Mapping[str, str]) -> str:
+    return environment.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+
+
+def _asked_for(environment: Mapping[str, str]) -> bool:
+    exporters = _exporters(environment)
+    return not exporters or "otlp" in [one.strip() for one in exporters.split(",")]
+
+
+def _standard(environment: Mapping[str, str]) -> str:
+    """The URL that the standard variables name; empty without one."""
+    own, base = (environment.get(name, "").strip() for name in _ENDPOINTS)
+    return own or (f"{base.removesuffix('/')}/v1/traces" if base else "")
 
 
 def _url() -> str:
-    own = os.environ.get(_ENDPOINTS[0], "").strip()
-    base = os.environ.get(_ENDPOINTS[1], "").strip() or "http://localhost:4318"
-    return own or f"{base.removesuffix('/')}/v1/traces"
+    return _standard(os.environ) or TRACES_ENDPOINT.read() or "http://localhost:4318/v1/traces"
+
+
+def handed_on(environment: Mapping[str, str]) -> str | None:
+    """The URL for TRACES_ENDPOINT of commands in an agent's shell, None without one or where it needs a secret."""
+    url = _standard(environment)
+    secret = "@" in url or any(environment.get(f"{_PREFIX}{name}HEADERS", "").strip() for name in ("TRACES_", ""))
+    return url if url and not secret and _asked_for(environment) else None
 
 
 def endpoint() -> str:

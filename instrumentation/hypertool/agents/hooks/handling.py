@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 
 from ...domain.instruments import AGENTS
-from ...runtime.settings import CHATMODE, PERSONA, WORKFLOW
 from ...runtime.workspace import find_workspace
 from ...store.sessions import Sessions
 from ..ledger import database
-from ..ledger.attribution import UNKNOWN, Attribution
+from ..ledger.attribution import Attribution, wanted
 from ..ledger.ledger import Ledger
 from ..reading.read import read_file
 from ..reading.registry import reader
@@ -59,14 +58,6 @@ def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str) -> N
         whose = wanted() or _current(workspace)
         if whose is not None:
             ledger.bind(event.agent, event.session, whose, 0.0)
-
-
-def wanted() -> Attribution | None:
-    """The binding that `hypertool run` left in the environment, which the agent and its hooks inherit."""
-    persona, workflow, chatmode = PERSONA.read(), WORKFLOW.read(), CHATMODE.read()
-    if not (persona or workflow or chatmode):
-        return None
-    return Attribution(persona or UNKNOWN, chatmode or "default", workflow)
 
 
 def _current(workspace: Path | None) -> Attribution | None:

@@ -6,7 +6,7 @@ Calls of the router (a small model that picks the model) are missing; only its t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, part, seconds, text, wholes
@@ -28,12 +28,16 @@ MARKERS = (b'"tokens"', b'"projectHash"')
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
     """Every chat of every project."""
-    base = environment.get("GEMINI_CLI_HOME") or home
-    for project in directories(os.path.join(base, ".gemini", "tmp")):
+    for project in projects(home, environment):
         chats = os.path.join(project, "chats")
         yield from files_in(chats, ".jsonl")
         for session in directories(chats):  # sub-agents' chats
             yield from files_in(session, ".jsonl")
+
+
+def projects(home: str, environment: Mapping[str, str]) -> list[str]:
+    """The folder of each project."""
+    return directories(os.path.join(environment.get("GEMINI_CLI_HOME") or home, ".gemini", "tmp"))
 
 
 def with_subagents(session: str) -> Iterator[str]:
