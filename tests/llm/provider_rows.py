@@ -54,6 +54,11 @@ WHOLE: list[Row] = [
     ),
     # Azure's Grok counts what is cached of a prompt that it hides.
     ("chat more cache than prompt", _chat(10, 5, 15, prompt_tokens_details={"cached_tokens": 20}), (0, 10, 0, 5, 0)),
+    (
+        "chat more cache beside the prompt",
+        {"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cached_prompt_tokens": 20}},
+        "invalid",
+    ),
     ("chat more cache than a total knows", _chat(10, 5, 0, prompt_tokens_details={"cached_tokens": 20}), "invalid"),
     (
         "openrouter reads what it writes",
@@ -351,6 +356,11 @@ WHOLE: list[Row] = [
         (12, 0, 0, 3, 0),
     ),
     ("llama-index raw", {"message": "x", "raw": _chat(8, 2, 10)}, (8, 0, 0, 2, 0)),
+    (
+        "llama-index agent after its tools",  # it keeps the last of several answers
+        {"response": "x", "current_agent_name": "a", "raw": _chat(8, 2, 10), "tool_calls": [{"tool_name": "t"}]},
+        "unrecognised",
+    ),
     ("instructor pair", ({"answer": 1}, _chat(8, 2, 10)), (8, 0, 0, 2, 0)),
     ("batch", [{**_chat(8, 2, 10), "id": "a"}, {**_chat(8, 2, 10), "id": "b"}], (16, 0, 0, 4, 0)),
     ("pair of one answer", ({**_chat(8, 2, 10), "id": "a"}, {**_chat(8, 2, 10), "id": "a"}), (8, 0, 0, 2, 0)),

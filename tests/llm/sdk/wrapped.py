@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 import anthropic
@@ -132,3 +134,17 @@ def test_a_client_that_fails_raises_its_own_error(records: list[CallRecord]) -> 
     with pytest.raises(openai.APIConnectionError):
         ours(client.chat.completions.create)(**ASK)
     once(records, None, "error")
+
+
+def test_streams_are_sync_or_async_as_before(records: list[CallRecord]) -> None:
+    """What asks `isinstance` for an async iterator (instructor does) gets the SDK's own answer."""
+    plain = gpt(openai.OpenAI).chat.completions.create(**ASK, stream=True)
+    stream = ours(gpt(openai.OpenAI).chat.completions.create)(**ASK, stream=True)
+    manager = ours(claude(anthropic.Anthropic).messages.stream)(**ASK_CLAUDE)
+    later = ours(claude(anthropic.AsyncAnthropic).messages.stream)(**ASK_CLAUDE)
+    assert isinstance(stream, Iterator) is isinstance(plain, Iterator) is True
+    assert isinstance(stream, AsyncIterator) is isinstance(plain, AsyncIterator) is False
+    assert isinstance(manager, AbstractContextManager)
+    assert not isinstance(manager, AbstractAsyncContextManager)
+    assert isinstance(later, AbstractAsyncContextManager)
+    assert not isinstance(later, AbstractContextManager)

@@ -1,4 +1,4 @@
-"""Framework results that continue after they are returned: streamed runs of openai-agents and pydantic-ai."""
+"""Framework results that continue after they are returned (openai-agents, pydantic-ai), and a crew's runs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from ..reading.extract import extract
+from . import crews
 from .call import Call
-from .sdk_streams import Measure, ObservedManager
+from .sdk_streams import AsyncManager, Measure
 
 
 def _agents_run(call: Call, result: Any) -> Any:
@@ -28,7 +29,7 @@ def _agents_run(call: Call, result: Any) -> Any:
     return result
 
 
-class ObservedRun(ObservedManager):
+class ObservedRun(AsyncManager):
     """pydantic-ai's `run_stream`; it is a generic async context manager, so only the yielded value identifies it."""
 
     _run: Any = None
@@ -54,5 +55,6 @@ class ObservedRun(ObservedManager):
 # (top package, class) -> the function that wraps an instance.
 FRAMEWORKS: dict[tuple[str, str], Callable[[Call, Any], Any]] = {
     ("agents", "RunResultStreaming"): _agents_run,
+    ("hypertool", "CrewRun"): crews.finish,
     ("contextlib", "_AsyncGeneratorContextManager"): lambda call, result: ObservedRun(result, call),
 }

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from ...runtime.settings import disabled
 from ..describing.metadata import for_function
+from . import crews
 from .call import Call, Caller
 from .results import ObservedAsyncGenerator, ObservedGenerator, awaited, deliver
 
@@ -44,7 +45,7 @@ class Observed:
         if not callable(function):
             raise TypeError(f"an LLM function must be callable, not {type(function).__name__} ({function!r:.60})")
         function = unpatched(function)
-        self.function = function
+        self.function = crews.measured(function)
         self.caller = caller
         code = getattr(function, "__code__", None)
         place = code.co_firstlineno if code is not None else type(function).__qualname__

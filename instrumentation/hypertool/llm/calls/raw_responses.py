@@ -14,7 +14,8 @@ from typing import Any
 
 from ..reading.classes import base_named
 from ..reading.extract import extract
-from .sdk_streams import Measure, ObservedManager
+from .call import Call
+from .sdk_streams import AsyncManager, Measure, ObservedManager, SyncManager
 
 _PACKAGES = ("openai", "anthropic", "groq", "cerebras", "together")
 # (top package, class) -> True for a response, False for a manager whose `with` yields one.
@@ -127,7 +128,7 @@ class _Body:
         self._measure.drop()
 
 
-class ObservedRawManager(ObservedManager):
+class _RawManager(ObservedManager):
     """The result of an SDK's `with_streaming_response`: entering it makes the request."""
 
     def _entered(self, value: Any) -> Any:
@@ -137,3 +138,16 @@ class ObservedRawManager(ObservedManager):
         else:
             self._measure.call.finish(extract(value), output=value)
         return value
+
+
+class _SyncRawManager(_RawManager, SyncManager):
+    pass
+
+
+class _AsyncRawManager(_RawManager, AsyncManager):
+    pass
+
+
+def observed_raw_manager(manager: Any, call: Call) -> ObservedManager:
+    """An SDK's manager of a raw response, measured; sync or async, as the manager itself is."""
+    return (_AsyncRawManager if hasattr(type(manager), "__aenter__") else _SyncRawManager)(manager, call)

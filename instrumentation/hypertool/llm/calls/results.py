@@ -13,8 +13,8 @@ from ..reading.classes import base_named
 from ..reading.extract import extract
 from .call import Call
 from .framework_streams import FRAMEWORKS
-from .raw_responses import RAW, ObservedRawManager, unread, watch
-from .sdk_streams import SDK_STREAMS, Measure, ObservedManager, ObservedStream
+from .raw_responses import RAW, observed_raw_manager, unread, watch
+from .sdk_streams import SDK_STREAMS, Measure, observed_manager, observed_stream
 
 _BEDROCK = ("stream", "body")
 
@@ -36,13 +36,13 @@ def _dict(call: Call, result: Any) -> Any:
         for key in _BEDROCK:
             part = result.get(key)
             if part is not None and base_named(type(part), SDK_STREAMS):
-                result[key] = ObservedStream(part, Measure(call))
+                result[key] = observed_stream(part, Measure(call))
                 return result
     return _plain(call, result)
 
 
 def _stream(call: Call, result: Any) -> Any:
-    return ObservedStream(result, Measure(call))
+    return observed_stream(result, Measure(call))
 
 
 def _litellm(call: Call, result: Any) -> Any:
@@ -50,7 +50,7 @@ def _litellm(call: Call, result: Any) -> Any:
     measure, kept = Measure(call), getattr(result, "chunks", None)
     if kept is not None:
         measure.told = lambda: any(getattr(chunk, "usage", None) is not None for chunk in result.chunks)
-    return ObservedStream(result, measure)
+    return observed_stream(result, measure)
 
 
 def _raw(call: Call, result: Any) -> Any:
@@ -106,14 +106,14 @@ def _learn(kind: type) -> Callable[[Call, Any], Any]:
         handler = (
             (_litellm if kind.__module__.startswith("litellm") else _stream)
             if known
-            else (lambda call, result: ObservedManager(result, call))
+            else (lambda call, result: observed_manager(result, call))
         )
     elif issubclass(kind, dict):
         handler = _dict
     elif (framework := base_named(kind, FRAMEWORKS)) is not None:
         handler = framework
     elif (raw := base_named(kind, RAW)) is not None:
-        handler = _raw if raw else (lambda call, result: ObservedRawManager(result, call))
+        handler = _raw if raw else (lambda call, result: observed_raw_manager(result, call))
     else:
         handler = _by_protocol(kind)
     _handlers[kind] = handler

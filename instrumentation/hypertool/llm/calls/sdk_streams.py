@@ -159,8 +159,19 @@ class _Tap:
         return getattr(self._iterator, name)
 
 
+def observed_stream(stream: Any, measure: Measure) -> ObservedStream:
+    """An SDK's stream, measured; sync, async or both, as the stream itself is."""
+    kind = type(stream)
+    if not hasattr(kind, "__aiter__"):
+        return SyncStream(stream, measure)
+    return BothStream(stream, measure) if hasattr(kind, "__iter__") else AsyncStream(stream, measure)
+
+
 class ObservedStream:
-    """An SDK's stream, measured until it ends or is closed; `isinstance` and its methods work as before."""
+    """An SDK's stream, measured until it ends or is closed; `isinstance` and its methods work as before.
+
+    A class has only the methods of its kind: `isinstance(stream, AsyncIterator)` asks the class for them.
+    """
 
     def __init__(self, stream: Any, measure: Measure) -> None:
         self._stream = stream
@@ -180,26 +191,6 @@ class ObservedStream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def __iter__(self) -> Any:
-        if self._tap is None:
-            self._tap = _Tap(iter(self._stream), self._measure)
-        return self
-
-    def __next__(self) -> Any:
-        if self._tap is None:
-            self.__iter__()
-        return self._tap.__next__()
-
-    def __aiter__(self) -> Any:
-        if self._tap is None:
-            self._tap = _Tap(self._stream.__aiter__(), self._measure)
-        return self
-
-    def __anext__(self) -> Any:  # not async: saves a second coroutine for every chunk
-        if self._tap is None:
-            self.__aiter__()
-        return self._tap.__anext__()
-
     def close(self) -> Any:
         """Close the stream; for an async stream, await the result."""
         closed = self._stream.close()
@@ -214,6 +205,23 @@ class ObservedStream:
         finally:
             self._measure.drop()
 
+    def __del__(self) -> None:
+        self._measure.drop()
+
+
+class SyncStream(ObservedStream):
+    """A stream for `for` and `with`."""
+
+    def __iter__(self) -> Any:
+        if self._tap is None:
+            self._tap = _Tap(iter(self._stream), self._measure)
+        return self
+
+    def __next__(self) -> Any:
+        if self._tap is None:
+            self.__iter__()
+        return self._tap.__next__()
+
     def __enter__(self) -> Any:
         self._stream.__enter__()
         return self
@@ -225,6 +233,20 @@ class ObservedStream:
             return self._stream.__exit__(kind, error, trace)
         finally:
             self._measure.drop(error)
+
+
+class AsyncStream(ObservedStream):
+    """A stream for `async for` and `async with`."""
+
+    def __aiter__(self) -> Any:
+        if self._tap is None:
+            self._tap = _Tap(self._stream.__aiter__(), self._measure)
+        return self
+
+    def __anext__(self) -> Any:  # not async: saves a second coroutine for every chunk
+        if self._tap is None:
+            self.__aiter__()
+        return self._tap.__anext__()
 
     async def __aenter__(self) -> Any:
         await self._stream.__aenter__()
@@ -238,8 +260,9 @@ class ObservedStream:
         finally:
             self._measure.drop(error)
 
-    def __del__(self) -> None:
-        self._measure.drop()
+
+class BothStream(SyncStream, AsyncStream):
+    """LiteLLM's stream, which is both."""
 
 
 class ObservedManager:
@@ -257,7 +280,14 @@ class ObservedManager:
         return getattr(self._manager, name)
 
     def _entered(self, stream: Any) -> Any:
-        return ObservedStream(stream, self._measure)
+        return observed_stream(stream, self._measure)
+
+    def __del__(self) -> None:
+        self._measure.drop()
+
+
+class SyncManager(ObservedManager):
+    """A manager for `with`."""
 
     def __enter__(self) -> Any:
         try:
@@ -275,6 +305,10 @@ class ObservedManager:
         finally:
             self._measure.drop(error)
 
+
+class AsyncManager(ObservedManager):
+    """A manager for `async with`."""
+
     async def __aenter__(self) -> Any:
         try:
             stream = await self._manager.__aenter__()
@@ -291,5 +325,7 @@ class ObservedManager:
         finally:
             self._measure.drop(error)
 
-    def __del__(self) -> None:
-        self._measure.drop()
+
+def observed_manager(manager: Any, call: Call) -> ObservedManager:
+    """An SDK's manager, measured; sync or async, as the manager itself is."""
+    return (AsyncManager if hasattr(type(manager), "__aenter__") else SyncManager)(manager, call)

@@ -6,7 +6,7 @@
 | openai-agents `RunResult` | `raw_responses` |
 | pydantic-ai `AgentRunResult` | the model's answers among its new messages |
 | LangGraph state, AutoGen `TaskResult` | the answers after the last human message |
-| CrewAI `CrewOutput` | `token_usage` |
+| CrewAI's `CrewOutput`, `LiteAgentOutput` | `token_usage`, `usage_metrics` |
 | LlamaIndex responses, LangChain's `include_raw`, one line of a batch's results | the response they wrap |
 | instructor's models and lists | `_raw_response` |
 | raw responses of OpenAI's and Anthropic's SDKs | their body, if already read |
@@ -63,12 +63,16 @@ def inside(fields: Mapping[str, Any]) -> Iterable[Any] | None:
     answers = get("raw_responses")
     if isinstance(answers, (list, tuple)):
         return answers
+    record = get("token_usage")
+    if record is None and "agent_role" in fields:
+        record = get("usage_metrics")
+    if record is not None and ("tasks_output" in fields or "agent_role" in fields):
+        return [{"usage": record}]
     messages = get("messages")
     if isinstance(messages, (list, tuple)):
         return _after_the_question(messages)
-    record = get("token_usage")
-    if record is not None and ("tasks_output" in fields or "agent_role" in fields):
-        return [{"usage": record}]
+    if "current_agent_name" in fields and get("tool_calls"):
+        return ()  # LlamaIndex's agent keeps the last of several answers only
     for name in _SINGLE:
         inner = get(name)
         if inner is not None and not isinstance(inner, _SCALARS):

@@ -137,8 +137,7 @@ def settle(
     If the total exceeds both counts, the rest is, in this order: the reasoning, the cache, or both, if one of these
     fits exactly; output without details (thinking, on Gemini's OpenAI-compatible endpoint) if there is no reasoning;
     otherwise input of the provider's own tools. If the total confirms the counts but there is more reasoning than
-    output, all output is reasoning; more cache than input, and all input is cached (Azure's Grok counts the cache of a
-    prompt that it hides). Tokens that are both read and written (OpenRouter's Gemini) were read.
+    output, all output is reasoning.
     """
     if total and total != given + made:
         rest, beside = total - given - made, cached + write
@@ -153,13 +152,8 @@ def settle(
             made += rest
         elif rest > 0:
             given += rest
-    elif total:
-        if reasoning > made:
-            reasoning = made
-        if cached + write > given:
-            cached = min(cached, given)
-            write = 0 if cached else given
-            hour = min(hour, write)
+    elif total and reasoning > made:
+        reasoning = made
     return partition(given - cached - write, cached, write, made - reasoning, reasoning, hour)
 
 

@@ -12,6 +12,8 @@ Rule (https://platform.openai.com/docs/api-reference/chat/object): `prompt_token
   that only the total has (`prompt_audio_seconds`).
 * Perplexity's deep research bills `citation_tokens` and `reasoning_tokens` in addition to both; its total includes
   neither (https://docs.perplexity.ai/guides/pricing).
+* Azure's Grok counts the cache of a prompt that it hides: if the total confirms a prompt that is smaller than its
+  cache, all of it is cached. OpenRouter's Gemini writes the cache that it reads: those tokens count as read.
 
 Streams: the last usage counts. OpenAI sends it after the last choice, Groq in `x_groq`, Moonshot in the last choice;
 others repeat a growing count on every chunk.
@@ -43,8 +45,10 @@ _CACHED = (
     "cached_prompt_text_tokens",
     "cached_prompt_tokens",
 )
-_WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens")
+_WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens", "cache_creation_tokens")
 _WRITTEN_INSIDE = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+# Under these names, a cache above the prompt is one beside it.
+_APART = names("cache_read_input_tokens cached_prompt_tokens")
 _AGES = ("cache_creation_token_details", "cache_creation")
 _RECORD = _PLAIN.union(
     _CACHED,
@@ -92,6 +96,8 @@ def usage(record: Record) -> Usage | Missing:
             extra, thought = count(get("citation_tokens")), count(reasoning)
             if total == given + made and (extra or thought > made):
                 given, made, total = given + extra, made + thought, 0
+    if cached and total == given + made and count(cached) > given - count(write) and _APART.isdisjoint(record):
+        cached, write, hour = min(cached, given), 0, 0
     return settle_details(given, made, cached, write, reasoning, total, hour)
 
 
