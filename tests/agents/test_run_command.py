@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -194,6 +195,40 @@ def test_quiet_gate_is_bounded(home: Path) -> None:
     done = gate("--quiet", command="head -c 5000000 /dev/zero | tr '\\0' '\\377'")
     assert len(done.stdout) < 3000
     Path(shlex.split(done.stdout.splitlines()[-1])[-1]).unlink()
+
+
+def test_outputs_of_quiet_gates_do_not_pile_up(home: Path) -> None:
+    """The oldest outputs go, by number and by size, from a folder that nobody else may enter."""
+    first = Path(shlex.split(gate("--quiet", command="echo first").stdout.splitlines()[-1])[-1])
+    folder = first.parent
+    assert folder.is_relative_to(home.parent)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    for number in range(60):
+        (folder / f"{number:020}-1.log").touch()
+    (folder / "note.txt").touch()
+    second = gate("--quiet", command="echo second")
+    assert first.exists()
+    assert len(list(folder.iterdir())) <= 50 + 2
+    with first.open("r+b") as file:
+        file.truncate(1 << 40)  # sparse
+    third = gate("--quiet", command="echo third")
+    left = {path.read_text() for path in folder.glob("*.log")}
+    assert left == {"second\n", "third\n"}, (second.stdout, third.stdout)
+    assert (folder / "note.txt").exists()
+
+
+def test_quiet_gate_without_a_folder_of_its_own(home: Path, tmp_path: Path) -> None:
+    """A link, or no folder at all, does not stop the gate: its output goes where temporary files go."""
+    there = Path(shlex.split(gate("--quiet", command="true").stdout.splitlines()[-1])[-1]).parent
+    shutil.rmtree(there)
+    (tmp_path / "elsewhere").mkdir()
+    there.symlink_to(tmp_path / "elsewhere")
+    done = gate("--quiet", command="echo ran")
+    path = Path(shlex.split(done.stdout.splitlines()[-1])[-1])
+    assert (done.returncode, path.read_text()) == (0, "ran\n")
+    assert not path.is_relative_to(there)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    path.unlink()
 
 
 def test_loud_gate_is_untouched(home: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -90,18 +88,11 @@ def _watch(prometheus: Prometheus, wanted: list[dict[str, object]], seconds: int
 
 def _replace(path: Path, data: bytes) -> None:
     """Write the file as a whole or not at all. Raises HypertoolError with the reason."""
-    import tempfile
+    from ..runtime import atomic_files
 
-    temporary = ""
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
+        atomic_files.replace(str(path), data, atomic_files.new_file_mode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise HypertoolError(f"cannot write {path}: {error.strerror or error}") from None
+        raise HypertoolError(
+            f"cannot write {path}: {error.strerror or error}; name another file, or - for stdout"
+        ) from None

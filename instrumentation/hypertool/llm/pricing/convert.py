@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
+from ...runtime import atomic_files
 from .generated import FORMAT, GeneratedTable
 
 DATA_URL = "https://raw.githubusercontent.com/pydantic/genai-prices/main/prices/data.json"
@@ -71,11 +72,10 @@ def from_package() -> dict[str, Any]:
 def write(table: Mapping[str, Any], path: Path) -> None:
     """Write the table to `path` atomically. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in table.items() if key != "providers"]
     models = ",\n".join(f"{json.dumps(name)}: {_lines(about)}" for name, about in table["providers"].items())
-    temporary.write_text("{\n" + ",\n".join(lines) + ',\n"providers": {\n' + models + "\n}}\n", encoding="utf-8")
-    temporary.replace(path)
+    text = "{\n" + ",\n".join(lines) + ',\n"providers": {\n' + models + "\n}}\n"
+    atomic_files.replace(str(path), text.encode(), atomic_files.new_file_mode())
 
 
 def _lines(about: Mapping[str, Any]) -> str:
