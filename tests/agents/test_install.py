@@ -226,6 +226,30 @@ def test_hostile_places_are_refused(kind: str, home: Path) -> None:
     assert main(["agents", "install", "claude-code"]) == 1
 
 
+@pytest.mark.parametrize("link", ["folder", "file"])
+@pytest.mark.parametrize("agent", plans.HOOKED)
+def test_link_out_of_a_project_is_refused(
+    agent: str, link: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A repository may hold links; none of them makes an installation for the project write elsewhere."""
+    project, outside = home / "project", home / "outside"
+    (project / ".git").mkdir(parents=True)
+    monkeypatch.chdir(project)
+    plan = plans.plan(agent, "project", str(home), str(project), {})
+    path = Path(plan.path, plan.events[0]) if plan.shape == "executables" else Path(plan.path)
+    put(outside / "own.json", b"{}")
+    if link == "folder":
+        (project / path.relative_to(project).parts[0]).symlink_to(outside)
+    else:
+        path.parent.mkdir(parents=True)
+        path.symlink_to(outside / "own.json")
+    before = {one: one.read_bytes() for one in outside.rglob("*")}
+    for action in ("install", "uninstall"):
+        assert main(["agents", action, agent, "--scope", "project"]) == 1
+        assert "leads out of" in capsys.readouterr().err
+    assert {one: one.read_bytes() for one in outside.rglob("*")} == before
+
+
 def test_foreign_executable_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A hook of the user's own in Cline's folder is not replaced; the error says which line to add to it."""
     hook = home / ".cline" / "hooks" / "PreToolUse"

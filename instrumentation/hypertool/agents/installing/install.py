@@ -25,6 +25,7 @@ def install(plan: Plan, program: str, check: bool = False) -> Result:
 
     Raises CannotEdit; then nothing has changed.
     """
+    _check_place(plan)
     if plan.shape == "executables":
         return _install_executables(plan, program, check)
     before = files.read(plan.path)
@@ -48,6 +49,7 @@ def uninstall(plan: Plan, check: bool = False) -> Result:
 
     With `check` it only says whether that would change a file.
     """
+    _check_place(plan)
     if plan.shape == "executables":
         return _uninstall_executables(plan, check)
     now = files.read(plan.path)
@@ -65,6 +67,16 @@ def uninstall(plan: Plan, check: bool = False) -> Result:
         return Result(plan.agent, plan.path, False, "not installed")
     files.check_writable(plan.path)
     return _would_go(plan) if check else _undo(plan, without.encode(), now)
+
+
+def _check_place(plan: Plan) -> None:
+    """Raises CannotEdit for a project's file that a link, which a repository may hold, takes out of the project."""
+    if not plan.within:
+        return
+    for path in (plan.path, *(os.path.join(plan.path, event) for event in plan.events)):
+        real, top = files.real(path), os.path.realpath(plan.within)
+        if os.path.commonpath([real, top]) != top:
+            raise CannotEdit(f"{path} leads out of {top}, to {real}; remove the link, or install for the user")
 
 
 def _would_go(plan: Plan) -> Result:

@@ -15,13 +15,15 @@ class Plan(NamedTuple):
     """One agent's hooks: `events` (the agent's names), the file for them, and the format of that file.
 
     The format is `settings` (entries in a file shared with the user's own settings), `own` (a file that is only ours)
-    or `executables` (one program for each event in a folder).
+    or `executables` (one program for each event in a folder). `within` is the project that the file belongs to; empty
+    for the user's own.
     """
 
     agent: str
     shape: str
     path: str
     events: tuple[str, ...]
+    within: str = ""
 
 
 _EVENTS = {
@@ -53,6 +55,11 @@ _SETTINGS = {
 
 def plan(agent: str, scope: str, home: str, project: str, environment: Mapping[str, str]) -> Plan:
     """The hooks of that agent. Raises KeyError for an agent without hooks."""
+    found = _plan(agent, scope, home, project, environment)
+    return found._replace(within=project) if scope == "project" else found
+
+
+def _plan(agent: str, scope: str, home: str, project: str, environment: Mapping[str, str]) -> Plan:
     events = _EVENTS[agent]
     if agent == "copilot-cli":
         folder = (
