@@ -131,7 +131,20 @@ def test_router_calls_come_from_telemetry(telemetry: AgentTelemetry, home: Path)
     assert counted(AGENT_CALLS.key, "gemini-cli", "unknown", "session_file") == calls
 
 
-@pytest.mark.parametrize("body", [b"\xff", b"\x0a\xff", b"\x0a\x05ab", b"\x0f", b"{", b"[]", b'{"resourceLogs": 5}'])
+def one_record(moment: str, count: str) -> bytes:
+    attributes = [{"key": "input_tokens", "value": {"intValue": "COUNT"}}]
+    record = {"timeUnixNano": "MOMENT", "attributes": attributes}
+    text = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]})
+    return text.replace('"MOMENT"', moment).replace('"COUNT"', count).encode()
+
+
+#: Times and counts beyond what a float can hold.
+HUGE = [one_record("1" + 400 * "0", "1"), one_record("1e400", "1"), one_record("1", "1e400")]
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff", b"\x0a\xff", b"\x0a\x05ab", b"\x0f", b"{", b"[]", b'{"resourceLogs": 5}', *HUGE]
+)
 @pytest.mark.parametrize("is_json", [True, False])
 def test_rubbish_is_refused(body: bytes, is_json: bool) -> None:
     """What is no OTLP is refused, or holds no records; nothing else is raised."""

@@ -29,7 +29,7 @@ def records(raw: bytes, signal: str, is_json: bool) -> list[Record]:
         return [record for record, _ in zip(found, range(MAX_RECORDS), strict=False)]
     except Malformed:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error, RecursionError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error) as error:
         raise Malformed(f"{type(error).__name__}: {error}") from None
 
 
