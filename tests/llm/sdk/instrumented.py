@@ -11,6 +11,7 @@ import anthropic
 import boto3
 import cohere
 import groq
+import instructor
 import litellm
 import ollama
 import openai
@@ -18,6 +19,7 @@ import pytest
 from google import genai
 from mistralai.client import Mistral
 from provider import PROVIDER
+from pydantic import BaseModel
 from wrapped import ASK, CHUNKS, EVENTS
 from wrapping import once
 
@@ -73,6 +75,33 @@ OLLAMA = {
     "done_reason": "stop",
     "prompt_eval_count": 10,
     "eval_count": 5,
+}
+
+RESPONSE: dict[str, Any] = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "status": "completed",
+    "model": "gpt-4o",
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "tools": [],
+    "output": [],
+    "usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15},
+}
+INTERACTION: dict[str, Any] = {
+    "id": "v1",
+    "status": "completed",
+    "model": "gemini-2.5-flash",
+    "created": "2026-01-01T00:00:00Z",
+    "updated": "2026-01-01T00:00:00Z",
+    "usage": {"total_input_tokens": 10, "total_output_tokens": 5, "total_tokens": 15},
+}
+CONVERSATION = {
+    "object": "conversation.response",
+    "conversation_id": "c1",
+    "outputs": [{"object": "entry", "type": "message.output", "content": "hi", "role": "assistant"}],
+    "usage": CHAT["usage"],
 }
 
 
@@ -156,6 +185,41 @@ async def gemini_stream_later() -> None:
     assert [chunk.text async for chunk in chunks] == ["hi"]
 
 
+def gemini_interaction() -> None:
+    client = gemini(PROVIDER.json(INTERACTION))
+    assert client.interactions.create(model="gemini-2.5-flash", input="x").status == "completed"
+
+
+def gemini_interaction_stream() -> None:
+    begun = {"event_type": "interaction.created", "interaction": {**INTERACTION, "usage": None}}
+    client = gemini(PROVIDER.events([begun, {"event_type": "interaction.completed", "interaction": INTERACTION}]))
+    assert len(list(client.interactions.create(model="gemini-2.5-flash", input="x", stream=True))) == 2
+
+
+def mistral_conversation_stream() -> None:
+    events = [
+        {"type": "conversation.response.started", "conversation_id": "c1"},
+        {"type": "conversation.response.done", "usage": CHAT["usage"]},
+    ]
+    client = Mistral(api_key="none", server_url=PROVIDER.events(events, named=True))
+    with client.beta.conversations.start_stream(inputs="x", model="m") as stream:
+        assert len(list(stream)) == 2
+
+
+class Answer(BaseModel):
+    """What instructor makes of an answer."""
+
+    name: str | None = None
+
+
+def instructor_partial() -> None:
+    tool = {"index": 0, "id": "t", "type": "function", "function": {"name": "Answer", "arguments": '{"name": "a"}'}}
+    first = {**CHUNKS[0], "choices": [{"index": 0, "delta": {"tool_calls": [tool]}, "finish_reason": None}]}
+    client = instructor.from_openai(openai_client(PROVIDER.events([first, *CHUNKS[2:]], done=True)))
+    answers = client.chat.completions.create_partial(response_model=Answer, **ASK)
+    assert [answer.name for answer in answers][-1] == "a"
+
+
 LITELLM: dict[str, Any] = {"model": "openai/gpt-4o", "api_key": "none", "num_retries": 0, "messages": HI}
 CALLS: dict[str, tuple[Callable[[], Any], int]] = {
     "openai": (lambda: openai_client(PROVIDER.json(CHAT)).chat.completions.create(**ASK), 15),
@@ -179,6 +243,24 @@ CALLS: dict[str, tuple[Callable[[], Any], int]] = {
     ),
     "litellm": (lambda: litellm.completion(**LITELLM, api_base=PROVIDER.json(CHAT)), 15),
     "litellm_async": (lambda: litellm.acompletion(**LITELLM, api_base=PROVIDER.json(CHAT)), 15),
+    "litellm_responses": (
+        lambda: litellm.responses("x", "openai/gpt-4o", api_key="none", api_base=PROVIDER.json(RESPONSE)),
+        15,
+    ),
+    "litellm_responses_async": (
+        lambda: litellm.aresponses("x", "openai/gpt-4o", api_key="none", api_base=PROVIDER.json(RESPONSE)),
+        15,
+    ),
+    "gemini_interaction": (gemini_interaction, 15),
+    "gemini_interaction_stream": (gemini_interaction_stream, 15),
+    "mistral_conversation": (
+        lambda: Mistral(api_key="none", server_url=PROVIDER.json(CONVERSATION)).beta.conversations.start(
+            inputs="x", model="m"
+        ),
+        15,
+    ),
+    "mistral_conversation_stream": (mistral_conversation_stream, 15),
+    "instructor_partial": (instructor_partial, 15),
     "bedrock": (
         lambda: bedrock(PROVIDER.json(CONVERSE)).converse(
             modelId="amazon.nova-lite-v1:0", messages=[{"role": "user", "content": [{"text": "x"}]}]

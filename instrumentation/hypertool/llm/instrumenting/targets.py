@@ -19,6 +19,9 @@ class Target(NamedTuple):
 
 
 _STAINLESS = ("create", "parse")
+_CONVERSE = tuple(
+    verb + kind for verb in ("start", "append", "restart") for kind in ("", "_async", "_stream", "_stream_async")
+)
 _LITELLM = (
     "completion",
     "acompletion",
@@ -27,6 +30,7 @@ _LITELLM = (
     "embedding",
     "aembedding",
 )
+_RESPONSES = ("responses", "aresponses")
 
 
 def _both(package: str, module: str, owner: str, methods: tuple[str, ...]) -> tuple[Target, Target]:
@@ -47,9 +51,11 @@ TARGETS: tuple[Target, ...] = (
     # Below the public methods: with automatic function calling, one public call makes several LLM calls.
     *_both("google.genai", "google.genai.models", "Models", ("_generate_content", "_generate_content_stream")),
     *_both("google.genai", "google.genai.models", "Models", ("_embed_content",)),
+    *_both("google.genai", "google.genai._gaos.interactions", "Interactions", ("create",)),
     *(
         Target("mistralai", f"mistralai.client.{module}", owner, methods)
         for module, owner, methods in (
+            ("conversations", "Conversations", _CONVERSE),
             ("chat", "Chat", ("complete", "complete_async", "stream", "stream_async")),
             ("agents", "Agents", ("complete", "complete_async", "stream", "stream_async")),
             ("fim", "Fim", ("complete", "complete_async", "stream", "stream_async")),
@@ -62,5 +68,7 @@ TARGETS: tuple[Target, ...] = (
     Target("ollama", "ollama", None, ("chat", "generate", "embed")),
     Target("litellm", "litellm.main", None, _LITELLM, outermost=True),
     Target("litellm", "litellm", None, _LITELLM, outermost=True),
+    Target("litellm", "litellm.responses.main", None, _RESPONSES, outermost=True),
+    Target("litellm", "litellm", None, _RESPONSES, outermost=True),
     Target("botocore", "botocore.client", "BaseClient", ("_make_api_call",)),
 )
