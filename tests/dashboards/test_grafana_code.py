@@ -24,7 +24,7 @@ SCRIPT = Path(__file__).with_name("grafana_code.cjs")
 def library(request: pytest.FixtureRequest) -> Path:
     """A directory in which this version of @grafana/data is installed."""
     version: str = request.param
-    return installed(f"grafana-data-{version}", f"@grafana/data@{version}", "react@18", "react-dom@18")
+    return installed(f"grafana-data-{version}")
 
 
 @dataclass(frozen=True)

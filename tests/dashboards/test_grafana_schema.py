@@ -32,7 +32,7 @@ type Loose<T> = T extends string ? `${T}` : T extends (infer U)[] ? Loose<U>[]
 
 @pytest.fixture(scope="module")
 def compiler() -> Path:
-    return installed("grafana-schema-11.6.0", "@grafana/schema@11.6.0", "typescript@5.6.3")
+    return installed("grafana-schema-11.6.0")
 
 
 def typed(panel: dict[str, Any]) -> str:

@@ -126,3 +126,9 @@ def test_no_program_edits_the_import_path() -> None:
     programs = [name for name in tracked("*.py") if not name.startswith("tests/")]
     assert programs
     assert [name for name in programs if edited.search((ROOT / name).read_text(encoding="utf-8"))] == []
+
+
+def test_the_only_binary_files_are_pictures() -> None:
+    """What a program under test leaves in the checkout must not be committed with it."""
+    binary = [name for name in tracked() if b"\0" in (ROOT / name).read_bytes()]
+    assert [name for name in binary if not name.endswith(".png")] == []

@@ -73,7 +73,12 @@ def mimir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Mimir."""
     path, folder, port = program("MIMIR_BIN"), tmp_path_factory.mktemp("mimir"), free_port()
     (folder / "mimir.yml").write_text(MIMIR.format(port=port, grpc=free_port(), folder=folder))
-    command = [str(path), f"-config.file={folder}/mimir.yml", "-target=all"]
+    command = [
+        str(path),
+        f"-config.file={folder}/mimir.yml",
+        "-target=all",
+        f"-activity-tracker.filepath={folder}/activity",
+    ]
     command += ["-memberlist.bind-addr=127.0.0.1", f"-memberlist.bind-port={free_port()}"]
     command += ["-query-frontend.instance-addr=127.0.0.1", "-query-scheduler.ring.instance-addr=127.0.0.1"]
     url = f"http://127.0.0.1:{port}"
