@@ -68,7 +68,7 @@ def active_sessions() -> p.Json:
         "Active Sessions",
         "Sessions of coding agents that were heard of in the last 15 minutes. Good: the ones that you know of.",
         targets=[p.instant(f"{total(f'({SESSIONS})', 'agent')} > 0", "{{agent}}")],
-        grid=(0, 0, 8, 7),
+        grid=(0, 0, 6, 7),
         unit=WHOLE,
         no_value="No session in the last 15 minutes",
         steps=NEUTRAL,
@@ -83,12 +83,12 @@ def last_heard_of() -> p.Json:
         "When something was last heard of each coding agent. Good: recent for the agents that you use; one that is "
         "used and not heard of is not connected (`hypertool agents doctor` on the host).",
         targets=[p.instant(f"1000 * max by (agent, instance) ({LAST_SEEN} > 0)", "", table=True)],
-        grid=(8, 0, 8, 7),
+        grid=(6, 0, 10, 7),
         unit="none",
         no_value="No coding agent was ever heard of",
         sort_by=("Last", "Agent", "Host"),
         units={"Last": "dateTimeFromNow"},
-        widths={"Last": 140},
+        widths={"Agent": 120, "Last": 130},
         transformations=[p.organized({"agent": "Agent", "instance": "Host", "Value": "Last"})],
     )
 
@@ -114,7 +114,7 @@ def calls_over_time() -> p.Json:
         "Agent Calls",
         "Model calls of coding agents, each counted once. Good: calls where an agent worked, and quiet in between.",
         targets=[p.over_time(f"{total(count_in(CALLS, COLUMN), 'agent')} > 0", "{{agent}}")],
-        grid=(0, 7, 12, 8),
+        grid=(0, 7, 12, 9),
         unit=WHOLE,
         no_value=NO_CALLS,
         legend=["sum", "max"],
@@ -129,7 +129,7 @@ def tokens_by_kind() -> p.Json:
         "Tokens of the agents' calls; each token is in one kind. Good: mostly cache_read, because agents send the same "
         "beginning again with every call.",
         targets=[p.over_time(f"{total(count_in(TOKENS, COLUMN), 'kind')} > 0", "{{kind}}")],
-        grid=(12, 7, 12, 8),
+        grid=(12, 7, 12, 9),
         unit=WHOLE,
         no_value=NO_CALLS,
         overrides=[p.colored_series(f"/^{kind}$/", color) for kind, color in TOKEN_KINDS.items()],
@@ -146,10 +146,11 @@ def tokens_by_agent() -> p.Json:
         f"The {TOP} pairs that used most tokens in this time range. Good: each agent under the personas that you gave "
         "it; `unknown` means that none was named.",
         targets=[p.instant(f"topk({TOP}, {used} > 0)", "{{agent}} as {{persona}}")],
-        grid=(0, 15, 10, 8),
+        grid=(0, 16, 15, 9),
         unit=WHOLE,
         no_value=NO_CALLS,
         name="${__field.labels.agent} as ${__field.labels.persona}",
+        beside=True,
         steps=NEUTRAL,
         defaults={
             "min": 0,
@@ -169,7 +170,7 @@ def blocked() -> p.Json:
         "How often an agent was stopped in this time range because nothing was left of a budget that blocks. Good: "
         "none in the time range.",
         targets=[p.instant(f"topk({TOP}, {stopped} > 0)", "{{agent}} as {{persona}}")],
-        grid=(10, 15, 7, 8),
+        grid=(15, 16, 9, 9),
         unit=WHOLE,
         no_value="No agent was stopped by a budget",
         name="${__field.labels.agent} as ${__field.labels.persona}",
@@ -184,10 +185,11 @@ def sources() -> p.Json:
         "Which source told of a call first: the agent's session file, OTLP, or the gateway. Good: session_file, which "
         "is exact and complete.",
         targets=[p.instant(f"{total(count_in(CALLS, RANGE), 'agent', 'source')} > 0", "{{agent}}: {{source}}")],
-        grid=(17, 15, 7, 8),
+        grid=(0, 25, 24, 6),
         unit=WHOLE,
         no_value=NO_CALLS,
         name="${__field.labels.agent}: ${__field.labels.source}",
+        beside=True,
         steps=NEUTRAL,
         defaults={"min": 0, "decimals": 0},
     )

@@ -105,24 +105,24 @@ def calls_by_outcome() -> p.Json:
 def cache_hits() -> p.Json:
     read = total(count_in(TOKENS.where('kind="cache_read"'), RANGE), "model")
     prompt = total(count_in(TOKENS.where('kind=~"input|cache_read|cache_write"'), RANGE), "model")
-    return p.stat(
+    return p.horizontal_bars(
         "Cache Hit Ratio",
         "Share of the input tokens that came from the provider's cache, by model. Good: 60 % and more where prompts "
         "repeat; below 30 % look at what changes at the beginning of the prompts.",
-        targets=[p.instant(f"({read} or 0 * {prompt}) / ({prompt} > 0)", "{{model}}")],
+        targets=[p.instant(f"sort_desc(({read} or 0 * {prompt}) / ({prompt} > 0))", "{{model}}")],
         grid=(12, 0, 6, 5),
         unit="percentunit",
         no_value="No tokens used in this time range",
+        name="${__field.labels.model}",
         steps=CACHE_HIT,
-        filled=False,
-        defaults={"min": 0, "max": 1, "decimals": 0, "displayName": "${__field.labels.model}"},
+        defaults={"min": 0, "max": 1, "decimals": 0},
     )
 
 
 def usage_missing() -> p.Json:
     missing = f"{total(count_in(MISSING, RANGE))} or 0 * {total(count_in(REQUESTS, RANGE))}"
     return p.stat(
-        "Calls of Unknown Usage",
+        "Unknown Usage",
         "Calls of this time range whose tokens, and so whose cost, are not known: unknown is not zero. Good: 0. "
         "Otherwise the figures beside are too low.",
         targets=[p.instant(missing, "Calls of unknown usage")],
@@ -141,7 +141,7 @@ def cost_over_time() -> p.Json:
         "Cost by model; each bar is what was spent up to its time. Good: bars where you ran something, of the usual "
         "height.",
         targets=[p.over_time(f"{total(count_in(COST, COLUMN), 'model')} > 0", "{{model}}")],
-        grid=(0, 5, 12, 8),
+        grid=(0, 5, 12, 9),
         unit="currencyUSD",
         no_value="Nothing was spent in this time range",
         legend=["sum", "max"],
@@ -155,10 +155,11 @@ def cost_by_persona() -> p.Json:
         "Cost by Persona",
         f"The {TOP} personas that cost most in this time range. Good: in proportion to the work that they do.",
         targets=[p.instant(f"topk({TOP}, {total(count_in(COST, RANGE), 'persona')} > 0)", "{{persona}}")],
-        grid=(12, 5, 12, 8),
+        grid=(12, 5, 12, 9),
         unit="currencyUSD",
         no_value="Nothing was spent in this time range",
         name="${__field.labels.persona}",
+        beside=True,
         steps=NEUTRAL,
         defaults={
             "min": 0,
@@ -176,7 +177,7 @@ def call_duration() -> p.Json:
         "95 of 100 calls of a model took at most so long; a point for each column in which a call ended. Good: below "
         "the first dashed line, 30 s. Interpolated in buckets: with one or two calls it says which bucket.",
         targets=[p.over_time(quantile(0.95, count_in(CALL_BUCKETS, COLUMN), "model"), "{{model}} p95")],
-        grid=(0, 13, 12, 8),
+        grid=(0, 14, 12, 9),
         unit=SECONDS,
         no_value=NO_CALLS,
         steps=CALL_SECONDS,
@@ -192,7 +193,7 @@ def first_chunk() -> p.Json:
         "95 of 100 streamed calls of a model waited at most so long for their first chunk. Good: below the first "
         "dashed line, 5 s. Calls that do not stream are not in it.",
         targets=[p.over_time(quantile(0.95, count_in(CHUNK_BUCKETS, COLUMN), "model"), "{{model}} p95")],
-        grid=(12, 13, 12, 8),
+        grid=(12, 14, 12, 9),
         unit=SECONDS,
         no_value="No streamed LLM calls in this time range",
         steps=FIRST_CHUNK_SECONDS,
@@ -208,7 +209,7 @@ def tokens_by_kind() -> p.Json:
         "Tokens of the calls; each token is in one kind: input, read from or written to the provider's cache, output, "
         "reasoning. Good: much cache_read where prompts repeat.",
         targets=[p.over_time(f"{total(count_in(TOKENS, COLUMN), 'kind')} > 0", "{{kind}}")],
-        grid=(0, 21, 12, 9),
+        grid=(0, 23, 12, 9),
         unit=WHOLE,
         no_value="No tokens used in this time range; a new run shows within two minutes",
         overrides=[p.colored_series(f"/^{kind}$/", color) for kind, color in TOKEN_KINDS.items()],
@@ -227,7 +228,7 @@ def cost_of_a_call() -> p.Json:
         f"The {TOP} pairs of persona and model whose calls cost most, on average, in this time range. Good: expensive "
         "models only for the personas that need them.",
         targets=[p.instant(f"topk({TOP}, {spent} / ({calls} > 0))", "", table=True)],
-        grid=(12, 21, 12, 9),
+        grid=(12, 23, 12, 9),
         unit="none",
         no_value=NO_CALLS,
         sort_by=("USD a call", "Persona", "Model"),

@@ -17,6 +17,12 @@ DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 PLUGIN_VERSION = "9.3.0"
 #: The colour of the words in an empty panel; readable on dark and light, and no alarm on either.
 QUIET = "#8e8e8e"
+#: Sizes of names and figures, in pixels. Without them Grafana enlarges a few rows until their names are cut.
+TEXT: Json = {"titleSize": 12, "valueSize": 16}
+#: The greatest height of a bar with its name, and the least with the name beside it and above it, in pixels.
+BAR_HEIGHT, BAR_BESIDE, BAR_BELOW = 60, 18, 38
+#: How Grafana heads the columns of a legend, by calculation.
+LEGEND_COLUMNS = {"mean": "Mean", "max": "Max", "sum": "Total", "lastNotNull": "Last *"}
 #: Panels that colour by thresholds, including the words for "nothing".
 SINGLE_VALUES = ("stat", "gauge", "bargauge")
 
@@ -102,23 +108,35 @@ def reduce_last(**options: Any) -> Json:
     return {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, **options}
 
 
-def horizontal_bars(title: str, description: str, *, name: str, **rest: Any) -> Json:
-    """Bars; `name` is built from labels (`${__field.labels.x}`): Grafana drops the legend of a single bar."""
+def horizontal_bars(title: str, description: str, *, name: str, beside: bool = False, **rest: Any) -> Json:
+    """Bars; `name` is built from labels (`${__field.labels.x}`): Grafana drops the legend of a single bar.
+
+    `beside` puts the names left of the bars, where they may take no more than 40 % of the panel; long ones are above.
+    """
     options = reduce_last(
         orientation="horizontal",
         displayMode="basic",
-        valueMode="color",
+        # The bar has the colour; yellow figures cannot be read on white.
+        valueMode="text",
+        namePlacement="left" if beside else "top",
         showUnfilled=False,
+        sizing="manual",
         minVizWidth=8,
-        minVizHeight=16,
+        # More bars than have room scroll; smaller ones would lie on each other's names.
+        minVizHeight=BAR_BESIDE if beside else BAR_BELOW,
+        maxVizHeight=BAR_HEIGHT,
+        text=TEXT,
     )
     rest["defaults"] = {"displayName": name} | rest.get("defaults", {})
     return panel("bargauge", title, description, options=options, **rest)
 
 
 def gauges(title: str, description: str, *, name: str, **rest: Any) -> Json:
-    options = reduce_last(orientation="auto", showThresholdLabels=False, showThresholdMarkers=True)
-    rest["defaults"] = {"displayName": name} | rest.get("defaults", {})
+    options = reduce_last(
+        orientation="auto", showThresholdLabels=False, showThresholdMarkers=True, text={"titleSize": 11}
+    )
+    # The arc begins at 0: an overspent budget has a longer one the more is overspent, an empty panel none.
+    rest["defaults"] = {"displayName": name, "custom": {"neutral": 0}} | rest.get("defaults", {})
     return panel("gauge", title, description, options=options, **rest)
 
 
@@ -162,8 +180,8 @@ def points_over_time(title: str, description: str, *, legend: list[str], **rest:
     return timeseries(title, description, style=style, legend=legend, **rest)
 
 
-def timeseries(title: str, description: str, *, style: Json, legend: list[str], **rest: Any) -> Json:
-    """A graph; `style` overrides the defaults, `legend` lists the columns of the legend table."""
+def timeseries(title: str, description: str, *, style: Json, legend: list[str], axis: str = "", **rest: Any) -> Json:
+    """A graph; `style` overrides the defaults, `legend` lists the columns of the legend table, `axis` is a name."""
     custom: Json = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -173,7 +191,7 @@ def timeseries(title: str, description: str, *, style: Json, legend: list[str], 
         "showPoints": "auto",
         "pointSize": 6,
         "spanNulls": False,
-        "axisLabel": "",
+        "axisLabel": axis,
         "axisPlacement": "auto",
         "axisSoftMin": 0,
         "barAlignment": 0,
@@ -183,8 +201,17 @@ def timeseries(title: str, description: str, *, style: Json, legend: list[str], 
         "hideFrom": {"legend": False, "tooltip": False, "viz": False},
     }
     defaults: Json = {"custom": custom | style, "color": {"mode": "palette-classic"}, "min": 0}
+    defaults |= rest.pop("defaults", {})
     options: Json = {
-        "legend": {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": legend},
+        # A legend shows about three rows and scrolls: the largest come first.
+        "legend": {
+            "displayMode": "table",
+            "placement": "bottom",
+            "showLegend": True,
+            "calcs": legend,
+            "sortBy": LEGEND_COLUMNS[legend[0]],
+            "sortDesc": True,
+        },
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
     return panel("timeseries", title, description, options=options, defaults=defaults, **rest)
@@ -195,13 +222,14 @@ def heatmap(title: str, description: str, *, y_unit: str, **rest: Any) -> Json:
         "calculate": False,
         "cellGap": 1,
         "color": {
-            "mode": "scheme",
-            "scheme": "Turbo",
+            # A scheme is turned round in the light theme, where one event would be red or nearly white.
+            "mode": "opacity",
+            "scheme": "Blues",
             "scale": "exponential",
-            "exponent": 0.5,
+            "exponent": 0.3,
             "steps": 64,
             "reverse": False,
-            "fill": "dark-orange",
+            "fill": "blue",
             "min": 0,
         },
         "exemplars": {"color": "rgba(255,0,255,0.7)"},
@@ -240,7 +268,8 @@ def table(
         "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": []},
         "sortBy": [{"displayName": first, "desc": True}, *({"displayName": other, "desc": False} for other in others)],
     }
-    custom: Json = {"align": "auto", "filterable": True, "inspect": False, "displayMode": "auto"}
+    # Columns take 150 pixels each unless told otherwise, and what is beyond the panel is out of sight.
+    custom: Json = {"align": "auto", "filterable": False, "inspect": False, "displayMode": "auto", "minWidth": 60}
     properties: dict[str, list[Json]] = {}
     if colored:
         properties[first] = [

@@ -25,8 +25,8 @@ FAILED_GATES: Steps = ((None, GREEN), (1, YELLOW), (6, RED))
 FAILED_GATES_FULL = 6
 #: Transitions are shaded by their number, up to 30, from which ExcessivePersonaSwitching assumes a loop.
 TRANSITIONS_FULL = 30
-#: Share of input tokens from the provider's cache: 60 % is good, less than 30 % is worth a look.
-CACHE_HIT: Steps = ((None, YELLOW), (0.3, BLUE), (0.6, GREEN))
+#: Share of input tokens from the provider's cache: 60 % is good. A low share is no fault: short prompts are not cached.
+CACHE_HIT: Steps = ((None, BLUE), (0.6, GREEN))
 #: Seconds until the first chunk of a streamed call, and for a whole call.
 FIRST_CHUNK_SECONDS: Steps = ((None, GREEN), (5, YELLOW), (30, RED))
 CALL_SECONDS: Steps = ((None, GREEN), (30, YELLOW), (60, RED))

@@ -74,8 +74,11 @@ def switch_rate() -> p.Json:
                 "{{from_persona}} -> {{to_persona}} ({{chatmode}})",
             )
         ],
-        grid=(0, 4, 12, 9),
-        unit="suffix:a min",
+        grid=(0, 4, 16, 9),
+        # Without a unit, all three columns of the legend fit on a laptop.
+        unit="none",
+        axis="switches a minute",
+        defaults={"decimals": 3},
         no_value="No persona switches in this time range; a new run shows within two minutes",
         legend=["mean", "max", "lastNotNull"],
         interval=RATE_INTERVAL,
@@ -95,7 +98,7 @@ def duration_distribution() -> p.Json:
         targets=[
             p.over_time(f"{total(counted, 'le')}\nor\n{total(block(empty_columns), 'le')}", "{{le}}", heatmap=True)
         ],
-        grid=(12, 4, 12, 9),
+        grid=(16, 4, 8, 9),
         unit=WHOLE,
         no_value="No persona session ended in this time range",
         y_unit="s",
@@ -114,10 +117,11 @@ def token_usage() -> p.Json:
         targets=[
             p.instant(f"sort_desc({total(count_in(TOKENS, LAST_HOUR), 'persona')} > 0)", "{{persona}}"),
         ],
-        grid=(0, 13, 8, 8),
+        grid=(0, 20, 9, 9),
         unit=WHOLE,
         no_value="No tokens used in the last hour",
         name="${__field.labels.persona}",
+        beside=True,
         steps=TOKENS_USED,
         defaults={"min": 0, "decimals": 0, "links": [COSTS]},
         timeFrom=LAST_HOUR,
@@ -138,7 +142,7 @@ def budget_remaining() -> p.Json:
                 f"{left} * on (persona) group_left (limit) {limits}\nor on (persona) {left}", "{{persona}} of {{limit}}"
             )
         ],
-        grid=(8, 13, 16, 8),
+        grid=(0, 13, 24, 7),
         unit=WHOLE,
         no_value="No host reports its budgets",
         name="${__field.labels.persona} of ${__field.labels.limit}",
@@ -156,7 +160,7 @@ def top_transitions() -> p.Json:
         f"The shade is full at {TRANSITIONS_FULL}. The same two personas in both directions at the top: they do not "
         "agree.",
         targets=[p.instant(f"topk({TOP}, {counted} > 0)", "", table=True)],
-        grid=(0, 21, 24, 9),
+        grid=(9, 20, 15, 9),
         unit="none",
         no_value="No persona switches in the last hour",
         sort_by=("Switches", "From Persona", "To Persona"),

@@ -71,7 +71,7 @@ def firing_alerts() -> p.Json:
     firing = Metric("ALERTS", (*FIRING, 'instance=~"$instance|"'))
     runbook = {
         "title": "Runbook (of the host's own Prometheus)",
-        "url": "http://localhost:9090/user/runbook.html#${__value.raw:lowercase}",
+        "url": "http://localhost:9090/user/runbook.html#${__value.raw}",
         "targetBlank": True,
     }
     return p.table(
@@ -79,11 +79,11 @@ def firing_alerts() -> p.Json:
         "The alerts of hypertool that fire now. Good: an empty table. The runbook has a section for each. Where no "
         "rules of hypertool are evaluated, the table is always empty.",
         targets=[p.instant(f"max by ({', '.join(columns)}) ({firing})", "", table=True)],
-        grid=(0, 0, 14, 8),
+        grid=(0, 0, 24, 7),
         unit="none",
         no_value="No alert of hypertool fires",
         sort_by=("Severity", "Alert", "Host"),
-        widths={"Severity": 90},
+        widths={"Alert": 250, "Severity": 100},
         links={
             "Alert": [runbook],
             "Workflow": [
@@ -105,7 +105,7 @@ def endpoints() -> p.Json:
         "Whether the last scrape of each host's hypertool endpoint worked. Good: up, for every host. A host that is "
         "missing here sends nothing at all.",
         targets=[p.instant(f'min by (instance) (up{{job="hypertool", {HOSTS}}})', "{{instance}}")],
-        grid=(14, 0, 5, 8),
+        grid=(0, 7, 12, 5),
         unit="none",
         no_value="No hypertool endpoint is scraped",
         steps=((None, GREEN),),
@@ -121,7 +121,7 @@ def last_export() -> p.Json:
         "When a configured sink (Langfuse, OTLP) last took spans. Good: as recent as the last run. Sinks that have "
         "never taken anything are not shown.",
         targets=[p.instant(f"1000 * max by (sink) ({LAST_SUCCESS} > 0)", "{{sink}}")],
-        grid=(19, 0, 5, 8),
+        grid=(12, 7, 12, 5),
         unit="dateTimeFromNow",
         no_value="No sink has taken anything yet",
         steps=NEUTRAL,
@@ -137,7 +137,7 @@ def spans() -> p.Json:
         "Spans handed to each configured sink: success (green), failure (red, refused for good), dropped (yellow, "
         "never sent). Good: green only, after each run.",
         targets=[p.over_time(f"{counted} > 0", "{{sink}} {{outcome}}")],
-        grid=(0, 8, 12, 8),
+        grid=(0, 12, 12, 9),
         unit=WHOLE,
         no_value="No spans were handed to a sink in this time range",
         overrides=[
@@ -162,7 +162,7 @@ def losses() -> p.Json:
         "Samples, log lines and spans that the collector lost in the five minutes before each bar, as its alerts count "
         "them. Good: nothing. Where our rules are not evaluated, it stays empty.",
         targets=[p.over_time(f"{block(alternatives)} > 0", "{{instance}} {{what}}")],
-        grid=(12, 8, 12, 8),
+        grid=(12, 12, 12, 9),
         unit=WHOLE,
         no_value="Nothing was lost in this time range",
         legend=["max", "lastNotNull"],
@@ -180,7 +180,7 @@ def delay() -> p.Json:
         "How many seconds what was sent is behind what the collector took in. Good: below the first dashed line, 60 s; "
         "DeliveryLagging fires above 300 s.",
         targets=[p.over_time(f"max by (instance) ({behind})", "{{instance}}")],
-        grid=(0, 16, 12, 8),
+        grid=(0, 21, 12, 9),
         unit=SECONDS,
         no_value="No collector sends metrics to another place",
         steps=LAG_SECONDS,
@@ -202,7 +202,7 @@ def waiting() -> p.Json:
             p.over_time(f"sum by (instance) ({pending})", "{{instance}} samples", ref="A"),
             p.over_time(f"sum by (instance) ({queued})", "{{instance}} OTLP", ref="B"),
         ],
-        grid=(12, 16, 12, 8),
+        grid=(12, 21, 12, 9),
         unit=WHOLE,
         no_value="No collector sends to another place",
         style={},
@@ -223,7 +223,7 @@ def store() -> p.Json:
             p.instant(f"sum({unreadable})", "unreadable", ref="A"),
             p.instant(f"sum({quarantined})", "in quarantine", ref="B"),
         ],
-        grid=(0, 24, 6, 8),
+        grid=(0, 30, 6, 8),
         unit=WHOLE,
         no_value="No exporter reports its store",
         steps=NONE_IS_GOOD,
@@ -238,7 +238,7 @@ def overflow() -> p.Json:
         "Recordings of this time range whose label value became `other`, by label. Good: none. Otherwise see "
         "LabelLimitReached in the runbook.",
         targets=[p.instant(f"topk({TOP}, {beyond} > 0)", "{{label}}")],
-        grid=(6, 24, 8, 8),
+        grid=(6, 30, 8, 8),
         unit=WHOLE,
         no_value="No label has reached its limit",
         name="${__field.labels.label}",
@@ -254,7 +254,7 @@ def disks() -> p.Json:
         "Share of free space on the filesystems that hold data of the stack. Good: green, above 15 %. DiskAlmostFull "
         "fires below 5 %, or below 15 % when it fills up.",
         targets=[p.instant(f"min by (instance, mountpoint) ({free} / {size})", "{{instance}} {{mountpoint}}")],
-        grid=(14, 24, 10, 8),
+        grid=(14, 30, 10, 8),
         unit="percentunit",
         no_value="No host reports its disks",
         name="${__field.labels.instance} ${__field.labels.mountpoint}",

@@ -103,6 +103,10 @@ def _identify(tokens: list[Token]) -> list[tuple[int, str, str]]:
             link, end = Token("link_open", "a", 1), Token("link_close", "a", -1)
             link.attrSet("href", f"#{identity}")
             inline.children = [link, *inline.children, end]
+            if level == 2 and inline.content.isalnum():
+                # Grafana's tables link to an alert by its name, which they cannot write in lower case.
+                by_name = Token("html_inline", "", 0, content=f'<span id="{inline.content}"></span>')
+                inline.children.insert(0, by_name)
     return found
 
 

@@ -165,7 +165,7 @@ def _cost_after_baseline() -> dict[str, Expected]:
         f"{cost}/Cost/A": Expected((), {(): (0, 0)}),
         f"{cost}/Calls by Outcome/A": Expected(("outcome",), {("success",): (3, 3)}),
         f"{cost}/Cache Hit Ratio/A": Expected(("model",), {model: (0, 0)}),
-        f"{cost}/Calls of Unknown Usage/A": Expected((), {(): (0, 0)}),
+        f"{cost}/Unknown Usage/A": Expected((), {(): (0, 0)}),
         f"{cost}/Cost over Time/A": Expected(("model",), {}),
         f"{cost}/Cost by Persona/A": Expected(("persona",), {}),
         f"{cost}/Call Duration/A": Expected(("model",), {model: _STAGE_SECONDS}),

@@ -45,6 +45,9 @@ def typed(panel: dict[str, Any]) -> str:
         del options["tooltip"]["show"]  # read by Grafana 9 and 10 only
     if panel["type"] == "table":
         assert custom.pop("displayMode") == "auto"  # read before 9.4 only
+    if panel["type"] == "gauge":
+        assert set(custom) == {"neutral"}  # missing from the types; see "Neutral value" of any gauge since Grafana 9
+        custom = None
     module, own_fields = MODULES[panel["type"]]
     lines = [
         HEAD,

@@ -246,7 +246,7 @@ def test_the_stack_host_shows_in_every_new_panel(filled: Fetch, end: float) -> N
     assert shown(cost, "Cost") == {(): pytest.approx(0.75)}
     assert shown(cost, "Calls by Outcome", "outcome") == {("success",): 3, ("error",): 3}
     assert shown(cost, "Cache Hit Ratio", "model") == {("large",): pytest.approx(0.8)}
-    assert shown(cost, "Calls of Unknown Usage") == {(): 3}
+    assert shown(cost, "Unknown Usage") == {(): 3}
     assert shown(cost, "Cost of a Call", "model") == {("large",): pytest.approx(0.125)}
     assert shown(OVERVIEW, "Failed LLM Calls") == {(): 3}
     assert shown(OVERVIEW, "Alerts Firing") == {(): 1}

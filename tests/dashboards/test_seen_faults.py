@@ -57,12 +57,52 @@ def test_a_single_bar_keeps_its_name(panel: dict[str, Any]) -> None:
         assert panel["options"]["showUnfilled"] is False, "a grey slab where there is nothing"
 
 
+@panels("bargauge", "gauge")
+def test_names_and_figures_have_a_size_and_room(panel: dict[str, Any]) -> None:
+    """Left alone, Grafana enlarges a name until it is cut, and lays the bars of many rows on each other's names."""
+    options = panel["options"]
+    assert 11 <= options["text"]["titleSize"] <= 12
+    if panel["type"] == "gauge":
+        assert panel["gridPos"]["w"] == 24, "six names with their limits"
+        return
+    assert options["sizing"] == "manual", "the only way in which Grafana obeys the heights"
+    assert options["namePlacement"] == "top" or panel["gridPos"]["w"] >= 9, "a name beside a bar is cut at 40 %"
+    # A title above its bar has one and a half lines.
+    above = options["text"]["titleSize"] * 1.5 if options["namePlacement"] == "top" else 0
+    assert options["minVizHeight"] >= above + options["text"]["valueSize"]
+    assert options["maxVizHeight"] <= 60, "one event would fill the panel"
+    assert options["valueMode"] == "text", "a yellow figure on white"
+
+
+@panels("gauge")
+def test_a_gauge_without_a_value_has_no_arc(panel: dict[str, Any]) -> None:
+    """No value is drawn as 0: with the arc from the minimum, an empty panel was yellow, and a larger debt shorter."""
+    assert defaults(panel)["custom"]["neutral"] == 0
+    assert defaults(panel)["min"] < 0
+
+
+@panels("stat", "gauge", "bargauge", "timeseries", "heatmap", "table")
+def test_a_title_fits_its_panel(panel: dict[str, Any]) -> None:
+    """At 1366 pixels with the menu beside, a column of the grid has room for 3.65 letters of a title."""
+    assert len(panel["title"]) <= 3.65 * panel["gridPos"]["w"]
+
+
+@panels("bargauge")
+def test_no_alarm_colour_for_what_is_no_fault(panel: dict[str, Any]) -> None:
+    if panel["title"] == "Cache Hit Ratio":
+        assert not {"red", "yellow"} & {step["color"] for step in defaults(panel)["thresholds"]["steps"]}
+
+
 @panels("heatmap")
 def test_a_heatmap_has_a_second_column_and_readable_cells(panel: dict[str, Any]) -> None:
+    """A colour scheme is turned round in the light theme: one event was red there, and cream or brown in others."""
     [target] = panel["targets"]
     assert "0 * last_over_time(" in target["expr"]
     assert "[$__range] @ end())" in target["expr"]
-    assert (panel["options"]["color"]["scheme"], panel["options"]["color"]["min"]) == ("Turbo", 0)
+    color = panel["options"]["color"]
+    assert (color["mode"], color["min"]) == ("opacity", 0)
+    assert color["exponent"] <= 0.3, "a single event among many would be hardly visible"
+    assert not ALARMS & set(color["fill"].split("-"))
 
 
 @panels("timeseries")
@@ -74,7 +114,12 @@ def test_one_event_in_a_graph_is_visible(panel: dict[str, Any]) -> None:
     assert custom["spanNulls"] is False
     assert custom["thresholdsStyle"]["mode"] in ("off", "dashed")
     assert custom["lineWidth"] > 0
-    assert len(panel["options"]["legend"]["calcs"]) <= 3
+    legend = panel["options"]["legend"]
+    assert len(legend["calcs"]) <= 3
+    assert (legend["sortBy"], legend["sortDesc"]) == (
+        {"mean": "Mean", "max": "Max", "sum": "Total"}[legend["calcs"][0]], True,
+    ), "about three rows are visible"  # fmt: skip
+    assert panel["gridPos"]["h"] >= 9, "the third row would be cut"
     if custom["drawStyle"] == "bars":
         assert (custom["barAlignment"], custom["stacking"]["mode"]) == (-1, "normal")
 
@@ -84,6 +129,7 @@ def test_a_table_has_one_query_a_stable_order_and_room(panel: dict[str, Any]) ->
     """Two queries leave bare headers where there is nothing; ties without a second column change places."""
     assert len(panel["targets"]) == 1
     assert len(panel["options"]["sortBy"]) >= 2
+    assert defaults(panel)["custom"]["minWidth"] <= 60, "at 150 each, the last columns are out of sight"
     overrides = panel["fieldConfig"]["overrides"]
     assert any(one["id"] == "custom.width" for o in overrides for one in o["properties"])
     colours = [one["value"] for o in overrides for one in o["properties"] if one["id"] == "color"]
@@ -134,6 +180,7 @@ def test_links_lead_to_dashboards_and_variables_that_exist(dashboard: dict[str, 
             links += [link for one in override["properties"] if one["id"] == "links" for link in one["value"]]
         for link in links:
             assert link["title"]
+            assert set(re.findall(r"\$\{[\w.]+:(\w+)\}", link["url"])) <= {"queryparam"}, "Grafana knows no such format"
             used = set(re.findall(r"\$\{(\w+)", link["url"]))
             assert {name for name in used if not name.startswith("__")} <= known[dashboard["uid"]], link
             if match := re.match(r"/d/([\w-]+)\?", link["url"]):
