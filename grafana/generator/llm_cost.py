@@ -112,7 +112,7 @@ def cache_hits() -> p.Json:
         targets=[p.instant(f"sort_desc(({read} or 0 * {prompt}) / ({prompt} > 0))", "{{model}}")],
         grid=(12, 0, 6, 5),
         unit="percentunit",
-        no_value="No tokens used in this time range",
+        no_value="No tokens in this range",
         name="${__field.labels.model}",
         steps=CACHE_HIT,
         defaults={"min": 0, "max": 1, "decimals": 0},

@@ -19,8 +19,8 @@ PLUGIN_VERSION = "9.3.0"
 QUIET = "#8e8e8e"
 #: Sizes of names and figures, in pixels. Without them Grafana enlarges a few rows until their names are cut.
 TEXT: Json = {"titleSize": 12, "valueSize": 16}
-#: The greatest height of a bar with its name, and the least with the name beside it and above it, in pixels.
-BAR_HEIGHT, BAR_BESIDE, BAR_BELOW = 60, 18, 38
+#: The least and the greatest height of a bar with its name, in pixels: with the name beside it, and above it.
+BESIDE, BELOW = (18, 30), (34, 60)
 #: How Grafana heads the columns of a legend, by calculation.
 LEGEND_COLUMNS = {"mean": "Mean", "max": "Max", "sum": "Total", "lastNotNull": "Last *"}
 #: Panels that colour by thresholds, including the words for "nothing".
@@ -123,9 +123,10 @@ def horizontal_bars(title: str, description: str, *, name: str, beside: bool = F
         sizing="manual",
         minVizWidth=8,
         # More bars than have room scroll; smaller ones would lie on each other's names.
-        minVizHeight=BAR_BESIDE if beside else BAR_BELOW,
-        maxVizHeight=BAR_HEIGHT,
-        text=TEXT,
+        minVizHeight=BESIDE[0] if beside else BELOW[0],
+        maxVizHeight=BESIDE[1] if beside else BELOW[1],
+        # Beside a bar Grafana measures a name at the size that fits the bar's height, and cuts a larger one.
+        text={"valueSize": TEXT["valueSize"]} if beside else TEXT,
     )
     rest["defaults"] = {"displayName": name} | rest.get("defaults", {})
     return panel("bargauge", title, description, options=options, **rest)

@@ -61,17 +61,21 @@ def test_a_single_bar_keeps_its_name(panel: dict[str, Any]) -> None:
 def test_names_and_figures_have_a_size_and_room(panel: dict[str, Any]) -> None:
     """Left alone, Grafana enlarges a name until it is cut, and lays the bars of many rows on each other's names."""
     options = panel["options"]
-    assert 11 <= options["text"]["titleSize"] <= 12
     if panel["type"] == "gauge":
+        assert options["text"]["titleSize"] == 11
         assert panel["gridPos"]["w"] == 24, "six names with their limits"
         return
     assert options["sizing"] == "manual", "the only way in which Grafana obeys the heights"
-    assert options["namePlacement"] == "top" or panel["gridPos"]["w"] >= 9, "a name beside a bar is cut at 40 %"
-    # A title above its bar has one and a half lines.
-    above = options["text"]["titleSize"] * 1.5 if options["namePlacement"] == "top" else 0
-    assert options["minVizHeight"] >= above + options["text"]["valueSize"]
-    assert options["maxVizHeight"] <= 60, "one event would fill the panel"
     assert options["valueMode"] == "text", "a yellow figure on white"
+    assert len(defaults(panel)["noValue"]) <= 4.4 * panel["gridPos"]["w"], "words stand in one line"
+    if options["namePlacement"] == "left":
+        assert panel["gridPos"]["w"] >= 9, "a name beside a bar is cut at 40 %"
+        assert "titleSize" not in options["text"], "its room is measured at another size"
+        assert (options["minVizHeight"], options["maxVizHeight"]) == (18, 30), "12 pixels at most for the name"
+    else:
+        # A title above its bar has one and a half lines.
+        assert options["minVizHeight"] >= options["text"]["titleSize"] * 1.5 + options["text"]["valueSize"]
+        assert options["maxVizHeight"] <= 60, "one event would fill the panel"
 
 
 @panels("gauge")
