@@ -14,6 +14,8 @@ from hypertool.runtime.logs import log
 from tests.agents.homes import AGENT_VARIABLES
 from tests.agents.measured import Measured, measured
 from tests.agents.real_clients import find_programs
+from tests.dashboards.prometheus import binaries
+from tests.support.debian_binaries import NEWEST_RELEASE
 from tests.support.fake_models import FakeModels
 from tests.support.otlp_receiver import OtlpReceiver
 
@@ -66,8 +68,14 @@ def otlp() -> Iterator[OtlpReceiver]:
         yield receiver
 
 
+@pytest.fixture(scope="session")
+def prometheus_programs() -> Path:
+    """Prometheus' programs, found before a test has a home of its own: the cache is in the user's."""
+    return binaries(NEWEST_RELEASE)
+
+
 @pytest.fixture
-def prometheus(home: Path) -> Iterator[Measured]:
+def prometheus(prometheus_programs: Path, home: Path) -> Iterator[Measured]:
     """A real Prometheus that scrapes the real exporter on the state of this test."""
-    with measured(home.parent) as found:
+    with measured(home.parent, prometheus_programs) as found:
         yield found

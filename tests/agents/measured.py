@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.dashboards.prometheus import binaries, prometheus
-from tests.support.debian_binaries import NEWEST_RELEASE
+from tests.dashboards.prometheus import prometheus
 from tests.support.exporter_process import running
 from tests.support.hypertool_host import Host, wait_until
 
@@ -57,11 +56,10 @@ class Measured:
 
 
 @contextmanager
-def measured(folder: Path) -> Iterator[Measured]:
-    """The exporter on the state of this test, and a Prometheus that scrapes it."""
+def measured(folder: Path, programs: Path) -> Iterator[Measured]:
+    """The exporter on the state of this test, and a Prometheus (its programs are in a folder) that scrapes it."""
     host = Host(folder / "host")
     host.variables["HYPERTOOL_STATE_DIR"] = os.environ["HYPERTOOL_STATE_DIR"]
-    programs = binaries(NEWEST_RELEASE)
     with (
         running(host) as exporter,
         prometheus(programs, folder / "prometheus", _CONFIG.format(port=exporter.port)) as url,

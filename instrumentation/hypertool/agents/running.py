@@ -1,10 +1,12 @@
-"""The environment that `hypertool run` gives an agent's command, and the count after its end."""
+"""The environment that `hypertool run` gives an agent's command, and the count while it runs and after its end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ..domain.instruments import AGENTS
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT, TRACES_ENDPOINT
@@ -16,6 +18,7 @@ from .ledger.ledger import Ledger
 from .reading.read import read_file
 from .reading.registry import reader
 
+EVERY_SECONDS = 2.0
 COLLECTOR = ("127.0.0.1", 4318)
 # The accounts of the collector's package and of the service; root and one's own user are trusted too.
 SERVICE_ACCOUNTS = ("alloy", "hypertool")
@@ -92,43 +95,88 @@ def _trusted_users() -> set[int]:
     return trusted
 
 
-def take_in(command: str, started: float, whose: Attribution, environment: Mapping[str, str]) -> int:
+@contextlib.contextmanager
+def counting(command: str, started: float, whose: Attribution, environment: Mapping[str, str]) -> Iterator[None]:
+    """Count what the command's agent uses while the block runs, so that a kill of this process loses little.
+
+    Errors are left to the `take_in` after the end.
+    """
+    ended = threading.Event()
+
+    def count() -> None:
+        seen: dict[_Changed, tuple[int, int]] = {}
+        while not ended.wait(EVERY_SECONDS):
+            with contextlib.suppress(Exception):
+                stamps = {file: _stamp(file.path) for file in _changed(_agents(command), started, environment)}
+                if stamps != seen:
+                    take_in(command, started, whose, environment)
+                    seen = stamps
+
+    thread = threading.Thread(target=count, name="hypertool-run", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def take_in(
+    command: str, started: float, whose: Attribution, environment: Mapping[str, str], bound: bool = False
+) -> int:
     """Count what the command's agent has written since it `started`; sessions without a binding get this one.
 
-    Returns the number of new calls. A command that is not a known agent may have started any of them.
+    Returns the number of new calls. A command that is not a known agent may have started any of them. With `bound`,
+    only sessions count that are bound to the workflow already: for an agent that ended unseen, others may have begun.
     """
-    name = os.path.basename(command)
-    agents = (COMMANDS[name],) if name in COMMANDS else AGENTS
     ledger = Ledger()
     new = 0
     try:
-        for agent in agents:
-            for path in _changed(agent, started, environment):
-                new += _take_in(ledger, agent, path, started, whose)
+        for path in _changed(_agents(command), started, environment):
+            new += _take_in(ledger, path, started, whose, bound)
     finally:
         ledger.close()
     return new
 
 
-def _changed(agent: str, started: float, environment: Mapping[str, str]) -> Iterator[str]:
-    for path in reader(agent).locations(os.path.expanduser("~"), dict(environment)):
-        try:
-            if os.lstat(path).st_mtime >= started - 1:
-                yield path
-        except OSError:
-            continue
+def _agents(command: str) -> Sequence[str]:
+    name = os.path.basename(command)
+    return (COMMANDS[name],) if name in COMMANDS else AGENTS
 
 
-def _take_in(ledger: Ledger, agent: str, path: str, started: float, whose: Attribution) -> int:
+def _stamp(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_size
+
+
+class _Changed(NamedTuple):
+    agent: str
+    path: str
+
+
+def _changed(agents: Sequence[str], started: float, environment: Mapping[str, str]) -> Iterator[_Changed]:
+    for agent in agents:
+        for path in reader(agent).locations(os.path.expanduser("~"), dict(environment)):
+            try:
+                if os.lstat(path).st_mtime >= started - 1:
+                    yield _Changed(agent, path)
+            except OSError:
+                continue
+
+
+def _take_in(ledger: Ledger, file: _Changed, started: float, whose: Attribution, bound: bool) -> int:
     new, more = 0, True
     while more:
-        reading = read_file(reader(agent), path, ledger.position)
+        reading = read_file(reader(file.agent), file.path, ledger.position)
         more = reading.more
         if reading.position is None and not reading.unrecognised:
             return new
         with ledger.writing():
             for session in {call.session for call in reading.calls if call.at >= started - 1 and call.session}:
-                if ledger.binding(agent, session, ledger.now()) is None:
-                    ledger.bind(agent, session, whose, started)
-            new += ledger.ingest(agent, reading, "session_file", "", whose)
+                known = ledger.binding(file.agent, session, ledger.now())
+                if bound and (known is None or known.workflow != whose.workflow):
+                    return new
+                if known is None:
+                    ledger.bind(file.agent, session, whose, started)
+            new += ledger.ingest(file.agent, reading, "session_file", "", whose)
     return new

@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     chatmode = label("--chatmode", arguments.chatmode) if arguments.chatmode is not None else None
     workflow = label("--workflow", arguments.workflow) if arguments.workflow is not None else ""
     from ..agents.ledger.attribution import UNKNOWN, Attribution
-    from ..agents.running import environment_for, take_in
+    from ..agents.running import counting, environment_for, take_in
     from ..workflow.command import hold_signals, run_command
 
     active = Sessions(find_workspace()).read()
@@ -37,13 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
     heard = listen()
     hold_signals()
     started = time.time()
-    environment = dict(os.environ) if disabled() else environment_for(os.environ, whose)
-    code = run_command(PROGRAM, command, environment).code
-    if not disabled():
-        try:
-            take_in(command[0], started, whose, environment)
-        except Exception as error:
-            heard.append(f"what the agent used is not counted yet, the next hook or the service will: {error}")
+    if disabled():
+        return run_command(PROGRAM, command, os.environ).code
+    environment = environment_for(os.environ, whose)
+    with counting(command[0], started, whose, environment):
+        code = run_command(PROGRAM, command, environment).code
+    try:
+        take_in(command[0], started, whose, environment)
+    except Exception as error:
+        heard.append(f"what the agent used is not counted yet, the next hook or the service will: {error}")
     for line in heard:
         complain(PROGRAM, line)
     return code

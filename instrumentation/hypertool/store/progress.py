@@ -23,7 +23,8 @@ LOCK_SECONDS = 2.0
 class StageProgress(NamedTuple):
     """One stage: its state (one of STATES), how often it was tried, seconds and tokens of all tries together.
 
-    `process` is the process id and start time of a command that runs for it.
+    `process` is the process id and start time of a command that runs for it, `began` the start of its last try (seconds
+    since the epoch; 0 if unknown).
     """
 
     name: str
@@ -32,6 +33,7 @@ class StageProgress(NamedTuple):
     seconds: float = 0.0
     tokens: int = 0
     process: tuple[int, int] | None = None
+    began: float = 0.0
 
 
 class Progress(NamedTuple):
@@ -154,6 +156,7 @@ def _stage(found: Any) -> StageProgress:
         _number(found, "seconds"),
         int(_number(found, "tokens")),
         process,
+        _number({"began": 0, **found}, "began"),
     )
 
 

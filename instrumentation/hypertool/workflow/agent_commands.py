@@ -65,13 +65,15 @@ def gate_command(stage: Stage) -> list[str]:
 class StageTokens:
     """How many tokens a stage's commands use: what the ledger of agents has of them, else what the host has counted.
 
-    The second is for programs that use this library; it includes other processes of the persona and chatmode.
+    The second is for programs that use this library; it includes other processes of the persona and chatmode. `killed`
+    is for a try that ended unseen: calls that were counted before this count as well.
     """
 
-    def __init__(self, workflow: str, persona: str, chatmode: str, started: float) -> None:
+    def __init__(self, workflow: str, persona: str, chatmode: str, started: float, killed: bool = False) -> None:
         self._workflow = workflow
         self._key = (persona, chatmode)
         self._started = started
+        self._last = 0 if killed else self._last_call()
         self._before = self._counted()
 
     def used(self, workspace: str) -> int:
@@ -79,6 +81,18 @@ class StageTokens:
         return self._of_agents(workspace) or max(0, self._counted() - self._before)
 
     def _of_agents(self, workspace: str) -> int:
+        # By the order of the ledger too: the stage before may have ended in the same second.
+        return self._asked(
+            "SELECT sum(input + cache_read + cache_write + output + reasoning) FROM calls "
+            "WHERE id > ? AND at >= ? AND workflow = ? AND workspace IN ('', ?)",
+            (self._last, self._started - 1, self._workflow, workspace),
+        )
+
+    def _last_call(self) -> int:
+        return self._asked("SELECT max(id) FROM calls", ())
+
+    @staticmethod
+    def _asked(query: str, values: tuple[object, ...]) -> int:
         from ..agents.ledger import database
         from ..agents.ledger.ledger import Ledger
 
@@ -86,11 +100,7 @@ class StageTokens:
             return 0
         ledger = Ledger()
         try:
-            row = ledger.connection.execute(
-                "SELECT sum(input + cache_read + cache_write + output + reasoning) FROM calls "
-                "WHERE at >= ? AND workflow = ? AND workspace IN ('', ?)",
-                (self._started - 1, self._workflow, workspace),
-            ).fetchone()
+            row = ledger.connection.execute(query, values).fetchone()
         finally:
             ledger.close()
         return int(row[0] or 0)

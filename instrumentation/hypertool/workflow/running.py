@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..agents.ledger.attribution import Attribution
-from ..agents.running import environment_for, take_in
+from ..agents.running import counting, environment_for, take_in
 from ..domain.personas import Catalogue
 from ..domain.workflows import Stage, Workflow
 from ..errors import HypertoolError
@@ -194,11 +195,14 @@ class Runner:
 
     def _attempt(self, stage: Stage) -> Attempt:
         known = self._progress.stage(stage.name) or StageProgress(stage.name)
+        if known.state == "running" and known.began:
+            known = known._replace(tokens=known.tokens + self._used_by_killed(stage, known.began))
+            self._own[stage.name] = known.tokens
         self._watcher.stage_begins(stage, known.attempts + 1, self._left(stage))
-        known = known._replace(state="running", attempts=known.attempts + 1, process=None)
-        assert self._tracer is not None
         started, clock = time.time(), time.monotonic()
-        tokens = StageTokens(self._workflow.name, stage.persona, stage.chatmode, started)
+        known = known._replace(state="running", attempts=known.attempts + 1, process=None, began=started)
+        assert self._tracer is not None
+        tokens = self._tokens(stage, started)
         metadata = {"chatmode": stage.chatmode, "attempt": known.attempts}
         with self._tracer.stage_context(stage.name, stage.persona, metadata) as measured:
             if not disabled():
@@ -235,12 +239,39 @@ class Runner:
         self._watcher.stage_ended(attempt, sum(self._own.values()))
         return attempt
 
-    def _used(self, tokens: StageTokens) -> int:
+    def _tokens(self, stage: Stage, started: float, killed: bool = False) -> StageTokens | None:
         try:
-            return tokens.used(workspace_name())
+            return StageTokens(self._workflow.name, stage.persona, stage.chatmode, started, killed)
         except Exception as error:  # Not knowing the tokens must not end the run.
             log.warning("the tokens of a stage are not known: %s", error)
+            return None
+
+    @staticmethod
+    def _used(tokens: StageTokens | None) -> int:
+        try:
+            return tokens.used(workspace_name()) if tokens is not None else 0
+        except Exception as error:
+            log.warning("the tokens of a stage are not known: %s", error)
             return 0
+
+    def _used_by_killed(self, stage: Stage, began: float) -> int:
+        """Tokens of the try that was killed; what its agent wrote after that is counted now."""
+        tokens = self._tokens(stage, began + 1, killed=True)  # Its own calls alone: no slack for the stage before.
+        whose = Attribution(stage.persona, stage.chatmode, self._workflow.name)
+        line = agent_of(self._workflow, stage, self._agent)
+        if line is None or disabled():
+            return 0
+        self._take_in(agent_command(line, values_for(self._workflow, stage, "", ""))[0], began, whose, os.environ, True)
+        return self._used(tokens)
+
+    @staticmethod
+    def _take_in(
+        command: str, started: float, whose: Attribution, environment: Mapping[str, str], bound: bool = False
+    ) -> None:
+        try:
+            take_in(command, started, whose, environment, bound)
+        except Exception as error:
+            log.warning("what the agent used is not counted yet, the next hook or the service will: %s", error)
 
     def _commands(self, stage: Stage, measured: MeasuredStage, started: float) -> tuple[Ended, str]:
         """Run agent and gate; how the last of them ended, and why the stage failed."""
@@ -252,12 +283,11 @@ class Runner:
         ended = Ended(0)
         if line is not None:
             command = agent_command(line, values_for(self._workflow, stage, self._progress.run_id, self._body))
-            ended = run_command(PROGRAM, command, environment, self._output, self._note_process(stage))
+            measured_too = contextlib.nullcontext() if disabled() else counting(command[0], started, whose, environment)
+            with measured_too:
+                ended = run_command(PROGRAM, command, environment, self._output, self._note_process(stage))
             if not disabled():
-                try:
-                    take_in(command[0], started, whose, environment)
-                except Exception as error:
-                    log.warning("what the agent used is not counted yet, the next hook or the service will: %s", error)
+                self._take_in(command[0], started, whose, environment)
             if not ended.passed:
                 return ended, _reason("agent", ended)
         if stage.gate is not None:
