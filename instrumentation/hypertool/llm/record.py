@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -83,23 +82,17 @@ def make_record(
     )
 
 
-def count_kinds(recorder: Recorder, persona: str, model: str, parts: Sequence[int]) -> None:
-    """Count tokens by kind; `parts` are in the order of TOKEN_KINDS, `model` is an admitted label value.
-
-    The total has its own counter (`hypertool_persona_tokens_used_total`). The caller holds the recorder's lock.
-    """
-    for kind, tokens in zip(TOKEN_KINDS, parts, strict=True):
-        if tokens:
-            recorder.counter(LLM_TOKENS.key, persona, model, kind).value += tokens
+_OTHER_PARTS = (1, 2, 4)  # cached and written input, reasoning: most calls have none
 
 
 class _Cells:
     """The counters and histograms of one persona, chatmode and model.
 
-    `cost` is None until a call has a price, `first_chunk` until a call streams.
+    `cost` is None until a call has a price, `first_chunk` until a call streams; `parts` are the kinds besides input
+    and output that were seen, by their place in a usage.
     """
 
-    __slots__ = ("cost", "first_chunk", "input", "known", "model", "output", "seconds", "success", "tokens")
+    __slots__ = ("cost", "first_chunk", "input", "known", "model", "output", "parts", "seconds", "success", "tokens")
 
     def __init__(
         self,
@@ -120,6 +113,7 @@ class _Cells:
         self.model = model
         self.cost: Counter | None = None
         self.first_chunk: Histogram | None = None
+        self.parts: dict[int, Counter] = {}
 
 
 class Meter:
@@ -136,36 +130,43 @@ class Meter:
     def write(self, record: CallRecord, run: Run | None, exemplar: Exemplar | None) -> tuple[int, ...]:
         """Count the call and debit its tokens; returns the shares (per cent) of a run's budget that it reached."""
         recorder = self.recorder
-        cells = self._cells.get((record.persona, record.chatmode, record.model))
+        persona, chatmode, model, outcome, seconds, usage, nano, _, first, total = record  # a third of the look-ups
+        cells = self._cells.get((persona, chatmode, model))
         if cells is None or self._epoch is not recorder.epoch:
             cells = self._learn(record, recorder)
         reached: tuple[int, ...] = ()
         with recorder.lock:
-            if record.seconds is not None:
-                cells.seconds.observe(record.seconds, exemplar)
-                if record.first_chunk is not None:
+            if seconds is not None:
+                cells.seconds.observe(seconds, exemplar)
+                if first is not None:
                     if cells.first_chunk is None:
-                        cells.first_chunk = recorder.histogram(LLM_FIRST_CHUNK.key, record.persona, cells.model)
-                    cells.first_chunk.observe(max(record.first_chunk, 0.0))
-            if record.outcome == "success":
+                        cells.first_chunk = recorder.histogram(LLM_FIRST_CHUNK.key, persona, cells.model)
+                    cells.first_chunk.observe(max(first, 0.0))
+            if outcome == "success":
                 cells.success.value += 1
             else:
-                recorder.counter(LLM_REQUESTS.key, record.persona, cells.model, record.outcome).value += 1
-            usage = record.usage
+                recorder.counter(LLM_REQUESTS.key, persona, cells.model, outcome).value += 1
             if isinstance(usage, Usage):
-                cells.tokens.value += record.total
+                cells.tokens.value += total
                 cells.input.value += usage[0]
                 cells.output.value += usage[3]
-                if record.total != usage[0] + usage[3]:
-                    count_kinds(recorder, record.persona, cells.model, (0, usage[1], usage[2], 0, usage[4]))
+                if total != usage[0] + usage[3]:
+                    for part in _OTHER_PARTS:
+                        tokens = usage[part]
+                        if tokens:
+                            kind = cells.parts.get(part)
+                            if kind is None:
+                                kind = recorder.counter(LLM_TOKENS.key, persona, cells.model, TOKEN_KINDS[part])
+                                cells.parts[part] = kind
+                            kind.value += tokens
                 if cells.known is not None:
-                    reached = self._spend(recorder, run, cells.known, record.total)
-                if record.nano_usd is not None:
+                    reached = self._spend(recorder, run, cells.known, total)
+                if nano is not None:
                     if cells.cost is None:
-                        cells.cost = recorder.counter(LLM_COST.key, record.persona, cells.model)
-                    cells.cost.value += record.nano_usd
+                        cells.cost = recorder.counter(LLM_COST.key, persona, cells.model)
+                    cells.cost.value += nano
             elif usage is not None:
-                recorder.counter(LLM_USAGE_MISSING.key, record.persona, cells.model, usage.reason).value += 1
+                recorder.counter(LLM_USAGE_MISSING.key, persona, cells.model, usage.reason).value += 1
         return reached
 
     def publish(self) -> None:

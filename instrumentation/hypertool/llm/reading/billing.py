@@ -22,10 +22,13 @@ _ONE_FEE = re.compile(r"gemini-[12](?!\d)")
 
 def of_chat(record: Any) -> Billing | None:
     """OpenAI's chat record, and those who speak it: audio tokens, OpenRouter's and xAI's cost, LiteLLM's searches."""
-    get = view(record).get
+    fields = view(record)
+    get = fields.get
     given, made = get("prompt_tokens_details"), get("completion_tokens_details")
     audio = None if given is None else view(given).get("audio_tokens")
     spoken = None if made is None else view(made).get("audio_tokens")
+    if len(fields) == 5 and not audio and not spoken and given is not None and made is not None:
+        return None  # the three counts besides are all that such a record has
     tools = get("server_tool_use")
     if not audio and not spoken and tools is None and get("cost") is None and get("cost_in_usd_ticks") is None:
         return None

@@ -12,6 +12,7 @@ from ...runtime.logs import once
 from . import containers
 from .classes import base_named, litellm_provider
 from .responses import CLASSES, PROVIDERS, by_keys
+from .shapes import openai_chat
 from .streams import StreamReader, is_chunk
 from .usage import INVALID, NO_USAGE, UNRECOGNISED, Reading
 from .view import view
@@ -69,6 +70,9 @@ def _choose(kind: type) -> Reader:
 
 
 def _dict(response: dict[str, Any]) -> Reading:
+    record = response.get("usage")
+    if type(record) is dict and "prompt_tokens" in record and "choices" in response:  # the most frequent one
+        return openai_chat.response(response, None)
     found = by_keys(response, None)
     return found if found.usage is not UNRECOGNISED else _container(response, found)
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from .. import billing
 from ..answers import Answers
-from ..counts import Record, both, count, first, inside, known, names, settle_details, usage_of
+from ..counts import Record, both, count, first, inside, known, names, settle, usage_of
 from ..fields import Fields, quick_reading, reasons, text, tier
 from ..usage import Missing, Reading, Usage
 from ..view import view
@@ -96,9 +96,11 @@ def usage(record: Record) -> Usage | Missing:
             extra, thought = count(get("citation_tokens")), count(reasoning)
             if total == given + made and (extra or thought > made):
                 given, made, total = given + extra, made + thought, 0
-    if cached and total == given + made and count(cached) > given - count(write) and _APART.isdisjoint(record):
+    cached = 0 if cached is None else count(cached)
+    write = 0 if write is None else count(write)
+    if cached + write > given and cached and total == given + made and _APART.isdisjoint(record):
         cached, write, hour = min(cached, given), 0, 0
-    return settle_details(given, made, cached, write, reasoning, total, hour)
+    return settle(given, made, cached, write, 0 if reasoning is None else count(reasoning), total, hour)
 
 
 def response(fields: Fields, provider: str | None) -> Reading:
