@@ -283,6 +283,28 @@ def test_the_newest_messages_have_room_first_and_what_is_left_out_is_told() -> N
     assert sum(len(m["parts"][0].get("content", "")) for m in messages) <= CONTENT_LIMIT + 3
 
 
+MANY = 50_000
+CALL = {"id": "call-1", "function": {"name": "f", "arguments": "{}"}}
+CROWDS: dict[str, list[dict[str, Any]]] = {
+    "messages without text": [{"role": "user", "content": ""}] * MANY,
+    "messages": [{"role": "user", "content": "x"}] * MANY,
+    "parts without text": [{"role": "user", "content": [{"type": "text", "text": ""}] * MANY}],
+    "pictures": [{"role": "user", "content": [{"type": "image", "source": {"data": "A"}}] * MANY}],
+    "unknown parts": [{"role": "user", "content": [{"type": "odd"}] * MANY}],
+    "calls of tools": [{"role": "assistant", "content": None, "tool_calls": [CALL] * MANY}],
+}
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_parts_without_text_take_room_too(crowd: str) -> None:
+    """What is looked at in the caller's thread, and sent, is bounded by number as well as by length."""
+    given = CROWDS[crowd]
+    message = {"role": "assistant", **given[-1]}
+    for found in (input_messages(given), output_messages({"choices": [{"message": message}] * MANY})):
+        assert len(found) < 4 * CONTENT_LIMIT
+        assert sum(len(one["parts"]) for one in json.loads(found)) < 600
+
+
 def test_a_stream_without_end_is_kept_within_bounds() -> None:
     transcript = Transcript()
     for _ in range(100_000):

@@ -18,6 +18,8 @@ from ...runtime.redaction import redact, redact_name
 from ..reading.view import view
 
 CONTENT_LIMIT = 8_000
+# What a message or a part takes of the limit beside its text, so that empty ones are bounded too.
+_AROUND = 16
 """Characters of text in one attribute: the newest messages of a prompt, the beginning of a completion."""
 
 VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -49,6 +51,16 @@ class _Room:
 
     def __init__(self) -> None:
         self.left = CONTENT_LIMIT
+
+    def enter(self) -> None:
+        """A message or a part begins."""
+        self.left -= _AROUND
+
+    def name(self, value: Any) -> str:
+        """A name or an id, redacted."""
+        found = redact_name(str(value))
+        self.left -= len(found)
+        return found
 
     def text(self, value: Any) -> str:
         text = value if isinstance(value, str) else _json(value)
@@ -112,7 +124,7 @@ def _input(prompt: Any) -> list[Message]:
 
 def _output(response: Any) -> list[Message]:
     room = _Room()
-    return [_message(item, "assistant", room) for item in _choices(response)]
+    return [_message(item, "assistant", room) for item in _choices(response) if room.left > 0]
 
 
 def _choices(response: Any) -> list[Any]:
@@ -157,6 +169,7 @@ def _items(prompt: Any) -> list[Any]:
 
 
 def _message(item: Any, role: str, room: _Room) -> Message:
+    room.enter()
     if isinstance(item, str):
         return {"role": role, "parts": [{"type": "text", "content": room.text(item)}]}
     fields = view(item)
@@ -178,6 +191,8 @@ def _message(item: Any, role: str, room: _Room) -> Message:
     if isinstance(thought, str) and thought:
         message["parts"].insert(0, {"type": "reasoning", "content": room.text(thought)})
     for call in fields.get("tool_calls") or ():
+        if room.left <= 0:
+            break
         message["parts"].append(_part(call, room))
     reason = fields.get("finish_reason")
     if reason is not None:
@@ -199,6 +214,7 @@ def _parts(content: Any, room: _Room) -> Iterable[Part]:
 
 def _part(item: Any, room: _Room) -> Part:
     """One message part, recognised by any provider's field names."""
+    room.enter()
     if isinstance(item, str):
         return {"type": "text", "content": room.text(item)}
     fields = view(item)
@@ -220,7 +236,7 @@ def _part(item: Any, room: _Room) -> Part:
     if isinstance(text, str) and (kind is None or kind in _TEXTS):
         return {"type": "reasoning" if fields.get("thought") is True else "text", "content": room.text(text)}
     if isinstance(kind, str):
-        return {"type": redact_name(kind)}  # an image, audio or a file: only its kind is recorded
+        return {"type": room.name(kind)}  # an image, audio or a file: only its kind is recorded
     media = next((key for key in _MEDIA if fields.get(key) is not None), None)
     return {"type": media} if media else {"type": "text", "content": room.text(item)}
 
@@ -233,8 +249,8 @@ def _call(fields: Mapping[str, Any], around: Mapping[str, Any], room: _Room) -> 
     part: Part = {"type": "tool_call"}
     identity = _first(fields, "call_id", "id", "toolUseId") or around.get("id")
     if identity is not None:
-        part["id"] = redact_name(str(identity))
-    part["name"] = redact_name(str(fields.get("name")))
+        part["id"] = room.name(identity)
+    part["name"] = room.name(fields.get("name"))
     arguments = _first(fields, "arguments", "args", "input")
     if arguments is not None:
         part["arguments"] = room.text(arguments)
@@ -244,7 +260,7 @@ def _call(fields: Mapping[str, Any], around: Mapping[str, Any], room: _Room) -> 
 def _result(identity: Any, result: Any, room: _Room) -> Part:
     part: Part = {"type": "tool_call_response", "response": room.text(_texts(result))}
     if identity is not None:
-        part["id"] = redact_name(str(identity))
+        part["id"] = room.name(identity)
     return part
 
 
