@@ -89,6 +89,9 @@ def _export(parser: Any) -> None:
     parser.add_argument("--into", metavar="DIR", help="the project's folder (default: this workspace)")
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where something differs")
     parser.add_argument("--force", action="store_true", help="overwrite files that people have edited, too")
+    parser.add_argument(
+        "--prune", action="store_true", help="remove files of workflows and personas that are gone, unedited"
+    )
     parser.add_argument("--list", action="store_true", help="only say which agent reads which file")
     parser.add_argument(
         "--mcp", action="store_true", help="also add `hypertool mcp` to the MCP settings of the project"

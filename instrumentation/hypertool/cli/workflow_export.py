@@ -11,11 +11,15 @@ from ..errors import HypertoolError
 from ..prompts import mcp_settings
 from ..prompts.export import Result, export
 from ..prompts.source import prompts
-from ..prompts.targets import File, files_for
+from ..prompts.targets import File, files_for, places
 from ..runtime.workspace import find_workspace
 from .output import UsageProblem, complain, print_json, print_table
 
-_DONE = {"new": "written", "changed": "written again", "same": "up to date"}
+_DONE = {"new": "written", "changed": "written again", "same": "up to date", "removed": "removed"}
+_STALE = {
+    "stale": "of no workflow or persona any more (--prune removes it)",
+    "stale_edited": "of no workflow or persona any more, and edited (remove it yourself)",
+}
 _CHECKED = {"new": "missing", "changed": "differs", "same": "up to date"}
 
 
@@ -27,7 +31,7 @@ def export_files(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return _list(files, arguments.json)
     into = arguments.into or str(find_workspace())
-    results = export(files, into, arguments.force, arguments.check)
+    results = export(files, into, arguments.force, arguments.check, places(agents), arguments.prune)
     refused = any(result.reason for result in results)
     servers = _servers(agents, into, arguments.check) if arguments.mcp and not refused else []
     refused = refused or any(result.state == "refused" for result in servers)
@@ -96,11 +100,15 @@ def _print(results: list[Result], servers: list[mcp_settings.Result], check: boo
         complain("hypertool workflow export", f"nothing was written into {into}")
         return
     for result in results:
-        if result.state in ("new", "changed"):
+        if result.state in ("new", "changed", "removed"):
             print(f"{said[result.state]}  {result.file.path}")
+        elif result.state in _STALE:
+            print(f"{_STALE[result.state]}  {result.file.path}")
     for server in servers:
         if server.state in ("new", "changed"):
             kept = f" (before: {server.backup})" if server.backup else ""
             print(f"{said[server.state]}  {server.path}{kept}")
-    same = [one.state for one in results].count("same") + [one.state for one in servers].count("same")
-    print(f"{same} of {len(results) + len(servers)} files up to date" if check or same else f"all in {into}")
+    wanted = [one.state for one in results if one.state not in _STALE and one.state != "removed"]
+    wanted += [one.state for one in servers]
+    same = wanted.count("same")
+    print(f"{same} of {len(wanted)} files up to date" if check or same else f"all in {into}")

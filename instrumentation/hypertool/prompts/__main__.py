@@ -8,7 +8,7 @@ from pathlib import Path
 from ..domain.personas import check_files
 from .export import export
 from .source import prompts
-from .targets import files_for
+from .targets import files_for, places
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -18,7 +18,11 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     catalogue, _ = check_files(())
     files = files_for(None, prompts(catalogue), list(catalogue.personas.values()))
-    results = [result for result in export(files, str(ROOT), check=check) if result.state != "same"]
+    results = [
+        result
+        for result in export(files, str(ROOT), check=check, places=places(None), prune=True)
+        if result.state != "same"
+    ]
     for result in results:
         print(f"{result.state} {result.file.path} {result.reason}".rstrip())
     return 1 if any(result.reason for result in results) or (check and results) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -71,6 +72,13 @@ def files_for(agents: Sequence[str] | None, prompts: Sequence[Prompt], personas:
             if path not in written:
                 found.append(File(path, workflow_files.plan_file(prompt), (), PLAN_START))
     return found
+
+
+def places(agents: Sequence[str] | None) -> list[str]:
+    """The paths of those agents' files (None: of all), with `*` for the name of a workflow or persona."""
+    found = [re.sub(r"{\w+}", "*", t.path) for t in TARGETS if agents is None or set(agents) & set(t.readers)]
+    found += [f"{folder}/*.prompt.md" for folder, agent in _PLAN.items() if agents is None or agent in agents]
+    return list(dict.fromkeys(found))
 
 
 def _files(target: Target, prompts: Sequence[Prompt], personas: Sequence[Persona]) -> list[File]:

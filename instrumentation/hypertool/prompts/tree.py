@@ -55,6 +55,32 @@ class Tree:
                 f"{path} cannot be written: {error.strerror}; check that you can write there and that it has space"
             ) from None
 
+    def matching(self, pattern: str) -> list[str]:
+        """Existing paths for a pattern with one `*`, which is within one name; what cannot be read has none."""
+        folder, _, rest = pattern.partition("*")
+        folder, start = os.path.split(folder)
+        end, slash, below = rest.partition("/")
+        try:
+            place, last = self._place(folder)
+            with self._opened([*place, last]) as within:
+                names = sorted(os.listdir(within))
+        except (OSError, Refused):
+            return []
+        fitting = [name for name in names if name.startswith(start) and name.endswith(end)]
+        paths = [f"{folder}/{name}{slash}{below}" for name in fitting]
+        return [path for path in paths if os.path.lexists(os.path.join(self.top, path))]
+
+    def remove(self, path: str) -> None:
+        """Remove a file, and its folder if that is empty then. Raises Refused."""
+        folder, name = self._place(path)
+        try:
+            with self._opened(folder) as within:
+                os.unlink(name, dir_fd=within)
+            with self._opened(folder[:-1]) as above, contextlib.suppress(OSError):
+                os.rmdir(folder[-1], dir_fd=above)
+        except OSError as error:
+            raise Refused(f"{path} cannot be removed: {error.strerror}; check that you can write there") from None
+
     def _place(self, path: str) -> tuple[list[str], str]:
         """The real place of a file below the top: its folders, and its name."""
         real = os.path.realpath(os.path.join(self.top, path))

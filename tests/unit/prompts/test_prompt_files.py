@@ -224,6 +224,59 @@ def test_edited_file_stays(project: Path, capsys: pytest.CaptureFixture[str]) ->
     assert exported(project, "--check") == 0
 
 
+def stale(project: Path) -> list[Path]:
+    """Files of workflows and personas that are gone: two as they were written, one edited since, and one not ours."""
+    found = []
+    for path in (".agents/skills/gone-hypertool/SKILL.md", ".claude/agents/gone.md", ".qwen/agents/edited.md"):
+        found.append(project / path)
+        found[-1].parent.mkdir(parents=True, exist_ok=True)
+        found[-1].write_bytes(marks.marked("---\nname: gone\n---\n\nGone.\n"))
+    found[-1].write_bytes(found[-1].read_bytes().replace(b"Gone.", b"Mine."))
+    found.append(project / ".claude/agents/mine.md")
+    found[-1].write_text("Mine.\n")
+    return found
+
+
+def test_stale_files_are_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files of ours without a workflow or persona fail --check; exporting names them, and they stay."""
+    exported(project)
+    files = stale(project)
+    assert exported(project, "--check") == 1
+    capsys.readouterr()
+    assert exported(project) == 0
+    out = capsys.readouterr().out
+    for file in files[:3]:
+        assert f"  {file.relative_to(project)}\n" in out
+    assert "mine.md" not in out
+    assert "47 of 47 files up to date" in out
+    assert all(file.exists() for file in files)
+
+
+def test_prune_removes_only_ours(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--prune takes stale files that nobody has edited, with a skill's empty folder; with --check it takes nothing."""
+    exported(project)
+    files = stale(project)
+    assert exported(project, "--prune", "--check") == 1
+    assert all(file.exists() for file in files)
+    assert exported(project, "--prune") == 0
+    assert [file.exists() for file in files] == [False, False, True, True]
+    assert not files[0].parent.exists()
+    files[2].unlink()
+    assert exported(project, "--check") == 0
+
+
+def test_prune_follows_no_link_out(project: Path, tmp_path: Path) -> None:
+    """A folder of ours that is a link to another place is not looked into."""
+    exported(project)
+    outside = tmp_path / "outside"
+    (project / ".qwen/agents").rename(outside)
+    (project / ".qwen/agents").symlink_to(outside)
+    victim = outside / "gone.md"
+    victim.write_bytes(marks.marked("---\nname: gone\n---\n\nGone.\n"))
+    exported(project, "--prune")
+    assert victim.exists()
+
+
 def test_older_file_is_renewed(project: Path) -> None:
     """A file of an earlier version, unedited, is written again; so is one that git gave other line ends."""
     exported(project)
