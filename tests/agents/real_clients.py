@@ -22,6 +22,7 @@ CLIENTS = Path(__file__).with_name("clients")
 # Program to where it is in node_modules; Node 22 is one of them, because older ones cannot run them all.
 PROGRAMS = {
     "node": "node-linux-*/bin/node",
+    "auggie": ".bin/auggie",
     "claude": "@anthropic-ai/claude-code-linux-*[!l]/claude",
     "codex": ".bin/codex",
     "copilot": ".bin/copilot",

@@ -84,6 +84,16 @@ def test_agent_loads_its_file(case: Loading, programs: Path, project: Path) -> N
     assert [number for number in silent if f"Loaded{number}" in sent or f"Listed{number}" in sent] == []
 
 
+def test_auggie_lists_its_commands(programs: Path, project: Path) -> None:
+    """Without an account Auggie says which commands it has: each file in `.augment/commands`, and no other of ours."""
+    marks = exported(project)
+    with FakeModels() as models:
+        done = run(Client(["auggie", "command", "list"], lambda url: {}), models, programs, project)
+    listed = {path for path, number in marks.items() if f"Listed{number}" in done.stdout}
+    commands = {path for path in marks if path.startswith(".augment/commands/")}
+    assert listed == commands, done.stdout[-500:] + done.stderr[-500:]
+
+
 class Following(NamedTuple):
     """An agent and the workflow that it follows; `read` shows the file where the agent's prompt does not name it."""
 
