@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -143,4 +144,6 @@ def develop(bugs: int = 1) -> str:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--bugs", type=int, default=1)
-    print(develop(arguments.parse_args().bugs))
+    result = develop(arguments.parse_args().bugs)
+    print(result)
+    sys.exit(not result.startswith("ready"))

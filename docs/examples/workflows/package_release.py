@@ -118,4 +118,6 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--break", dest="broken", choices=GATES)
     with tempfile.TemporaryDirectory() as made:
-        print(release(Path(made) / "release", arguments.parse_args().broken))
+        result = release(Path(made) / "release", arguments.parse_args().broken)
+    print(result)
+    sys.exit(not result.startswith("released"))

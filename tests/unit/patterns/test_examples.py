@@ -23,9 +23,9 @@ BUILT = ("requirements", "api_design", "backend_implementation", "frontend_compo
 READY = ("testing_validation", "performance", "release_readiness")
 
 
-def example(host: Host, name: str, *arguments: str) -> str:
+def example(host: Host, name: str, *arguments: str, code: int = 0) -> str:
     done = host.start([sys.executable, "-B", str(FOLDER / f"{name}.py"), *arguments], 60)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (code, "")
     return done.stdout
 
 
@@ -80,15 +80,15 @@ def test_release_passes_five_gates(host: Host) -> None:
     list(zip(("version", "tests", "artifact", "publication", "installation"), RELEASED, strict=True)),
 )
 def test_release_stops_at_a_broken_gate(host: Host, broken: str, stage: str) -> None:
-    """The stage fails, and nothing after it runs."""
-    assert f"the gate of stage '{stage}' failed" in example(host, "package_release", "--break", broken)
+    """The stage fails, nothing after it runs, and the exit code says so."""
+    assert f"the gate of stage '{stage}' failed" in example(host, "package_release", "--break", broken, code=1)
     assert gates(host) == {**passed(*RELEASED[: RELEASED.index(stage)]), stage: "1 fail"}
 
 
 @pytest.mark.parametrize("bugs", [0, 1, 3])
 def test_feature_passes_seven_gates(host: Host, bugs: int) -> None:
     """A wrong version goes back to the developer and is paid for; the third one ends the workflow."""
-    said = example(host, "feature_development", "--bugs", str(bugs))
+    said = example(host, "feature_development", "--bugs", str(bugs), code=bugs >= 3)
     attempts = "1 pass" if bugs == 0 else f"1 pass, {bugs} fail" if bugs < 3 else "3 fail"
     ended = passed(*READY) if bugs < 3 else {"testing_validation": "1 fail"}
     assert said.startswith("ready, by backend-engineer" if bugs < 3 else "not ready: wrong for")
