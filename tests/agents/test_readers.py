@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,16 @@ def test_opencode_reads_its_database(home: Path) -> None:
         (("msg_1",), OPENAI[1], ""),
         (("msg_3",), OPENAI[3], "backend-engineer"),
     ]
+
+
+def test_opencode_call_is_when_its_usage_came(home: Path) -> None:
+    """A message that is not complete has the time of its row: it may have been begun long before the call."""
+    message = homes.opencode_message(1, time={"created": 1795659000000})
+    path = homes.opencode_database(home, {"msg_1": message})
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE message SET time_updated = 1795659030500")
+    connection.close()
+    assert [call.at for call in calls_of("opencode", home)] == [1795659030.5]
 
 
 def test_opencode_total_is_checked(home: Path) -> None:

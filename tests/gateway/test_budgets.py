@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import http.client
 import json
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,11 +20,15 @@ from hypertool.agents.ledger.attribution import Attribution
 from hypertool.agents.reading.read import Reading
 from hypertool.cli import main
 from hypertool.domain.instruments import AGENT_BLOCKED, AGENT_CALLS, AGENT_TOKENS, LLM_REQUESTS, TOKENS
+from hypertool.gateway import server
+from hypertool.gateway.books import Books
+from hypertool.service.addresses import Address
 from tests.agents import homes, ledgers
 from tests.agents.ledgers import counted, open_ledger, remaining
 from tests.gateway.answers import chat, chat_tokens
 from tests.gateway.conftest import Start
 from tests.gateway.upstreams import Asked, Connection, serving
+from tests.support.hypertool_host import wait_until
 
 CHAT = "/openai/v1/chat/completions"
 CLAUDE = {"User_Agent": "claude-cli/2.1.332 (external, cli)", "X_Claude_Code_Session_Id": "s-1"}
@@ -132,6 +141,64 @@ def test_whose_a_call_is(start: Start) -> None:
     assert counted(AGENT_CALLS.key, "claude-code", "data-scientist", "gateway") == 1
 
 
+class ToldBefore(Numbered):
+    """While it answers call n, the agent's session file has told of it: the service is faster than the gateway."""
+
+    def __init__(self, agent: str, keys: bool) -> None:
+        super().__init__()
+        self.agent, self.keys = agent, keys
+
+    def __call__(self, asked: Asked, connection: Connection) -> None:
+        n = self.served + 1
+        key = f"chatcmpl-{n}" if self.keys else f"file-{n}"
+        told = AgentCall(self.agent, "s-1", (key,), time.time(), "m", Tokens(chat_tokens(n) - 200 - n, output=200 + n))
+        ledger = open_ledger()
+        with ledger.writing():
+            ledger.ingest(self.agent, Reading([told], [], None), "session_file", "", Attribution())
+        ledger.close()
+        super().__call__(asked, connection)
+
+
+@pytest.mark.parametrize("window", ["run", "day"])
+@pytest.mark.parametrize(
+    ("agent", "headers"),
+    [("opencode", {"User_Agent": "opencode/1.18"}), ("claude-code", {**CLAUDE, "X_Claude_Code_Agent_Id": "a-1"})],
+)
+def test_file_that_is_read_first_keeps_the_persona(
+    agent: str, headers: dict[str, str], window: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that the service counts before the gateway is of the base URL's persona, so that its budget holds."""
+    budget(monkeypatch, tmp_path, window, 1000)
+    with serving(ToldBefore(agent, agent == "claude-code")) as upstream:
+        gateway = start(upstream.url)
+        asked = [gateway.post("/p/backend-engineer" + CHAT, ASK, **headers)[0] for _ in range(2)]
+        gateway.end()
+    assert asked == [200, 402]
+    assert counted(TOKENS.key, "backend-engineer") == counted(TOKENS.key) == chat_tokens(1)
+    assert counted(AGENT_CALLS.key, agent, "backend-engineer", "session_file") == 1
+
+
+def test_claim_is_for_its_agent_and_its_time(start: Start) -> None:
+    """What other agents do, or the same one long before or bound otherwise, does not become the base URL's persona."""
+    ledger = open_ledger()
+    with ledger.writing():
+        ledger.bind("opencode", "bound", Attribution("data-scientist"), 0.0)
+    with serving(Numbered()) as upstream:
+        gateway = start(upstream.url)
+        gateway.post("/p/backend-engineer" + CHAT, User_Agent="opencode/1.18")
+        for n, (agent, session, age) in enumerate(
+            [("cline", "s", 0), ("opencode", "old", 1000), ("opencode", "bound", 0), ("opencode", "new", 0)]
+        ):
+            with ledger.writing():
+                told = AgentCall(agent, session, (f"k{n}",), time.time() - age, "m", Tokens(10**n))
+                ledger.ingest(agent, Reading([told], [], None), "session_file", "", Attribution())
+        gateway.end()
+    ledger.close()
+    assert counted(TOKENS.key, "unknown") == 11
+    assert counted(TOKENS.key, "data-scientist") == 100
+    assert counted(TOKENS.key, "backend-engineer") == 1000 + chat_tokens(1)
+
+
 def test_switch_in_mid_session_divides(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session begins as its base URL says; after `tta-persona switch` in it, its calls are the new persona's."""
     with serving(Numbered()) as upstream:
@@ -147,6 +214,61 @@ def test_switch_in_mid_session_divides(start: Start, monkeypatch: pytest.MonkeyP
         gateway.end()
     assert counted(TOKENS.key, "backend-engineer") == chat_tokens(1)
     assert counted(TOKENS.key, "testing-specialist") == chat_tokens(2)
+
+
+@contextlib.contextmanager
+def within(monkeypatch: pytest.MonkeyPatch, slow_reader_seconds: float, upstream: str) -> Iterator[int]:
+    """A gateway in this process, with another deadline for slow readers; gives its port."""
+    monkeypatch.setattr(server, "SLOW_READER_SECONDS", slow_reader_seconds)
+    monkeypatch.setenv("HYPERTOOL_GATEWAY_OPENAI", upstream)
+    loop = asyncio.new_event_loop()
+    runs = threading.Thread(target=loop.run_forever)
+    runs.start()
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            gateway = server.Gateway(Address("127.0.0.1", 0), Books(), thread)
+            asyncio.run_coroutine_threadsafe(gateway.start(), loop).result(30)
+            yield gateway.address.port
+            asyncio.run_coroutine_threadsafe(gateway.stop(5), loop).result(60)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        runs.join(30)
+        loop.close()
+
+
+def test_client_that_reads_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It holds neither the provider's connection, nor memory, nor a budget for longer than the deadline."""
+    budget(monkeypatch, tmp_path, "day", 1000)
+    ended: list[int] = []
+
+    def answer(asked: Asked, connection: Connection) -> None:
+        connection.head()
+        if b"quick" in asked.body:
+            connection.chunk(b"".join(chat(1)))
+            connection.end()
+            return
+        with contextlib.suppress(OSError):
+            for _ in range(1 << 14):  # A gibibyte, which nobody reads.
+                connection.chunk(bytes(1 << 16))
+        ended.append(connection.written)
+
+    def ask(port: int) -> tuple[int, bytes]:
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        with contextlib.closing(client):
+            client.request("POST", "/p/backend-engineer" + CHAT, json.dumps({**ASK, "user": "quick"}))
+            got = client.getresponse()
+            return got.status, got.read()
+
+    with serving(answer) as upstream, within(monkeypatch, 2.0, upstream.url) as port:
+        with socket.create_connection(("127.0.0.1", port), 30) as silent:
+            raw = json.dumps(ASK).encode()
+            head = f"POST /p/backend-engineer{CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(raw)}\r\n\r\n"
+            silent.sendall(head.encode() + raw)
+            wait_until(lambda: upstream.asked, "the provider to be asked", 30)
+            assert ask(port)[0] == 402, "the stream holds what is left of the budget"
+            wait_until(lambda: ended, "the provider's connection to be closed", 30)
+            assert ended[0] < 64 << 20
+        wait_until(lambda: ask(port)[0] == 200, "the budget to be free again", 30)
 
 
 # Once, whichever source is first

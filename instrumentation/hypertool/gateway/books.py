@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from ..agents.bindings import ACTIVE_SECONDS
 from ..agents.hooks.budgets import Standing, message
+from ..agents.ledger import claims
 from ..agents.ledger import gateway as told
 from ..agents.ledger.attribution import UNKNOWN
 from ..agents.ledger.ledger import Ledger
+from ..agents.ledger.pairing import ANONYMOUS
 from ..agents.reading.read import Reading as Found
 from ..domain.personas import Persona, config_signature, load_catalogue
 from ..errors import HypertoolError, TokenBudgetExceeded
@@ -33,6 +35,8 @@ SOURCE = "gateway"
 WAIT_SECONDS = 6.0
 RELOAD_SECONDS = 2.0
 MAX_WAITING = 10_000
+CLAIM_SECONDS = 60.0
+"""A claim is written at most this often while an agent's base URL stays the same."""
 
 
 class Refusal(Exception):
@@ -40,7 +44,7 @@ class Refusal(Exception):
 
 
 class Books:
-    """All methods but `blocks` and `persona` belong to one thread."""
+    """All methods but `blocks`, `persona` and `is_new` belong to one thread."""
 
     def __init__(self) -> None:
         self._catalogue = load_catalogue()
@@ -50,6 +54,7 @@ class Books:
         self._collector = get_persona_metrics()
         self._waiting: list[Call] = []
         self._bound: set[tuple[str, str, str]] = set()
+        self._claimed: dict[str, tuple[str, float]] = {}
         self._loose: dict[str, tuple[str, float]] = {}
         self._numbers = 0
 
@@ -64,12 +69,23 @@ class Books:
         """The persona with that name or alias. Raises ValueError that names the known ones."""
         return self._catalogue.resolve(name).name if name else UNKNOWN
 
+    def is_new(self, call: Call) -> bool:
+        """Whether `begin` has something to write for this call: then it must not start before."""
+        if call.persona == UNKNOWN or (call.client.agent == ANONYMOUS and not call.session):
+            return False
+        if call.session:
+            return (call.client.agent, call.session, call.persona) not in self._bound
+        persona, since = self._claimed.get(call.client.agent, ("", 0.0))
+        return persona != call.persona or time.monotonic() - since >= CLAIM_SECONDS
+
     # Before a call
 
     def admit(self, call: Call, body: bytes) -> None:
         """Reserve what the call may use, where its budget blocks. Raises Refusal."""
         try:
             with self._opened() as ledger:
+                if not call.session:
+                    self._claim(ledger, call)
                 self._find_session(ledger, call)
                 self._bind(ledger, call)
                 persona = self._persona_of(ledger, call)
@@ -78,6 +94,26 @@ class Books:
                     self._reserve(ledger, call, persona, body)
         except (HypertoolError, sqlite3.Error, OSError) as error:
             once.warn("gateway-admit", f"the gateway cannot see budgets for now, calls go on: {error}")
+
+    def begin(self, call: Call) -> None:
+        """Note whose the call is, before any other source tells of it. Never raises."""
+        try:
+            with self._opened() as ledger:
+                if call.session:
+                    self._bind(ledger, call)
+                else:
+                    self._claim(ledger, call)
+        except (HypertoolError, sqlite3.Error, OSError) as error:
+            once.warn(
+                "gateway-begin", f"the gateway cannot write the personas of sessions for now, calls go on: {error}"
+            )
+
+    def _claim(self, ledger: Ledger, call: Call) -> None:
+        """A client that does not tell its session: what nothing has bound belongs to the persona of its base URL."""
+        if self.is_new(call):
+            with ledger.writing():
+                claims.claim(ledger.connection, call.client.agent, call.whose, call.at)
+            self._claimed[call.client.agent] = (call.persona, time.monotonic())
 
     def _find_session(self, ledger: Ledger, call: Call) -> None:
         """Name a session that the client does not tell: the agent's newest active one, else one of our own."""

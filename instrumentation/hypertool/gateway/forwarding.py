@@ -112,6 +112,8 @@ class Forwarder:
                     await self._in_thread(self._books.admit, call, body)
                 except Refusal as refusal:
                     return _refused(route.provider, call, str(refusal))
+            elif self._books.is_new(call):
+                await self._in_thread(self._books.begin, call)
         try:
             return await self._exchange(request, route, body, call)
         finally:

@@ -20,7 +20,7 @@ from ...store.requests import Resets
 from ..calls import AgentCall, Tokens
 from ..reading.positions import Position
 from ..reading.read import Reading
-from . import accounts, database, pairing
+from . import accounts, claims, database, pairing
 from .attribution import UNKNOWN, Attribution
 from .batch import Batch
 from .personas import cached_catalogue
@@ -203,6 +203,8 @@ class Ledger:
             self._amend(row, call.tokens, source)
             pairing.mark(self._connection, row, source)
             return False
+        if source != pairing.GATEWAY:  # which knows the base URL of each of its calls
+            default = claims.claimed(self._connection, call.agent, at, default)
         whose = self._attribute(call, session, at, default)
         model = self.label("model", call.model or UNKNOWN)
         chatmode = self.label("chatmode", whose.chatmode)

@@ -69,11 +69,11 @@ def read_database(path: str, after: Key, now: int) -> Iterator[tuple[Key | None,
         number = 0
         for *message, updated, row in connection.execute(_CHANGED, (now, *after, ROWS_AT_ONCE)):
             number += 1
-            yield (updated, row), _call(*message)
+            yield (updated, row), _call(message, updated / 1000)
         if number < ROWS_AT_ONCE:
             for *message, updated, _ in connection.execute(_UNTIMELY, (now, ROWS_AT_ONCE)):
                 known = updated.__class__ is int and updated > now
-                yield None, _call(*message) if known else Unrecognised("malformed", text(message[-1]))
+                yield None, _call(message) if known else Unrecognised("malformed", text(message[-1]))
     finally:
         connection.close()
 
@@ -88,7 +88,9 @@ def _harden(connection: Any) -> None:
         connection.setlimit(0, MAX_VALUE)  # SQLITE_LIMIT_LENGTH
 
 
-def _call(message_id: Any, session_id: Any, data: Any, parent: Any, agents_version: Any) -> Read:
+def _call(row: list[Any], updated: float = 0.0) -> Read:
+    message_id, session_id, data, parent, agents_version = row
+    # A message with its usage but without its end was begun long before the call where opencode had to start up first.
     identity, session, version = text(message_id), text(parent) or text(session_id), text(agents_version)
     try:
         message = mapping(json.loads(data))
@@ -117,7 +119,7 @@ def _call(message_id: Any, session_id: Any, data: Any, parent: Any, agents_versi
         NAME,
         session,
         (identity,),
-        seconds(time.get("completed")) or seconds(time.get("created")),
+        seconds(time.get("completed")) or updated or seconds(time.get("created")),
         text(message.get("modelID")),
         found,
         "" if name in _MAIN else name,
