@@ -137,13 +137,14 @@ AGENTS = {
 }
 
 
-def set_up(client: Client, models: FakeModels, programs: Path, project: Path) -> None:
-    """What the client needs before it can be run, and before hooks are installed."""
-    client.prepare(project.parent, models.url)
+def set_up(client: Client, models: FakeModels, programs: Path, project: Path, url: str = "") -> Client:
+    """What the client needs before it can be run, and before hooks are installed; its calls go to `url`, if given."""
+    client.prepare(project.parent, url or models.url)
     if client.settings:
-        command = [part.format(url=models.url) for part in client.settings]
+        command = [part.format(url=url or models.url) for part in client.settings]
         done = run(client._replace(command=command), models, programs, project)
         assert done.returncode == 0, done.stdout + done.stderr
+    return client
 
 
 def start(
@@ -157,6 +158,7 @@ def start(
         cwd=project,
         env={
             **os.environ,
+            "PWD": str(project),  # opencode's workspace is what the shell says, not where it runs.
             "PATH": f"{programs}:{HYPERTOOL.parent}:{os.environ['PATH']}",
             **client.environment(models.url),
             **environment,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -321,6 +322,41 @@ def test_doctor_names_each_broken_link(
     assert not doctor(capsys, "claude-code")[1]["claude-code", "hook program"]["holds"]
     path.write_text("{")
     assert not doctor(capsys, "claude-code")[1]["claude-code", "hooks (user)"]["holds"]
+
+
+def test_doctor_follows_the_base_url(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A base URL at the gateway's address: nothing listens there, its path is wrong, it works; others are no link."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        monkeypatch.setenv("HYPERTOOL_GATEWAY_LISTEN", f"127.0.0.1:{port}")
+
+        def gateway(url: str) -> dict[str, Any] | None:
+            monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+            return doctor(capsys, "claude-code")[1].get(("claude-code", "gateway"))
+
+        for other in (
+            "https://user:secret@example.com/anthropic",
+            f"http://127.0.0.1:{port + 1}",
+            "http://[::1",
+            "x:y",
+        ):
+            assert gateway(other) is None
+        right = f"http://127.0.0.1:{port}/p/testing/anthropic"
+        found = gateway(f"http://127.0.0.1:{port}/openai/v1")
+        assert found is not None
+        assert (found["holds"], found["remedy"]) == (
+            False,
+            f"export ANTHROPIC_BASE_URL=http://127.0.0.1:{port}/anthropic",
+        )
+        found = gateway(right)
+        assert found is not None
+        assert found["holds"]
+    found = gateway(right)
+    assert found is not None
+    assert "nothing listens" in found["seen"]
+    assert "run `hypertool gateway`" in found["remedy"]
 
 
 def test_doctor_changes_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

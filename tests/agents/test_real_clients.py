@@ -11,6 +11,7 @@ from hypertool.agents.installing.plans import HOOKED
 from hypertool.cli import main
 from hypertool.domain.instruments import AGENT_BLOCKED, AGENT_CALLS, AGENT_TOKENS, TOKENS
 from hypertool.service.agent_sessions import AgentSessions
+from tests.agents.conftest import AfterLimit
 from tests.agents.ledgers import counted
 from tests.agents.real_clients import AGENTS, kill, run, set_up, start, until
 from tests.support.fake_models import FakeModels
@@ -50,7 +51,12 @@ def test_real_client_retries_count_once(models: FakeModels, programs: Path, proj
 
 @pytest.mark.parametrize("agent", ["claude-code", "gemini-cli", "cline"])
 def test_real_client_stops_at_its_budget(
-    agent: str, programs: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    agent: str,
+    programs: Path,
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after_limit: AfterLimit,
 ) -> None:
     """With a budget that blocks, no call is made after the one that overspent it; at most one, on a busy machine."""
     config = tmp_path / "hypertool.toml"
@@ -62,12 +68,13 @@ def test_real_client_stops_at_its_budget(
         done = run(AGENTS[agent], models, programs, project, HYPERTOOL_PERSONA="backend-engineer")
         said = f"{models.asked} {done.stdout[-500:]} {done.stderr[-500:]}"
         # A hook that a busy machine holds up for longer than its deadline lets one more call pass, by design.
+        after_limit(agent, "hook, within a turn", len(models.served) - 2, 0)
         assert len(models.served) in (2, 3), said
     assert counted(AGENT_BLOCKED.key, agent, "backend-engineer") >= 1
 
 
 def test_real_client_is_refused_at_the_prompt(
-    programs: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    programs: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_limit: AfterLimit
 ) -> None:
     """A workspace whose budget of the day is used up: Copilot CLI makes no call at all."""
     config = tmp_path / "hypertool.toml"
@@ -83,6 +90,7 @@ def test_real_client_is_refused_at_the_prompt(
             run(AGENTS["copilot-cli"], models, programs, project, HYPERTOOL_PERSONA="backend-engineer")
             served.append(len(models.served))
         if not served[-1]:
+            after_limit("copilot-cli", "hook, at a prompt", 0, 0)
             return
     pytest.fail(f"the prompt was never refused: {served} calls in three runs")
 

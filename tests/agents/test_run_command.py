@@ -65,6 +65,24 @@ def test_run_binds_an_agent_without_hooks(agent: Path) -> None:
     assert ledger.workflow("copilot-cli", "4de4c62c-9093-4889-a4c4-a1537bd4d2db") == "bug_fix"
 
 
+def test_run_counts_aider_from_the_first_time(home: Path) -> None:
+    """Aider writes its log only into a folder that is there; the persona's calls of the very first run are counted."""
+    line = {
+        "event": "message_send",
+        "properties": {"main_model": "openai/REDACTED", "prompt_tokens": 1032, "completion_tokens": 201},
+    }
+    script = home / "aider"
+    script.write_text(
+        f"#!{sys.executable}\nimport json, os, time\n"
+        f"line = {{**{line!r}, 'time': int(time.time()), 'user_id': 'u'}}\n"
+        "open(os.environ['AIDER_ANALYTICS_LOG'], 'a').write(json.dumps(line) + '\\n')\n"
+    )
+    script.chmod(0o755)
+    done = run("run", "--persona", "testing", "--", str(script))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert counted(TOKENS.key, "testing-specialist") == 1233
+
+
 def test_run_keeps_a_trace_context(home: Path) -> None:
     """A TRACEPARENT that is there already is the command's."""
     mine = f"00-{'1' * 32}-{'2' * 16}-01"

@@ -34,6 +34,7 @@ COMMANDS = {
     "qwen": "qwen-code",
     "aider": "aider",
 }
+AIDER_LOG = "AIDER_ANALYTICS_LOG"
 _TELEMETRY = {
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     "OTEL_LOGS_EXPORTER": "otlp",
@@ -53,7 +54,10 @@ def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, s
         if value and value != "unknown":
             made[name] = value
     made.setdefault("TRACEPARENT", f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01")
-    made.setdefault("AIDER_ANALYTICS_LOG", str(database.directory() / "aider.jsonl"))
+    if AIDER_LOG not in made:
+        with contextlib.suppress(OSError):  # Aider does not make the folder, and then writes nothing.
+            database.directory().mkdir(mode=0o700, parents=True, exist_ok=True)
+        made[AIDER_LOG] = str(database.directory() / "aider.jsonl")
     where = None if any(name.startswith("OTEL_EXPORTER_") for name in given) else _receiver()
     if where is not None:
         for name, value in {"OTEL_EXPORTER_OTLP_ENDPOINT": where, **_TELEMETRY}.items():

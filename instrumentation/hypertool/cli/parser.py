@@ -355,12 +355,13 @@ def _agent_commands(commands: Any) -> None:
         "run a coding agent, its session bound to a persona, chatmode and workflow",
         (".cli.run", "run"),
         json=False,
-        usage="hypertool run [--persona P] [--chatmode M] [--workflow W] -- COMMAND [ARGUMENT ...]",
+        usage="hypertool run [--persona P] [--chatmode M] [--workflow W] [--gateway] -- COMMAND [ARGUMENT ...]",
         epilog="Terminal and exit code are the command's own. An existing TRACEPARENT is kept; otherwise one is made.",
     )
     run.add_argument("--persona", metavar="P", help="a persona or one of its aliases (default: the workspace's)")
     run.add_argument("--chatmode", metavar="M", help="the kind of work (default: the workspace's)")
     run.add_argument("--workflow", metavar="W", help="workflow to record the session under (default: agent_session)")
+    run.add_argument("--gateway", action="store_true", help="through a gateway, which refuses calls at a budget")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     agents = _add(
         commands,

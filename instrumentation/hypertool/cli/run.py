@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 from ..domain.personas import load_catalogue
 from ..runtime.settings import disabled
@@ -35,17 +36,32 @@ def run(arguments: argparse.Namespace) -> int:
         workflow,
     )
     heard = listen()
-    hold_signals()
-    started = time.time()
     if disabled():
+        hold_signals()
         return run_command(PROGRAM, command, os.environ).code
     environment = environment_for(os.environ, whose)
-    with counting(command[0], started, whose, environment):
-        code = run_command(PROGRAM, command, environment).code
-    try:
-        take_in(command[0], started, whose, environment)
-    except Exception as error:
-        heard.append(f"what the agent used is not counted yet, the next hook or the service will: {error}")
+    with _gateway(arguments, command[0], environment, whose.persona, heard) as environment:
+        hold_signals()
+        started = time.time()
+        with counting(command[0], started, whose, environment):
+            code = run_command(PROGRAM, command, environment).code
+        try:
+            take_in(command[0], started, whose, environment)
+        except Exception as error:
+            heard.append(f"what the agent used is not counted yet, the next hook or the service will: {error}")
     for line in heard:
         complain(PROGRAM, line)
     return code
+
+
+def _gateway(
+    arguments: argparse.Namespace, command: str, environment: dict[str, str], persona: str, heard: list[str]
+) -> AbstractContextManager[dict[str, str]]:
+    """The environment of the command: with a gateway's base URL where one is asked for."""
+    if not arguments.gateway:
+        return nullcontext(environment)
+    from ..agents.behind_gateway import behind_gateway
+    from ..agents.ledger.attribution import UNKNOWN
+    from .agents import program
+
+    return behind_gateway(command, program(), environment, "" if persona == UNKNOWN else persona, heard)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ...domain.instruments import AGENTS
 from ...errors import HypertoolError
 from ...store.directory import locate
+from ..behind_gateway import broken_base
 from ..ledger import database
 from ..ledger.ledger import Ledger
 from ..reading.registry import reader
@@ -35,7 +36,7 @@ PROGRAMS = {
 _NOTES = {
     "codex": "Codex runs hooks only when they are switched on and trusted: start codex, type /hooks, and accept them",
     "auggie": "Auggie runs hooks only where its server allows them; the service counts its sessions all the same",
-    "opencode": "opencode has no hooks: the service counts its sessions",
+    "opencode": "opencode has no hooks: the service counts its sessions, the gateway stops it at a budget",
     "aider": "Aider has no hooks and estimates while it streams: use --no-stream and --analytics-log",
 }
 LATE_SECONDS = 120.0
@@ -99,6 +100,10 @@ def _agent(agent: str, home: str, project: str, environment: Mapping[str, str]) 
         yield from _hooks(agent, home, project, environment)
     else:
         yield Finding(agent, "hooks", True, _NOTES[agent])
+    found = broken_base(agent, environment)
+    if found is not None:
+        variable, wrong, remedy = found
+        yield Finding(agent, "gateway", not wrong, f"{variable}: {wrong or 'its calls go through the gateway'}", remedy)
     yield _sessions(agent, home, environment)
 
 
