@@ -96,7 +96,7 @@ CASES: list[tuple[str, Run, tuple[str, ...]]] = [
     *(("copilot-cli", one, SOURCES) for one in (resumed, cancelled, killed)),
     *(("gemini-cli", one, SOURCES) for one in (resumed, killed)),
     *(("cline", one, SOURCES) for one in (prompt, killed)),
-    *(("opencode", one, SOURCES) for one in (resumed, killed)),
+    *(("opencode", one, SOURCES) for one in (prompt, killed)),
 ]
 
 
