@@ -128,6 +128,10 @@ def horizontal_bars(title: str, description: str, *, name: str, beside: bool = F
         # Beside a bar Grafana measures a name at the size that fits the bar's height, and cuts a larger one.
         text={"valueSize": TEXT["valueSize"]} if beside else TEXT,
     )
+    if beside:
+        # Grafana makes room for the name with most letters, which need not be the widest. Spaces at the end count
+        # when it measures, and are not drawn.
+        name += " " * 6
     rest["defaults"] = {"displayName": name} | rest.get("defaults", {})
     return panel("bargauge", title, description, options=options, **rest)
 

@@ -51,7 +51,7 @@ def show(library: Path, view: View | None, fetch: Fetch | None) -> tuple[dict[st
     assert answer.returncode == 0, answer.stderr[-3000:]
     output = json.loads(answer.stdout)
     shown = {
-        one["panel"]["title"]: Shown(got["rows"], [(c["title"], c["text"], c["color"]) for c in got["cells"]])
+        one["panel"]["title"]: Shown(got["rows"], [(c["title"].rstrip(), c["text"], c["color"]) for c in got["cells"]])
         for one, got in zip(panels, output["panels"], strict=True)
     }
     return shown, set(output["units"])

@@ -71,6 +71,7 @@ def test_names_and_figures_have_a_size_and_room(panel: dict[str, Any]) -> None:
     if options["namePlacement"] == "left":
         assert panel["gridPos"]["w"] >= 9, "a name beside a bar is cut at 40 %"
         assert "titleSize" not in options["text"], "its room is measured at another size"
+        assert defaults(panel)["displayName"].endswith(" " * 6), "the widest name may have fewer letters than another"
         assert (options["minVizHeight"], options["maxVizHeight"]) == (18, 30), "12 pixels at most for the name"
     else:
         # A title above its bar has one and a half lines.

@@ -20,7 +20,7 @@ def series_of(panel: Json, answers: Json) -> list[Json]:
             field = field_of(panel, name, len(found))
             title = field.get("displayName")
             if title:
-                name = display_name(title, labels)
+                name = display_name(title, labels).strip()
             found.append({"name": name, "labels": labels, "points": points_of(result), "field": field})
     return found
 
