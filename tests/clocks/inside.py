@@ -1,6 +1,8 @@
-"""Runs as the only program of a user-mode Linux: a real exporter and Prometheus, and a clock that is moved.
+"""Runs in a user-mode Linux: systemd, a real exporter and Prometheus, and a clock that is moved.
 
-`python inside.py SCENARIO PROMETHEUS REPOSITORY`: one line of JSON an observation, after `FACT `.
+`python inside.py SCENARIO PROMETHEUS REPOSITORY UNITS`: one line of JSON an observation, after `FACT `. As the
+machine's first program it becomes systemd, which starts it again as a service. UNITS has the project's units that look
+after the clock, as the role writes them.
 """
 
 from __future__ import annotations
@@ -23,6 +25,17 @@ URL = "http://127.0.0.1:9090"
 #: The only place that can be written; the rest is the other machine's, read-only.
 FOLDER = "/run"
 STATE = Path(FOLDER, "state")
+#: The units that look after the clock, and the program that they run.
+CLOCK, CLOCK_PROGRAM = "hypertool-prometheus-clock", "/run/clock/stuck_after_clock_change.py"
+PASSWORD = "/run/web_password"
+#: Mount namespaces cannot be had on a root file system of the other machine; hosts have them.
+OPEN = "".join(
+    f"{it}=no\n"
+    for it in (
+        "PrivateTmp", "PrivateDevices", "ProtectSystem", "ProtectHome", "ProtectKernelTunables", "ProtectKernelModules",
+        "ProtectKernelLogs", "ProtectControlGroups", "ProtectHostname",
+    )
+) + "ProtectProc=default\nProcSubset=all\n"  # fmt: skip
 #: Seconds until an alert with `for: 1m` must be there: a scrape, two evaluations, and a machine that is busy.
 SOON = 300.0
 
@@ -32,11 +45,37 @@ def mount(kind: str, where: str) -> None:
     subprocess.run(["mount", "-t", kind, kind, where], check=True)
 
 
+def become_systemd(units: Path) -> None:
+    """Write the units of this machine, and go on as its systemd."""
+    folder = Path("/run/systemd/system")
+    shutil.copytree(units, folder)
+    Path(CLOCK_PROGRAM).parent.mkdir()
+    shutil.copy(Path(sys.argv[3], "ansible/roles/prometheus/files", Path(CLOCK_PROGRAM).name), CLOCK_PROGRAM)
+    Path(PASSWORD).write_text("none is asked for here", encoding="utf-8")
+    for name, text in {
+        "moved.target": "[Unit]\nDefaultDependencies=no\nRequires=scenario.service\n",
+        "scenario.service": "[Unit]\nDefaultDependencies=no\n[Service]\nStandardOutput=tty\nTTYPath=/dev/console\n"
+        f"Environment=PATH={os.environ['PATH']}\nExecStart={sys.executable} {' '.join(sys.argv)}\n",
+        # With flags of the role.
+        "prometheus.service": f"[Unit]\nDefaultDependencies=no\nWants={CLOCK}.timer\n[Service]\n"
+        f"ExecStart={sys.argv[2]}/prometheus --config.file={FOLDER}/prometheus/prometheus.yml "
+        f"--storage.tsdb.path={FOLDER}/data --web.listen-address=127.0.0.1:9090\n"
+        f"StandardOutput=append:{FOLDER}/prometheus.log\nStandardError=inherit\n",
+        # The machine has no user of that name, and only root reads its packages.
+        f"{CLOCK}.service.d/test.conf": f"[Unit]\nDefaultDependencies=no\n[Service]\nUser=\nGroup=\n{OPEN}"
+        f"StandardOutput=append:{FOLDER}/clock.log\nStandardError=inherit\n",
+        f"{CLOCK}.timer.d/test.conf": "[Unit]\nDefaultDependencies=no\n",
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    os.execv("/lib/systemd/systemd", ["systemd", "--unit=moved.target", "--show-status=no"])
+
+
 class Machine:
     """The programs of one host, and its clock."""
 
-    def __init__(self, binaries: Path, repository: Path) -> None:
-        self.binaries, self.repository = binaries, repository
+    def __init__(self, repository: Path) -> None:
+        self.repository = repository
         self.environment = {
             **os.environ,
             "HYPERTOOL_STATE_DIR": str(STATE),
@@ -60,21 +99,19 @@ class Machine:
         self.start_prometheus()
 
     def start_prometheus(self) -> None:
-        """Prometheus with flags of the role; waits until it has scraped the exporter."""
-        self.prometheus = self.spawn(
-            "prometheus",
-            str(self.binaries / "prometheus"),
-            f"--config.file={FOLDER}/prometheus/prometheus.yml",
-            f"--storage.tsdb.path={FOLDER}/data",
-            "--web.listen-address=127.0.0.1:9090",
-        )
-        self.until(60, lambda: self.value('up{job="hypertool"}') == 1)
+        """Prometheus as a unit, and with it the timer; waits until it has scraped the exporter."""
+        subprocess.run(["systemctl", "start", "prometheus.service"], check=True)
+        assert self.until(60, lambda: self.value('up{job="hypertool"}') == 1), "the exporter is not scraped"
 
-    def restart_prometheus(self) -> None:
-        """As `systemctl restart prometheus` does."""
-        self.prometheus.terminate()
-        self.prometheus.wait(60)
-        self.start_prometheus()
+    def prometheus(self) -> str:
+        """The process of Prometheus."""
+        shown = ["systemctl", "show", "--property=MainPID", "prometheus.service"]
+        return subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
+
+    def clock_log(self) -> str:
+        """What the unit that looks after the clock has said."""
+        log = Path(FOLDER, "clock.log")
+        return log.read_text(encoding="utf-8") if log.exists() else ""
 
     def spawn(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """Start a program whose output goes to a file."""
@@ -157,7 +194,7 @@ def back_two_hours(machine: Machine) -> None:
     machine.move(-2 * HOUR)
     machine.spend(2250)
     machine.say("left", machine.until(60, lambda: machine.exposed(LEFT) == -250))
-    machine.restart_prometheus()
+    machine.say("restarted", machine.until(SOON, lambda: "restarting Prometheus" in machine.clock_log()))
     machine.spend(2250)
     machine.say("overspending fires", machine.until(SOON, lambda: "TokenBudgetExceeded" in machine.firing()))
 
@@ -171,10 +208,14 @@ def ahead_and_corrected(machine: Machine) -> None:
     machine.move(-24 * HOUR)
     machine.spend(100)
     machine.say("left", machine.until(60, lambda: machine.exposed(LEFT) == 1900))
-    machine.restart_prometheus()
+    machine.say("restarted", machine.until(SOON, lambda: "restarting Prometheus" in machine.clock_log()))
     machine.say("quiet", machine.until(SOON, lambda: "TokenBudgetExceeded" not in machine.firing()))
     machine.spend(2500)
     machine.say("overspending fires again", machine.until(SOON, lambda: "TokenBudgetExceeded" in machine.firing()))
+    process = machine.prometheus()
+    machine.move(-2 * 24 * HOUR)
+    machine.say("no help", machine.until(SOON, lambda: "a restart does not help" in machine.clock_log()))
+    machine.say("same process", machine.prometheus() == process)
 
 
 def nine_hours_of_sleep(machine: Machine) -> None:
@@ -194,6 +235,7 @@ def nine_hours_of_sleep(machine: Machine) -> None:
     machine.say("stage runs", stage.poll() is None)
     machine.spend(2500)
     machine.say("overspending fires", machine.until(SOON, lambda: "TokenBudgetExceeded" in machine.firing()))
+    machine.say("clock", machine.clock_log())
 
 
 SCENARIOS = {it.__name__: it for it in (back_two_hours, ahead_and_corrected, nine_hours_of_sleep)}
@@ -202,10 +244,12 @@ SCENARIOS = {it.__name__: it for it in (back_two_hours, ahead_and_corrected, nin
 def main() -> None:
     """Run the scenario, report what fails, and switch the machine off."""
     try:
-        for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/run")):
-            mount(kind, where)
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        machine = Machine(Path(sys.argv[2]), Path(sys.argv[3]))
+        if os.getpid() == 1:
+            for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/run")):
+                mount(kind, where)
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            become_systemd(Path(sys.argv[4]))
+        machine = Machine(Path(sys.argv[3]))
         SCENARIOS[sys.argv[1]](machine)
         machine.say("finished", sys.argv[1])
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from tests.clocks.inside import CLOCK, CLOCK_PROGRAM, PASSWORD
 from tests.support.debian_binaries import (
     NEWEST_RELEASE,
     OLDEST_RELEASE,
@@ -23,6 +27,7 @@ from tests.support.debian_binaries import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
+FILTERS = "ansible/filter_plugins/outage_budget.py"
 Facts = dict[str, Any]
 ROWS = [
     ("back_two_hours", OLDEST_RELEASE),
@@ -30,6 +35,28 @@ ROWS = [
     ("ahead_and_corrected", OLDEST_RELEASE),
     ("nine_hours_of_sleep", OLDEST_RELEASE),
 ]
+
+
+def write_units(folder: Path) -> None:
+    """The units of the role that look after the clock, as it writes them but for where things are."""
+    templates = Environment(
+        loader=FileSystemLoader(ROOT / "ansible/roles/prometheus/templates"), undefined=StrictUndefined
+    )
+    templates.filters["duration_seconds"] = runpy.run_path(str(ROOT / FILTERS))["seconds"]
+    variables = {
+        "prometheus_python": "/usr/bin/python3",
+        "prometheus_clock_program": CLOCK_PROGRAM,
+        "prometheus_port": 9090,
+        "prometheus_unit": "prometheus.service",
+        "prometheus_web_access": {"password_file": PASSWORD},
+        "prometheus_late_samples": yaml.safe_load((ROOT / "prometheus/prometheus.yml").read_text())["storage"]["tsdb"][
+            "out_of_order_time_window"
+        ],
+    }
+    folder.mkdir()
+    for kind in ("timer", "service"):
+        text = templates.get_template(f"{CLOCK}.{kind}.j2").render(variables)
+        (folder / f"{CLOCK}.{kind}").write_text(text, encoding="utf-8")
 
 
 def boot(scenario: str, release: str, folder: Path) -> Facts:
@@ -43,6 +70,7 @@ def boot(scenario: str, release: str, folder: Path) -> Facts:
         scenario,
         str(prometheus_binaries(release)),
         str(ROOT),
+        str(folder / "units"),
     ]
     start.write_text(f"#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin exec {' '.join(program)}\n", encoding="utf-8")
     start.chmod(0o755)
@@ -75,6 +103,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Facts
     if os.geteuid() != 0:
         pytest.skip("the machine that is started reads this one's files as root: run as root")
     folder = tmp_path_factory.mktemp("machines")
+    write_units(folder / "units")
 
     @cache
     def all_of_them() -> dict[tuple[str, str], Future[Facts]]:
@@ -92,10 +121,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Facts
 
 @pytest.mark.parametrize("release", [OLDEST_RELEASE, NEWEST_RELEASE])
 def test_clock_back_two_hours(seen: Callable[[str, str], Facts], release: str) -> None:
-    """Our numbers stay right at once, and overspending alerts after a restart of Prometheus, as the runbook says."""
+    """Our numbers stay right at once; Prometheus is stuck and restarted by its timer, and overspending alerts."""
     facts = seen("back_two_hours", release)
     assert facts["seen"] is not None
     assert facts["left"] is not None
+    assert facts["restarted"] is not None
     assert facts["overspending fires"] is not None
 
 
@@ -104,8 +134,16 @@ def test_clock_a_day_ahead_and_set_right(seen: Callable[[str, str], Facts]) -> N
     facts = seen("ahead_and_corrected", OLDEST_RELEASE)
     assert facts["overspending fires"] is not None
     assert facts["left"] is not None
+    assert facts["restarted"] is not None
     assert facts["quiet"] is not None
     assert facts["overspending fires again"] is not None
+
+
+def test_clock_back_further_than_samples_are_taken(seen: Callable[[str, str], Facts]) -> None:
+    """Where the newest samples are so far ahead that a restart cannot help, there is none, and the log says why."""
+    facts = seen("ahead_and_corrected", OLDEST_RELEASE)
+    assert facts["no help"] is not None
+    assert facts["same process"] is True
 
 
 def test_nine_hours_of_sleep(seen: Callable[[str, str], Facts]) -> None:
@@ -115,3 +153,4 @@ def test_nine_hours_of_sleep(seen: Callable[[str, str], Facts]) -> None:
     assert facts["stage runs"] is True
     assert facts["firing after waking up"] == []
     assert facts["overspending fires"] is not None
+    assert "restarting" not in facts["clock"]

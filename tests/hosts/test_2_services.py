@@ -20,6 +20,7 @@ pytestmark = pytest.mark.host
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("hypertool-exporter", "hypertool-alert-log")
 PACKAGED = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
+CLOCK = "hypertool-prometheus-clock"
 JOBS = {"alertmanager", "hypertool", "node", "prometheus"}
 
 
@@ -200,13 +201,22 @@ def test_a_secret_is_in_one_file_that_only_its_service_reads(fleet: object, host
 
 
 def test_every_unit_has_a_good_security_score(host: Host) -> None:
-    limits = dict.fromkeys(OURS, 1.1) | dict.fromkeys(PACKAGED, 1.2) | {"prometheus-node-exporter": 1.5}
+    limits = dict.fromkeys(OURS, 1.1) | dict.fromkeys(PACKAGED, 1.2) | {"prometheus-node-exporter": 1.5, CLOCK: 1.2}
     command = "for unit in %s; do systemd-analyze security --no-pager $unit.service | tail -n 1; done"
     shown = host.check_output(command % " ".join(limits))
     scores = {unit: float(score) for unit, score in re.findall(r"level for (\S+)\.service: ([\d.]+)", shown)}
     print(scores)
     assert set(scores) == set(limits)
     assert {unit: score for unit, score in scores.items() if score > limits[unit]} == {}
+
+
+def test_change_of_the_clock_is_looked_after(fleet: object, host: Host) -> None:
+    """The timer waits for one, and its service gets an answer from Prometheus and leaves a good one alone."""
+    assert host.check_output(f"systemctl show --value -p ActiveState,UnitFileState {CLOCK}.timer") == "active\nenabled"
+    process = host.check_output("systemctl show --value -p MainPID prometheus")
+    host.check_output(f"systemctl start {CLOCK}.service")
+    assert "nothing to do" in host.check_output(f"journalctl --unit={CLOCK}.service --lines=20 --output=cat")
+    assert host.check_output("systemctl show --value -p MainPID prometheus") == process
 
 
 def test_no_conffile_of_a_package_was_touched(fleet: object, host: Host) -> None:
