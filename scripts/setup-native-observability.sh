@@ -153,6 +153,7 @@ show_addresses() {
     fi
     if [[ -d /etc/alloy/hypertool || " ${SANDBOX_PORTS[*]} " == *" 12345 "* ]]; then
         echo "Alloy:                     http://localhost:12345 (components and their health)"
+        echo "It asks for:               user hypertool, password in /etc/hypertool/secrets/web_password"
     fi
     if [[ -d /usr/share/grafana || " ${SANDBOX_PORTS[*]} " == *" 3000 "* ]]; then
         echo "Grafana:                   http://localhost:3000 (user admin, password in /etc/hypertool/grafana/admin_password)"

@@ -8,7 +8,12 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.hypertool.alloy import Alloy, restart_refusal
+from ansible.module_utils.hypertool.alloy import (
+    PASSWORD_VARIABLE,
+    Alloy,
+    restart_refusal,
+    scrapes_without_password,
+)
 from ansible.module_utils.hypertool.errors import HostError
 from ansible.module_utils.hypertool.generations import (
     ENVIRONMENT,
@@ -160,6 +165,15 @@ class Configuration:
                 entries.append({"before_header": name, "after_header": name, **both})
         return entries
 
+    def warn_of_refused_scrapes(self, content):
+        """Warn of users' own files that scrape an exporter inside Alloy without the password that it asks for."""
+        for name in scrapes_without_password({one: text for one, text in content.items() if one.startswith(PREFIX)}):
+            path = os.path.join(self.params["user_folder"], name[len(PREFIX) :])
+            self.module.warn(
+                f"{path} scrapes an exporter inside Alloy, which asks for a password: add the block basic_auth of "
+                f"alloy/README.md, which names {PASSWORD_VARIABLE}"
+            )
+
     def validate(self, folder, content):
         """None if Alloy accepts the configuration, as far as it can tell without running it; else its diagnostics."""
         if not os.path.exists(self.params["validate"][0]):
@@ -255,6 +269,7 @@ class Configuration:
 
     def configure(self):
         wanted, current = self.wanted(), self.generations.current()
+        self.warn_of_refused_scrapes(wanted)
         before = self.generations.read(current)
         interrupted, back_to = self.generations.marked()
         differs = before != wanted

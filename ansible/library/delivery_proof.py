@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible.module_utils.hypertool import web_access
 from ansible.module_utils.hypertool.cloud.canary import Refused
 from ansible.module_utils.hypertool.cloud.connection import without
 from ansible.module_utils.hypertool.cloud.proof import SCOPES, Proof
@@ -93,6 +94,10 @@ options:
     description: HTTP address of the collector. Empty, port 12345 (alloy) or 9090 (prometheus) of loopback.
     type: str
     default: ""
+  password_file:
+    description: The password of the collector's own pages.
+    type: path
+    default: /etc/hypertool/secrets/web_password
   otlp_receiver:
     description: Address of the collector's OTLP receiver.
     type: str
@@ -160,6 +165,7 @@ def main():
             "state_dir": {"type": "path", "default": "/var/lib/hypertool"},
             "exporter": {"type": "str", "default": "http://127.0.0.1:9464/metrics"},
             "collector_address": {"type": "str", "default": ""},
+            "password_file": {"type": "path", "default": web_access.PASSWORD_FILE, "no_log": False},
             "otlp_receiver": {"type": "str", "default": "http://127.0.0.1:4318"},
             "unit": {"type": "str", "default": "hypertool-delivery-proof.service"},
         },

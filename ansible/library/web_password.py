@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Generates the password of Prometheus and Alertmanager once, and writes it for each program that needs it.
+# Generates the password of Prometheus, Alertmanager and Alloy once, and writes it for each program that needs it.
 from __future__ import annotations
 
 import grp
@@ -16,8 +16,8 @@ DOCUMENTATION = r"""
 module: web_password
 short_description: Generate the password of the web services and write it where it is needed
 description:
-  - Loopback is not private. Any user of the host and any page in a browser can reach it, so Prometheus and Alertmanager
-    ask for a password. It is generated once and never shown.
+  - Loopback is not private. Any user of the host and any page in a browser can reach it, so Prometheus,
+    Alertmanager and Alloy ask for a password. It is generated once and never shown.
   - In the folder of O(path) it also writes C(web.yml) (the bcrypt hash, for C(--web.config.file)), and for root
     C(netrc) (for curl) and C(amtool.yml) (for C(amtool --http.config.file)).
 options:
@@ -40,7 +40,7 @@ author: [Hypertool]
 EXAMPLES = r"""
 - name: Generate the password of the web services
   web_password:
-    copies: [{path: /etc/alloy/secrets/prometheus_password, group: alloy}]
+    copies: [{path: /etc/alloy/secrets/web_password, group: alloy}]
 """
 
 RETURN = r"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
@@ -24,7 +25,8 @@ from tests.support.cloud import CloudStandIn
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "alloy"
-COMMON = ("metrics", "host", "self", "kept", "otlp", "delta_refused", "logs")
+COMMON = ("metrics", "host", "self", "web", "kept", "otlp", "delta_refused", "logs")
+PASSWORD = "the-password"
 #: The flags of the unit on a host; validation has to be told the same stability.
 STABILITY = "--stability.level=generally-available"
 FLAGS = ("--disable-reporting", "--server.http.enable-pprof=false", "--server.http.disable-support-bundle")
@@ -66,6 +68,8 @@ class Collector:
         for name in (*COMMON, f"destination_{destination}"):
             shutil.copy(FILES / f"{name}.alloy", self.configuration)
         self.log = directory / "alloy.log"
+        self.password_file = directory / "web_password"
+        self.password_file.write_text(PASSWORD + "\n", encoding="utf-8")
         self.stability = STABILITY
         self.listen = _own_address()
         self.instance = "test-host"
@@ -78,6 +82,7 @@ class Collector:
             "HYPERTOOL_ALLOY_OWN_INTERVAL": "5s",
             "HYPERTOOL_ALLOY_MORE_METRICS": ".*",
             "HYPERTOOL_ALLOY_LISTEN": self.listen,
+            "HYPERTOOL_ALLOY_WEB_PASSWORD_FILE": str(self.password_file),
             "HYPERTOOL_ALLOY_UNITS": r"load\.service|hypertool-.*\.service",
             "HYPERTOOL_ALLOY_JOURNAL": str(self.journal),
             **budget_environment("60s"),
@@ -127,11 +132,11 @@ class Collector:
 
     def reload(self) -> tuple[int, str]:
         """Status and text of a reload's verdict."""
-        return self._http("/-/reload", "POST")
+        return self.http("/-/reload", "POST")
 
     def unhealthy(self) -> dict[str, str]:
         """Components that are not healthy, with what they say."""
-        status, text = self._http("/api/v0/web/components")
+        status, text = self.http("/api/v0/web/components")
         assert status == 200, text
         return {
             component["localID"]: component["health"]["message"]
@@ -141,11 +146,11 @@ class Collector:
 
     def components(self) -> set[str]:
         """Names of all components that run."""
-        return {component["localID"] for component in json.loads(self._http("/api/v0/web/components")[1])}
+        return {component["localID"] for component in json.loads(self.http("/api/v0/web/components")[1])}
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels; 0 where there is none."""
-        status, text = self._http("/metrics")
+        status, text = self.http("/metrics")
         assert status == 200, text
         return sum(
             sample.value
@@ -168,7 +173,7 @@ class Collector:
         assert self._process is not None
         assert self._process.poll() is None, f"Alloy ended with {self._process.returncode}:\n{self.said()}"
         try:
-            return self._http("/-/ready")[0] == 200 or None
+            return self.http("/-/ready")[0] == 200 or None
         except OSError:
             return None
 
@@ -176,8 +181,14 @@ class Collector:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-size:]
 
-    def _http(self, path: str, method: str = "GET") -> tuple[int, str]:
-        request: Any = urllib.request.Request(self.url + path, method=method)
+    def http(self, path: str, method: str = "GET", password: str | None = "the current one") -> tuple[int, str]:
+        """Status and text of a page, by default with the password that is in the file now."""
+        headers = {}
+        if password == "the current one":
+            password = self.password_file.read_text(encoding="utf-8").strip()
+        if password is not None:
+            headers["Authorization"] = "Basic " + base64.b64encode(f"hypertool:{password}".encode()).decode()
+        request: Any = urllib.request.Request(self.url + path, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, answer.read().decode()

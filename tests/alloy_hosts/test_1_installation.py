@@ -79,6 +79,10 @@ MODES = {
     "/etc/alloy/conf.d": "750 root:alloy",
     "/etc/alloy/secrets": "750 root:alloy",
     TOKEN_FILE: "640 root:alloy",
+    "/etc/alloy/secrets/web_password": "640 root:alloy",
+    "/etc/hypertool/secrets": "750 root:root",
+    "/etc/hypertool/secrets/web_password": "640 root:root",
+    "/etc/hypertool/secrets/netrc": "600 root:root",
     "/etc/alloy/targets/hypertool.yml": "644 root:root",
     "/etc/systemd/system/alloy.service.d/10-hypertool.conf": "644 root:root",
 }
@@ -102,7 +106,7 @@ def leaks(host: Host, secret: str) -> list[str]:
     answers = [listed, "http://127.0.0.1:12345/metrics"]
     answers += [f"{listed}/{one['localID']}" for one in json.loads(ask(host, listed))]
     for url in answers:
-        if secret in host.run(f"python3 -c 'import urllib.request as r; print(r.urlopen(\"{url}\").read())'").stdout:
+        if secret in ask(host, url):
             found.append(url)
     return found
 
@@ -118,6 +122,18 @@ def test_the_token_is_in_one_file_that_only_its_service_reads(cloud: CloudStandI
     assert leaks(host, cloud.read_token) == []
     assert host.run(f"runuser -u {STRANGER} -- cat {TOKEN_FILE}").rc != 0
     assert host.run("runuser -u alloy -- cat " + TOKEN_FILE).rc == 0
+
+
+def test_alloy_asks_a_stranger_for_the_password(host: Host) -> None:
+    """Another user of the host reads nothing of Alloy and has nothing reloaded; root does by netrc."""
+    for path in ("/-/ready", "/-/reload", "/metrics", "/api/v0/web/components"):
+        url = f"http://127.0.0.1:12345{path}"
+        status = "curl --silent --output /dev/null --write-out '%{http_code}' " + url
+        assert host.check_output(f"runuser -u {STRANGER} -- {status}") == "401", path
+        assert host.check_output(f"{status} --netrc-file /etc/hypertool/secrets/netrc") == "200", path
+    assert (
+        host.run(f"runuser -u {STRANGER} -- cat /etc/hypertool/secrets/netrc /etc/alloy/secrets/web_password").rc != 0
+    )
 
 
 def test_no_play_shows_the_token(cloud: CloudStandIn, rehearsal: Play, installed: Play) -> None:

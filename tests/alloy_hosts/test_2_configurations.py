@@ -24,6 +24,11 @@ prometheus.scrape "mine" {
 	forward_to      = [prometheus.remote_write.mine.receiver]
 	scrape_interval = "1s"
 	scrape_timeout  = "1s"
+
+	basic_auth {
+		username      = "hypertool"
+		password_file = sys.env("HYPERTOOL_ALLOY_WEB_PASSWORD_FILE")
+	}
 }
 
 prometheus.remote_write "mine" {

@@ -55,6 +55,7 @@ class Bench:
             "collector": "alloy",
             "instance": self.collector.instance,
             "collector_address": self.collector.url,
+            "password_file": str(self.collector.password_file),
             "metrics": {"url": cloud.metrics_url, "user": cloud.metrics_user},
             "logs": {"url": cloud.logs_url, "user": cloud.logs_user},
             "otlp": {"url": cloud.otlp_url, "user": cloud.otlp_user},

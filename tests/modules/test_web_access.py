@@ -80,3 +80,31 @@ def test_nobody_listens(password: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     assert shared_code("web_access").listener_users(port) == set()
+
+
+def test_scrapes_without_password_are_named() -> None:
+    """Users' files that scrape an exporter inside Alloy would be refused by its pages; others are not."""
+    scrape = 'prometheus.scrape "mine" {\n\ttargets = prometheus.exporter.redis.mine.targets\n%s}\n'
+    login = '\tbasic_auth {\n\t\tpassword_file = sys.env("HYPERTOOL_ALLOY_WEB_PASSWORD_FILE")\n\t}\n'
+    files = {
+        "without": scrape % "",
+        "with": scrape % login,
+        "elsewhere": 'prometheus.scrape "mine" {\n\ttargets = discovery.file.mine.targets\n}\n',
+        "exporter": 'prometheus.exporter.redis "mine" { }\n',
+    }
+    assert shared_code("alloy").scrapes_without_password(files) == ["without"]
+
+
+def test_alloy_is_asked_with_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readiness, components and the reload carry it; a person on Alloy's port is no answer, and named."""
+    asked: list[tuple[str, str]] = []
+
+    def open_local(url: str, timeout: float, method: str = "GET") -> None:
+        asked.append((method, url))
+        raise PermissionError(13, "port 12345 is held by a process of user 1000")
+
+    alloy = shared_code("alloy")
+    monkeypatch.setattr(alloy.web_access, "open_local", open_local)
+    assert "user 1000" in alloy.Alloy("http://127.0.0.1:12345").not_ready()
+    assert alloy.Alloy("http://127.0.0.1:12345").ask("/-/reload", "POST")[0] == 0
+    assert asked == [("GET", "http://127.0.0.1:12345/-/ready"), ("POST", "http://127.0.0.1:12345/-/reload")]

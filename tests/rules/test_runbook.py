@@ -153,10 +153,10 @@ def test_commands_that_need_no_host_work(
     assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
 
 
-def test_commands_know_the_password_of_9090_and_9093() -> None:
-    """Prometheus and Alertmanager of a host ask for it; every command that asks them reads it from its file."""
+def test_commands_know_the_password() -> None:
+    """Prometheus, Alertmanager and Alloy of a host ask for it; every command that asks them reads it from its file."""
     lines = [line for block in COMMANDS for line in block.text.splitlines()]
-    asking = [line for line in lines if re.search(r"127\.0\.0\.1:909[03]", line)]
+    asking = [line for line in lines if re.search(r"127\.0\.0\.1:(909[03]|12345)", line)]
     assert asking
     assert [line for line in asking if "/etc/hypertool/secrets/" not in line] == []
 

@@ -37,7 +37,7 @@ ASK = """
 import base64, pathlib, re, sys, urllib.error, urllib.request
 data = sys.argv[2].encode() if len(sys.argv) > 2 else None
 password, headers = pathlib.Path("/etc/hypertool/secrets/web_password"), {}
-if re.match("http://(127.0.0.1|localhost):909[03]/", sys.argv[1]) and password.exists():
+if re.match("http://(127.0.0.1|localhost):(909[03]|12345)/", sys.argv[1]) and password.exists():
     named = "hypertool:" + password.read_text().strip()
     headers["Authorization"] = "Basic " + base64.b64encode(named.encode()).decode()
 try:
@@ -58,7 +58,7 @@ def ask(host: Host, url: str) -> str:
 
 
 def authorization(host: Host) -> str:
-    """The header that Prometheus and Alertmanager of the host ask for; empty before it is installed."""
+    """The header that Prometheus, Alertmanager and Alloy of the host ask for; empty before it is installed."""
     file = host.file("/etc/hypertool/secrets/web_password")
     if not file.exists:
         return ""

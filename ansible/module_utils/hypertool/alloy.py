@@ -5,9 +5,11 @@ import json
 import re
 import time
 import urllib.error
-import urllib.request
+
+from ansible.module_utils.hypertool import web_access
 
 ANSWER_SECONDS = 30
+PASSWORD_VARIABLE = "HYPERTOOL_ALLOY_WEB_PASSWORD_FILE"
 STEADY_SECONDS = 1.5
 # Samples in flight are not a backlog; samples that wait longer than a few send deadlines (5 s) are.
 LAG_SECONDS = 30
@@ -31,13 +33,12 @@ LOG_RETRIES = "loki_write_batch_retries_total"
 class Alloy:
     def __init__(self, url):
         self.url = url.rstrip("/")
-        # Loopback: bypass the host's proxy.
-        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ask(self, path, method="GET", timeout=ANSWER_SECONDS):
         """Status and body; status 0 and the reason without an answer."""
         try:
-            with self.opener.open(urllib.request.Request(self.url + path, method=method), timeout=timeout) as answer:
+            # An Alloy whose configuration asks for no password ignores it.
+            with web_access.open_local(self.url + path, timeout, method=method) as answer:
                 return answer.status, answer.read().decode(errors="replace")
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(errors="replace")
@@ -109,6 +110,15 @@ class Alloy:
             if match:
                 found.setdefault(match.group(1), []).append(float(match.group(2)))
         return found
+
+
+def scrapes_without_password(files):
+    """The names of files that scrape an exporter inside Alloy, through its own pages, and name no password for it."""
+    return sorted(
+        name
+        for name, text in files.items()
+        if re.search(r"\btargets\s*=[^\n]*\bprometheus\.exporter\.", text) and PASSWORD_VARIABLE not in text
+    )
 
 
 def total(figures, name):

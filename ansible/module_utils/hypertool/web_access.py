@@ -54,7 +54,7 @@ def password(path=PASSWORD_FILE):
 
 
 def headers(path=PASSWORD_FILE):
-    """The headers for a request to Prometheus or Alertmanager on this host."""
+    """The headers for a request to Prometheus, Alertmanager or Alloy on this host."""
     known = password(path)
     if not known:
         return {}
@@ -79,7 +79,7 @@ def is_system_user(uid):
     return uid < 1000 or 61184 <= uid <= 65519
 
 
-def open_local(url, timeout, path=PASSWORD_FILE):
+def open_local(url, timeout, path=PASSWORD_FILE, method="GET"):
     """Open a URL of a service on this host. The password is sent to loopback only, never through a proxy.
 
     Raises PermissionError if a person's process listens there: any user can take a port while its service is down, and
@@ -95,4 +95,4 @@ def open_local(url, timeout, path=PASSWORD_FILE):
                 f"port {parts.port or 80} is held by a process of user {strangers[0]}, expected a service; end it",
             )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return opener.open(urllib.request.Request(url, headers=carried), timeout=timeout)
+    return opener.open(urllib.request.Request(url, headers=carried, method=method), timeout=timeout)

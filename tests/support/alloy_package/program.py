@@ -7,6 +7,7 @@ reload (400); two receivers on one port only by a component that has exited afte
 directory given as a link without a slash at its end holds no configuration, as for the real one.
 """
 
+import base64
 import http.server
 import json
 import os
@@ -110,13 +111,25 @@ def build(blocks):
     return health
 
 
+def read_password():
+    with open(os.environ["HYPERTOOL_ALLOY_WEB_PASSWORD_FILE"], encoding="utf-8") as handle:
+        return handle.read().strip()
+
+
 class Alloy:
     def __init__(self, path, data):
-        self.path, self.data, self.health, self.loaded = path, data, {}, False
+        self.path, self.data, self.health, self.loaded, self.password = path, data, {}, False, None
 
     def load(self):
-        self.health = build(parse(sources(self.path)))
+        blocks = parse(sources(self.path))
+        self.health = build(blocks)
+        # As the real one: with the block `http`, every page asks for the password.
+        self.password = read_password() if "http" in blocks else None
         self.loaded = True
+
+    def admits(self, authorization):
+        known = base64.b64encode(f"hypertool:{self.password}".encode()).decode()
+        return self.password is None or authorization == f"Basic {known}"
 
     def metrics(self):
         lines = [f'alloy_build_info{{version="v{VERSION}",double="true"}} 1']
@@ -145,7 +158,9 @@ def handler_for(alloy):
 
         def do_GET(self):
             unhealthy = [name for name, (state, _) in alloy.health.items() if state == "unhealthy"]
-            if self.path == "/-/reload":
+            if not alloy.admits(self.headers["Authorization"]):
+                self.answer(401, "")
+            elif self.path == "/-/reload":
                 self.reload()
             elif self.path == "/-/ready":
                 self.answer(200 if alloy.loaded else 503, "Alloy is ready.\n" if alloy.loaded else "not ready\n")

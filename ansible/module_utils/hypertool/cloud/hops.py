@@ -113,9 +113,10 @@ class Target:
 class Collector:
     """A running Alloy, or Prometheus in agent mode, over HTTP on loopback; raises NoAnswer."""
 
-    def __init__(self, kind, address):
+    def __init__(self, kind, address, password_file):
         self.kind = kind
         self.address = address
+        self.password_file = password_file
         self._route = Route(timeout=LOOP_SECONDS)
 
     def samples(self):
@@ -142,8 +143,7 @@ class Collector:
                 yield job, Target(one.get("health"), one.get("last_error") or "", moment(one.get("last_scrape") or ""))
 
     def _get(self, path):
-        carried = web_access.headers() if self.kind == "prometheus" else {}
-        answer = self._route.send("GET", self.address + path, carried)
+        answer = self._route.send("GET", self.address + path, web_access.headers(self.password_file))
         if answer.status != 200:
             raise NoAnswer("destination", "status", f"{self.address}{path} answers {answer.status}")
         return answer.text

@@ -37,7 +37,7 @@ class Proof:
         self.route = Route(self.params["ca_file"], "", self.params["proxy_url"])
         self.reader = Reader(self.route, self.services, self.params["read_token"] or self.params["token"])
         address = self.params["collector_address"] or f"http://127.0.0.1:{PORTS[self.params['collector']]}"
-        self.collector = Collector(self.params["collector"], address)
+        self.collector = Collector(self.params["collector"], address, self.params["password_file"])
         self.before = Samples()
         self.intake = {}  # by signal: why the collector received nothing
         self.unseen = {}  # by signal: hop and evidence if the collector was sent the canary and did not take it
