@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ansible_module import shared_code
+from tests.support.ansible_module import ROOT, shared_code
 
 PERSON = 12_345
 _LISTEN = """
@@ -108,3 +108,14 @@ def test_alloy_is_asked_with_the_password(monkeypatch: pytest.MonkeyPatch) -> No
     assert "user 1000" in alloy.Alloy("http://127.0.0.1:12345").not_ready()
     assert alloy.Alloy("http://127.0.0.1:12345").ask("/-/reload", "POST")[0] == 0
     assert asked == [("GET", "http://127.0.0.1:12345/-/ready"), ("POST", "http://127.0.0.1:12345/-/reload")]
+
+
+def test_no_service_can_be_stopped_over_http() -> None:
+    """Prometheus has no lifecycle API, on hosts and in Compose; whatever ends a service, systemd starts it again."""
+    units = [*(ROOT / "ansible/roles").glob("*/templates/*.conf.j2")]
+    units += [*(ROOT / "ansible/roles").glob("*/templates/hypertool-*.service.j2")]
+    services = [unit for unit in units if "ExecStart=" in unit.read_text(encoding="utf-8")]
+    assert len(services) >= 6
+    assert [unit.name for unit in services if "\nRestart=always\n" not in unit.read_text(encoding="utf-8")] == []
+    started = [*services, ROOT / "compose" / "compose.yaml"]
+    assert [file.name for file in started if "web.enable-lifecycle" in file.read_text(encoding="utf-8")] == []
