@@ -6,6 +6,7 @@ import base64
 import json
 import netrc
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 SECONDS = 10
+
+
+class Unavailable(ConnectionError):
+    """Prometheus or Alertmanager does not answer; the text says which, why, and what to do."""
 
 
 class Monitoring:
@@ -48,8 +53,16 @@ class Monitoring:
         if known is not None:
             named = base64.b64encode(f"{known[0]}:{known[2]}".encode()).decode()
             request.add_header("Authorization", f"Basic {named}")
-        with self._opener.open(request, timeout=SECONDS) as answer:
-            return json.load(answer)
+        try:
+            with self._opener.open(request, timeout=SECONDS) as answer:
+                return json.load(answer)
+        except urllib.error.URLError as error:
+            parts = urlsplit(url)
+            where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+            raise Unavailable(
+                f"{where} does not answer as expected ({error.reason}); see that it runs and that this user may read "
+                "the password file, or name another address (--help)"
+            ) from error
 
 
 def until(what: str, seconds: float, check: Callable[[], Any]) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy import DeployFailed, Deployment, RollbackFailed
-from monitoring import Monitoring, until
+from monitoring import Monitoring, Unavailable, until
 from timeline import Timeline
 
 from hypertool import ObservableLLM, WorkflowTracer
@@ -192,7 +192,11 @@ def main() -> int:
     given = arguments.parse_args()
     options = Options(given.alert, given.priority, given.fix or ["1.0.1", "1.0.2"], given.timeline, given.ticket)
     monitoring = Monitoring(given.prometheus, given.alertmanager, given.netrc_file)
-    decision = Response(options, monitoring, Deployment(given.root, given.port, given.restart)).run()
+    try:
+        decision = Response(options, monitoring, Deployment(given.root, given.port, given.restart)).run()
+    except Unavailable as error:
+        print(f"respond.py: {error}", file=sys.stderr)
+        return 1
     return 1 if decision == "unresolved" else 0
 
 

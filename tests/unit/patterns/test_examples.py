@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hypertool_host import ROOT, Host
+from tests.support.otlp_receiver import refused_url
 from tests.unit.patterns.programs import gates, tokens
 
 FOLDER = ROOT / "docs" / "examples" / "workflows"
@@ -95,6 +96,16 @@ def test_feature_passes_seven_gates(host: Host, bugs: int) -> None:
     assert gates(host) == {**passed(*BUILT), **ended, "testing_validation.attempt": attempts}
     assert tokens(host)[TESTING] == 300 + 200 * min(bugs + 1, 3)
     assert (tokens(host)[BACKEND], tokens(host)[FRONTEND]) == (800 + 500, 900)
+
+
+def test_incident_without_prometheus(host: Host) -> None:
+    """On a machine without the stack, the responder says in one line what does not answer; the timeline is written."""
+    program = ROOT / "docs/examples/incident_response/respond.py"
+    dead = refused_url()
+    done = host.start([sys.executable, "-B", str(program), "--prometheus", dead, "--alertmanager", dead], 60)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert done.stderr.startswith(f"respond.py: {dead} does not answer as expected (")
+    assert "ShopOrdersFail" in (host.work / "incident.md").read_text()
 
 
 def test_every_example_is_in_its_readme() -> None:
