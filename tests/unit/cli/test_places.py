@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hypertool.cli.places import Place, prometheus_pages
 from tests.dashboards.prometheus import binaries
@@ -12,7 +15,17 @@ from tests.support import service
 from tests.support.box import free_port
 from tests.support.debian_binaries import PROMETHEUS_PACKAGES
 
-WEB = Path(__file__).resolve().parents[3] / "prometheus" / "web"
+ROOT = Path(__file__).resolve().parents[3]
+WEB = ROOT / "prometheus" / "web"
+#: A page of Prometheus as guides write it. Without a path it is a prefix, or the end of a tunnel.
+PAGE = re.compile(r"http://localhost:9090/((?:[a-z]+/)+[a-z.]+)")
+#: Only an installed Debian 12 has its files (tests/hosts opens it there); the README says which packages have it.
+CLASSIC = "classic/graph"
+
+
+def guides() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [ROOT / name for name in listed.stdout.splitlines()]
 
 
 def look(release: str, directory: Path, *flags: str) -> list[Place]:
@@ -36,3 +49,31 @@ def test_printed_address_shows_a_page(release: str, tmp_path: Path) -> None:
 
 def test_nothing_listens(tmp_path: Path) -> None:
     assert {place.now for place in prometheus_pages(f"http://127.0.0.1:{free_port()}/")} == {"nobody listens there now"}
+
+
+def test_pages_named_in_guides_are_known() -> None:
+    """Guides name no page of Prometheus but those that the test above opens on each release, and the classic one."""
+    named = {path for guide in guides() for path in PAGE.findall(guide.read_text(encoding="utf-8"))}
+    assert named == {"user/overview.html", "user/runbook.html", CLASSIC}
+
+
+def test_links_into_the_runbook_have_a_section() -> None:
+    """Each `runbook_url`, and each alert's name, by which the dashboards link, is an id of the page."""
+    known = set(re.findall(r' id="([^"]+)"', (WEB / "runbook.html").read_text(encoding="utf-8")))
+    files = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
+    groups = [group for file in files for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    assert len(alerts) > 30
+    wanted = {rule["annotations"]["runbook_url"].partition("#")[2] for rule in alerts}
+    assert wanted | {rule["alert"] for rule in alerts} <= known
+
+
+def test_links_in_guides_lead_to_files() -> None:
+    """A link from a guide to a file of the repository finds it, pictures too."""
+    missing = []
+    for guide in guides():
+        text = re.sub(r"```.*?```", "", guide.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", text):
+            if "://" not in target and not target.startswith("mailto:") and not (guide.parent / target).exists():
+                missing.append(f"{guide.relative_to(ROOT)}: {target}")
+    assert missing == []
