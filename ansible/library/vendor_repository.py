@@ -88,7 +88,8 @@ class Repository:
                     os.symlink(os.path.join(PARTS, name), os.path.join(folder, name))
             os.chmod(folder, 0o755)
             option = f"Dir::Etc::sourceparts={folder}"
-            rc, out, told = self.run("apt-get", "indextargets", "-o", option, "--format", FIELDS)
+            # Without lists too: an entry that was never read, or whose key apt lacks, conflicts with ours all the same.
+            rc, out, told = self.run("apt-get", "indextargets", "--no-release-info", "-o", option, "--format", FIELDS)
         if rc != 0:
             self.module.fail_json(
                 msg=f"apt cannot read the sources of this host, without ours: {told}. Mend them first."
@@ -111,7 +112,9 @@ class Repository:
         if rc == 0:
             only = ["-o", f"Dir::Etc::sourcelist={self.path}", "-o", "Dir::Etc::sourceparts=-"]
             argv = ["apt-get", "-q", "update", *only, "-o", "APT::Get::List-Cleanup=0", "-o", "DPkg::Lock::Timeout=180"]
-            rc, _, told = self.run(*argv, "-o", "APT::Update::Error-Mode=any")
+            # The key of our entry is pinned, so that its repository may call itself by another name than before.
+            argv += ["-o", "APT::Update::Error-Mode=any", "-o", "Acquire::AllowReleaseInfoChange=true"]
+            rc, _, told = self.run(*argv)
         if rc == 0:
             return ""
         if before is None:

@@ -11,6 +11,8 @@ from ansible.module_utils.hypertool.package_commands import ENVIRONMENT, Package
 
 LISTS_FRESH_SECONDS = 3600
 LISTS = "/var/lib/apt/lists"
+# apt refuses a repository whose description of itself changed, until somebody accepts it.
+RENAMED = re.compile(r"changed its '\w+' value from ")
 
 
 class Apt(PackageCommands):
@@ -63,9 +65,11 @@ class Apt(PackageCommands):
         )
         told = [line for line in (out + "\n" + err).splitlines() if line.startswith(("E: ", "Err:"))]
         if rc != 0 or told:
+            renamed = any(RENAMED.search(line) for line in told)
             self.module.warn(
                 "apt-get update does not read every repository of this host; what is here already is used: "
                 + " ".join(told[:6] or [f"exit {rc}"])
+                + (" Accept that with `apt-get update --allow-releaseinfo-change`, if it is right." if renamed else "")
             )
 
     def obtainable(self, names):
