@@ -30,6 +30,11 @@ options:
     description: File name of our drop-in; a unit with it is ours to change.
     type: str
     default: 10-hypertool.conf
+  programs:
+    description: Folders in which programs have to start.
+    type: list
+    elements: path
+    default: []
 author: [Hypertool]
 """
 
@@ -51,6 +56,10 @@ services:
   type: list
 masked:
   description: Masked units.
+  returned: always
+  type: list
+noexec:
+  description: Folders of O(programs) on a file system that is mounted with noexec.
   returned: always
   type: list
 """
@@ -128,6 +137,13 @@ def describe(port, pid, sockets):
     return f"port {port} is taken by process {pid} ({command}{', unit ' + unit if unit else ''})"
 
 
+def refuses_programs(path):
+    """Whether a folder, or the nearest one above it that exists, is on a file system that runs no programs."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return bool(os.statvfs(path).f_flag & os.ST_NOEXEC)
+
+
 def main():
     settle()
     module = AnsibleModule(
@@ -135,6 +151,7 @@ def main():
             "units": {"type": "dict", "required": True},
             "ours": {"type": "list", "elements": "str", "default": []},
             "drop_in": {"type": "str", "default": "10-hypertool.conf"},
+            "programs": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )
@@ -157,7 +174,13 @@ def main():
                 # Where /proc hides other users' processes (in a container), a running unit explains its port.
                 if unit_of(pid) != unit if pid else not active:
                     ports.append(describe(port, pid, waiting))
-    module.exit_json(changed=False, ports=sorted(set(ports)), services=sorted(services), masked=sorted(masked))
+    module.exit_json(
+        changed=False,
+        ports=sorted(set(ports)),
+        services=sorted(services),
+        masked=sorted(masked),
+        noexec=[path for path in module.params["programs"] if refuses_programs(path)],
+    )
 
 
 if __name__ == "__main__":
