@@ -52,17 +52,26 @@ WHOLE: list[Row] = [
         _chat(43, 10, 53, completion_tokens_details={"reasoning_tokens": 11}),
         (43, 0, 0, 0, 10),
     ),
+    ("chat more cache than prompt", _chat(10, 5, 15, prompt_tokens_details={"cached_tokens": 20}), "invalid"),
     # Azure's Grok counts what is cached of a prompt that it hides.
-    ("chat more cache than prompt", _chat(10, 5, 15, prompt_tokens_details={"cached_tokens": 20}), (0, 10, 0, 5, 0)),
+    (
+        "azure grok more cache than prompt",
+        _chat(10, 5, 15, prompt_tokens_details={"cached_tokens": 20}, num_sources_used=0),
+        (0, 10, 0, 5, 0),
+    ),
     (
         "chat more cache beside the prompt",
         {"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cached_prompt_tokens": 20}},
         "invalid",
     ),
-    ("chat more cache than a total knows", _chat(10, 5, 0, prompt_tokens_details={"cached_tokens": 20}), "invalid"),
+    (
+        "azure grok more cache than a total knows",
+        _chat(10, 5, 0, prompt_tokens_details={"cached_tokens": 20}, num_sources_used=0),
+        "invalid",
+    ),
     (
         "openrouter reads what it writes",
-        _chat(2168, 100, 2268, prompt_tokens_details={"cached_tokens": 2161, "cache_write_tokens": 2161}),
+        _chat(2168, 100, 2268, cost=0.0, prompt_tokens_details={"cached_tokens": 2161, "cache_write_tokens": 2161}),
         (7, 2161, 0, 100, 0),
     ),
     (

@@ -188,6 +188,7 @@ def test_a_hostile_count_makes_the_usage_invalid_and_nothing_else(shape: str) ->
                 "usage": {
                     "prompt_tokens": 10,
                     "completion_tokens": 5,
+                    "total_tokens": 15,
                     "prompt_tokens_details": {"cached_tokens": 11},
                 }
             },

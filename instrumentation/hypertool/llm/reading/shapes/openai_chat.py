@@ -13,7 +13,8 @@ Rule (https://platform.openai.com/docs/api-reference/chat/object): `prompt_token
 * Perplexity's deep research bills `citation_tokens` and `reasoning_tokens` in addition to both; its total includes
   neither (https://docs.perplexity.ai/guides/pricing).
 * Azure's Grok counts the cache of a prompt that it hides: if the total confirms a prompt that is smaller than its
-  cache, all of it is cached. OpenRouter's Gemini writes the cache that it reads: those tokens count as read.
+  cache, all of it is cached. OpenRouter's Gemini writes the cache that it reads: those tokens count as read. In a
+  record with OpenAI's own names only, both are contradictions.
 
 Streams: the last usage counts. OpenAI sends it after the last choice, Groq in `x_groq`, Moonshot in the last choice;
 others repeat a growing count on every chunk.
@@ -98,7 +99,7 @@ def usage(record: Record) -> Usage | Missing:
                 given, made, total = given + extra, made + thought, 0
     cached = 0 if cached is None else count(cached)
     write = 0 if write is None else count(write)
-    if cached + write > given and cached and total == given + made and _APART.isdisjoint(record):
+    if more and cached + write > given and cached and total == given + made and _APART.isdisjoint(record):
         cached, write, hour = min(cached, given), 0, 0
     return settle(given, made, cached, write, 0 if reasoning is None else count(reasoning), total, hour)
 
