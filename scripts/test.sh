@@ -94,19 +94,20 @@ if [ $# -gt 0 ]; then
     exec python -m pytest -m "not benchmark" --durations=15 "$@"
 fi
 
-# Everything, in groups that run side by side; within a group the folders run one after the other. Groups whose tests wait
-# more than they compute (hosts, outages) start first, because they take longest. A folder that no group names is in the
-# last one. The tests that compare this whole machine before and after run alone, at the end.
+# Everything, in groups that run side by side; within a group the folders run one after the other. The longest group starts
+# first, so that all end at about the same time. A folder that no group names is in the last one. The tests that compare
+# this whole machine before and after run alone, at the end.
 SIDE_BY_SIDE=5
 MOST_AGAIN=4 # More failures than this in one group are no accident, and stay what they are.
 LATEST_AGAIN=3200 # seconds: a run ends within the hour
 groups=(
-    "tests/hosts"
-    "tests/foreign_hosts"
-    "tests/alloy_hosts"
-    "tests/compose tests/changed_hosts"
     "tests/roles tests/agent tests/cloud"
+    "tests/alloy_hosts"
+    "tests/hosts"
+    "tests/compose tests/changed_hosts"
     "tests/rules tests/dashboards"
+    "tests/agents tests/gateway"
+    "tests/foreign_hosts"
     "tests/llm tests/reliability"
     "others"
 )
