@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 INSTALLED := .venv/.installed-for
 # Programs that write generated files; with --check they compare instead, and exit 1 on a difference.
-GENERATORS := prometheus.generator grafana.generator docs.generator hypertool.prompts
+GENERATORS := prometheus.generator grafana.generator docs.generator hypertool.domain hypertool.prompts
 
 .DEFAULT_GOAL := help
 .PHONY: help fmt generate check-generated lint test sandbox hooks

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hypertool.agents.ledger import database
+from hypertool.agents.ledger import location
 from hypertool.agents.ledger.attribution import Attribution
 from hypertool.cli import main
 from hypertool.domain.instruments import AGENT_BLOCKED, AGENT_CALLS, AGENT_TOKENS, TOKENS
@@ -249,7 +249,7 @@ def test_locked_ledger_makes_no_agent_wait(home: Path) -> None:
     homes.install(home, "claude-code")
     given = event("claude-code", home, "PreToolUse")
     open_ledger().close()
-    holder = sqlite3.connect(database.directory() / "ledger.db", isolation_level=None)
+    holder = sqlite3.connect(location.directory() / "ledger.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     assert call_hook("claude-code", "PreToolUse", given).returncode == 0
     assert counted(AGENT_CALLS.key) == 0

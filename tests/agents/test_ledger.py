@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hypertool.agents.calls import AgentCall, Tokens
-from hypertool.agents.ledger import database, tending
+from hypertool.agents.ledger import database, location, tending
 from hypertool.agents.ledger.attribution import Attribution
 from hypertool.agents.ledger.batch import Batch
 from hypertool.agents.ledger.ledger import Ledger
@@ -341,7 +341,7 @@ def test_refused_batch_leaves_the_others_alone(home: Path, monkeypatch: pytest.M
 
 def test_damaged_ledger_is_kept_aside(home: Path) -> None:
     """A ledger that is no database is kept under another name, and a new one begun."""
-    path = database.directory() / "ledger.db"
+    path = location.directory() / "ledger.db"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
     count(open_ledger(), call(1))

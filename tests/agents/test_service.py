@@ -10,7 +10,7 @@ import pytest
 
 from hypertool.agents.hooks.events import parse
 from hypertool.agents.hooks.handling import handle
-from hypertool.agents.ledger import database
+from hypertool.agents.ledger import location
 from hypertool.domain.instruments import AGENT_CALLS, AGENT_TOKENS
 from hypertool.service import agent_sessions
 from hypertool.service.agent_sessions import AgentSessions
@@ -60,7 +60,7 @@ def test_hooks_and_service_count_once(agent: str, service: AgentSessions, home: 
 def test_service_makes_no_ledger_for_nothing(service: AgentSessions, home: Path) -> None:
     """On a host without agents nothing is written."""
     assert service.round() == 0
-    assert not database.directory().exists()
+    assert not location.directory().exists()
 
 
 def test_service_leaves_history_alone(service: AgentSessions, home: Path) -> None:

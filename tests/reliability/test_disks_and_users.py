@@ -188,8 +188,8 @@ def test_a_user_outside_the_group_gets_one_line_and_a_store_of_his_own(host: Hos
         directory.HOST_DIRECTORY = pathlib.Path(sys.argv[1])
         # A checkout may be where nobody else can read; an installed package never is.
         from hypertool.domain import personas as catalogue
-        catalogue._DEFAULTS = pathlib.Path(sys.argv[2])
-        catalogue.load_catalogue(strict=False)  # it imports the TOML parser, which may be where nobody else can read
+        catalogue.DEFAULTS_PARSED = pathlib.Path(sys.argv[2])
+        catalogue.load_catalogue(strict=False)  # it imports what may be where nobody else can read
         sys.argv[1:] = []
         from hypertool import get_persona_metrics
         import hypertool.metrics.collector, hypertool.workflow.tracer, logging
@@ -200,8 +200,8 @@ def test_a_user_outside_the_group_gets_one_line_and_a_store_of_his_own(host: Hos
     closed = tmp_path / "var-lib-hypertool"
     closed.mkdir()
     closed.chmod(0o2770)
-    personas = tmp_path / "personas.toml"
-    shutil.copy(catalogue._DEFAULTS, personas)
+    personas = tmp_path / "personas.json"
+    shutil.copy(catalogue.DEFAULTS_PARSED, personas)
     own = tmp_path / "own"
     own.mkdir()
     os.chown(own, 51009, 51009)

@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from .calls import text
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -38,9 +36,13 @@ class Session(NamedTuple):
 def session_here(environment: Mapping[str, str]) -> Session | None:
     """The session of the agent whose shell this is, or None: from its variables, else from the processes above."""
     for variable, agent in _VARIABLES:
-        found = text(environment.get(variable, ""))
-        if found:
-            return Session(agent, found)
+        value = environment.get(variable)
+        if value:
+            from .calls import text
+
+            found = text(value)
+            if found:
+                return Session(agent, found)
     from .processes import session_above
 
     above = session_above(os.path.expanduser("~"), environment)
@@ -55,12 +57,13 @@ def switch(
     Without a session (a person's own terminal), the workspace's sessions that follow its persona switch to the new one.
     Raises HypertoolError or sqlite3.Error if the ledger cannot be written.
     """
-    from .ledger import database
+    from .ledger import location
+
+    if session is None and not location.exists():
+        return False
     from .ledger.attribution import Attribution, wanted
     from .ledger.ledger import Ledger
 
-    if session is None and not (database.directory() / "ledger.db").exists():
-        return False
     ledger = Ledger(catalogue)
     now = time.time()
     try:
@@ -82,13 +85,14 @@ def switch(
 
 def standing_here(catalogue: Catalogue, session: Session) -> Standing | None:
     """The budget that a session's next call counts to; None if it is not bound. Raises like `switch`."""
+    from .ledger import location
+
+    if not location.exists():
+        return None
     from .hooks.budgets import standing
     from .hooks.events import Event
-    from .ledger import database
     from .ledger.ledger import Ledger
 
-    if not (database.directory() / "ledger.db").exists():
-        return None
     ledger = Ledger(catalogue)
     try:
         return standing(ledger, Event(session.agent, "", "other", session.id, "", ""))

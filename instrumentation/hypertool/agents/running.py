@@ -12,7 +12,7 @@ from ..domain.instruments import AGENTS
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT, TRACES_ENDPOINT
 from ..runtime.tcp_sockets import listening_users
 from ..sinks.otlp import handed_on
-from .ledger import database
+from .ledger import location
 from .ledger.attribution import Attribution
 from .ledger.ledger import Ledger
 from .reading.read import read_file
@@ -56,8 +56,8 @@ def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, s
     made.setdefault("TRACEPARENT", f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01")
     if AIDER_LOG not in made:
         with contextlib.suppress(OSError):  # Aider does not make the folder, and then writes nothing.
-            database.directory().mkdir(mode=0o700, parents=True, exist_ok=True)
-        made[AIDER_LOG] = str(database.directory() / "aider.jsonl")
+            location.directory().mkdir(mode=0o700, parents=True, exist_ok=True)
+        made[AIDER_LOG] = str(location.directory() / "aider.jsonl")
     where = None if any(name.startswith("OTEL_EXPORTER_") for name in given) else _receiver()
     if where is not None:
         for name, value in {"OTEL_EXPORTER_OTLP_ENDPOINT": where, **_TELEMETRY}.items():

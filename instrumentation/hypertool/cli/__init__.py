@@ -25,7 +25,6 @@ def main_persona(argv: Sequence[str] | None = None) -> int:
 
 def _run(program: str, argv: Sequence[str] | None) -> int:
     from ..errors import HypertoolError
-    from ..runtime.settings import DEBUG
     from .output import UsageProblem, complain
 
     _fill_closed_streams()
@@ -50,6 +49,8 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # A defect of ours: print one line and how to report it, no traceback.
+        from ..runtime.settings import DEBUG
+
         if DEBUG.on():
             raise
         complain(

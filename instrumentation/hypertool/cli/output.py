@@ -8,9 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..domain.labels import unfit
 from ..errors import HypertoolError
-from ..runtime.logs import log
 
 
 class UsageProblem(HypertoolError):
@@ -48,6 +46,8 @@ def print_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> No
 
 def label(option: str, value: str) -> str:
     """A label value typed by a person. Raises UsageProblem for an invalid value."""
+    from ..domain.labels import unfit
+
     reason = unfit(value)
     if reason is not None:
         shown = repr(value if len(value) <= 60 else value[:60] + "...")
@@ -57,5 +57,7 @@ def label(option: str, value: str) -> str:
 
 def listen() -> list[str]:
     """Collect the library's warnings in the returned list, for this command to print."""
+    from ..runtime.logs import log
+
     log.taken = []
     return log.taken

@@ -86,7 +86,7 @@ def dispatch(program: str, argv: list[str]) -> int:
 
         argv = completed(argv)
         inner = argv[1] if argv[1:2] and argv[1] in NAMES else None
-    parser = build(program, argv[0] if argv and argv[0] in COMMANDS[program] else None, inner)
+    parser = build(program, argv[0] if argv and argv[0] in (*COMMANDS[program], "--version") else None, inner)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as ended:  # --help and --version

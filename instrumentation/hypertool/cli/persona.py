@@ -11,7 +11,6 @@ from ..domain.personas import Catalogue, Persona, load_catalogue
 from ..errors import StoreUnavailable
 from ..runtime.workspace import find_workspace
 from ..store.sessions import SavedSession, Sessions
-from ..store.store import Store
 from .output import UsageProblem, complain, label, listen, print_json, print_table
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..agents.bindings import Session
     from ..agents.hooks.budgets import Standing
+    from ..store.store import Store
 
 
 def resolve(catalogue: Catalogue, name: str) -> Persona:
@@ -27,6 +27,12 @@ def resolve(catalogue: Catalogue, name: str) -> Persona:
         return catalogue.resolve(name)
     except ValueError as error:
         raise UsageProblem(str(error)) from None
+
+
+def _store() -> Store:
+    from ..store.store import Store  # takes half of a command's start-up: only for those that read or write numbers
+
+    return Store.locate()
 
 
 def tell(*notes: str | None) -> None:
@@ -41,7 +47,7 @@ def switch(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue()
     to = resolve(catalogue, arguments.name).name
     wanted = label("--chatmode", arguments.chatmode) if arguments.chatmode is not None else None
-    store = Store.locate()
+    store = _store()
     store.directory.ensure()
     workspace = find_workspace()
     sessions = Sessions(workspace)
@@ -98,7 +104,7 @@ def _bind(
 def end(arguments: argparse.Namespace) -> int:
     """Close the active session under its own chatmode."""
     load_catalogue()
-    store = Store.locate()
+    store = _store()
     store.directory.ensure()
     sessions = Sessions(find_workspace())
     with sessions.held():
@@ -198,7 +204,7 @@ def status(arguments: argparse.Namespace) -> int:
     workspace = find_workspace()
     sessions = Sessions(workspace)
     active = sessions.read()
-    store = Store.locate()
+    store = _store()
     budgets = store.read(catalogue).budgets
     left = budgets.get(active.persona) if active else None
     session, own, note = _own_session(catalogue)
@@ -256,7 +262,7 @@ def budget(arguments: argparse.Namespace) -> int:
     chosen = (
         [resolve(catalogue, arguments.persona).name] if arguments.persona is not None else sorted(catalogue.personas)
     )
-    store = Store.locate()
+    store = _store()
     if arguments.reset:
         store.directory.ensure()
         for name in chosen:

@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-from ..agents.ledger import database, tending
+from ..agents.ledger import location, tending
 from ..agents.ledger.ledger import Ledger
 from ..agents.ledger.usage import Row, total, usage
 from ..domain.personas import load_catalogue
@@ -21,7 +21,7 @@ def show(arguments: argparse.Namespace) -> int:
     seconds = _length(arguments.since)
     listen()  # models without a price have an empty cost
     rows: list[Row] = []
-    if arguments.read or (database.directory() / "ledger.db").exists():
+    if arguments.read or location.exists():
         ledger = Ledger(load_catalogue())
         if arguments.read:
             from ..agents.collecting import changed, collect

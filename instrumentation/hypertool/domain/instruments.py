@@ -298,6 +298,7 @@ AGENTS = (
     "qwen-code",
     "aider",
 )
+SINKS = ("langfuse", "otlp")
 AGENT_SOURCES = ("session_file", "otlp", "gateway")
 AGENT_UNRECOGNISED_REASONS = (
     "no_id",

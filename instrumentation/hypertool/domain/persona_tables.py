@@ -100,14 +100,15 @@ def persona_from(known: Persona | None, name: str, table: Any, place: Place, sou
             f"the budget for the workflow {next(iter(workflows))!r} is one of each run, and cannot go "
             f'with window = {window!r}, expected "run"',
         )
-    where = f"{place.path}:{line_of(place.text, name, 'aliases' if 'aliases' in table else None)}"
+    # Errors never blame the package's own file, so that its lines are not looked for at each start.
+    line = 1 if source == "package" else line_of(place.text, name, "aliases" if "aliases" in table else None)
     return persona._replace(
         tokens=tokens,
         window=window,
         on_exceed=on_exceed,
         aliases=tuple(aliases),
         source=source,
-        where=where,
+        where=f"{place.path}:{line}",
         workflows=tuple(workflows.items()),
         **_profile(table, place, source),
     )

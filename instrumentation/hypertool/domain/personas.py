@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 HOST_FILE = Path("/etc/hypertool/hypertool.toml")
 _DEFAULTS = Path(__file__).with_name("personas.toml")
+# Generated from it: the TOML parser would take 5 ms of every command's start.
+DEFAULTS_PARSED = Path(__file__).with_name("personas.json")
 
 
 class Catalogue:
@@ -163,7 +166,7 @@ def load_catalogue(strict: bool = True) -> Catalogue:
     """
     now = time.time()
     defaults = _Merged()
-    defaults.add(_DEFAULTS, "package")
+    defaults.add_defaults()
     try:
         merged = _Merged(defaults)
         for path in config_files():
@@ -185,7 +188,7 @@ def check_files(paths: Iterable[Path]) -> tuple[Catalogue, list[Finding]]:
     Of the personas' problems it is the first, as ConfigError tells it.
     """
     merged = _Merged()
-    merged.add(_DEFAULTS, "package")
+    merged.add_defaults()
     for path in paths:
         try:
             merged.add(path, str(path))
@@ -207,6 +210,11 @@ class _Merged:
         self.unknown_persona = "error"
         self.findings: list[Finding] = []
         self._files: dict[str, TomlFile] = {}
+
+    def add_defaults(self) -> None:
+        """Merge the package's own personas."""
+        for name, table in json.loads(DEFAULTS_PARSED.read_bytes())["personas"].items():
+            self.personas[name] = persona_from(None, name, table, Place(_DEFAULTS, "", name), "package")
 
     def add(self, path: Path, source: str) -> None:
         """Merge a file. Raises ConfigError, except for problems of workflows, which become `findings`."""

@@ -17,6 +17,7 @@ from .instruments import (
     GATE_RESULTS,
     LLM_OUTCOMES,
     OLDEST_START,
+    SINKS,
     TOKEN_KINDS,
     USAGE_MISSING_REASONS,
     Instrument,
@@ -24,8 +25,6 @@ from .instruments import (
 from .labels import LABELS, MAX_OTHERS, declared
 from .personas import Catalogue
 from .workflows import WORKFLOWS, Workflow
-
-SINKS = ("langfuse", "otlp")
 
 
 class SeriesBudget(NamedTuple):

@@ -49,6 +49,8 @@ def _text(path: Path) -> str:
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.split("\n")):
+        return {}  # comments only, as the role installs it: the parser is not needed
     if sys.version_info >= (3, 11):  # Imported here: personas from a cache do without it.
         import tomllib
     else:  # pragma: no cover - exercised on hosts with Python 3.10

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..agents.installing import files, jsonc
 from ..agents.installing.files import CannotEdit
-from ..agents.ledger import database
+from ..agents.ledger import location
 from .tree import Tree
 
 NAME = "hypertool"
@@ -135,6 +135,6 @@ def _keep(path: str, content: bytes) -> str:
     """Keep the content of a file before its change, in the user's own state."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     name = f"{os.path.basename(path)}.{stamp}.{os.getpid()}"
-    backup = str(database.directory() / "backups" / name)
+    backup = str(location.directory() / "backups" / name)
     files.write(backup, content, 0o600)
     return backup

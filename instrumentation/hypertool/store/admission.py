@@ -7,8 +7,6 @@ reserved for each other member of the store's group, so that no single user can 
 
 from __future__ import annotations
 
-import grp
-import pwd
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -21,12 +19,12 @@ from ..domain.instruments import (
     GATE_RESULTS,
     LABEL_OVERFLOW,
     LLM_OUTCOMES,
+    SINKS,
     TOKEN_KINDS,
     USAGE_MISSING_REASONS,
 )
 from ..domain.labels import LABELS, MAX_OTHERS, OTHER, declared, unfit
 from ..domain.personas import RESERVED, is_name
-from ..domain.series_budget import SINKS
 from ..domain.workflows import WORKFLOWS, Workflow
 from .snapshot_format import Key
 from .totals import Totals
@@ -83,6 +81,9 @@ class Members:
 
 
 def _of_group(group: int) -> set[int]:
+    import grp
+    import pwd
+
     found: set[int] = set()
     try:
         for name in grp.getgrgid(group).gr_mem:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..domain.personas import Catalogue, load_catalogue
 from ..errors import StoreUnavailable
@@ -16,12 +16,13 @@ from . import directory as places
 from .archive import Archive
 from .budgets import BudgetState, budgets, limits
 from .directory import StateDirectory
-from .fingerprint_key import fingerprint_key
 from .labels import AdmittedLabels
 from .requests import Resets, Thresholds
 from .snapshot_format import Window
 from .view import Merge, View, require_readable
-from .writer import SnapshotWriter
+
+if TYPE_CHECKING:
+    from .writer import SnapshotWriter
 
 # With a blocking budget, waiting is better than overspending; an LLM call itself takes seconds.
 RESERVE_SECONDS = 0.75
@@ -69,6 +70,8 @@ class Store:
 
     def writer(self) -> SnapshotWriter:
         """A snapshot file for this process."""
+        from .writer import SnapshotWriter
+
         return SnapshotWriter(self.directory)
 
     def merge(self, catalogue: Catalogue | None = None) -> Merge:
@@ -97,6 +100,8 @@ class Store:
     def begin_service(self) -> None:
         """Create the files that a host's service owns and members use. Raises OSError or StoreUnavailable."""
         if self.directory.served and self.directory.may_fold():
+            from .fingerprint_key import fingerprint_key
+
             fingerprint_key(self.directory)
             with self.directory.open_requests() as folder:
                 os.close(folder.create(RESERVATIONS, 0o660, os.O_RDWR | os.O_CREAT))

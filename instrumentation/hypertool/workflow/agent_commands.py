@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -93,10 +92,10 @@ class StageTokens:
 
     @staticmethod
     def _asked(query: str, values: tuple[object, ...]) -> int:
-        from ..agents.ledger import database
+        from ..agents.ledger import location
         from ..agents.ledger.ledger import Ledger
 
-        if not os.path.exists(database.directory() / "ledger.db"):
+        if not location.exists():
             return 0
         ledger = Ledger()
         try:

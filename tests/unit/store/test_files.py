@@ -91,9 +91,9 @@ def test_unreadable_file_is_counted_and_kept(tmp_path: Path, monkeypatch: pytest
         if file != secret and file.is_file():
             file.chmod(0o666)
     # A checkout may be where nobody else can read; an installed package never is.
-    personas = tmp_path / "personas.toml"
-    shutil.copy(catalogue._DEFAULTS, personas)
-    monkeypatch.setattr(catalogue, "_DEFAULTS", personas)
+    personas = tmp_path / "personas.json"
+    shutil.copy(catalogue.DEFAULTS_PARSED, personas)
+    monkeypatch.setattr(catalogue, "DEFAULTS_PARSED", personas)
     child = os.fork()
     if child == 0:
         try:

@@ -14,7 +14,7 @@ from ...domain.instruments import AGENTS
 from ...errors import HypertoolError
 from ...store.directory import locate
 from ..behind_gateway import broken_base
-from ..ledger import database
+from ..ledger import location
 from ..ledger.ledger import Ledger
 from ..reading.registry import reader
 from . import files, jsonc, plans
@@ -76,9 +76,9 @@ def _shared(listen: tuple[str, int]) -> Iterator[Finding]:
         yield Finding("all", "store", False, str(directory.path), directory.note)
     try:
         Ledger().close()
-        yield Finding("all", "ledger", True, str(database.directory() / "ledger.db"))
+        yield Finding("all", "ledger", True, str(location.directory() / "ledger.db"))
     except HypertoolError as error:
-        yield Finding("all", "ledger", False, str(database.directory()), str(error))
+        yield Finding("all", "ledger", False, str(location.directory()), str(error))
     try:
         socket.create_connection(listen, timeout=0.5).close()
         yield Finding("all", "endpoint", True, f"{listen[0]}:{listen[1]} answers")
@@ -174,7 +174,7 @@ def _sessions(agent: str, home: str, environment: Mapping[str, str]) -> Finding:
 
 def last_seen() -> dict[str, float]:
     """The last time each agent's files were read or it sent an event, in seconds since the epoch."""
-    if not (database.directory() / "ledger.db").exists():
+    if not location.exists():
         return {}
     try:
         ledger = Ledger()

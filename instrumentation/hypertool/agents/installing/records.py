@@ -9,7 +9,7 @@ import os
 import zlib
 from typing import NamedTuple
 
-from ..ledger import database
+from ..ledger import location
 from . import files
 
 
@@ -60,7 +60,7 @@ def backup(path: str) -> str:
 
 def _place(path: str) -> str:
     raw = os.fsencode(path)
-    return str(database.directory() / "installed" / f"{zlib.crc32(raw):08x}{zlib.crc32(raw[::-1], 1):08x}.json")
+    return str(location.directory() / "installed" / f"{zlib.crc32(raw):08x}{zlib.crc32(raw[::-1], 1):08x}.json")
 
 
 def missing_folders(path: str) -> tuple[str, ...]:

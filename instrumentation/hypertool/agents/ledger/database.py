@@ -1,4 +1,4 @@
-"""The ledger's file: its place, its tables, its transactions."""
+"""The ledger's file: its tables, its transactions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import HypertoolError
-from ...store.directory import own_directory, personal
+from .location import FILE
 
 VERSION = 1
 HOOK_SECONDS = 0.25
@@ -60,20 +60,12 @@ CREATE TABLE outbox (batch TEXT PRIMARY KEY, data TEXT NOT NULL, ready_in TEXT N
 """
 
 
-def directory() -> Path:
-    """This user's ledger directory: beside the store that HYPERTOOL_STATE_DIR names, else in the user's own state."""
-    beside = personal("agents")
-    if beside is not None:
-        return beside
-    return own_directory() / "agents"
-
-
 def connect(where: Path, seconds: float) -> sqlite3.Connection:
     """Open the ledger, created if missing. A damaged one is kept aside and replaced by a new one.
 
     Raises HypertoolError with the reason and the next step.
     """
-    path = where / "ledger.db"
+    path = where / FILE
     try:
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
         if where.is_symlink() or where.stat().st_uid != os.geteuid():

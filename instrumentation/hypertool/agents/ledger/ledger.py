@@ -20,7 +20,7 @@ from ...store.requests import Resets
 from ..calls import AgentCall, Tokens
 from ..reading.positions import Position
 from ..reading.read import Reading
-from . import accounts, claims, database, pairing
+from . import accounts, claims, database, location, pairing
 from .attribution import UNKNOWN, Attribution
 from .batch import Batch
 from .personas import cached_catalogue
@@ -53,7 +53,7 @@ class Ledger:
         # Not the whole store: a hook has no time for unused imports.
         self.directory = locate()
         self.resets = Resets(self.directory)
-        self._connection = database.connect(where or database.directory(), seconds)
+        self._connection = database.connect(where or location.directory(), seconds)
         self.catalogue = catalogue or cached_catalogue(self._connection)
         self._now = now
         self._batch = Batch()
