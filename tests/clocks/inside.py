@@ -101,7 +101,7 @@ class Machine:
     def start_prometheus(self) -> None:
         """Prometheus as a unit, and with it the timer; waits until it has scraped the exporter."""
         subprocess.run(["systemctl", "start", "prometheus.service"], check=True)
-        assert self.until(60, lambda: self.value('up{job="hypertool"}') == 1), "the exporter is not scraped"
+        self.wait(60, "Prometheus to scrape the exporter", lambda: self.value('up{job="hypertool"}') == 1)
 
     def prometheus(self) -> str:
         """The process of Prometheus."""
@@ -133,15 +133,20 @@ class Machine:
 
     def until(self, seconds: float, condition: Callable[[], bool]) -> float | None:
         """Seconds by the monotonic clock until the condition holds; None if it does not in that time."""
-        began = time.monotonic()
+        began, self.refusal = time.monotonic(), ""
         while time.monotonic() < began + seconds:
             try:
                 if condition():
                     return round(time.monotonic() - began, 1)
-            except OSError:
-                pass
+            except OSError as error:  # a program that starts does not answer yet
+                self.refusal = f": {error}"
             time.sleep(1)
         return None
+
+    def wait(self, seconds: float, what: str, condition: Callable[[], bool]) -> None:
+        """Wait until the condition holds. Raises TimeoutError that says what was waited for, and the last refusal."""
+        if self.until(seconds, condition) is None:
+            raise TimeoutError(f"waited {seconds:g} s for {what}, in vain{self.refusal}")
 
     def holds(self, seconds: float, condition: Callable[[], bool]) -> bool:
         """Whether the condition holds all the time."""
@@ -228,9 +233,9 @@ def nine_hours_of_sleep(machine: Machine) -> None:
     )
     began = 'hypertool_workflow_stage_oldest_start_timestamp_seconds{stage="investigation",workflow="bug_fix"}'
     machine.say("stage seen", machine.until(60, lambda: (machine.value(began) or 0) > 0))
-    machine.until(60, lambda: False)
+    machine.wait(120, "a stage that is a minute old", lambda: time.time() - (machine.value(began) or time.time()) > 60)
     machine.move(9 * HOUR)
-    machine.until(180, lambda: bool(machine.firing()))
+    machine.until(180, lambda: bool(machine.firing()))  # nothing should fire: the time for a false alert
     machine.say("firing after waking up", sorted(machine.firing()))
     machine.say("stage runs", stage.poll() is None)
     machine.spend(2500)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -90,21 +89,21 @@ def test_what_was_counted_by_hand_takes_part_in_the_thresholds(caplog: pytest.Lo
 @pytest.mark.parametrize("window", ["run", "day"])
 def test_threads_that_call_at_once_overshoot_by_at_most_one_call(window: str) -> None:
     metrics = collector(window)
-    together = threading.Barrier(20)
+    decided = threading.Barrier(20, timeout=30)  # no call ends before every thread is let through or blocked
     blocked: list[int] = []
 
     def ask(prompt: str, max_tokens: int) -> Any:
-        time.sleep(0.05)
+        decided.wait()
         return reply(300)
 
     llm = ObservableLLM(ask, "gpt-4o", metrics=metrics, default_persona=STRICT)
 
     def work() -> None:
-        together.wait()
         try:
             llm("", max_tokens=300)
         except TokenBudgetExceeded:
             blocked.append(1)
+            decided.wait()
 
     threads = [threading.Thread(target=work) for _ in range(20)]
     for thread in threads:

@@ -73,7 +73,8 @@ def test_async_generators_exhausted_abandoned_and_cancelled(metrics: PersonaMetr
     @observe_llm("m", metrics=metrics)
     async def generate(prompt: str) -> AsyncIterator[Any]:
         yield CHUNK
-        await asyncio.sleep(30 if prompt == "slow" else 0)
+        if prompt == "endless":
+            await asyncio.Event().wait()
         yield LAST
 
     async def work() -> None:
@@ -83,12 +84,12 @@ def test_async_generators_exhausted_abandoned_and_cancelled(metrics: PersonaMetr
         assert _CALL.get() is None
 
         async def consume() -> None:
-            async for _ in generate("slow"):
+            async for _ in generate("endless"):
                 started.set()
 
         started = asyncio.Event()
         task = asyncio.create_task(consume())
-        await started.wait()
+        await asyncio.wait_for(started.wait(), 30)  # its first chunk
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

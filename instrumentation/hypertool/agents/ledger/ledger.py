@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +13,7 @@ from typing import TYPE_CHECKING
 from ...domain.instruments import LABEL_OVERFLOW
 from ...domain.personas import Catalogue
 from ...errors import StoreUnavailable
-from ...store import batches
-from ...store.directory import StateDirectory, locate
+from ...store.directory import locate
 from ...store.requests import Resets
 from ..calls import AgentCall, Tokens
 from ..reading.positions import Position
@@ -23,11 +21,10 @@ from ..reading.read import Reading
 from . import accounts, claims, database, location, pairing
 from .attribution import UNKNOWN, Attribution
 from .batch import Batch
+from .outbox import Outbox
 from .personas import cached_catalogue
 
 FUTURE_SECONDS = 300.0
-# A batch's name is visible before it counts, so another user can take it; the next call tries further names.
-NAMES_TRIED = 3
 _KINDS = "input, cache_read, cache_write, output, reasoning"
 
 
@@ -55,6 +52,7 @@ class Ledger:
         self.resets = Resets(self.directory)
         self._connection = database.connect(where or location.directory(), seconds)
         self.catalogue = catalogue or cached_catalogue(self._connection)
+        self._outbox = Outbox(self._connection, self.directory)
         self._now = now
         self._batch = Batch()
         self._touched: set[tuple[str, str]] = set()
@@ -114,60 +112,8 @@ class Ledger:
             for agent, session in self._touched:
                 self._note_session(agent, session)
             if not self._batch.empty():
-                self._connection.execute(
-                    "INSERT INTO outbox VALUES (?, ?, '')", (os.urandom(16).hex(), self._batch.data(self._now()))
-                )
-        self.publish()
-
-    def publish(self) -> None:
-        """Hand new batches to the store. Refused ones stay, and are tried again next time."""
-        waiting = self._connection.execute("SELECT batch FROM outbox").fetchall()
-        with contextlib.suppress(StoreUnavailable, sqlite3.Error):
-            for (batch,) in waiting:
-                with contextlib.suppress(OSError):  # what refuses one batch need not refuse the next
-                    self._publish(batch)
-
-    def _publish(self, batch: str) -> None:
-        for _ in range(NAMES_TRIED):
-            renamed = self._prepare(batch) or self._complete(batch)
-            if renamed is None:
-                return
-            batches.discard(self.directory, batch)
-            batch = renamed
-
-    def _prepare(self, batch: str) -> str | None:
-        # One process at a time prepares: another one might rewrite a batch that already counts.
-        with database.transaction(self._connection):
-            row = self._connection.execute("SELECT data, ready_in FROM outbox WHERE batch = ?", (batch,)).fetchone()
-            if row is None or row[1]:
-                return None
-            try:
-                batches.prepare(self.directory, batch, json.loads(row[0]))
-            except batches.NameTaken:
-                return self._rename(batch)
-            self._connection.execute(
-                "UPDATE outbox SET ready_in = ? WHERE batch = ?", (str(self.directory.path.absolute()), batch)
-            )
-            return None
-
-    def _complete(self, batch: str) -> str | None:
-        # In one transaction: no process may complete a batch while another one gives it a new name.
-        with database.transaction(self._connection):
-            row = self._connection.execute("SELECT ready_in FROM outbox WHERE batch = ?", (batch,)).fetchone()
-            if row is None:
-                return None
-            try:
-                batches.complete(StateDirectory(Path(row[0])), batch)
-            except batches.NameTaken:
-                return self._rename(batch)
-            self._connection.execute("DELETE FROM outbox WHERE batch = ?", (batch,))
-            return None
-
-    def _rename(self, batch: str) -> str:
-        """Give a batch whose name another user took a new one, to be prepared anew; in a transaction."""
-        new = os.urandom(16).hex()
-        self._connection.execute("UPDATE outbox SET batch = ?, ready_in = '' WHERE batch = ?", (new, batch))
-        return new
+                self._outbox.add(self._batch.data(self._now()))
+        self._outbox.publish()
 
     # Calls
 
