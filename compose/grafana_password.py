@@ -15,7 +15,7 @@ def main() -> int:
     if given and (len(given) < SHORTEST or "\n" in given):
         print(
             f"error: GRAFANA_ADMIN_PASSWORD has {len(given)} characters; expected one line of at least {SHORTEST}. "
-            "Leave it unset to have one made.",
+            "Leave it unset to have one generated.",
             file=sys.stderr,
         )
         return 1

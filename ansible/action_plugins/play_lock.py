@@ -1,4 +1,4 @@
-"""Takes a host for this play, or says which other play has it; only the controller knows who plays."""
+"""Locks a host for this play, or names the play that holds the lock; only the controller knows its own play."""
 
 from __future__ import annotations
 

@@ -286,7 +286,7 @@ class Configuration:
                 refused = self.validate(stage, wanted)
                 if refused:
                     self.module.fail_json(
-                        msg=f"Alloy refuses the new configuration; what runs was not touched.\n{refused}"
+                        msg=f"Alloy refuses the new configuration; the running one was not touched.\n{refused}"
                     )
                 if not self.module.check_mode:
                     number = self.generations.add(stage)

@@ -81,7 +81,8 @@ def get(url):
 
 
 def targets(address):
-    """The state of each job according to Prometheus: `up` or the reason; a text instead if Prometheus does not answer.
+    """The state of each job according to Prometheus: `up` or the reason. A string with the error if Prometheus does not
+    answer.
 
     Jobs that a collector scrapes on its behalf have no target there, but a series `up`.
     """

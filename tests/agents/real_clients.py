@@ -19,7 +19,7 @@ from tests.support.fake_models import FakeModels
 from tests.support.hypertool_host import wait_until
 
 CLIENTS = Path(__file__).with_name("clients")
-# Program to where it is in node_modules; Node 22 is one of them, because older ones cannot run them all.
+# Where each program is in node_modules. Node 22 is among them, because older ones cannot run every agent.
 PROGRAMS = {
     "node": "node-linux-*/bin/node",
     "auggie": ".bin/auggie",

@@ -38,7 +38,7 @@ def test_without_anything_every_variable_is_named_at_once() -> None:
         ("metrics", "https://logs-prod-01.grafana.net/loki/api/v1/push", "looks like the address for logs"),
         ("metrics", " https://prometheus-prod-01.grafana.net/api/prom/push", "a space or tab at position 1"),
         ("metrics", "'https://prometheus-prod-01.grafana.net/api/prom/push'", "a quotation mark at position 1"),
-        ("metrics", "https://prometheus-prod-01.grafana.net:port/api/prom/push", "is no address"),
+        ("metrics", "https://prometheus-prod-01.grafana.net:port/api/prom/push", "is not an address"),
         ("metrics", "https://1001:glc_secret@prometheus-prod-01.grafana.net/api/prom/push", "a credential in it"),
         ("metrics", "https:///api/prom/push", "no host"),
         ("logs", "https://logs-prod-01.grafana.net", "does not end in /loki/api/v1/push"),
@@ -121,7 +121,7 @@ def test_a_ca_that_cannot_be_used_is_named_before_anything_is_asked(cloud: Cloud
         ("proxy.example:3128", "no scheme"),
         ("https://proxy.example:3128", "begins with https://"),
         ("http://proxy.example:3128/path", "after host and port"),
-        ("http://proxy.example:none", "is no address"),
+        ("http://proxy.example:none", "is not an address"),
     ],
 )
 def test_a_proxy_address_that_cannot_be_right(cloud: CloudStandIn, url: str, seen: str) -> None:

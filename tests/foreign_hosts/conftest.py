@@ -17,7 +17,7 @@ from tests.support.fleet import Fleet, Play, fresh_fleet, on_all
 from tests.support.small_package import grafana_double, small_package
 
 DIRECTORY = Path("/var/lib/hypertool-sandbox-foreign")
-#: What the host's own people have as root's password where `su` asks for it.
+#: Root's password, on the hosts where `su` asks for one.
 PASSWORD = "root-of-a-test-host"
 
 Looks = dict[str, dict[str, str]]

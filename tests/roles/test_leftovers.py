@@ -19,8 +19,8 @@ pytestmark = pytest.mark.host
 
 NAME, UNIT, USER = "bookworm", "leftover.service", "leftover"
 FILE = f"/etc/systemd/system/{UNIT}"
-# As Debian's prometheus.service: who does not heed SIGTERM in time goes on as a process of a failed unit. A user
-# namespace, as our drop-ins have, because in a container userdel sees a service's processes only then.
+# Like Debian's prometheus.service: a process that ignores SIGTERM for too long survives its unit, which has failed.
+# It has a user namespace, like our drop-ins: in a container, userdel sees a service's processes only with one.
 STUBBORN = f"""\
 [Service]
 Type=notify

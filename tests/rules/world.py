@@ -108,7 +108,7 @@ MORE: list[tuple[str, str, float, float]] = [
     ("hypertool_workflow_stage_duration_seconds_count", STAGE, 0, 1),
     ("hypertool_workflow_stage_duration_seconds_bucket", f'{STAGE},le="300.0"', 0, 1),
 ]
-# The same for what a collector says about itself; its losses are old ones.
+# The same for the metrics of a collector about itself; its losses were in the past.
 MORE_OF_ALLOY: list[tuple[str, str, float, float]] = [
     ("alloy_build_info", 'version="v1.18.1"', 1, 0),
     ("alloy_config_hash", 'sha256="ab"', 1, 0),

@@ -315,14 +315,14 @@ def _grafana_command(commands: Any) -> None:
         metavar="NAME",
         help="namespace of the rules (default: hypertool; of --rules grafana: hypertool-alerts)",
     )
-    grafana.add_argument("--prune", action="store_true", help="push: afterwards, prune")
+    grafana.add_argument("--prune", action="store_true", help="with push: prune afterwards")
     grafana.add_argument("--force", action="store_true", help="overwrite and delete what somebody has edited")
     grafana.add_argument(
         "--prove",
         metavar="SECONDS",
         type=_count,
         default=0,
-        help="push: wait until every rule is evaluated without error, at most that long",
+        help="with push: wait up to SECONDS until every rule is evaluated without error",
     )
     grafana.add_argument("--plain-http", action="store_true", help="send the token unencrypted to another machine")
 

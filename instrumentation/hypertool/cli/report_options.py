@@ -15,7 +15,7 @@ def add_report(report: Any) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="only this (again for more): agents, llm-cost, persona-overview, pipeline-health, workflow-performance",
+        help="only this one (repeatable): agents, llm-cost, persona-overview, pipeline-health, workflow-performance",
     )
     report.add_argument(
         "--prometheus",

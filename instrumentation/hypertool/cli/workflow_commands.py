@@ -92,7 +92,7 @@ def _export(parser: Any) -> None:
     parser.add_argument(
         "--prune", action="store_true", help="remove files of workflows and personas that are gone, unedited"
     )
-    parser.add_argument("--list", action="store_true", help="only say which agent reads which file")
+    parser.add_argument("--list", action="store_true", help="only list which agent reads which file")
     parser.add_argument(
         "--mcp", action="store_true", help="also add `hypertool mcp` to the MCP settings of the project"
     )

@@ -33,7 +33,7 @@ SLOW_READER_SECONDS = 120.0
 """How long a client may take nothing of a stream before it is cut; until then the provider goes at its pace."""
 DRAIN_SECONDS = 30.0
 HEAD_BYTES = 32 << 10
-# The two headers that a client's library adds by itself must not be added to another client's request.
+# Headers that aiohttp adds to requests without them; a forwarded request has its client's headers only.
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 

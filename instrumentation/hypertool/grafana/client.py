@@ -107,7 +107,7 @@ class Client:
         return without(text, self._credential.secrets)
 
     def _clean_bytes(self, content: bytes) -> bytes:
-        """A server that repeats the credential must not bring it into a message."""
+        """The answer without our credentials: a server may repeat them, and answers get into messages."""
         for secret in self._credential.secrets:
             content = content.replace(secret.encode(), b"********")
         return content

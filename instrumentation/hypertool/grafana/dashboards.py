@@ -40,7 +40,7 @@ class Dashboards:
         return Folder(_manager(document), bool(_notes(document).get("grafana.app/folder")))
 
     def create_folder(self, title: str) -> None:
-        """Make the folder."""
+        """Create the folder."""
         if not self._server.folders:
             create_legacy_folder(self._client, self.folder, title)
             return
@@ -106,7 +106,7 @@ class Dashboards:
             raise problem(answer, f"deleting the dashboard {stored.uid}")
 
     def _document(self, wanted: Dashboard, before: dict[str, Any], generation: int) -> dict[str, Any]:
-        """PUT replaces everything, so labels and annotations of others are given back as they were."""
+        """PUT replaces everything, so other people's labels and annotations are sent back unchanged."""
         metadata: dict[str, Any] = {
             "name": wanted.uid,
             "labels": {**(before.get("labels") or {}), LABEL: OURS},

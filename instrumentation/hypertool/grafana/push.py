@@ -58,7 +58,7 @@ class Report:
         return [one for one in self.steps if one.changes and (choice.prune if one.stale else choice.put)]
 
     def kept(self) -> list[Step]:
-        """What somebody else edited or manages, where we would have written."""
+        """What was to be written and was skipped, because somebody else edited or manages it."""
         return [one for one in self.steps if one.action == KEEP and one.why]
 
 
@@ -89,7 +89,10 @@ class Push:
         self._before: dict[str, Stored] = {}
 
     def run(self) -> Report:
-        """Do it. Raises PushProblem; after a write its code says so, and `report.written` lists what was written."""
+        """Push, compare or prune, as chosen.
+
+        Raises PushProblem; after a write its code says so, and `report.written` lists what was written.
+        """
         self._look()
         if self._choice.write:
             try:
@@ -126,7 +129,7 @@ class Push:
             self._ruler.may_write()
 
     def _check_permissions(self) -> Folder | None:
-        """The folder, if there is one. To an unprivileged token a Grafana is empty, so permissions come first."""
+        """The folder, or None. Permissions are checked first: to a token without them, every Grafana looks empty."""
         have = permissions(self._client)
         if have is not None:
             needs = [("folders:read", ""), ("dashboards:create", ""), *self._needs]

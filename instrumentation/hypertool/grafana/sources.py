@@ -113,7 +113,7 @@ def groups(links: Links, folder: Path | None = None) -> list[dict[str, Any]]:
 
 
 def parse_yaml(text: str, failure: Callable[[str], Exception]) -> Any:
-    """YAML (and so JSON) as Python objects. Raises `failure` of a reason; ConfigError without PyYAML."""
+    """Parse YAML, which includes JSON. Raises `failure(reason)` if it is invalid, ConfigError without PyYAML."""
     try:
         import yaml
     except ImportError:

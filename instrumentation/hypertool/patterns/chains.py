@@ -49,8 +49,8 @@ def parallel(
 ) -> list[Any]:
     """Run the stages at the same time, in threads, each with `given`; their results in the order of `tasks`.
 
-    The join waits for all that have begun. After the first exception none is begun any more, and it is raised; a gate
-    that failed raises QualityGateFailed at the end. `threads` bounds how many run at once (default: all).
+    It waits for every stage that has begun. After the first exception no further stage begins, and that exception is
+    raised; a failed gate raises QualityGateFailed at the end. `threads` bounds how many run at once (default: all).
     """
     if not tasks:
         return []

@@ -14,8 +14,8 @@ from .steps import Step
 class Router:
     """`Router(classify, {"simple": answer, "hard": escalate})`: calls `classify`, then the route that it names.
 
-    `classify` may ask an LLM, which costs the stage's persona; it is the step `<stage>.route`, with `route.name`. The
-    route is the step `<stage>.<name>`. Where a function is async, calling the router gives an awaitable. An unknown
+    `classify` may ask an LLM, at the expense of the stage's persona; it is the step `<stage>.route`, with `route.name`.
+    The route is the step `<stage>.<name>`. Where a function is async, calling the router gives an awaitable. An unknown
     name takes the route `default`; without one it is a ValueError, and the gate of the step `route` fails.
     """
 

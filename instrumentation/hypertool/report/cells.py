@@ -12,7 +12,7 @@ _BAR_ROW = 26
 
 
 def highest(series: list[Json]) -> float:
-    """The largest value, as the end of scales that have none configured."""
+    """The largest value: the end of a scale without a configured maximum."""
     found = 0.0
     for one in series:
         value = last_value(one)

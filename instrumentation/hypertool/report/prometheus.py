@@ -35,7 +35,7 @@ class Prometheus:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise PrometheusUnavailable(f"{_shown(url)!r} is no address; expected one such as {PROMETHEUS}")
+            raise PrometheusUnavailable(f"{_shown(url)!r} is not an address; expected one such as {PROMETHEUS}")
         self.url = _shown(url).rstrip("/")
         self._authorization = _authorization(parts.username, parts.password, self.url)
 

@@ -19,7 +19,7 @@ from .texts import escaped, label
 
 #: What a page may load: nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
-#: Above a page whose Prometheus knows nothing of us.
+#: At the top of a page if Prometheus has no metrics of hypertool.
 NOTHING = (
     "This Prometheus has no figures of hypertool in this time range. Run `hypertool baseline`, wait for the next "
     "scrape (a minute at most), and look again; `hypertool report --prometheus URL` asks another Prometheus."

@@ -1,6 +1,6 @@
 """What credentials look like: the patterns that redaction takes out, and the hints that decide which are tried.
 
-They are shapes of credentials, not of words: a pattern that eats ordinary prose would hide the error it stands in. Each
+The patterns match credentials, not words: one that matched ordinary prose would hide the error message around it. Each
 is linear in the text: every repetition has an upper bound, or a class that the next part cannot match.
 """
 

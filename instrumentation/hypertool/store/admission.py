@@ -7,6 +7,8 @@ reserved for each other member of the store's group, so that no single user can 
 
 from __future__ import annotations
 
+import grp
+import pwd
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -81,9 +83,6 @@ class Members:
 
 
 def _of_group(group: int) -> set[int]:
-    import grp
-    import pwd
-
     found: set[int] = set()
     try:
         for name in grp.getgrgid(group).gr_mem:

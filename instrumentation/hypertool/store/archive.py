@@ -21,6 +21,7 @@ from ..domain.budget_windows import KEEP_WINDOWS_SECONDS
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder, locked
 from ..runtime.logs import once
+from . import tidying
 from .admission import MAX_SETS, Admission, within_sets
 from .allowances import Allowances
 from .directory import StateDirectory
@@ -148,8 +149,6 @@ class Archive:
     def _fold_held(self, shared: Folder, live: Folder, now: float, overspent: Iterable[Window]) -> int:
         self.labels.write_new()
         if self._directory.served:
-            from . import tidying  # only where something is folded: commands that read do without it
-
             tidying.tidy_requests(self._directory)
             tidying.tidy_live(live)
         generation, corrupt = self._load()

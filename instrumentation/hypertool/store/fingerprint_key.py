@@ -20,7 +20,9 @@ def fingerprint_key(directory: StateDirectory) -> bytes:
         return key
     directory.ensure()
     if not directory.may_fold():
-        raise StoreUnavailable(f"the service of this host has not made {directory.shared / FILE} yet")
+        raise StoreUnavailable(
+            f"the service of this host has not created {directory.shared / FILE} yet; start hypertool-exporter"
+        )
     with directory.open_shared() as folder, locked(folder, FILE, mode=directory.file_mode) as descriptor:
         key = _read(directory)  # another process may be creating it right now
         if key is None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..domain.personas import Catalogue, load_catalogue
 from ..errors import StoreUnavailable
@@ -20,9 +20,7 @@ from .labels import AdmittedLabels
 from .requests import Resets, Thresholds
 from .snapshot_format import Window
 from .view import Merge, View, require_readable
-
-if TYPE_CHECKING:
-    from .writer import SnapshotWriter
+from .writer import SnapshotWriter
 
 # With a blocking budget, waiting is better than overspending; an LLM call itself takes seconds.
 RESERVE_SECONDS = 0.75
@@ -70,8 +68,6 @@ class Store:
 
     def writer(self) -> SnapshotWriter:
         """A snapshot file for this process."""
-        from .writer import SnapshotWriter
-
         return SnapshotWriter(self.directory)
 
     def merge(self, catalogue: Catalogue | None = None) -> Merge:

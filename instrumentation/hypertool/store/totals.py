@@ -279,7 +279,7 @@ class Totals:
 
 
 def _add_cells(histograms: dict[Key, list[int]], key: Key, cells: list[int]) -> bool:
-    """Add the cells of one histogram; False, and nothing is added, if there are others under that key."""
+    """Add the cells of one histogram. Returns False and adds nothing if the key has a different number of buckets."""
     mine = histograms.get(key)
     if mine is not None and len(mine) != len(cells):
         return False

@@ -255,7 +255,7 @@ def test_full_disk_makes_alertmanager_retry(
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
-    # A limit on the size of files cuts a write short, as a disk does that has some bytes left.
+    # A file size limit cuts a write short, like a disk that is almost full.
     done = Host(tmp_path).python("""
         import resource, sys
         from pathlib import Path

@@ -171,7 +171,7 @@ class Proof:
         return ""
 
     def not_counted(self, signal, now):
-        """Hop and evidence if the collector counts no intake of the canary."""
+        """The failing hop and its evidence, if the collector has not received the canary; else None."""
         if signal == "metrics" or now.sum(INTAKE[signal]) > self.before.sum(INTAKE[signal]):
             return None
         if signal == "traces":

@@ -41,7 +41,7 @@ def problems_of_url(service, url):
         shown, host, credential = parts.scheme, parts.hostname, parts.username is not None
         parts.port  # noqa: B018 - raises for an invalid port
     except ValueError as error:
-        return [f"{name} is no address ({error}); {expected}"]
+        return [f"{name} is not an address ({error}); {expected}"]
     if credential:
         return [
             f"{name} has a credential in it; {expected}: move id and token to {variable(service, 'user')} and "
@@ -130,7 +130,7 @@ def problems_of_proxy(url):
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises for an invalid port
     except ValueError:
-        return [f"{name} is no address; {expected}"]
+        return [f"{name} is not an address; {expected}"]
     if parts.scheme != "http" or not parts.hostname:
         return [f"{name} begins with {url.partition('://')[0] + '://' if '://' in url else 'no scheme'}; {expected}"]
     if parts.path not in ("", "/") or parts.query or parts.fragment:

@@ -33,7 +33,7 @@ class Outbox:
         waiting = self._connection.execute("SELECT batch FROM outbox").fetchall()
         with contextlib.suppress(StoreUnavailable, sqlite3.Error):
             for (batch,) in waiting:
-                with contextlib.suppress(OSError):  # what refuses one batch need not refuse the next
+                with contextlib.suppress(OSError):  # the next batch may still succeed
                     self._publish(batch)
 
     def _publish(self, batch: str) -> None:

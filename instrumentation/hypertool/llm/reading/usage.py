@@ -115,7 +115,7 @@ class Usage(_Fields):
         return self if other == 0 else NotImplemented
 
     def __mul__(self, other: object) -> NoReturn:  # a tuple would repeat its items
-        raise TypeError("usages can be added to each other, and nothing else")
+        raise TypeError(f"a Usage can only be added to another one, not multiplied by {type(other).__name__}")
 
     __rmul__ = __mul__
 
