@@ -43,10 +43,15 @@ def session_here(environment: Mapping[str, str]) -> Session | None:
             found = text(value)
             if found:
                 return Session(agent, found)
-    from .processes import session_above
+    from .processes import agent_above
 
-    above = session_above(os.path.expanduser("~"), environment)
-    return Session(*above) if above is not None else None
+    running = agent_above()
+    if running is None:
+        return None
+    from .process_sessions import session_of  # only below an agent, so that commands start without it
+
+    session = session_of(running, os.path.expanduser("~"), environment)
+    return Session(running.agent, session) if session else None
 
 
 def switch(
