@@ -112,6 +112,11 @@ groups=(
     "others"
 )
 alone="tests/setup tests/sandbox"
+# On another Python: the package's own tests, and of the LLM tests those that need no provider's SDK.
+on_another="tests/unit tests/llm/test_providers.py tests/llm/test_shapes.py tests/llm/test_usage.py tests/llm/test_streams.py
+    tests/llm/test_calls.py tests/llm/test_call_streams.py tests/llm/test_calls_survive.py tests/llm/test_contexts.py
+    tests/llm/test_nested_calls.py tests/llm/test_same_response.py tests/llm/test_blocking.py tests/llm/test_crews.py
+    tests/llm/test_types.py"
 others() {
     local folder
     for folder in tests/*/; do
@@ -173,11 +178,12 @@ done
 notes=()
 second=$(second_python)
 if [ -z "$second" ]; then
-    notes+=("tests/unit ran on one Python only: install another one (python3.10 to python3.13, or pyenv)")
+    notes+=("tests/unit and tests/llm ran on one Python only: install another one (python3.10 to python3.13, or pyenv)")
 elif make_environment .venv-second "$second"; then
     [ "${#names[@]}" -lt "$SIDE_BY_SIDE" ] || finish
-    start "unit-on-$("$second" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
-        .venv-second/bin/python tests/unit
+    # shellcheck disable=SC2086
+    start "unit+llm-on-$("$second" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
+        .venv-second/bin/python $on_another
 else
     notes+=("the pinned packages could not be installed for $second (see above)")
     failed=1
