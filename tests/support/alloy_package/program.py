@@ -170,6 +170,9 @@ def handler_for(alloy):
                 self.answer(200, alloy.metrics())
             elif self.path == "/api/v0/web/components":
                 self.answer(200, json.dumps(alloy.components()))
+            elif self.path.startswith("/api/v0/web/components/"):
+                named = [one for one in alloy.components() if one["localID"] == self.path.rsplit("/", 1)[1]]
+                self.answer(200 if named else 404, json.dumps(named[0] if named else {}))
             else:
                 self.answer(404, "404 page not found\n")
 
