@@ -219,7 +219,7 @@ def test_login_is_never_shown() -> None:
     with pytest.raises(PrometheusUnavailable) as failed:
         prometheus.ask([{"path": "query", "parameters": [["query", "up"]]}])
     assert "geheim" not in str(failed.value)
-    with pytest.raises(HypertoolError, match="no address"):
+    with pytest.raises(HypertoolError, match="not an address"):
         Prometheus("file:///etc/passwd")
 
 
