@@ -99,6 +99,21 @@ def test_what_is_the_users_own_survives(content: bytes | None, home: Path) -> No
             assert after["hooks"][name][-len(entries) :] == entries
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["install", "claude-code", "--check", "--json"],
+        ["install", "--json", "claude-code", "--check"],
+        ["--json", "install", "--check", "claude-code"],
+        ["--check", "--json", "install", "claude-code"],
+    ],
+)
+def test_options_stand_anywhere(words: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Options may come before, between and after the action and the names."""
+    assert main(["agents", *words]) == 0
+    assert [one["agent"] for one in json.loads(capsys.readouterr().out)["results"]] == ["claude-code"]
+
+
 @pytest.mark.parametrize("agent", plans.HOOKED)
 def test_second_install_changes_nothing(agent: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Installing again leaves every byte and time as it is, and says so."""

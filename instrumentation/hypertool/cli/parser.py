@@ -70,6 +70,16 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but the words of a positional with `nargs="*"` may also follow an option."""
+        found, rest = super().parse_known_args(args, namespace)
+        several = next((one.dest for one in self._actions if one.nargs == "*" and not one.option_strings), None)
+        if several is not None:
+            words = [word for word in rest if not word.startswith("-")]
+            setattr(found, several, [*getattr(found, several), *words])
+            rest = [word for word in rest if word.startswith("-")]
+        return found, rest
+
     def error(self, message: str) -> NoReturn:
         raise UsageProblem(f"{message}; see `{self.prog} --help`")
 
