@@ -106,6 +106,7 @@ groups=(
     "tests/hosts"
     "tests/compose tests/changed_hosts"
     "tests/rules tests/dashboards"
+    "tests/clocks"
     "tests/agents tests/gateway"
     "tests/foreign_hosts"
     "tests/llm tests/reliability"
