@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hypertool.grafana import rulers, sources
@@ -52,6 +52,14 @@ def fill(server: StandIn, boards: dict[str, Any], rules: dict[str, Any]) -> None
     interface=st.sampled_from(["v1", "v1beta1", "legacy"]),
     force=st.booleans(),
     managed=st.booleans(),
+)
+@example(
+    boards={"a": ("hypertool", "", {"app.kubernetes.io/managed-by": "hypertool"})},
+    rules={},
+    folders=set(),
+    interface="v1",
+    force=True,
+    managed=False,
 )
 def test_foreign_things_stay(
     grafana: StandIn,

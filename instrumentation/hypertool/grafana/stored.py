@@ -49,9 +49,12 @@ def step(wanted: Dashboard, stored: Stored | None, folder: str, force: bool) -> 
 
 
 def stale_step(stored: Stored, folder: str, force: bool) -> Step:
-    """What is to be done with one of ours that is no longer among the files."""
+    """What is to be done with one of ours that is no longer among the files.
+
+    One that bears our label and that this command never wrote is somebody's copy: `force` does not delete it either.
+    """
     kept = _kept(stored, folder)
-    if kept and (stored.manager or not force):
+    if kept and (stored.manager or not stored.checksum or not force):
         return Step("dashboard", stored.uid, KEEP, kept, stale=True)
     return Step("dashboard", stored.uid, DELETE, "no longer among the files", stale=True)
 
