@@ -20,11 +20,13 @@ import time
 import urllib.parse
 import urllib.request
 
-# Three scrape intervals of Prometheus' own target.
+# Three scrape intervals of the slower of the two jobs.
 WATCH = 45
+# Each of their scrape loops keeps a time of its own; one that began after the step is right while another is stuck.
+JOBS = {"hypertool", "prometheus"}
 # A smaller step back is over before anybody could restart anything.
 SMALL_STEP = 20.0
-OWN_SAMPLES = f'sum(count_over_time(up{{job="prometheus"}}[{WATCH}s]))'
+SAMPLES = f'sum by (job) (count_over_time(up{{job=~"{"|".join(sorted(JOBS))}"}}[{WATCH}s]))'
 USER = "hypertool"
 LISTEN = "0A"
 
@@ -64,11 +66,15 @@ class Prometheus:
         """Seconds by which the newest sample is later than now."""
         return self.ask("/api/v1/status/tsdb?limit=1")["headStats"]["maxTime"] / 1000 - time.time()
 
+    def scraped(self):
+        """Which of the jobs this Prometheus scrapes itself; others may write to it."""
+        return JOBS & {one["scrapePool"] for one in self.ask("/api/v1/targets?state=active")["activeTargets"]}
+
     def samples_until(self, moment):
-        """How many samples of Prometheus' own target there are in the `WATCH` seconds before a moment."""
-        asked = urllib.parse.urlencode({"query": OWN_SAMPLES, "time": f"{moment:.3f}"})
+        """How many samples of each job there are in the `WATCH` seconds before a moment."""
+        asked = urllib.parse.urlencode({"query": SAMPLES, "time": f"{moment:.3f}"})
         rows = self.ask("/api/v1/query?" + asked)["result"]
-        return float(rows[0]["value"][1]) if rows else 0.0
+        return {row["metric"]["job"]: float(row["value"][1]) for row in rows}
 
 
 def verdict(prometheus, window):
@@ -80,7 +86,8 @@ def verdict(prometheus, window):
     end = time.time() + WATCH
     before = prometheus.samples_until(end)
     time.sleep(WATCH)
-    if prometheus.samples_until(end) > before:
+    after = prometheus.samples_until(end)
+    if all(after.get(job, 0) > before.get(job, 0) for job in prometheus.scraped()):
         return (
             False,
             f"nothing to do: samples are up to {ahead:.0f} s later than now, and Prometheus takes those of now",
