@@ -200,6 +200,7 @@ def back_two_hours(machine: Machine) -> None:
     machine.spend(2250)
     machine.say("left", machine.until(60, lambda: machine.exposed(LEFT) == -250))
     machine.say("restarted", machine.until(SOON, lambda: "restarting Prometheus" in machine.clock_log()))
+    machine.say("clock", machine.clock_log())
     machine.spend(2250)
     machine.say("overspending fires", machine.until(SOON, lambda: "TokenBudgetExceeded" in machine.firing()))
 
