@@ -114,10 +114,12 @@ groups=(
 )
 alone="tests/setup tests/sandbox"
 # On another Python: the package's own tests, and of the LLM tests those that need no provider's SDK.
-on_another="tests/unit tests/llm/test_providers.py tests/llm/test_shapes.py tests/llm/test_usage.py tests/llm/test_streams.py
+on_another=(
+    tests/unit tests/llm/test_providers.py tests/llm/test_shapes.py tests/llm/test_usage.py tests/llm/test_streams.py
     tests/llm/test_calls.py tests/llm/test_call_streams.py tests/llm/test_calls_survive.py tests/llm/test_contexts.py
     tests/llm/test_nested_calls.py tests/llm/test_same_response.py tests/llm/test_blocking.py tests/llm/test_crews.py
-    tests/llm/test_types.py"
+    tests/llm/test_types.py
+)
 others() {
     local folder
     for folder in tests/*/; do
@@ -131,20 +133,29 @@ others() {
 
 results=$(mktemp -d)
 mkdir "$results/again"
-declare -A names=() commands=()
+declare -A names=() pythons=() folders_of=()
 trap 'kill "${!names[@]}" 2>/dev/null || true; rm -rf "$results"' EXIT
 failed=0
 
 # start NAME PYTHON FOLDER...: run a group in the background.
 start() {
-    local name=$1 with=$2
-    shift 2
+    local name=$1
     say "started: $name"
-    # The shell starts background commands with SIGINT ignored, and the tests would inherit that.
-    commands[$name]="env --default-signal=INT,QUIT $with -m pytest -m 'not benchmark' -o junit_suite_name=$name"
-    commands[$name]+=" -o cache_dir=$results/cache-$name $*"
-    eval "${commands[$name]}" --durations=15 "--junitxml=$results/$name.xml" >"$results/$name.log" 2>&1 &
+    pythons[$name]=$2
+    shift 2
+    folders_of[$name]=$*
+    group "$name" "$results/$name.xml" --durations=15 >"$results/$name.log" 2>&1 &
     names[$!]=$name
+}
+
+# group NAME REPORT OPTION...: become the pytest of a group.
+group() {
+    local name=$1 report=$2 folders
+    shift 2
+    read -ra folders <<<"${folders_of[$name]}"
+    # The shell starts background commands with SIGINT ignored, and the tests would inherit that.
+    exec env --default-signal=INT,QUIT "${pythons[$name]}" -m pytest -m "not benchmark" -o junit_suite_name="$name" \
+        -o cache_dir="$results/cache-$name" --junitxml="$report" "$@" "${folders[@]}"
 }
 
 # run_again: the tests of NAME that failed, once more and alone, as CPython's test runner does: five groups at once on two
@@ -154,7 +165,8 @@ run_again() {
     count=$(python scripts/lib/summary_of_tests.py --failures "$results/$name.xml")
     if [ "$count" -eq 0 ] || [ "$count" -gt "$MOST_AGAIN" ] || [ "$SECONDS" -gt "$LATEST_AGAIN" ]; then return; fi
     say "once more, alone: $name ($count failed)"
-    eval "${commands[$name]}" --last-failed --last-failed-no-failures none "--junitxml=$results/again/$name.xml" || true
+    # The summary judges what fails again.
+    (group "$name" "$results/again/$name.xml" --last-failed --last-failed-no-failures none) || true
 }
 
 # finish: wait for one group, print its output.
@@ -182,9 +194,8 @@ if [ -z "$second" ]; then
     notes+=("tests/unit and tests/llm ran on one Python only: install another one (python3.10 to python3.13, or pyenv)")
 elif make_environment .venv-second "$second"; then
     [ "${#names[@]}" -lt "$SIDE_BY_SIDE" ] || finish
-    # shellcheck disable=SC2086
     start "unit+llm-on-$("$second" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
-        .venv-second/bin/python $on_another
+        .venv-second/bin/python "${on_another[@]}"
 else
     notes+=("the pinned packages could not be installed for $second (see above)")
     failed=1
