@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool import as_user, paths
 from ansible.module_utils.hypertool.errors import HostError
 from ansible.module_utils.hypertool.host import user_exists
+from ansible.module_utils.hypertool.record import write_json
 from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
@@ -91,20 +91,11 @@ class Register:
             ) from error
 
     def save(self):
-        hooks = {user: sorted(agents) for user, agents in sorted(self.hooks.items()) if agents}
-        if not hooks:
-            if os.path.exists(self.path):
-                os.unlink(self.path)
-            return
-        folder = os.path.dirname(self.path)
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        handle, staged = tempfile.mkstemp(dir=folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(hooks, stream, indent=1)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(staged, self.path)
+        hooks = {user: sorted(agents) for user, agents in self.hooks.items() if agents}
+        if hooks:
+            write_json(self.path, hooks)
+        elif os.path.exists(self.path):
+            os.unlink(self.path)
 
 
 class Answer:

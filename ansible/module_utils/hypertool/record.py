@@ -21,6 +21,19 @@ def start_links(unit):
     return sorted(path for pattern in patterns for path in glob.glob(pattern))
 
 
+def write_json(path, content):
+    """Replace a file of ours, which only root reads, as a whole or not at all; its folder is made if it is missing."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    handle, staged = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=1, sort_keys=True)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(staged, path)
+
+
 class Record:
     """What the installation added (packages with dependencies, users), and the earlier state of units and holds.
 
@@ -102,7 +115,6 @@ class Record:
         return self.copies + path
 
     def save(self):
-        os.makedirs(self.folder, mode=0o755, exist_ok=True)
         content = {
             "packages": sorted(self.packages),
             "units": self.units,
@@ -114,13 +126,7 @@ class Record:
             "looked": sorted(self.looked),
             "services": self.services,
         }
-        handle, staged = tempfile.mkstemp(dir=self.folder)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(content, stream, indent=1, sort_keys=True)
-            stream.write("\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(staged, self.path)
+        write_json(self.path, content)
 
     def delete(self):
         for path in (self.path, self.bootstrap):
