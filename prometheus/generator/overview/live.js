@@ -1,6 +1,7 @@
 // Fills the overview page: asks the Prometheus that serves it, draws one dashboard, and does so again and again.
 
-const API = "../api/v1/";
+// Without a login that the page's own address may contain: browsers ask nothing of such an address.
+const API = new URL("../api/v1/", location.origin + location.pathname).href;
 const REFRESH_SECONDS = 30;
 const PARALLEL = 4;
 const find = (id) => document.getElementById(id);
