@@ -18,7 +18,8 @@ from tests.support.debian_binaries import prometheus_binaries
 HOSTILE = "a: \"b\" #{c} 'd' & *e"
 
 
-def test_the_configuration_is_accepted_and_says_metrics_only(edge_release: str, tmp_path: Path) -> None:
+def test_configuration_is_accepted_as_metrics_only(edge_release: str, tmp_path: Path) -> None:
+    """Prometheus accepts the configuration, and its summary says that the agent delivers metrics only."""
     made = written(tmp_path, edge_release, prometheus_remote_write_url="https://x.example/push")
     checked = run(
         prometheus_binaries(edge_release) / "promtool", "check", "config", "--agent", tmp_path / "prometheus.yml"
@@ -42,7 +43,8 @@ def test_hostile_values_stay_values(tmp_path: Path) -> None:
     assert "tls_config" not in endpoint, "the system's authorities"
 
 
-def test_as_a_receiver_it_scrapes_only_itself_and_alertmanager(edge_release: str, tmp_path: Path) -> None:
+def test_receiver_scrapes_only_itself_and_alertmanager(edge_release: str, tmp_path: Path) -> None:
+    """As a receiver, Prometheus scrapes nothing but itself and Alertmanager."""
     made = written(tmp_path, edge_release, prometheus_mode="server", prometheus_remote_write_receiver=True)
     assert {job["job_name"] for job in made.config["scrape_configs"]} == {"prometheus", "alertmanager", "own"}
     assert made.config["rule_files"] == ["rules/*.yml", "conf.d/rules/*.yml"], "it alerts all the same"
@@ -55,7 +57,8 @@ def test_as_a_receiver_it_scrapes_only_itself_and_alertmanager(edge_release: str
         assert refused.stdout.endswith(("400", "415")), "404 would be: no receiver"
 
 
-def test_the_log_reaches_back_longer_than_the_outage_budget(tmp_path: Path) -> None:
+def test_log_outlasts_the_outage_budget(tmp_path: Path) -> None:
+    """The write-ahead log reaches back longer than the outage budget."""
     made = written(
         tmp_path, "trixie", prometheus_outage_budget="6h", prometheus_remote_write_url="https://x.example/push"
     )
@@ -114,10 +117,11 @@ def test_outages_lose_and_double_nothing(edge_release: str, cloud: CloudStandIn,
     assert numbers == list(range(numbers[0], numbers[-1] + 1)), "missing or doubled"
 
 
-def test_a_refused_password_fires_within_three_scrapes_and_a_right_one_flows_again(
-    edge_release: str, cloud: CloudStandIn, tmp_path: Path
-) -> None:
-    """Scraped and evaluated every 5 s: a quarter of the interval that the rules have."""
+def test_refused_password_fires_and_a_right_one_flows(edge_release: str, cloud: CloudStandIn, tmp_path: Path) -> None:
+    """A refused password fires within three scrapes, and with the right one samples flow again.
+
+    Scraped and evaluated every 5 s: a quarter of the interval that the rules have.
+    """
     rules = (PROMETHEUS / "rules" / "pipeline_alerts.yml").read_text(encoding="utf-8")
     folder = tmp_path / "watching"
     folder.mkdir()

@@ -38,9 +38,10 @@ def test_there_may_be_none(on_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["missing", "bin"])
-def test_a_name_that_is_no_program_is_an_error_and_not_a_skip(
+def test_name_of_no_program_is_an_error_not_a_skip(
     on_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
+    """ALLOY_BIN with something that is no program fails the run; the tests are not skipped."""
     monkeypatch.setenv("ALLOY_BIN", str(tmp_path / wrong))
     with pytest.raises(ValueError, match=f"{wrong}.* is not a program"):
         alloy_program()

@@ -54,9 +54,8 @@ def run() -> str:
     return secrets.token_hex(8)
 
 
-def test_metrics_of_the_host_and_of_the_collector_arrive_under_their_jobs(
-    to_cloud: Collector, cloud: CloudStandIn
-) -> None:
+def test_host_and_collector_metrics_have_their_jobs(to_cloud: Collector, cloud: CloudStandIn) -> None:
+    """Metrics of the host and of the collector arrive, each under its own job."""
     with running(to_cloud):
         for job, metric in (("node", "node_load1"), ("alloy", "alloy_build_info")):
             labels = one(cloud, f'{metric}{{job="{job}"}}')
@@ -64,9 +63,8 @@ def test_metrics_of_the_host_and_of_the_collector_arrive_under_their_jobs(
             assert one(cloud, f'up{{job="{job}"}} == 1')["instance"] == to_cloud.instance
 
 
-def test_in_a_container_the_metrics_are_those_of_the_host_that_is_mounted(
-    to_cloud: Collector, cloud: CloudStandIn, tmp_path: Path
-) -> None:
+def test_in_a_container_the_metrics_are_the_hosts(to_cloud: Collector, cloud: CloudStandIn, tmp_path: Path) -> None:
+    """In a container, the metrics are those of the host whose root is mounted."""
     root = tmp_path / "host"
     for name in ("proc", "sys"):
         (root / name).mkdir(parents=True)
@@ -76,9 +74,7 @@ def test_in_a_container_the_metrics_are_those_of_the_host_that_is_mounted(
         one(cloud, 'node_load1{job="node"} == 42.5')
 
 
-def test_an_application_that_drops_a_file_is_scraped_without_a_reload(
-    to_cloud: Collector, cloud: CloudStandIn, run: str
-) -> None:
+def test_dropped_target_file_is_scraped_without_reload(to_cloud: Collector, cloud: CloudStandIn, run: str) -> None:
     """Here the application is the collector itself: a real page of metrics on a known port."""
     with running(to_cloud):
         address = to_cloud.url.removeprefix("http://")
@@ -92,7 +88,8 @@ def test_an_application_that_drops_a_file_is_scraped_without_a_reload(
         assert one(cloud, f'up{{run="{run}",job="nameless"}}')["instance"] == to_cloud.instance
 
 
-def test_a_target_chooses_its_interval_and_hypertool_has_five_seconds_without_asking(to_cloud: Collector) -> None:
+def test_target_chooses_its_interval(to_cloud: Collector) -> None:
+    """A target's file sets its interval; hypertool has five seconds without asking."""
     with running(to_cloud):
         address = to_cloud.url.removeprefix("http://")
         (to_cloud.targets / "both.yml").write_text(
@@ -113,9 +110,8 @@ def test_a_target_chooses_its_interval_and_hypertool_has_five_seconds_without_as
             )
 
 
-def test_a_page_with_too_many_series_is_refused_and_up_says_so(
-    to_cloud: Collector, cloud: CloudStandIn, run: str
-) -> None:
+def test_page_with_too_many_series_is_refused(to_cloud: Collector, cloud: CloudStandIn, run: str) -> None:
+    """A page with too many series is refused, and `up` says so."""
     with running(to_cloud), Load(to_cloud, None, series=20001) as load:
         until(
             "the scrape to be counted as failed", ARRIVAL, lambda: cloud.query(f'up{{run="{load.run}"}} == 0') or None
@@ -123,9 +119,8 @@ def test_a_page_with_too_many_series_is_refused_and_up_says_so(
         assert cloud.query(f'load_scrapes_total{{run="{load.run}"}}') == []
 
 
-def test_pushed_metrics_and_spans_arrive_and_name_their_host(
-    to_cloud: Collector, cloud: CloudStandIn, run: str
-) -> None:
+def test_pushed_metrics_and_spans_name_their_host(to_cloud: Collector, cloud: CloudStandIn, run: str) -> None:
+    """Pushed metrics and spans arrive, and both name their host."""
     with running(to_cloud):
         now = str(time.time_ns())  # after the start: what is older than that is not sent on
         send(
@@ -213,9 +208,10 @@ def test_pushed_metrics_and_spans_arrive_and_name_their_host(
         assert hosts == {run: to_cloud.instance, run[::-1]: "elsewhere"}, "a name that a sender gave must stay"
 
 
-def test_lines_of_named_units_arrive_with_their_labels_and_no_others(
+def test_lines_of_named_units_arrive_with_their_labels(
     to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, run: str
 ) -> None:
+    """Lines of the named units arrive with their labels; no other unit's lines do."""
     with running(to_cloud):
         journal.write(f"not ours {run}", unit="other.service")
         journal.write(f"an error {run}", unit="hypertool-exporter.service", priority=3)
@@ -243,10 +239,13 @@ def test_lines_from_before_the_start_arrive_once(
     assert [(line.text, line.count) for line in lines] == [(f"early {run}", 1), (f"between {run}", 1)]
 
 
-def test_a_credential_is_rotated_under_load_without_reload_and_without_loss(
+def test_credential_is_rotated_under_load_without_loss(
     to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, token_file: Path
 ) -> None:
-    """The new credential is valid before the old one ends, as a rotation is done."""
+    """A credential is rotated under load without a reload and without loss.
+
+    The new credential is valid before the old one ends, as a rotation is done.
+    """
     with running(to_cloud), Load(to_cloud, journal) as load:
         until("some of everything", ARRIVAL, lambda: min(load.handed_over(name) for name in load.times) > 4 or None)
         cloud.tokens.add("the-new-one")

@@ -22,9 +22,10 @@ from tests.support.forward_proxy import ForwardProxy
 from tests.support.otlp_receiver import OtlpReceiver
 
 
-def test_all_three_services_are_reached_through_the_proxy_that_is_named(
+def test_named_proxy_reaches_all_three_services(
     to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
 ) -> None:
+    """All three services are reached through the proxy that is named."""
     with ForwardProxy() as proxy:
         to_cloud.environment["HYPERTOOL_ALLOY_PROXY_URL"] = f"http://{proxy.address}"
         with running(to_cloud), Load(to_cloud, journal) as load:
@@ -33,9 +34,10 @@ def test_all_three_services_are_reached_through_the_proxy_that_is_named(
         assert ports <= set(proxy.tunnels)
 
 
-def test_metrics_go_to_the_local_prometheus_and_traces_to_the_local_address(
+def test_local_metrics_and_traces_have_their_addresses(
     make_collector: Callable[..., Collector], tmp_path: Path
 ) -> None:
+    """Metrics go to the local Prometheus, and traces to the local address."""
     try:
         prometheus = Metrics(tmp_path / "prometheus")
     except BinariesUnavailable as error:
@@ -71,8 +73,11 @@ def test_metrics_go_to_the_local_prometheus_and_traces_to_the_local_address(
 
 
 @pytest.mark.timeout(600)
-def test_a_full_trace_queue_makes_senders_wait_and_keeps_what_it_took(to_cloud: Collector, cloud: CloudStandIn) -> None:
-    """A queue of 100 kB is full of spans of 1 kB in a few seconds."""
+def test_full_trace_queue_makes_senders_wait(to_cloud: Collector, cloud: CloudStandIn) -> None:
+    """A full trace queue makes senders wait and keeps what it accepted.
+
+    A queue of 100 kB is full of spans of 1 kB in a few seconds.
+    """
     to_cloud.environment["HYPERTOOL_ALLOY_TRACES_QUEUE"] = "100000"
     with running(to_cloud), Load(to_cloud, None) as load:
         warm(load, cloud)
@@ -90,7 +95,7 @@ def test_a_full_trace_queue_makes_senders_wait_and_keeps_what_it_took(to_cloud: 
 
 
 @pytest.mark.timeout(600)
-def test_lines_beyond_what_memory_holds_wait_in_the_journal(
+def test_lines_beyond_memory_wait_in_the_journal(
     to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
 ) -> None:
     """30 MB of lines in an outage, of which the writer holds 11 MiB."""

@@ -66,7 +66,8 @@ def variables(text: str) -> set[str]:
     return set(re.findall(r"HYPERTOOL_ALLOY_[A-Z_]+", text))
 
 
-def test_the_variables_that_are_read_are_those_that_are_documented() -> None:
+def test_read_variables_are_the_documented_ones() -> None:
+    """The files read exactly the variables that are documented."""
     read = {
         name
         for path in FOLDER.glob("*.alloy")
@@ -76,7 +77,8 @@ def test_the_variables_that_are_read_are_those_that_are_documented() -> None:
     assert read == set().union(*map(variables, table))
 
 
-def test_what_the_outage_budget_derives_is_what_is_read() -> None:
+def test_derived_outage_settings_are_the_read_ones() -> None:
+    """What the outage budget derives is exactly what the files read."""
     spec = importlib.util.spec_from_file_location("outage_budget", ROOT / "ansible/filter_plugins/outage_budget.py")
     assert spec is not None
     assert spec.loader is not None
@@ -96,7 +98,8 @@ def test_only_what_is_generally_available_is_used(name: str) -> None:
 
 
 @pytest.mark.parametrize("destination", DESTINATIONS, ids=lambda path: path.stem)
-def test_names_are_unique_in_the_files_of_one_configuration(destination: Path) -> None:
+def test_names_are_unique_in_one_configuration(destination: Path) -> None:
+    """No two files of one configuration define the same component."""
     names = Counter((block.kind, block.label) for path in [*COMMON, destination] for block in BLOCKS[path.name])
     assert [name for name, count in names.items() if count > 1] == []
 
@@ -179,7 +182,8 @@ def test_nothing_listens_but_where_it_is_told_to(name: str) -> None:
             assert block.attributes["endpoint"].startswith('sys.env("HYPERTOOL_ALLOY_LISTEN")+')
 
 
-def test_the_reader_of_these_files_reads_nested_blocks_comments_and_strings() -> None:
+def test_reader_knows_nested_blocks_and_comments() -> None:
+    """The reader of these files understands nested blocks, comments and strings."""
     (block,) = parse('a.b "c" { // x = { \n\td = {\n"e" = "}"}["e"]\n\tf {\n\t\tg = [1,\n2]\n\t}\n\th { }\n}\n')
     assert (block.kind, block.label, block.attributes) == ("a.b", "c", {"d": '{"e"="}"}["e"]'})
     assert [(inner.kind, inner.attributes) for inner in block.blocks] == [("f", {"g": "[1,2]"}), ("h", {})]

@@ -31,10 +31,11 @@ def settle(load: Load, cloud: CloudStandIn, since: float) -> Account:
 
 
 @pytest.mark.timeout(600)
-def test_a_revoked_credential_loses_that_stretch_of_time_and_counts_it(
-    to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
-) -> None:
-    """401 is not retried by any of the three protocols."""
+def test_revoked_credential_loses_and_counts(to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter) -> None:
+    """A revoked credential loses that stretch of time, and the loss is counted.
+
+    401 is not retried by any of the three protocols.
+    """
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
         revoked = time.time()
@@ -64,9 +65,10 @@ def test_a_revoked_credential_loses_that_stretch_of_time_and_counts_it(
 
 
 @pytest.mark.timeout(600)
-def test_a_restart_in_an_outage_loses_what_was_not_yet_sent_and_nothing_after_it(
+def test_restart_in_an_outage_loses_only_the_unsent(
     to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
 ) -> None:
+    """A restart during an outage loses what was not yet sent, and nothing after it."""
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
         away = time.time()
@@ -86,7 +88,7 @@ def test_a_restart_in_an_outage_loses_what_was_not_yet_sent_and_nothing_after_it
 
 
 @pytest.mark.timeout(600)
-def test_an_internal_error_loses_spans_only_and_counts_them(
+def test_internal_error_loses_and_counts_spans_only(
     to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
 ) -> None:
     """OTLP allows a retry of 429, 502, 503 and 504 alone; remote write and Loki's push take any 5xx for passing."""

@@ -98,9 +98,10 @@ def test_a_reload_in_an_outage_loses_nothing(
 
 
 @pytest.mark.timeout(1500)
-def test_a_credential_replaced_in_an_outage_is_the_one_that_is_used_after_it(
+def test_credential_replaced_in_an_outage_is_used(
     to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, token_file: Path, outage_seconds: float
 ) -> None:
+    """A credential that is replaced during an outage is the one that is used after it."""
     with running(to_cloud), Load(to_cloud, journal) as load:
         warm(load, cloud)
         cloud.fault("all", "down")
@@ -115,7 +116,7 @@ def test_a_credential_replaced_in_an_outage_is_the_one_that_is_used_after_it(
 
 
 @pytest.mark.timeout(1500)
-def test_an_outage_as_long_as_the_whole_budget_costs_nothing(
+def test_outage_of_the_whole_budget_loses_nothing(
     to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter
 ) -> None:
     """A budget of 40 s: the log is looked at every 10 s, before, during and after the outage."""

@@ -41,13 +41,15 @@ def test_every_buffer_outlasts_the_budget(budget: str) -> None:
 
 
 @pytest.mark.parametrize("budget", ["30s", "300s", "1h", "8h", "3d"])
-def test_the_log_is_looked_at_several_times_per_budget_and_never_less_than_every_two_hours(budget: str) -> None:
+def test_log_is_checked_several_times_per_budget(budget: str) -> None:
+    """The log is truncated several times per budget, and at least every two hours."""
     settings = outage_settings(budget)
     truncate = go_seconds(settings["environment"]["HYPERTOOL_ALLOY_WAL_TRUNCATE_FREQUENCY"])
     assert 0 < truncate <= min(7200, settings["seconds"] / 4)
 
 
-def test_all_values_are_strings_without_anything_a_file_of_variables_would_need_quoted() -> None:
+def test_values_are_strings_that_need_no_quotes() -> None:
+    """Every value is a string, without characters that a file of variables would have to quote."""
     for name, value in outage_settings("8h")["environment"].items():
         assert isinstance(value, str)
         assert re.fullmatch(r"HYPERTOOL_ALLOY_[A-Z_]+=[0-9.]+s?", f"{name}={value}")
@@ -62,14 +64,16 @@ def test_durations_are_read_as_people_write_them(text: str, expected: float) -> 
 
 
 @pytest.mark.parametrize("text", ["", "8", 8, "eight hours", "-8h", "8h x", "h", None, "1h,30m"])
-def test_what_is_not_a_duration_is_refused_with_the_value_and_an_example(text: Any) -> None:
+def test_no_duration_is_refused_with_an_example(text: Any) -> None:
+    """Anything but a duration is refused; the message has the value and an example."""
     with pytest.raises(AnsibleFilterError, match="8h, 1h30m or 300s") as refusal:
         outage_settings(text)
     assert repr(text) in str(refusal.value)
 
 
 @pytest.mark.parametrize("text", ["1s", "0s", "8d"])
-def test_a_budget_out_of_range_is_refused_with_the_range(text: str) -> None:
+def test_budget_out_of_range_is_refused_with_the_range(text: str) -> None:
+    """A budget outside the allowed range is refused; the message has the range."""
     with pytest.raises(AnsibleFilterError, match="expected 10 s to 7 d"):
         outage_settings(text)
 
@@ -89,7 +93,8 @@ def test_costs_grow_with_the_load_that_causes_them() -> None:
     assert large["memory_bytes"] > large["traces_memory_bytes"]
 
 
-def test_memory_for_traces_has_a_ceiling_and_what_it_does_not_hold_is_said() -> None:
+def test_memory_for_traces_has_a_stated_ceiling() -> None:
+    """Memory for traces has a ceiling, and the settings say how much of the budget it does not hold."""
     settings = outage_settings("8h", spans_per_second=1000)
     assert int(settings["environment"]["HYPERTOOL_ALLOY_TRACES_QUEUE"]) == 256 * MIB
     assert settings["traces_seconds"] < settings["seconds"]

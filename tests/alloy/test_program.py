@@ -77,15 +77,19 @@ def test_a_users_own_components_are_valid_beside_ours(collector: Collector) -> N
     ],
     ids=["syntax", "unknown component", "duplicate name", "unknown reference", "required argument missing"],
 )
-def test_a_users_file_that_breaks_the_set_is_refused_by_name(collector: Collector, text: str, said: str) -> None:
+def test_users_broken_file_is_refused_by_name(collector: Collector, text: str, said: str) -> None:
+    """A user's file that breaks the configuration is refused, and the message names the file."""
     (collector.configuration / "user_bad.alloy").write_text(text, encoding="utf-8")
     done = collector.validate()
     assert done.returncode != 0
     assert said in done.stdout + done.stderr
 
 
-def test_every_component_is_healthy_with_no_proxy_and_the_systems_authorities(collector: Collector) -> None:
-    """Empty variables mean none: nothing fails to build, and it is up although no destination answers."""
+def test_every_component_is_healthy_without_proxy(collector: Collector) -> None:
+    """Every component is healthy without a proxy and with the system's authorities.
+
+    Empty variables mean none: nothing fails to build, and it is up although no destination answers.
+    """
     with running(collector):
         until("all components to be healthy", 30, lambda: collector.unhealthy() == {} or None)
         assert {
@@ -102,7 +106,8 @@ def test_nothing_listens_beyond_loopback(collector: Collector) -> None:
     assert [address for address, _ in ports if not address.startswith("127.")] == []
 
 
-def test_traces_without_an_address_are_refused_and_not_swallowed(make_collector: Callable[..., Collector]) -> None:
+def test_traces_without_an_address_are_refused(make_collector: Callable[..., Collector]) -> None:
+    """Without an address for traces, senders get an error; their spans are not swallowed."""
     collector = make_collector("local", LOCAL)
     with running(collector):
         with pytest.raises(urllib.error.HTTPError) as refused:
@@ -112,7 +117,8 @@ def test_traces_without_an_address_are_refused_and_not_swallowed(make_collector:
             assert taken.status == 200
 
 
-def test_a_reload_that_is_refused_says_why_and_the_pipeline_runs_on(collector: Collector) -> None:
+def test_refused_reload_says_why_and_runs_on(collector: Collector) -> None:
+    """A refused reload says why, and the pipeline goes on with the configuration that it had."""
     with running(collector):
         assert collector.reload() == (200, "config reloaded\n")
         before = collector.components()

@@ -28,14 +28,16 @@ def test_check_mode_on_a_virgin_host_changes_nothing(
     assert all(rehearsal.recap[name]["changed"] > 5 for name in fresh), "it has to say what it would change"
 
 
-def test_a_second_play_changes_nothing_and_restarts_nothing(fleet: Fleet, installed: Play, play: Playing) -> None:
+def test_second_play_changes_and_restarts_nothing(fleet: Fleet, installed: Play, play: Playing) -> None:
+    """A second run of the playbook changes nothing and restarts nothing."""
     before = main_pids(fleet)
     again = play("site.yml", "--diff").succeeded()
     assert {name: again.changed(name) for name in fleet.hosts} == {name: [] for name in fleet.hosts}
     assert main_pids(fleet) == before
 
 
-def test_it_runs_enabled_ready_and_with_every_component_healthy(host: Host) -> None:
+def test_service_is_enabled_ready_and_healthy(host: Host) -> None:
+    """Alloy is running, enabled and ready, and every component is healthy."""
     assert host.check_output("systemctl is-active alloy") == "active"
     assert host.check_output("systemctl is-enabled alloy") == "enabled"
     ask(host, "http://127.0.0.1:12345/-/ready")
@@ -88,7 +90,8 @@ MODES = {
 }
 
 
-def test_modes_are_what_they_should_be_and_no_file_of_the_package_was_touched(host: Host) -> None:
+def test_modes_are_right_and_package_files_untouched(host: Host) -> None:
+    """Files have the modes that they should have, and no file of the package was changed."""
     shown = host.check_output(f"stat -c '%n=%a %U:%G' {' '.join(MODES)}")
     assert dict(line.split("=") for line in shown.splitlines()) == MODES
     assert [line for line in host.run("dpkg --verify alloy").stdout.splitlines() if " c /" in line] == []
@@ -111,12 +114,14 @@ def leaks(host: Host, secret: str) -> list[str]:
     return found
 
 
-def test_every_command_of_the_runbook_for_alloy_works_when_pasted(host: Host) -> None:
+def test_runbook_commands_for_alloy_work_when_pasted(host: Host) -> None:
+    """Every command of the runbook for Alloy works when it is pasted into a shell."""
     problems = pasted(host, pasteable("alloy"))
     assert not problems, "\n\n".join(problems)
 
 
-def test_the_token_is_in_one_file_that_only_its_service_reads(cloud: CloudStandIn, host: Host) -> None:
+def test_token_is_in_one_file_of_its_service(cloud: CloudStandIn, host: Host) -> None:
+    """The token is in one file, and only its service can read it."""
     assert host.file(TOKEN_FILE).content_string == cloud.token
     assert leaks(host, cloud.token) == [TOKEN_FILE]
     assert leaks(host, cloud.read_token) == []
@@ -150,9 +155,10 @@ def test_no_play_shows_the_token(cloud: CloudStandIn, rehearsal: Play, installed
         ({"grafana_cloud_logs_user": "1001"}, "1001"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_changed(
+def test_problems_are_named_before_any_change(
     fleet: Fleet, installed: Play, play: Playing, wrong: dict[str, Any], expected: str
 ) -> None:
+    """Wrong settings are reported before anything on the host is changed."""
     before = {name: generation(host) for name, host in fleet.hosts.items()}
     refused = play("site.yml", "--tags", "alloy", "--limit", "trixie", **wrong)
     assert refused.code != 0

@@ -94,9 +94,8 @@ def _nothing_of_mine_is_left(fleet: Fleet, installed: Play) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_configuration_is_refused_in_alloys_words_and_what_runs_goes_on(
-    fleet: Fleet, play: Playing, case: str
-) -> None:
+def test_bad_configuration_is_refused_in_alloys_words(fleet: Fleet, play: Playing, case: str) -> None:
+    """A bad configuration is refused with Alloy's own message, and the running one goes on."""
     cases = dict(zip(RELEASES, BAD[case], strict=True))
     for name, bad in cases.items():
         put(fleet.hosts[name], bad.content)
@@ -114,7 +113,8 @@ def test_a_bad_configuration_is_refused_in_alloys_words_and_what_runs_goes_on(
         assert host.check_output("ls /etc/alloy/hypertool/generations").split() == ["1"]
 
 
-def test_a_memory_limit_that_it_cannot_live_with_is_put_back(fleet: Fleet, installed: Play, play: Playing) -> None:
+def test_too_low_memory_limit_is_put_back(fleet: Fleet, installed: Play, play: Playing) -> None:
+    """A memory limit that Alloy cannot live with is put back to the one before."""
     on_all(fleet.hosts, lambda host: host.check_output(f"rm -f {MINE}"))
     before = on_all(fleet.hosts, lambda host: host.check_output("systemctl show alloy -P MemoryMax"))
     refused = play("site.yml", "--tags", "alloy", alloy_memory_max="2M")
@@ -135,7 +135,8 @@ def reloaded(fleet: Fleet, cloud: CloudStandIn, play: Playing) -> dict[str, str]
     return pids
 
 
-def test_a_good_one_and_a_new_token_are_taken_without_a_restart(fleet: Fleet, reloaded: dict[str, str]) -> None:
+def test_good_configuration_and_token_need_no_restart(fleet: Fleet, reloaded: dict[str, str]) -> None:
+    """A good configuration and a new token are taken over without a restart."""
     assert main_pids(fleet) == reloaded
     for host in fleet.hosts.values():
         assert generation(host) == "2"
@@ -143,9 +144,10 @@ def test_a_good_one_and_a_new_token_are_taken_without_a_restart(fleet: Fleet, re
         assert host.file("/etc/alloy/secrets/grafana_cloud_token").content_string.endswith("_next_0123456789abcdef")
 
 
-def test_a_restart_or_upgrade_is_refused_while_there_is_a_backlog(
+def test_backlog_refuses_restart_and_upgrade(
     fleet: Fleet, packages: dict[str, object], reloaded: dict[str, str], play: Playing
 ) -> None:
+    """A restart or an upgrade is refused while samples wait to be sent."""
     pids = main_pids(fleet)
     first, second = RELEASES
     if not REAL:
@@ -173,9 +175,8 @@ def test_a_restart_or_upgrade_is_refused_while_there_is_a_backlog(
     on_all(fleet.hosts, lambda host: host.check_output("rm -f /var/lib/alloy/data/double.prom"))
 
 
-def test_rollback_goes_one_generation_back_without_a_restart(
-    fleet: Fleet, reloaded: dict[str, str], play: Playing
-) -> None:
+def test_rollback_needs_no_restart(fleet: Fleet, reloaded: dict[str, str], play: Playing) -> None:
+    """A rollback goes one generation back without a restart."""
     pids = main_pids(fleet)
     done = play("site.yml", "--tags", "rollback").succeeded()
     assert "generation 1 of /etc/alloy/hypertool is active" in " ".join(done.output.split())

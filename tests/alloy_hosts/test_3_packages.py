@@ -35,7 +35,8 @@ def upgraded(fleet: Fleet, installed: Play, repository: PackageRepository, play:
     return pids
 
 
-def test_a_new_version_comes_from_the_signed_repository_and_runs(fleet: Fleet, upgraded: dict[str, str]) -> None:
+def test_new_version_comes_from_the_signed_repository(fleet: Fleet, upgraded: dict[str, str]) -> None:
+    """A new version comes from the signed repository, and runs."""
     assert versions(fleet) == {NEXT}
     after = main_pids(fleet)
     assert all(after[name] != upgraded[name] for name in after)

@@ -31,7 +31,8 @@ def samples(cloud: CloudStandIn, name: str, seconds: int = 600) -> list[float]:
     return sorted({float(value) for row in rows for _, value in row["values"]})
 
 
-def test_a_sample_a_span_and_a_line_of_each_host_arrive_by_run_id(cloud: CloudStandIn, proven: Play) -> None:
+def test_each_signal_of_each_host_arrives_by_run_id(cloud: CloudStandIn, proven: Play) -> None:
+    """A sample, a span and a log line of each host arrive, found by their run id."""
     for name in RELEASES:
         run = last_proof(cloud, name)
         assert time.time() - float(run) < 600
@@ -48,9 +49,10 @@ def test_host_collector_and_application_are_scraped(cloud: CloudStandIn, proven:
             until(f"{job} of {name}", 60, lambda up=up: cloud.query(up) or None)
 
 
-def test_a_token_is_rotated_in_mid_stream_without_a_refusal(
+def test_token_is_rotated_mid_stream_without_refusal(
     fleet: Fleet, cloud: CloudStandIn, proven: Play, play: Playing
 ) -> None:
+    """A token is rotated while data flows, and nothing is refused."""
     pids, refused = main_pids(fleet), cloud.requests("metrics")[401]
     cloud.tokens.add("glc_stand_in_rotated_0123456789abcd")
     play("site.yml", "--tags", "alloy", grafana_cloud_token="glc_stand_in_rotated_0123456789abcd").succeeded()
@@ -65,10 +67,11 @@ def test_a_token_is_rotated_in_mid_stream_without_a_refusal(
         cloud.tokens.add(cloud.token)
 
 
-def test_a_reboot_in_an_outage_loses_the_time_of_the_outage_before_it_and_no_more(
-    fleet: Fleet, cloud: CloudStandIn, proven: Play
-) -> None:
-    """What was collected and not sent before a start is not sent after it; from the start on nothing is missing."""
+def test_reboot_in_an_outage_loses_only_what_waited(fleet: Fleet, cloud: CloudStandIn, proven: Play) -> None:
+    """A reboot in an outage loses the time of the outage before it, and no more.
+
+    What was collected and not sent before a start is not sent after it; from the start on nothing is missing.
+    """
     name = RELEASES[0]
     cloud.fault("all", "503")
     try:

@@ -25,9 +25,8 @@ def switched(fleet: Fleet, installed: Play, play: Playing) -> Play:
     return play("site.yml", hypertool_collector="prometheus", grafana_cloud_proof_timeout=90).succeeded()
 
 
-def test_collector_prometheus_delivers_metrics_by_run_id_and_says_that_it_is_all(
-    fleet: Fleet, cloud: CloudStandIn, switched: Play
-) -> None:
+def test_collector_prometheus_delivers_metrics_only(fleet: Fleet, cloud: CloudStandIn, switched: Play) -> None:
+    """`collector=prometheus` delivers metrics, found by run id, and says that it delivers nothing else."""
     assert "metrics only" in " ".join(switched.output.split())
     for name in fleet.hosts:
         run = last_proof(cloud, name)
@@ -42,7 +41,8 @@ def test_the_collector_before_it_is_stopped(fleet: Fleet, switched: Play) -> Non
     assert set(states.values()) == {"inactive\ndisabled\n"}
 
 
-def test_every_command_of_the_runbook_for_that_collector_works_when_pasted(fleet: Fleet, switched: Play) -> None:
+def test_that_collectors_runbook_commands_work(fleet: Fleet, switched: Play) -> None:
+    """Every command of the runbook for that collector works when it is pasted into a shell."""
     found = on_all(fleet.hosts, lambda host: pasted(host, pasteable("agent")))
     assert found == {name: [] for name in fleet.hosts}, "\n\n".join(line for lines in found.values() for line in lines)
 

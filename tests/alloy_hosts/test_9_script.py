@@ -122,10 +122,10 @@ def test_a_second_run_changes_and_restarts_nothing(
     assert main_pids(fleet, collector) == before
 
 
-def test_neither_screen_nor_logs_nor_arguments_have_the_token(
+def test_screen_logs_and_arguments_hide_the_token(
     fleet: Fleet, cloud: CloudStandIn, scripted: tuple[str, list[str]]
 ) -> None:
-    """LangfuseAttributes the file of the service, and our own with what a person would export."""
+    """No screen, log or argument list has the token; only the service's file and the exported variables have it."""
     command = f"grep -rlF {cloud.token} /root/.cache /etc /var/log /var/lib/hypertool /run /tmp /home 2>/dev/null"
     found = on_all(fleet.hosts, lambda host: set(host.run(command).stdout.split()))
     for name, files in found.items():

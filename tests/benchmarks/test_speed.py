@@ -29,9 +29,10 @@ def collector() -> PersonaMetricsCollector:
     return get_persona_metrics()
 
 
-def test_recording_tokens_budget_included_costs_no_more_than_1_2_raw_client_calls(
+def test_recording_tokens_costs_at_most_1_2_raw_calls(
     collector: PersonaMetricsCollector,
 ) -> None:
+    """Recording tokens, budget included, costs no more than 1.2 calls of the raw client."""
     registry = CollectorRegistry()
     labels = ("backend-engineer", "default", "simulated")
     counter = Counter("tokens", "peer", ["persona", "chatmode", "model"], registry=registry).labels(*labels)
@@ -58,7 +59,8 @@ def test_recording_tokens_budget_included_costs_no_more_than_1_2_raw_client_call
     assert ratio <= 1.2
 
 
-def test_tracking_a_stage_costs_no_more_than_5_microseconds() -> None:
+def test_stage_costs_at_most_5_microseconds() -> None:
+    """Tracking a stage costs no more than 5 µs."""
     collector = PersonaMetricsCollector(CollectorRegistry())
     counter = Counter("tokens", "peer", ["persona"], registry=CollectorRegistry()).labels("backend-engineer")
 
@@ -122,7 +124,8 @@ def _as_if_idle(ours: Timing, client: Timing) -> float:
     return min(ours.idle * 1e3, ours.ratio(client) * CLIENT_IMPORT_MS)
 
 
-def test_a_switch_on_the_command_line_takes_no_more_than_60_ms(tmp_path: Path) -> None:
+def test_command_line_switch_takes_at_most_60_ms(tmp_path: Path) -> None:
+    """A switch on the command line takes no more than 60 ms."""
     host = Host(tmp_path)
     found = _wall(
         {
@@ -144,7 +147,8 @@ def test_a_switch_on_the_command_line_takes_no_more_than_60_ms(tmp_path: Path) -
     assert idle <= 60
 
 
-def test_ten_thousand_finished_processes_cost_a_scrape_what_a_hundred_do(tmp_path: Path) -> None:
+def test_finished_processes_do_not_slow_a_scrape(tmp_path: Path) -> None:
+    """A scrape costs the same after ten thousand finished processes as after a hundred."""
     few, many = Host(tmp_path / "few"), Host(tmp_path / "many")
     for host, count in ((few, 100), (many, 10_000)):
         folding = store(host.state)

@@ -99,7 +99,7 @@ def test_everything_runs_after_a_full_upgrade(fleet: Fleet, installed: Play, hos
     assert fired(host) == set()
 
 
-def test_play_works_after_the_upgrade_and_repeats_itself(fleet: Fleet, installed: Play, host: Host) -> None:
+def test_play_works_after_the_upgrade(fleet: Fleet, installed: Play, host: Host) -> None:
     """The play brings the new release's tools, keeps the numbers, and a second one changes nothing."""
     before = exposed(host, TOKENS)
     users = ("-e", f'{{"hypertool_agent_users": ["{STAYS}"]}}')

@@ -98,7 +98,8 @@ def bench(cloud: CloudStandIn, exporter: Exporter, tmp_path: Path) -> Bench:
     return Bench(cloud, exporter, tmp_path)
 
 
-def test_the_sample_is_read_back_with_its_run_id_and_host(bench: Bench) -> None:
+def test_sample_is_read_back_with_run_id_and_host(bench: Bench) -> None:
+    """The sample is read back with its run id and its host."""
     with bench.collector() as agent:
         answer = run_module("delivery_proof", bench.arguments(agent))
         assert answer.get("signals", {}).get("metrics", {}).get("proof") == "arrived", answer
@@ -125,14 +126,16 @@ def test_an_older_canary_is_no_proof(bench: Bench) -> None:
         assert bench.stops(agent)[0] == "scrape"
 
 
-def test_everything_goes_through_the_proxy_that_is_named(bench: Bench) -> None:
+def test_everything_goes_through_the_named_proxy(bench: Bench) -> None:
+    """Every request goes through the proxy that is named."""
     with ForwardProxy() as proxy, bench.collector(proxy_url=f"http://{proxy.address}") as agent:
         answer = run_module("delivery_proof", bench.arguments(agent, proxy_url=f"http://{proxy.address}"))
     assert answer["signals"]["metrics"]["proof"] == "arrived"
     assert len(proxy.tunnels) >= 2, "the collector's and ours"
 
 
-def test_without_a_token_that_may_read_the_collectors_counters_are_the_proof_and_it_is_said(bench: Bench) -> None:
+def test_counters_are_the_proof_without_a_read_token(bench: Bench) -> None:
+    """Without a token that may read, the collector's counters are the proof, and the result says so."""
     with bench.collector() as agent:
         answer = run_module("delivery_proof", bench.arguments(agent, read_token=""))
     assert answer.get("signals", {}).get("metrics", {}).get("proof") == "sent", answer
@@ -149,7 +152,8 @@ def test_a_token_that_may_do_both_needs_no_second_one(bench: Bench) -> None:
     assert "warnings" not in answer
 
 
-def test_a_read_token_that_may_not_read_is_an_error_of_its_own(bench: Bench) -> None:
+def test_read_token_that_may_not_read_is_an_error(bench: Bench) -> None:
+    """A read token without permission to read is an error of its own."""
     with bench.collector() as agent:
         answer = run_module("delivery_proof", bench.arguments(agent, read_token=bench.cloud.token))
     assert answer["msg"].startswith("grafana_cloud_read_token: metrics answers 403 to a query")
@@ -157,7 +161,8 @@ def test_a_read_token_that_may_not_read_is_an_error_of_its_own(bench: Bench) -> 
     assert bench.cloud.token not in str(answer)
 
 
-def test_without_a_token_that_may_read_a_refusal_is_still_found(bench: Bench) -> None:
+def test_refusal_is_found_without_a_read_token(bench: Bench) -> None:
+    """Without a token that may read, a refusal by the destination is still found."""
     with bench.collector() as agent:
         until("the first delivery", 30, lambda: bench.cloud.query("up") or None)
         bench.cloud.tokens.discard(bench.cloud.token)
@@ -173,7 +178,8 @@ def test_scrape_is_named_where_the_exporter_is_down(bench: Bench) -> None:
     assert "refuses connections" in evidence
 
 
-def test_scrape_is_named_where_the_collector_looks_elsewhere(bench: Bench) -> None:
+def test_scrape_is_named_for_another_address(bench: Bench) -> None:
+    """The step `scrape` is named when the collector scrapes another address."""
     with bench.collector(target=f"127.0.0.1:{free_port()}") as agent:
         hop, evidence = bench.stops(agent)
     assert hop == "scrape", evidence
@@ -181,7 +187,8 @@ def test_scrape_is_named_where_the_collector_looks_elsewhere(bench: Bench) -> No
     assert "connection refused" in evidence
 
 
-def test_scrape_is_named_where_the_target_is_not_in_the_list(bench: Bench) -> None:
+def test_scrape_is_named_for_an_unlisted_target(bench: Bench) -> None:
+    """The step `scrape` is named when the target is not in the collector's list."""
     with bench.collector() as agent:
         agent.config["scrape_configs"] = agent.config["scrape_configs"][1:]
         agent.reload()
@@ -190,7 +197,8 @@ def test_scrape_is_named_where_the_target_is_not_in_the_list(bench: Bench) -> No
     assert 'no target with job="hypertool"' in evidence
 
 
-def test_scrape_is_named_where_the_exporter_serves_another_state_directory(bench: Bench, tmp_path: Path) -> None:
+def test_scrape_is_named_for_another_state_directory(bench: Bench, tmp_path: Path) -> None:
+    """The step `scrape` is named when the exporter serves another state directory."""
     other = tmp_path / "other-state"
     other.mkdir()
     with bench.collector() as agent:
@@ -200,14 +208,16 @@ def test_scrape_is_named_where_the_exporter_serves_another_state_directory(bench
     assert str(other) in evidence
 
 
-def test_scrape_is_named_where_the_label_of_the_host_is_another(bench: Bench) -> None:
+def test_scrape_is_named_for_another_host_label(bench: Bench) -> None:
+    """The step `scrape` is named when the host label has another value."""
     with bench.collector(instance="somebody-else") as agent:
         hop, evidence = bench.stops(agent, timeout=20)
     assert hop == "scrape", evidence
     assert "instance='somebody-else' instead of 'proof-host'" in evidence
 
 
-def test_scrape_is_named_where_the_collector_does_not_run(bench: Bench) -> None:
+def test_scrape_is_named_for_a_stopped_collector(bench: Bench) -> None:
+    """The step `scrape` is named when the collector does not run."""
     with bench.collector() as agent:
         pass
     hop, evidence = bench.stops(agent)
@@ -216,7 +226,8 @@ def test_scrape_is_named_where_the_collector_does_not_run(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("broken", ["held back", "left out", "no destination"])
-def test_queue_is_named_where_it_comes_in_and_is_not_sent(bench: Bench, broken: str) -> None:
+def test_queue_is_named_for_unsent_samples(bench: Bench, broken: str) -> None:
+    """The step `queue` is named when samples come in and are not sent."""
     with bench.collector() as agent:
         until("the first delivery", 30, lambda: bench.cloud.query("up") or None)
         write = agent.config["remote_write"][0]
@@ -242,7 +253,8 @@ def test_credential_is_named_where_it_was_revoked(bench: Bench) -> None:
     assert "given up 0" not in evidence, "the collector's own counter is part of the evidence"
 
 
-def test_credential_is_named_where_the_collectors_file_has_another_than_the_play(bench: Bench) -> None:
+def test_credential_is_named_for_another_token_file(bench: Bench) -> None:
+    """The step `credential` is named when the collector's file has another token than the play."""
     with bench.collector() as agent:
         agent.token_file.write_text("an-old-token\n")
         hop, evidence = bench.stops(agent)
@@ -250,7 +262,8 @@ def test_credential_is_named_where_the_collectors_file_has_another_than_the_play
     assert "an-old-token" not in evidence
 
 
-def test_credential_is_named_where_the_scope_is_missing(bench: Bench) -> None:
+def test_credential_is_named_for_a_missing_scope(bench: Bench) -> None:
+    """The step `credential` is named when the token lacks a scope."""
     bench.cloud.scopes[bench.cloud.token] = frozenset({"logs:write"})
     with bench.collector() as agent:
         hop, evidence = bench.stops(agent)
@@ -259,7 +272,8 @@ def test_credential_is_named_where_the_scope_is_missing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["down", "black_hole"])
-def test_network_is_named_where_the_destination_gives_no_answer(bench: Bench, kind: str) -> None:
+def test_network_is_named_for_a_silent_destination(bench: Bench, kind: str) -> None:
+    """The step `network` is named when the destination does not answer."""
     bench.cloud.fault("metrics", kind)
     with bench.collector() as agent:
         hop, evidence = bench.stops(agent)
@@ -267,7 +281,8 @@ def test_network_is_named_where_the_destination_gives_no_answer(bench: Bench, ki
     assert {"down": "refuses connections", "black_hole": "said nothing"}[kind] in evidence
 
 
-def test_network_is_named_where_only_the_collector_does_not_get_through(bench: Bench) -> None:
+def test_network_is_named_for_the_collector_alone(bench: Bench) -> None:
+    """The step `network` is named when the destination answers us and only the collector cannot reach it."""
     with bench.collector(proxy_url=f"http://127.0.0.1:{free_port()}") as agent:
         hop, evidence = bench.stops(agent)
     assert hop == "network", evidence
@@ -275,7 +290,8 @@ def test_network_is_named_where_only_the_collector_does_not_get_through(bench: B
 
 
 @pytest.mark.parametrize("kind", ["503", "429"])
-def test_remote_is_named_where_the_destination_does_not_take_it_now(bench: Bench, kind: str) -> None:
+def test_remote_is_named_when_it_refuses_for_now(bench: Bench, kind: str) -> None:
+    """The step `remote` is named when the destination does not take samples at the moment."""
     bench.cloud.fault("metrics", kind)
     with bench.collector() as agent:
         hop, evidence = bench.stops(agent)
@@ -292,7 +308,9 @@ def other_destination(bench: Bench, serve: Callable[[Request], Answer]) -> dict[
     return {"url": f"{front.url}/api/prom/push", "user": "1"}
 
 
-def test_remote_is_named_where_it_was_taken_and_is_not_there(bench: Bench) -> None:
+def test_remote_is_named_when_it_loses_the_sample(bench: Bench) -> None:
+    """The step `remote` is named when the destination accepted the sample, then lost it."""
+
     def forgets(request: Request) -> Answer:
         empty = {"status": "success", "data": {"resultType": "vector", "result": []}}
         return Answer(204) if request.method == "POST" else Answer.of_json(empty)
@@ -318,7 +336,8 @@ def test_remote_is_named_where_it_is_refused_for_good(bench: Bench) -> None:
     assert "refuses for good" in evidence
 
 
-def test_a_link_in_the_place_of_the_canary_is_replaced_and_not_followed(bench: Bench, tmp_path: Path) -> None:
+def test_link_in_place_of_the_canary_is_replaced(bench: Bench, tmp_path: Path) -> None:
+    """A symbolic link in the place of the canary is replaced, and never followed."""
     victim = tmp_path / "victim"
     victim.write_text("keep")
     (bench.exporter.host.state / "delivery-proof").symlink_to(victim)
@@ -396,7 +415,9 @@ def test_ansible_shows_no_token_at_its_most_talkative(bench: Bench, tmp_path: Pa
     assert cloud.read_token not in said
 
 
-def test_a_destination_that_repeats_the_credential_is_not_quoted(bench: Bench) -> None:
+def test_answer_that_repeats_the_token_is_not_quoted(bench: Bench) -> None:
+    """An answer of the destination that repeats the credential is not quoted."""
+
     def repeats(request: Request) -> Answer:
         if request.method == "GET":
             return Answer(503)

@@ -129,7 +129,8 @@ def bench(alloy: Path, cloud: CloudStandIn, exporter: Exporter, tmp_path: Path) 
             thread.join()
 
 
-def test_sample_line_and_span_are_read_back_by_one_run_id(bench: Bench) -> None:
+def test_sample_line_and_span_are_read_back(bench: Bench) -> None:
+    """A sample, a log line and a span are read back by one run id."""
     answer = bench.run()
     assert {signal: found["proof"] for signal, found in answer["signals"].items()} == {
         "metrics": "arrived",
@@ -144,13 +145,15 @@ def test_sample_line_and_span_are_read_back_by_one_run_id(bench: Bench) -> None:
     assert [(span.attributes["hypertool.delivery_proof"], span.count) for span in spans] == [(run, 1)]
 
 
-def test_without_a_token_that_may_read_the_counters_of_all_three_are_the_proof(bench: Bench) -> None:
+def test_counters_of_all_three_are_the_proof(bench: Bench) -> None:
+    """Without a token that may read, the collector's counters of all three signals are the proof."""
     answer = bench.run(read_token="")
     assert {found["proof"] for found in answer.get("signals", {}).values()} == {"sent"}, answer
     assert len(answer["warnings"]) == 3
 
 
-def test_without_a_query_address_of_tempo_only_the_span_is_not_read_back(bench: Bench) -> None:
+def test_only_the_span_needs_a_query_address_of_tempo(bench: Bench) -> None:
+    """Without a query address of Tempo, the span is the only one that is not read back."""
     answer = bench.run(traces=None)
     assert {signal: found["proof"] for signal, found in answer["signals"].items()} == {
         "metrics": "arrived",
@@ -160,7 +163,8 @@ def test_without_a_query_address_of_tempo_only_the_span_is_not_read_back(bench: 
     assert "grafana_cloud_traces_url" in str(answer["warnings"])
 
 
-def test_a_revoked_credential_is_named_for_every_signal(bench: Bench) -> None:
+def test_revoked_credential_is_named_for_every_signal(bench: Bench) -> None:
+    """A revoked credential is named for every signal."""
     bench.scraped()
     bench.cloud.tokens.discard(bench.cloud.token)
     found = bench.hops()
@@ -177,7 +181,8 @@ def test_a_missing_scope_is_named_for_its_signal_only(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("kind", "hop"), [("down", "network"), ("503", "remote")])
-def test_a_destination_that_is_away_is_named_for_every_signal(bench: Bench, kind: str, hop: str) -> None:
+def test_absent_destination_is_named_for_every_signal(bench: Bench, kind: str, hop: str) -> None:
+    """A destination that does not answer is named for every signal."""
     bench.scraped()
     bench.cloud.fault("all", kind)
     found = bench.hops()
@@ -197,7 +202,8 @@ def test_scrape_is_named_where_nothing_comes_in(bench: Bench) -> None:
     assert "refuses connections" in found["traces"][1]
 
 
-def test_a_target_that_is_down_is_named_with_the_collectors_own_words(bench: Bench) -> None:
+def test_target_that_is_down_has_the_collectors_words(bench: Bench) -> None:
+    """A target that is down is named with the collector's own message."""
     nobody = free_port()
     (bench.collector.targets / "hypertool.yml").write_text(
         f'- targets: ["127.0.0.1:{nobody}"]\n  labels: {{job: "hypertool", __scrape_interval__: "2s"}}\n'
@@ -210,7 +216,7 @@ def test_a_target_that_is_down_is_named_with_the_collectors_own_words(bench: Ben
     assert "connection refused" in found["metrics"][1]
 
 
-def test_queue_is_named_where_the_pipeline_drops_what_came_in(bench: Bench) -> None:
+def test_queue_is_named_where_the_pipeline_drops(bench: Bench) -> None:
     """A configuration of ours with a wrong turn: samples come in and lead nowhere."""
     file = bench.collector.configuration / "destination_grafana_cloud.alloy"
     text = file.read_text()
@@ -225,7 +231,8 @@ def test_queue_is_named_where_the_pipeline_drops_what_came_in(bench: Bench) -> N
     assert {signal: hop for signal, (hop, _) in found.items()} == {"metrics": "queue"}, found
 
 
-def test_the_module_needs_no_systemd_to_say_that_there_is_none(bench: Bench) -> None:
+def test_module_says_that_there_is_no_systemd(bench: Bench) -> None:
+    """Without systemd, the module ends with a message that says so."""
     for name, text in (
         ("systemd-run", "#!/bin/sh\necho 'System has not been booted with systemd' >&2; exit 1\n"),
         ("journalctl", "#!/bin/sh\nexit 1\n"),

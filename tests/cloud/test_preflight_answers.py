@@ -40,7 +40,8 @@ def test_a_wrong_id_is_told_from_a_wrong_token(cloud: CloudStandIn) -> None:
     assert "the same token is accepted for metrics and logs" in found
 
 
-def test_a_token_that_nobody_accepts_is_one_problem_not_three(cloud: CloudStandIn) -> None:
+def test_token_that_nobody_accepts_is_one_problem(cloud: CloudStandIn) -> None:
+    """A token that all three services refuse is one problem, not three."""
     cloud.tokens.discard(cloud.token)
     found = the_problem(arguments(cloud))
     assert found.startswith("grafana_cloud_token: metrics, logs, otlp answer 401")
@@ -62,7 +63,9 @@ def served(cloud: CloudStandIn, directory: Path, serve: Callable[[Any], Answer])
     return {"metrics": {"url": f"{front.url}/api/prom/push", "user": "1001"}}
 
 
-def test_a_scope_that_is_missing_is_named_where_the_gateway_says_401(cloud: CloudStandIn, tmp_path: Path) -> None:
+def test_missing_scope_is_named_where_401_is_answered(cloud: CloudStandIn, tmp_path: Path) -> None:
+    """A missing scope is named also where the gateway answers 401."""
+
     def refuse(_: object) -> Answer:
         return Answer.of_json({"status": "error", "error": "authentication error: invalid scope requested"}, 401)
 
@@ -71,7 +74,9 @@ def test_a_scope_that_is_missing_is_named_where_the_gateway_says_401(cloud: Clou
     assert "scope metrics:write" in found
 
 
-def test_a_server_that_repeats_the_credential_is_not_quoted(cloud: CloudStandIn, tmp_path: Path) -> None:
+def test_server_that_repeats_the_token_is_not_quoted(cloud: CloudStandIn, tmp_path: Path) -> None:
+    """An answer that repeats the credential is not quoted."""
+
     def repeat(request: Any) -> Answer:
         return Answer(418, f"{request.headers['authorization']} {cloud.token}".encode())
 
@@ -105,7 +110,8 @@ def test_a_path_that_takes_nothing_is_named(cloud: CloudStandIn) -> None:
 
 
 @pytest.mark.parametrize("kind", ["500", "503"])
-def test_a_destination_that_is_down_is_not_called_a_bad_credential(cloud: CloudStandIn, kind: str) -> None:
+def test_destination_down_is_no_bad_credential(cloud: CloudStandIn, kind: str) -> None:
+    """A destination that is down is not reported as a bad credential."""
     cloud.fault("otlp", kind)
     found = the_problem(arguments(cloud))
     assert found.startswith("grafana_cloud_otlp_url: ")

@@ -58,7 +58,8 @@ def shown(cloud: CloudStandIn, certificate: Path) -> str:
         front.use_certificate(cloud.ca_file.with_name("server.pem"))
 
 
-def test_a_certificate_of_an_authority_that_is_not_trusted(cloud: CloudStandIn, tmp_path: Path) -> None:
+def test_certificate_of_an_untrusted_authority(cloud: CloudStandIn, tmp_path: Path) -> None:
+    """A certificate of an authority that the host does not trust is named as the problem."""
     found = shown(cloud, Authority(tmp_path, "somebody").certificate("server", ["127.0.0.1"]))
     assert found.startswith("grafana_cloud_ca_file: no answer from logs")
     assert "signed by nobody this host trusts" in found
@@ -82,12 +83,14 @@ def test_a_port_without_tls(cloud: CloudStandIn) -> None:
         assert "does not speak TLS as expected" in the_problem(given)
 
 
-def test_a_ca_that_is_not_on_the_host_yet_is_taken_as_text(cloud: CloudStandIn) -> None:
+def test_ca_that_is_not_on_the_host_is_taken_as_text(cloud: CloudStandIn) -> None:
+    """An authority's certificate that is not on the host yet can be given as text."""
     given = {**arguments(cloud), "ca_file": "", "ca_content": cloud.ca_file.read_text()}
     assert run_module("cloud_preflight", given)["services"]["metrics"] == 204
 
 
-def test_everything_goes_through_the_proxy_that_is_named(cloud: CloudStandIn) -> None:
+def test_everything_goes_through_the_named_proxy(cloud: CloudStandIn) -> None:
+    """Every request goes through the proxy that is named."""
     with ForwardProxy() as proxy:
         given = {**arguments(cloud), "proxy_url": f"http://{proxy.address}"}
         assert "failed" not in run_module("cloud_preflight", given)
@@ -95,7 +98,8 @@ def test_everything_goes_through_the_proxy_that_is_named(cloud: CloudStandIn) ->
         assert sorted(proxy.tunnels) == sorted(front.url.removeprefix("https://") for front in fronts)
 
 
-def test_a_proxy_that_wants_a_credential_is_one_problem(cloud: CloudStandIn) -> None:
+def test_proxy_that_wants_a_credential_is_one_problem(cloud: CloudStandIn) -> None:
+    """A proxy that asks for a credential is one problem, not one per service."""
     with ForwardProxy("squid", "right") as proxy:
         found = the_problem({**arguments(cloud), "proxy_url": f"http://{proxy.address}"})
     assert found.startswith("grafana_cloud_proxy_url: ")
@@ -108,7 +112,8 @@ def test_a_proxy_that_is_not_there_is_one_problem(cloud: CloudStandIn) -> None:
     assert "refuses connections" in found
 
 
-def test_a_destination_that_the_proxy_cannot_reach_is_not_the_proxys_fault(cloud: CloudStandIn) -> None:
+def test_unreachable_destination_is_no_proxy_fault(cloud: CloudStandIn) -> None:
+    """A destination that the proxy cannot reach is not reported as a fault of the proxy."""
     cloud.fault("logs", "down")
     with ForwardProxy() as proxy:
         found = the_problem({**arguments(cloud), "proxy_url": f"http://{proxy.address}"})

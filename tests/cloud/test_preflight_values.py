@@ -10,7 +10,8 @@ from tests.cloud.preflight import arguments, problems, the_problem
 from tests.support.cloud import CloudStandIn
 
 
-def test_without_anything_every_variable_is_named_at_once() -> None:
+def test_all_missing_variables_are_named_at_once() -> None:
+    """Without any settings, every missing variable is named in one run."""
     empty = {"url": "", "user": ""}
     found = problems({"metrics": empty, "logs": empty, "otlp": empty, "token": ""})
     named = [problem.split()[0] for problem in found]
@@ -49,9 +50,8 @@ def test_without_anything_every_variable_is_named_at_once() -> None:
         ("otlp", "https://otlp-gateway-prod-01.grafana.net/otlp/v1/traces", "ends in /v1/traces"),
     ],
 )
-def test_an_address_that_cannot_be_right_is_refused_unasked(
-    cloud: CloudStandIn, service: str, url: str, seen: str
-) -> None:
+def test_impossible_address_is_refused_unasked(cloud: CloudStandIn, service: str, url: str, seen: str) -> None:
+    """An address that cannot be right is refused before any request."""
     given = arguments(cloud)
     given[service]["url"] = url
     found = the_problem(given)
@@ -95,7 +95,8 @@ def test_an_id_that_is_no_number_is_refused(cloud: CloudStandIn, user: str, seen
         ("glc_abc\u200bdefghijklmnop", "not printable ASCII"),
     ],
 )
-def test_a_token_that_cannot_be_right_is_refused_and_never_sent(cloud: CloudStandIn, token: str, seen: str) -> None:
+def test_impossible_token_is_refused_and_never_sent(cloud: CloudStandIn, token: str, seen: str) -> None:
+    """A token that cannot be right is refused, and never sent."""
     before = sum(front.bad_credentials.total() - front.bad_credentials[""] for front in cloud.fronts.values())
     given = {**arguments(cloud), "token": token}
     found = the_problem(given)
@@ -106,7 +107,8 @@ def test_a_token_that_cannot_be_right_is_refused_and_never_sent(cloud: CloudStan
     assert after == before, "a request with a credential was sent"
 
 
-def test_a_ca_that_cannot_be_used_is_named_before_anything_is_asked(cloud: CloudStandIn, tmp_path: Path) -> None:
+def test_unusable_ca_is_named_before_any_request(cloud: CloudStandIn, tmp_path: Path) -> None:
+    """An authority's certificate that cannot be used is named before any request."""
     asked = sum(cloud.requests("metrics").values())
     broken = tmp_path / "ca.pem"
     broken.write_text("no certificate\n")
@@ -130,7 +132,8 @@ def test_a_proxy_address_that_cannot_be_right(cloud: CloudStandIn, url: str, see
     assert seen in found
 
 
-def test_a_credential_for_the_proxy_is_refused_because_the_collector_would_show_it(cloud: CloudStandIn) -> None:
+def test_credential_for_the_proxy_is_refused(cloud: CloudStandIn) -> None:
+    """A proxy address with a credential is refused, because the collector would show it."""
     asked = sum(cloud.requests("metrics").values())
     found = the_problem({**arguments(cloud), "proxy_url": "http://squid:pass%20word@127.0.0.1:3128"})
     assert "has a credential in it" in found

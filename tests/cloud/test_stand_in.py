@@ -63,7 +63,8 @@ def push_line(cloud: CloudStandIn, text: str, at: int, timeout: float = 20) -> i
     ).status
 
 
-def test_a_line_that_comes_twice_is_one_line_with_count_two(cloud: CloudStandIn) -> None:
+def test_line_that_comes_twice_is_counted_twice(cloud: CloudStandIn) -> None:
+    """A log line that arrives twice is one line with a count of two."""
     at = time.time_ns()
     assert [push_line(cloud, "again", at), push_line(cloud, "again", at), push_line(cloud, "once", at)] == [204] * 3
     assert sorted((line.text, line.count) for line in cloud.lines(job="journal")) == [("again", 2), ("once", 1)]
@@ -88,7 +89,8 @@ def test_lines_are_found_by_label_and_text(cloud: CloudStandIn) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["protobuf", "json", "gzip"])
-def test_a_span_is_kept_and_read_back_in_every_encoding(cloud: CloudStandIn, encoding: str) -> None:
+def test_span_is_read_back_in_every_encoding(cloud: CloudStandIn, encoding: str) -> None:
+    """A span is kept and read back, whatever its encoding."""
     trace = {"protobuf": "a1" * 16, "json": "b2" * 16, "gzip": "c3" * 16}[encoding]
     request = ExportTraceServiceRequest()
     span = (
@@ -134,7 +136,9 @@ def test_a_span_is_kept_and_read_back_in_every_encoding(cloud: CloudStandIn, enc
     assert lost.status == 404
 
 
-def test_each_service_knows_its_own_user_and_the_scopes_of_a_token(cloud: CloudStandIn) -> None:
+def test_services_know_their_users_and_scopes(cloud: CloudStandIn) -> None:
+    """Each service checks its own user and the scopes of a token."""
+
     def push(user: str, token: str | None = None) -> int:
         return send(cloud, cloud.logs_url, user, b'{"streams": []}', {"Content-Type": "application/json"}, token).status
 
@@ -147,7 +151,8 @@ def test_each_service_knows_its_own_user_and_the_scopes_of_a_token(cloud: CloudS
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
-def test_a_told_status_is_given_and_counted_and_nothing_is_kept(cloud: CloudStandIn, status: int) -> None:
+def test_status_on_demand_is_counted_and_keeps_nothing(cloud: CloudStandIn, status: int) -> None:
+    """A status that the test asks for is answered and counted, and nothing is kept."""
     before, at = cloud.requests("logs")[status], time.time_ns()
     cloud.fault("logs", str(status))
     assert push_line(cloud, "refused", at) == status
@@ -163,7 +168,8 @@ def test_429_says_when_to_come_back(cloud: CloudStandIn) -> None:
     assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
 
 
-def test_down_refuses_cuts_what_is_connected_and_keeps_its_port(cloud: CloudStandIn) -> None:
+def test_down_cuts_connections_and_keeps_the_port(cloud: CloudStandIn) -> None:
+    """A server that is down cuts its connections, refuses new ones and keeps its port."""
     parts = urlsplit(cloud.logs_url)
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as connected:
         cloud.fault("logs", "down")
@@ -181,7 +187,8 @@ def push_to_metrics(cloud: CloudStandIn) -> int:
     return send(cloud, cloud.metrics_url, cloud.metrics_user, b"\0", headers).status
 
 
-def test_a_black_hole_takes_connections_and_says_nothing(cloud: CloudStandIn) -> None:
+def test_black_hole_takes_connections_and_is_silent(cloud: CloudStandIn) -> None:
+    """A black hole accepts connections and never answers."""
     cloud.fault("logs", "black_hole")
     with pytest.raises(TimeoutError):
         push_line(cloud, "lost", time.time_ns(), timeout=1)
@@ -207,7 +214,8 @@ def scraped_since(agent: Agent, last: str) -> bool | None:
     return agent.target("hypertool")["lastScrape"] != last or None
 
 
-def test_debians_prometheus_agent_delivers_through_an_outage_without_a_gap(cloud: CloudStandIn, tmp_path: Path) -> None:
+def test_debians_agent_delivers_through_an_outage(cloud: CloudStandIn, tmp_path: Path) -> None:
+    """Debian's Prometheus in agent mode delivers through an outage without a gap."""
     remote = {"url": cloud.metrics_url, "user": cloud.metrics_user, "ca_file": str(cloud.ca_file)}
     target = f"127.0.0.1:{free_port()}"  # nobody: `up` of 0 is a sample as well
     with prometheus_agent(tmp_path, "trixie", target, "outage", remote, cloud.token) as agent:

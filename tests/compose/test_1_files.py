@@ -48,7 +48,8 @@ def profiles(engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     return {name: Stack(COMPOSE, engine, name, variables=variables).config() for name in PROFILES}
 
 
-def test_every_profile_is_valid_and_starts_what_it_says(profiles: dict[str, dict[str, Any]]) -> None:
+def test_profiles_are_valid_and_start_what_they_say(profiles: dict[str, dict[str, Any]]) -> None:
+    """Every profile is valid and starts the services that it says."""
     assert {name: set(shown["services"]) for name, shown in profiles.items()} == PROFILES
 
 
@@ -203,7 +204,8 @@ def test_the_outage_budget_is_the_one_of_the_role(profiles: dict[str, dict[str, 
         assert {name: environment[name] for name in derived} == derived
 
 
-def test_prometheus_and_grafana_load_the_files_of_the_repository(profiles: dict[str, dict[str, Any]]) -> None:
+def test_prometheus_and_grafana_load_our_files(profiles: dict[str, dict[str, Any]]) -> None:
+    """Prometheus and Grafana load the files of the repository."""
     for profile, service in (("local", "prometheus-receiver"), ("cloud", "prometheus"), ("minimal", "prometheus")):
         files = mounted(profiles[profile]["services"][service], "/etc/hypertool/prometheus")
         assert {name: path.relative_to(ROOT / "prometheus").as_posix() for name, path in files.items()} == {
@@ -265,7 +267,9 @@ def test_password_of_prometheus_is_made_once(tmp_path: Path) -> None:
     assert {name: file.read_bytes() for name, file in made.items()} == before
 
 
-def test_the_password_of_grafana_is_made_once_and_never_short(tmp_path: Path) -> None:
+def test_grafanas_password_is_made_once(tmp_path: Path) -> None:
+    """Grafana's password is made once, and is never short."""
+
     def run(given: str | None) -> subprocess.CompletedProcess[str]:
         environment = {} if given is None else {"GRAFANA_ADMIN_PASSWORD": given}
         return subprocess.run(

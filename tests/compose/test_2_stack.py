@@ -18,7 +18,7 @@ from tests.hosts.test_2_services import (  # noqa: F401
 )
 from tests.hosts.test_3_drill import (  # noqa: F401
     drills,
-    test_drill_arrives_at_the_receiver_with_what_a_person_needs,
+    test_drill_arrives_with_what_a_person_needs,
     test_drill_ends_when_the_budget_is_reset,
     test_drill_overspends_and_the_alert_fires,
 )

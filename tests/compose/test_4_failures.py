@@ -28,7 +28,8 @@ def broken(engine: dict[str, str], images: Path) -> Iterator[Stack]:
 
 
 @pytest.mark.parametrize("service", ["exporter", "prometheus", "alertmanager", "alert-log", "demo"])
-def test_a_killed_container_comes_back_and_nothing_is_lost(stack: Stack, host: Host, service: str) -> None:
+def test_killed_container_returns_and_loses_nothing(stack: Stack, host: Host, service: str) -> None:
+    """A killed container starts again, and nothing is lost."""
     before = until("figures before", 60, lambda: value(host, TOKENS))
     # Work that nobody has scraped yet when the container dies.
     stack.docker("exec", stack.container("exporter"), "hypertool", "workflow", "bug_fix")
@@ -103,7 +104,8 @@ def test_down_leaves_nothing(engine: dict[str, str], images: Path) -> None:
     assert traces() == []
 
 
-def test_wrong_credentials_stop_the_cloud_profile_with_their_reasons(broken: Stack, tmp_path: Path) -> None:
+def test_wrong_credentials_stop_the_cloud_profile(broken: Stack, tmp_path: Path) -> None:
+    """Wrong credentials stop the profile `cloud`, with the reasons."""
     token = tmp_path / "token"
     token.write_text("glc_something\n", encoding="utf-8")
     token.chmod(0o644)

@@ -26,7 +26,8 @@ def ask(fetch: Fetch, host: Host, window: int, **when: float) -> list[dict[str, 
 
 
 @pytest.mark.parametrize("host", RANDOM_HOSTS, ids=lambda host: host.instance)
-def test_every_window_gives_exactly_what_was_scraped_in_it(host: Host, filled: Fetch, end: float) -> None:
+def test_window_gives_exactly_what_was_scraped(host: Host, filled: Fetch, end: float) -> None:
+    """Every window gives exactly what was scraped in it."""
     samples = samples_of(host, end)
     compared = 0
     for window in WINDOWS:

@@ -90,7 +90,8 @@ def test_a_baseline_reads_as_it_should(library: Path, filled: Fetch, end: float)
     }
 
 
-def test_the_slowest_stages_are_ten_rows_at_most_the_slowest_first(library: Path, filled: Fetch, end: float) -> None:
+def test_slowest_stages_are_ten_at_most_and_sorted(library: Path, filled: Fetch, end: float) -> None:
+    """The slowest stages are ten rows at most, the slowest first."""
     shown, _ = show(library, View(end + 0.5, 21600, {"instance": ("failing",)}), filled)
     table = shown["Slowest Workflow Stages"]
     assert [list(row) for row in table.rows] == [["Workflow", "Stage", "Persona", "p95"]] * 6
@@ -105,7 +106,8 @@ def test_the_slowest_stages_are_ten_rows_at_most_the_slowest_first(library: Path
     assert ("nightly", "0.0%", "red") in shown["Quality Gate Success Rate"].cells
 
 
-def test_graphs_name_their_series_and_colour_the_results(library: Path, filled: Fetch, end: float) -> None:
+def test_graphs_name_series_and_colour_results(library: Path, filled: Fetch, end: float) -> None:
+    """Graphs name their series, and results have their colours."""
     shown, _ = show(library, View(end + 0.5, 21600, {"instance": ("failing",)}), filled)
     trends = {title: color for title, _, color in shown["Workflow Execution Trends"].cells}
     assert trends["package_release pass"] == "green"
@@ -115,7 +117,7 @@ def test_graphs_name_their_series_and_colour_the_results(library: Path, filled: 
     assert "bug_fix / testing_validation p95" in [cell[0] for cell in shown["Workflow Stage Duration"].cells]
 
 
-def test_nothing_to_show_is_said_in_words_without_alarm(library: Path) -> None:
+def test_nothing_to_show_is_words_without_alarm(library: Path) -> None:
     """Where there is nothing, a single value says so in its own words, and in no colour of a threshold."""
     shown, _ = show(library, None, None)
     panels = {

@@ -75,7 +75,8 @@ def compiled(compiler: Path, directory: Path, sources: dict[str, str]) -> str:
     return result.stdout + result.stderr
 
 
-def test_no_panel_has_a_setting_that_grafana_does_not_know(compiler: Path, tmp_path: Path) -> None:
+def test_no_panel_has_an_unknown_setting(compiler: Path, tmp_path: Path) -> None:
+    """No panel has a setting that Grafana does not know."""
     sources = {f"{d['uid']}-{p['id']}": typed(p) for d in load_dashboards() for p in d["panels"]}
     assert len(sources) == sum(len(dashboard["panels"]) for dashboard in load_dashboards()) > 30
     assert compiled(compiler, tmp_path, sources) == ""

@@ -45,7 +45,8 @@ def instruments() -> dict[str, set[str]]:
     return found
 
 
-def test_the_committed_dashboards_are_what_the_generator_writes() -> None:
+def test_committed_dashboards_are_the_generators() -> None:
+    """The committed dashboards are what the generator writes."""
     command = [sys.executable, "-m", "grafana.generator", "--check"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -95,7 +96,8 @@ def test_the_dashboards_are_the_promised_ones() -> None:
 
 @each_dashboard
 @pytest.mark.predecessor("D27", "D28")
-def test_a_file_is_a_bare_dashboard_that_every_grafana_from_9_reads(dashboard: dict[str, Any]) -> None:
+def test_files_are_bare_dashboards_for_grafana_9(dashboard: dict[str, Any]) -> None:
+    """A file is a bare dashboard that every Grafana from version 9 on reads."""
     assert dashboard["schemaVersion"] == 37
     assert dashboard["id"] is None
     assert "version" not in dashboard
@@ -105,7 +107,8 @@ def test_a_file_is_a_bare_dashboard_that_every_grafana_from_9_reads(dashboard: d
 
 
 @each_dashboard
-def test_panel_ids_are_1_to_n_and_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
+def test_panels_have_ids_1_to_n_and_do_not_overlap(dashboard: dict[str, Any]) -> None:
+    """Panel ids run from 1 to n, and panels do not overlap."""
     assert [panel["id"] for panel in dashboard["panels"]] == list(range(1, len(dashboard["panels"]) + 1))
     for panel in dashboard["panels"]:
         assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
@@ -121,7 +124,8 @@ def test_panel_ids_are_1_to_n_and_panels_do_not_overlap(dashboard: dict[str, Any
 
 
 @each_dashboard
-def test_everything_asks_the_data_source_of_the_variable(dashboard: dict[str, Any]) -> None:
+def test_everything_asks_the_variables_data_source(dashboard: dict[str, Any]) -> None:
+    """Every query and variable asks the data source that the variable names."""
     sources = [value for name, value in _members(dashboard) if name == "datasource"]
     foreign = [source for source in sources if source != DATASOURCE]
     assert foreign == [{"type": "grafana", "uid": "-- Grafana --"}], "only Grafana's own annotations differ"
@@ -143,7 +147,8 @@ def _members(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 @each_dashboard
-def test_variables_reload_offer_all_and_match_series_without_the_label(dashboard: dict[str, Any]) -> None:
+def test_variables_reload_and_offer_all(dashboard: dict[str, Any]) -> None:
+    """Variables reload, offer "All", and match series that lack the label."""
     names = [variable["name"] for variable in dashboard["templating"]["list"]]
     wanted = {
         "hypertool-workflow-performance": ["workflow", "persona", "langfuse_url", "traces"],
@@ -157,9 +162,8 @@ def test_variables_reload_offer_all_and_match_series_without_the_label(dashboard
 
 
 @each_panel
-def test_a_panel_says_what_good_looks_like_and_what_nothing_means(
-    dashboard: dict[str, Any], panel: dict[str, Any]
-) -> None:
+def test_descriptions_say_good_and_nothing(dashboard: dict[str, Any], panel: dict[str, Any]) -> None:
+    """A panel's description says what good looks like and what an empty panel means."""
     assert re.search(r"Good: .{20,}", panel["description"])
     assert len(panel["fieldConfig"]["defaults"]["noValue"].split()) >= 4
     assert panel["fieldConfig"]["defaults"]["unit"]
@@ -193,7 +197,8 @@ def test_the_colours_are_the_promised_ones(title: str, colors: dict[float, str])
 
 
 @each_query
-def test_a_query_parses_and_leaves_nothing_to_interpolate(query: Query) -> None:
+def test_queries_parse_without_variables_left(query: Query) -> None:
+    """A query parses, and no variable is left in it."""
     for chosen in (None, ("one",), ("one", "two.with-odd(chars)")):
         variables = {name: chosen for name in ("instance", "workflow", "persona") if chosen}
         expression = interpolate(query, View(0.0, 900, variables))
@@ -202,7 +207,8 @@ def test_a_query_parses_and_leaves_nothing_to_interpolate(query: Query) -> None:
 
 
 @each_query
-def test_a_query_uses_only_series_and_labels_that_the_package_exposes(query: Query) -> None:
+def test_queries_use_only_exposed_series(query: Query) -> None:
+    """A query uses only series and labels that the package exposes."""
     known = instruments()
     for selector in selectors(interpolate(query, View(0.0))):
         assert selector.metric in known, f"{selector.metric} is neither exposed, recorded, nor of the stack"
@@ -214,7 +220,8 @@ def test_a_query_uses_only_series_and_labels_that_the_package_exposes(query: Que
 
 @each_query
 @pytest.mark.predecessor("D28")
-def test_a_query_is_filtered_by_every_variable_that_its_labels_allow(query: Query) -> None:
+def test_queries_filter_by_every_possible_variable(query: Query) -> None:
+    """A query is filtered by every variable that its labels allow."""
     [dashboard] = [d for d in LOADED if d["uid"] == query.uid]
     variables = {v["name"] for v in dashboard["templating"]["list"] if v["type"] == "query"}
     known = instruments()
@@ -229,7 +236,7 @@ def test_a_query_is_filtered_by_every_variable_that_its_labels_allow(query: Quer
 
 
 @each_query
-def test_a_counter_is_only_read_over_a_window_that_fits_the_panel(query: Query) -> None:
+def test_counters_are_read_over_the_panels_window(query: Query) -> None:
     """A raw counter shows its whole life; a fixed window ignores the range that the person has chosen."""
     written = set(re.findall(r"\[(\w+)(?::\w+)?\]", query.expr))
     known = counting.KNOWN.partition(":")[0]
@@ -249,7 +256,7 @@ def test_a_legend_uses_labels_that_the_query_keeps(query: Query) -> None:
 
 
 @each_panel
-def test_a_query_comes_in_the_form_that_its_panel_reads(dashboard: dict[str, Any], panel: dict[str, Any]) -> None:
+def test_queries_have_the_form_that_the_panel_reads(dashboard: dict[str, Any], panel: dict[str, Any]) -> None:
     """Only "heatmap" undoes cumulative buckets, and a range query gives a bar for every point in time."""
     over_time = {"timeseries": "time_series", "heatmap": "heatmap"}
     now = {"stat": "time_series", "gauge": "time_series", "bargauge": "time_series", "table": "table"}
@@ -261,7 +268,8 @@ def test_a_query_comes_in_the_form_that_its_panel_reads(dashboard: dict[str, Any
         assert [target["legendFormat"] for target in panel["targets"]] == ["{{le}}"]
 
 
-def test_dashboard_links_of_the_alert_rules_lead_somewhere() -> None:
+def test_links_of_alert_rules_lead_somewhere() -> None:
+    """The dashboard links of the alert rules lead to existing dashboards and panels."""
     rules = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
     links = [
         rule["annotations"]["dashboard_url"]
@@ -281,7 +289,8 @@ def test_dashboard_links_of_the_alert_rules_lead_somewhere() -> None:
         assert set(re.findall(r"var-(\w+)=", link)) <= variables[match[1]], link
 
 
-def test_provisioning_matches_what_the_dashboards_and_the_roles_expect() -> None:
+def test_provisioning_matches_dashboards_and_roles() -> None:
+    """Provisioning has the folder, uid and data source that the dashboards and the roles expect."""
     directory = ROOT / "grafana" / "provisioning"
     [source] = yaml.safe_load((directory / "datasources" / "hypertool.yml").read_text(encoding="utf-8"))["datasources"]
     assert (source["uid"], source["type"], source["url"]) == (

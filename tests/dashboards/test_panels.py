@@ -72,7 +72,8 @@ def test_no_query_fails_on_an_empty_prometheus(query: Query, empty: Fetch, end: 
 
 @pytest.mark.parametrize("range_", RANGES)
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
-def test_every_query_answers_over_all_hosts_without_nan(query: Query, range_: str, filled: Fetch, end: float) -> None:
+def test_queries_answer_over_all_hosts_without_nan(query: Query, range_: str, filled: Fetch, end: float) -> None:
+    """Every query answers over all hosts, and never with NaN."""
     seen = view(end, None, range_)
     if query.kind == "variable":
         assert variable_values(query, seen, filled)
@@ -86,9 +87,7 @@ def test_every_query_answers_over_all_hosts_without_nan(query: Query, range_: st
 
 @pytest.mark.parametrize("range_", RANGES)
 @pytest.mark.parametrize("query", PANEL_QUERIES, ids=lambda query: query.name)
-def test_a_host_without_runs_shows_nothing_but_its_budgets(
-    query: Query, range_: str, filled: Fetch, end: float
-) -> None:
+def test_host_without_runs_shows_only_its_budgets(query: Query, range_: str, filled: Fetch, end: float) -> None:
     """Gates and stage counts that are still 0 are "no runs", neither 0 % nor NaN; the panel says so in words."""
     series = run(query, view(end, "idle", range_), filled)
     if query.panel == "Token Budget Remaining":
@@ -113,13 +112,17 @@ def test_a_first_run_after_a_long_gap_is_counted(filled: Fetch, end: float) -> N
     assert not problems, "\n".join(problems)
 
 
-def test_a_run_in_a_gap_is_counted_when_scraping_resumes(filled: Fetch, end: float) -> None:
+def test_run_in_a_gap_counts_when_scraping_resumes(filled: Fetch, end: float) -> None:
+    """A run inside a gap is counted when scraping resumes."""
     problems = baseline_deviations(view(end, "run-in-gap", "6h"), filled)
     assert not problems, "\n".join(problems)
 
 
-def test_the_switch_rate_is_0_before_the_first_switch_and_unknown_while_unscraped(filled: Fetch, end: float) -> None:
-    """So the mean in the legend is that of the range, and an outage does not look like quiet."""
+def test_switch_rate_is_0_before_the_first_switch(filled: Fetch, end: float) -> None:
+    """The switch rate is 0 before the first switch, and unknown while nothing is scraped.
+
+    So the mean in the legend is that of the range, and an outage does not look like quiet.
+    """
     query = panel_query(OVERVIEW, "Persona Switch Rate")
     [*_, newborn] = run(query, view(end, "idle-first"), filled)
     quiet = [value for _, value in newborn.points if value == 0]
@@ -156,7 +159,8 @@ def test_a_week_counts_every_run_of_the_week(filled: Fetch, end: float) -> None:
     assert not problems, "\n".join(problems)
 
 
-def test_the_success_rate_counts_failures_and_undeclared_workflows(filled: Fetch, end: float) -> None:
+def test_success_rate_counts_failed_and_undeclared(filled: Fetch, end: float) -> None:
+    """The success rate counts failed runs and undeclared workflows."""
     seen = view(end, "failing")
     overall = values(filled, panel_query(WORKFLOW, "Quality Gate Success Rate", "A"), seen)
     by_workflow = values(filled, panel_query(WORKFLOW, "Quality Gate Success Rate", "B"), seen, "workflow")
@@ -169,7 +173,8 @@ def test_the_success_rate_counts_failures_and_undeclared_workflows(filled: Fetch
     }
 
 
-def test_failed_gates_are_ranked_without_the_stages_that_passed(filled: Fetch, end: float) -> None:
+def test_failed_gates_are_ranked_without_passed_ones(filled: Fetch, end: float) -> None:
+    """Failed gates are ranked; stages that passed are not in the list."""
     series = run(panel_query(WORKFLOW, "Failed Quality Gates"), view(end, "failing", "15m"), filled)
     ranked = [(one.labels["stage"], one.last) for one in series]
     assert ranked == [("cleanup", 6), ("version_bump", 2), ("testing_validation", 1)]
@@ -194,7 +199,8 @@ def test_the_workflow_variable_filters(filled: Fetch, end: float) -> None:
     assert values(filled, rate, two) == {(): pytest.approx(2 / 9)}
 
 
-def test_the_persona_variable_filters_stages_by_their_label(filled: Fetch, end: float) -> None:
+def test_persona_filters_stages_by_their_label(filled: Fetch, end: float) -> None:
+    """The variable `persona` filters stages by their label."""
     slowest = panel_query(WORKFLOW, "Slowest Workflow Stages")
     seen = view(end, "failing", persona=("data-scientist",))
     assert values(filled, slowest, seen, "persona", "stage").keys() == {("data-scientist", "testing_validation")}
@@ -203,7 +209,8 @@ def test_the_persona_variable_filters_stages_by_their_label(filled: Fetch, end: 
         assert [one.labels["stage"] for one in drawn] == ["testing_validation"]
 
 
-def test_the_persona_variable_filters_gates_by_the_stages_that_the_persona_did(filled: Fetch, end: float) -> None:
+def test_persona_filters_gates_by_its_stages(filled: Fetch, end: float) -> None:
+    """The variable `persona` filters gates by the stages that the persona did."""
     failed = panel_query(WORKFLOW, "Failed Quality Gates")
     rate = panel_query(WORKFLOW, "Quality Gate Success Rate", "A")
     trends = panel_query(WORKFLOW, "Workflow Execution Trends")

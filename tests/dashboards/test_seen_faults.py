@@ -99,8 +99,11 @@ def test_no_alarm_colour_for_what_is_no_fault(panel: dict[str, Any]) -> None:
 
 
 @panels("heatmap")
-def test_a_heatmap_has_a_second_column_and_readable_cells(panel: dict[str, Any]) -> None:
-    """A colour scheme is turned round in the light theme: one event was red there, and cream or brown in others."""
+def test_heatmap_has_a_second_column(panel: dict[str, Any]) -> None:
+    """A heatmap has a second column and readable cells.
+
+    A colour scheme is turned round in the light theme: one event was red there, and cream or brown in others.
+    """
     [target] = panel["targets"]
     assert "0 * last_over_time(" in target["expr"]
     assert "[$__range] @ end())" in target["expr"]
@@ -177,7 +180,8 @@ def test_a_dashboard_fits_a_laptop(dashboard: dict[str, Any]) -> None:
 
 
 @each_dashboard
-def test_links_lead_to_dashboards_and_variables_that_exist(dashboard: dict[str, Any]) -> None:
+def test_links_lead_to_existing_dashboards(dashboard: dict[str, Any]) -> None:
+    """Links lead to dashboards and variables that exist."""
     known = {one["uid"]: {v["name"] for v in one["templating"]["list"]} for one in LOADED}
     for panel in dashboard["panels"]:
         links = list(defaults(panel).get("links", []))

@@ -120,7 +120,8 @@ def test_a_second_play_changes_nothing(baselines: dict[str, str], fleet: Fleet) 
     assert all(told["changed"] == 0 for told in again.recap.values())
 
 
-def test_check_mode_on_an_installed_host_sees_nothing_to_do_and_sees_drift(fleet: Fleet, installed: Play) -> None:
+def test_check_mode_reports_drift_and_nothing_else(fleet: Fleet, installed: Play) -> None:
+    """Check mode on an installed host reports nothing to do, and reports drift."""
     drift = "/etc/hypertool/prometheus/rules/recording.yml"
     first, second = fleet.hosts
     fleet.hosts[second].check_output(f"sed -i '1s/$/ # drift/' {drift}")

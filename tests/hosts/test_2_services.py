@@ -84,7 +84,8 @@ def test_units_are_enabled(host: Host) -> None:
     assert shown.stdout.split() == ["enabled"] * len(units(host))
 
 
-def test_units_are_steady_and_targets_up_over_two_scrapes(steady: dict[str, str], name: str) -> None:
+def test_units_are_steady_and_targets_up(steady: dict[str, str], name: str) -> None:
+    """Over two scrapes, no unit restarts and every target is up."""
     assert steady[name] == ""
 
 
@@ -179,7 +180,8 @@ def test_modes_are_what_they_should_be(host: Host) -> None:
     assert dict(line.split("=") for line in shown.splitlines()) == MODES
 
 
-def test_nothing_of_ours_is_writable_for_everybody_or_by_a_service(host: Host) -> None:
+def test_nothing_of_ours_is_writable_by_others(host: Host) -> None:
+    """None of our files is writable for everybody or for a service."""
     ours = "/etc/hypertool /opt/hypertool /var/lib/hypertool /usr/local/bin /etc/systemd/system"
     assert host.check_output(f"find {ours} -perm /0002 -not -type l") == ""
     # What runs as a service may be exchanged by root only.
@@ -188,7 +190,8 @@ def test_nothing_of_ours_is_writable_for_everybody_or_by_a_service(host: Host) -
     assert host.check_output(f"find {programs} -perm /0020 -not -type l") == ""
 
 
-def test_a_secret_is_in_one_file_that_only_its_service_reads(fleet: object, host: Host) -> None:
+def test_secret_is_in_one_file_of_its_service(fleet: object, host: Host) -> None:
+    """Each secret is in one file, and only its service can read it."""
     secret = host.file("/etc/hypertool/alertmanager/secrets/drill_token")
     assert (f"{secret.mode:o}", secret.user, secret.group) == ("640", "root", "prometheus")
     assert secret.content_string.strip() == SECRET

@@ -59,9 +59,10 @@ def test_drill_overspends_and_the_alert_fires(drills: dict[str, dict[str, Any]],
     assert drills[name]["firing"] == 1
 
 
-def test_drill_arrives_at_the_receiver_with_what_a_person_needs(
+def test_drill_arrives_with_what_a_person_needs(
     drills: dict[str, dict[str, Any]], hosts: dict[str, Host], name: str
 ) -> None:
+    """The drill's notification arrives with everything that a person needs to act."""
     alert = drills[name]["arrived"][0]
     assert {"severity": "critical", "category": "cost", "component": "hypertool"}.items() <= alert["labels"].items()
     assert {key for key, text in alert["annotations"].items() if text} >= ANNOTATIONS

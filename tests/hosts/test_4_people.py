@@ -48,7 +48,8 @@ def test_service_tells_members_apart(host: Host) -> None:
     assert sum(mapped) >= 2**32 - 1
 
 
-def test_a_user_who_may_not_write_is_told_and_not_stopped(fleet: Fleet, host: Host) -> None:
+def test_user_who_may_not_write_is_told(fleet: Fleet, host: Host) -> None:
+    """A user who may not write to the store is told so, and can go on."""
     before = exposed(host, TOKENS)
     assert before > 0
     done = host.run(f"runuser -l {STRANGER} -c 'hypertool baseline'")
@@ -82,5 +83,6 @@ def diary(fleet: Fleet, hosts: dict[str, Host]) -> dict[str, list[str]]:
     return on_all(hosts, lambda host: pasted(host, pasteable()))
 
 
-def test_every_command_of_the_runbook_works_when_pasted(diary: dict[str, list[str]], name: str) -> None:
+def test_runbook_commands_work_when_pasted(diary: dict[str, list[str]], name: str) -> None:
+    """Every command of the runbook works when it is pasted into a shell."""
     assert not diary[name], "\n\n".join(diary[name])

@@ -36,7 +36,8 @@ def counted(fleet: Fleet) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("how", ["restart of every service", "reboot"])
-def test_everything_is_up_again_and_nothing_is_lost_after_a(fleet: Fleet, installed: Play, how: str) -> None:
+def test_everything_is_back_and_complete_after_a(fleet: Fleet, installed: Play, how: str) -> None:
+    """After each kind of restart, everything is up again and nothing is lost."""
     before = counted(fleet)
     assert all(before.values()), "nothing was counted that could be lost"
     if how == "reboot":
@@ -65,7 +66,8 @@ def kill_and_see_it_back(host: Host) -> None:
     )
 
 
-def test_the_exporter_that_is_killed_loses_nothing_and_comes_back(fleet: Fleet, installed: Play) -> None:
+def test_killed_exporter_returns_and_loses_nothing(fleet: Fleet, installed: Play) -> None:
+    """A killed exporter starts again and loses nothing."""
     before = counted(fleet)
     on_all(fleet.hosts, kill_and_see_it_back)
     assert counted(fleet) == before

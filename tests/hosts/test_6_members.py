@@ -43,7 +43,7 @@ def touched(before: dict[str, object], after: dict[str, object]) -> set[str]:
     return paths
 
 
-def test_a_member_writes_nothing_that_a_play_touches_but_two_folders(
+def test_member_writes_only_to_two_of_our_folders(
     fleet: Fleet, fresh: dict[str, dict[str, object]], installed: Play
 ) -> None:
     """Derived from what the installation changed on the host, and from what the kernel lets the member write."""
@@ -56,7 +56,8 @@ def test_a_member_writes_nothing_that_a_play_touches_but_two_folders(
         assert ours == {*WRITABLE, f"{STORE}/requests/reservations.lock"}, name
 
 
-def test_a_play_over_a_members_traps_changes_nothing_behind_them(fleet: Fleet, trapped: dict[str, str]) -> None:
+def test_play_changes_nothing_behind_a_members_traps(fleet: Fleet, trapped: dict[str, str]) -> None:
+    """A play that meets a member's traps changes nothing behind them."""
     play = fleet.play("site.yml", "--tags", "hypertool").succeeded()
     assert {name: play.changed(name) for name in fleet.hosts} == {name: [] for name in fleet.hosts}
     assert on_all(fleet.hosts, canary) == trapped
@@ -102,7 +103,7 @@ def test_an_upgrade_names_what_a_member_placed(
     host.check_output(f"cd {STORE} && rm -rf {entry} && mv aside {entry}")
 
 
-def test_an_upgrade_keeps_every_number_and_says_what_it_did(fleet: Fleet, old_store: tuple[str, Host]) -> None:
+def test_upgrade_keeps_every_number(fleet: Fleet, old_store: tuple[str, Host]) -> None:
     """After the traps are gone: owners and modes of today, the archive unchanged but closed to who held it open."""
     name, host = old_store
     host.check_output(f"touch {STORE}/fold.lock && chmod 660 {STORE}/fold.lock")

@@ -35,16 +35,18 @@ def test_uninstalling_leaves_only_data(fleet: Fleet, fresh: dict[str, dict[str, 
         assert any("/var/lib/prometheus/" in line for line in left), f"{name}: the samples are gone"
 
 
-def test_the_agents_user_is_out_of_the_group_and_otherwise_untouched(fleet: Fleet, uninstalled: Play) -> None:
+def test_agents_user_only_leaves_the_group(fleet: Fleet, uninstalled: Play) -> None:
+    """The agents' user is out of the group, and otherwise unchanged."""
     for host in fleet.hosts.values():
         assert host.user(AGENT).exists
         assert host.user(AGENT).groups == [AGENT]
         assert host.file(f"/home/{AGENT}/.claude/settings.json").content_string == SETTINGS
 
 
-def test_uninstalling_again_with_purge_leaves_nothing_at_all(
+def test_purge_after_uninstalling_leaves_nothing(
     fleet: Fleet, fresh: dict[str, dict[str, Any]], uninstalled: Play
 ) -> None:
+    """Uninstalling again with `purge` leaves nothing at all."""
     fleet.play("uninstall.yml", "-e", "hypertool_purge_data=true").succeeded()
     after = fleet.snapshots()
     left = {name: theirs_left_out(differences(fresh[name], after[name])) for name in fresh}
@@ -56,6 +58,7 @@ def test_no_uninstallation_followed_a_members_traps(fleet: Fleet, uninstalled: P
     assert on_all(fleet.hosts, canary) == trapped
 
 
-def test_uninstalling_a_virgin_host_is_fine_and_changes_nothing(fleet: Fleet, uninstalled: Play) -> None:
+def test_uninstalling_a_virgin_host_changes_nothing(fleet: Fleet, uninstalled: Play) -> None:
+    """Uninstalling where nothing was installed succeeds and changes nothing."""
     again = fleet.play("uninstall.yml", "-e", "hypertool_purge_data=true").succeeded()
     assert all(told["changed"] == 0 for told in again.recap.values()), again.recap

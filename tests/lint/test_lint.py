@@ -97,7 +97,8 @@ FORBIDDEN = (
 )
 
 
-def test_no_file_names_a_package_registry_or_a_path_of_one_machine() -> None:
+def test_no_file_names_a_registry_or_local_path() -> None:
+    """No file names a package registry, or a path of one machine."""
     found = []
     for name in tracked():
         text = (ROOT / name).read_text(encoding="utf-8", errors="replace")
@@ -110,7 +111,8 @@ def test_every_folder_explains_itself() -> None:
     assert [f for f in sorted(folders) if not (ROOT / f / "README.md").is_file()] == []
 
 
-def test_requirements_are_pinned_with_hashes_and_name_no_index() -> None:
+def test_requirements_have_hashes_and_no_index() -> None:
+    """Requirements are pinned with hashes and name no package index."""
     for name in tracked("requirements/*.txt"):
         text = (ROOT / name).read_text()
         pins = [line for line in text.splitlines() if line and line[0].isalpha()]

@@ -38,7 +38,8 @@ def test_every_number_on_a_test_is_a_listed_defect() -> None:
     assert [mark for mark in marked() if mark[0] not in listed()] == []
 
 
-def test_the_defects_of_metrics_tracing_and_llm_are_all_listed_once() -> None:
+def test_defects_are_all_listed_once() -> None:
+    """Every known defect of the predecessor's metrics, tracing and LLM code is listed once."""
     numbers = listed()
     assert len(set(numbers)) == len(numbers)
     assert {f"D{number}" for number in range(1, 21)} <= set(numbers)

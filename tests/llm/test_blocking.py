@@ -11,7 +11,8 @@ from hypertool import ObservableLLM, PersonaMetricsCollector, TokenBudgetExceede
 from tests.llm.calls import CHAT, CHUNK, LAST, counted, durations, stream
 
 
-def test_block_refuses_when_nothing_is_left_and_the_call_is_not_made(metrics: PersonaMetricsCollector) -> None:
+def test_block_refuses_when_nothing_is_left(metrics: PersonaMetricsCollector) -> None:
+    """With nothing left, `block` refuses, and the call is not made."""
     made: list[str] = []
 
     def ask(prompt: str) -> Any:
@@ -41,7 +42,9 @@ def test_concurrent_calls_overshoot_by_at_most_one(metrics: PersonaMetricsCollec
     assert metrics.get_remaining_budget("strict") == 1000 - 3 * 400
 
 
-def test_a_reservation_is_given_back_however_the_call_ends(metrics: PersonaMetricsCollector) -> None:
+def test_reservation_is_returned_however_a_call_ends(metrics: PersonaMetricsCollector) -> None:
+    """A reservation is given back however the call ends."""
+
     def fail(prompt: str) -> Any:
         raise OSError
 
@@ -71,16 +74,16 @@ def test_wrong_arguments_reserve_nothing(metrics: PersonaMetricsCollector) -> No
     assert counted(metrics, "llm")["strict", "m", "error"] == 5
 
 
-def test_an_enclosing_call_does_not_block_the_one_that_it_makes(metrics: PersonaMetricsCollector) -> None:
+def test_enclosing_call_does_not_block_its_inner_one(metrics: PersonaMetricsCollector) -> None:
+    """An enclosing call does not block the call that it makes."""
     inner = ObservableLLM(lambda prompt: CHAT, "m", metrics=metrics, default_persona="strict")
     outer = ObservableLLM(lambda prompt: inner(prompt), "m", metrics=metrics, default_persona="strict")
     assert outer("x") is CHAT
     assert metrics.get_remaining_budget("strict") == 1000 - 120
 
 
-def test_eighty_and_a_hundred_percent_are_said_once_each(
-    metrics: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_threshold_is_reported_once(metrics: PersonaMetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+    """80 and 100 per cent are reported once each."""
     caplog.set_level("INFO", "hypertool")
     llm = ObservableLLM(lambda p: CHAT, "m", metrics=metrics, default_persona="testing-specialist")
     for _ in range(15):  # 120 tokens each, of 1,500

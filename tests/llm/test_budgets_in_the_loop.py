@@ -78,7 +78,8 @@ def test_each_threshold_is_told_once_a_window(window: str, caplog: pytest.LogCap
     )
 
 
-def test_what_was_counted_by_hand_takes_part_in_the_thresholds(caplog: pytest.LogCaptureFixture) -> None:
+def test_tokens_counted_by_hand_reach_thresholds(caplog: pytest.LogCaptureFixture) -> None:
+    """Tokens that were counted by hand take part in the thresholds."""
     caplog.set_level("INFO", "hypertool")
     metrics = collector(on_exceed="warn")
     metrics.record_token_usage(STRICT, "default", "m", 850)
@@ -87,7 +88,8 @@ def test_what_was_counted_by_hand_takes_part_in_the_thresholds(caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("window", ["run", "day"])
-def test_threads_that_call_at_once_overshoot_by_at_most_one_call(window: str) -> None:
+def test_threads_overshoot_by_at_most_one_call(window: str) -> None:
+    """Threads that call at once overshoot the budget by at most one call."""
     metrics = collector(window)
     decided = threading.Barrier(20, timeout=30)  # no call ends before every thread is let through or blocked
     blocked: list[int] = []
@@ -194,7 +196,8 @@ def _hear(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("window", ["hour", "day"])
-def test_processes_that_call_at_once_overshoot_by_at_most_one_call(host: Host, window: str) -> None:
+def test_processes_overshoot_by_at_most_one_call(host: Host, window: str) -> None:
+    """Processes that call at once overshoot the budget by at most one call."""
     _config(host, window)
     processes = [_start(host, CALL) for _ in range(6)]
     for process in processes:
@@ -211,7 +214,8 @@ def test_processes_that_call_at_once_overshoot_by_at_most_one_call(host: Host, w
     assert host.read().budgets[STRICT].remaining == 1000 - 4 * 300
 
 
-def test_the_reservation_of_a_killed_process_is_void_at_once(host: Host) -> None:
+def test_killed_process_holds_no_reservation(host: Host) -> None:
+    """The reservation of a killed process is void at once."""
     _config(host, "day", tokens=300)
     killed, other = _start(host, CALL), _start(host, CALL)
     _tell(killed)
@@ -228,7 +232,8 @@ def test_the_reservation_of_a_killed_process_is_void_at_once(host: Host) -> None
     assert host.read().budgets[STRICT].remaining == 0
 
 
-def test_what_a_process_has_just_used_counts_for_the_next_ones(host: Host) -> None:
+def test_recent_use_counts_for_the_next_processes(host: Host) -> None:
+    """What a process has just used counts for those that start next."""
     _config(host, "day", tokens=300)
     first, second = _start(host, CALL), _start(host, CALL)
     _tell(first)
@@ -241,7 +246,8 @@ def test_what_a_process_has_just_used_counts_for_the_next_ones(host: Host) -> No
         process.communicate("\n", timeout=30)
 
 
-def test_a_process_that_stopped_in_the_middle_of_reserving_holds_nobody_up(host: Host) -> None:
+def test_process_stopped_while_reserving_holds_none_up(host: Host) -> None:
+    """A process that stopped while it reserved holds up no other one."""
     _config(host, "day")
     host.state.mkdir()
     with Folder(host.state) as folder, locked(folder, "reservations.lock"):
@@ -258,7 +264,8 @@ assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize("window", ["hour", "day"])
-def test_the_host_tells_each_threshold_once_whoever_reaches_it(host: Host, window: str) -> None:
+def test_host_reports_each_threshold_once(host: Host, window: str) -> None:
+    """The host reports each threshold once, whichever process reaches it."""
     _config(host, window, "warn")
     code = f"""
 import logging
@@ -279,7 +286,8 @@ for _ in range(24):
         assert said.count(f"has used {share} % of its budget") == 1
 
 
-def test_a_threshold_is_an_event_of_the_call_that_reached_it(host: Host) -> None:
+def test_threshold_is_an_event_of_its_call(host: Host) -> None:
+    """A threshold is an event on the span of the call that reached it."""
     _config(host, "day", "warn")
     with OtlpReceiver() as receiver:
         done = host.python(
@@ -302,7 +310,8 @@ assert spans.sink().flush(20)
     assert events == [(150, "budget_threshold", 80, "day"), (100, "budget_threshold", 100, "day")]
 
 
-def test_a_fork_in_the_middle_of_a_call_does_not_give_back_its_parents_tokens(host: Host) -> None:
+def test_fork_within_a_call_returns_no_parents_tokens(host: Host) -> None:
+    """A fork during a call does not give back the parent's tokens."""
     _config(host, "day")
     done = host.python(
         HEAD

@@ -27,9 +27,10 @@ def test_a_generator_counts_when_it_is_exhausted(metrics: PersonaMetricsCollecto
 
 
 @pytest.mark.parametrize(("taken", "outcome", "missing"), [(1, "cancelled", 1), (2, "success", 0)])
-def test_whoever_stops_before_the_final_usage_has_cancelled(
+def test_stopping_before_the_final_usage_cancels(
     metrics: PersonaMetricsCollector, taken: int, outcome: str, missing: int
 ) -> None:
+    """Who stops before the final usage has cancelled the call."""
     running = ObservableLLM(stream(CHUNK, LAST, CHUNK), "m", metrics=metrics)("x")
     for _ in range(taken):
         next(running)
@@ -40,7 +41,8 @@ def test_whoever_stops_before_the_final_usage_has_cancelled(
     assert _CALL.get() is None
 
 
-def test_a_generator_that_was_never_started_made_no_call(metrics: PersonaMetricsCollector) -> None:
+def test_generator_never_started_made_no_call(metrics: PersonaMetricsCollector) -> None:
+    """A generator that was never started made no call."""
     ObservableLLM(stream(CHUNK), "m", metrics=metrics)("x").close()
     assert counted(metrics, "llm") == {}
 
@@ -52,7 +54,9 @@ def test_a_stream_that_fails_is_an_error(metrics: PersonaMetricsCollector) -> No
     assert counted(metrics, "llm") == {("unknown", "m", "error"): 1}
 
 
-def test_generators_pass_on_what_is_sent_thrown_and_returned(metrics: PersonaMetricsCollector) -> None:
+def test_generators_pass_on_send_throw_and_return(metrics: PersonaMetricsCollector) -> None:
+    """Generators pass on what is sent, thrown and returned."""
+
     @observe_llm("m", metrics=metrics)
     def talk(prompt: str) -> Any:
         try:
@@ -69,7 +73,9 @@ def test_generators_pass_on_what_is_sent_thrown_and_returned(metrics: PersonaMet
     assert end.value.value == "said"
 
 
-def test_async_generators_exhausted_abandoned_and_cancelled(metrics: PersonaMetricsCollector) -> None:
+def test_async_generators_ended_left_and_cancelled(metrics: PersonaMetricsCollector) -> None:
+    """Async generators are counted when they are exhausted, abandoned or cancelled."""
+
     @observe_llm("m", metrics=metrics)
     async def generate(prompt: str) -> AsyncIterator[Any]:
         yield CHUNK
@@ -99,13 +105,16 @@ def test_async_generators_exhausted_abandoned_and_cancelled(metrics: PersonaMetr
     assert counted(metrics, "llm") == {("unknown", "m", "success"): 1, ("unknown", "m", "cancelled"): 2}
 
 
-def test_what_only_looks_like_a_stream_is_the_same_object(metrics: PersonaMetricsCollector) -> None:
+def test_lookalike_of_a_stream_is_the_same_object(metrics: PersonaMetricsCollector) -> None:
+    """An object that only looks like a stream is returned unchanged."""
 
     for thing in (io.StringIO("a"), iter([1]), [CHUNK], range(3)):
         assert ObservableLLM(lambda p, thing=thing: thing, "m", metrics=metrics)("x") is thing
 
 
-def test_futures_come_back_as_they_are_and_are_counted_at_their_end(metrics: PersonaMetricsCollector) -> None:
+def test_futures_are_unchanged_and_counted_at_the_end(metrics: PersonaMetricsCollector) -> None:
+    """Futures are returned unchanged and are counted when they end."""
+
     async def work() -> None:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         returned = ObservableLLM(lambda p: future, "m", metrics=metrics)("x")

@@ -18,7 +18,8 @@ from tests.llm.calls import CHAT, counted, durations, stream
 
 
 @pytest.mark.predecessor("D11")
-def test_one_call_is_one_request_its_tokens_its_cost_and_its_budget(metrics: PersonaMetricsCollector) -> None:
+def test_one_call_counts_request_tokens_cost_budget(metrics: PersonaMetricsCollector) -> None:
+    """One call is one request, its tokens, its cost and its debit."""
     llm = ObservableLLM(lambda prompt: CHAT, "gpt-4o", metrics=metrics)
     assert llm("hello", persona="backend-engineer", chatmode="bug-fix") is CHAT
     assert counted(metrics, "llm") == {("backend-engineer", "gpt-4o", "success"): 1}
@@ -28,19 +29,22 @@ def test_one_call_is_one_request_its_tokens_its_cost_and_its_budget(metrics: Per
     assert metrics.get_remaining_budget("backend-engineer") == 2000 - 120
 
 
-def test_a_call_of_nobody_is_unknown_and_debits_no_budget(metrics: PersonaMetricsCollector) -> None:
+def test_call_without_persona_is_unknown_and_free(metrics: PersonaMetricsCollector) -> None:
+    """A call without a persona counts as `unknown` and debits no budget."""
     assert ObservableLLM(lambda p: CHAT, "gpt-4o", metrics=metrics)("x") is CHAT
     assert counted(metrics, "tok") == {("unknown", "default", "gpt-4o"): 120}
     assert metrics.get_remaining_budget("backend-engineer") == 2000
 
 
-def test_usage_that_is_not_known_is_missing_and_not_zero(metrics: PersonaMetricsCollector) -> None:
+def test_unknown_usage_is_missing_and_not_zero(metrics: PersonaMetricsCollector) -> None:
+    """Usage that is not known is missing, and not zero."""
     ObservableLLM(lambda p: "text", "m", metrics=metrics)("x")
     assert counted(metrics, "miss") == {("unknown", "m", "no_usage"): 1}
     assert counted(metrics, "tok") == {}
 
 
-def test_an_unknown_persona_is_an_error_before_the_function_is_called(metrics: PersonaMetricsCollector) -> None:
+def test_unknown_persona_is_an_error_before_the_call(metrics: PersonaMetricsCollector) -> None:
+    """An unknown persona is an error before the function is called."""
     called: list[str] = []
     llm = ObservableLLM(called.append, "m", metrics=metrics)
     with pytest.raises(ValueError, match="backend-engineer"):
@@ -67,7 +71,9 @@ def test_an_exception_goes_on_as_the_same_object(
 
 
 @pytest.mark.predecessor("D19")
-def test_a_sync_function_stays_sync_and_an_async_one_async(metrics: PersonaMetricsCollector) -> None:
+def test_sync_stays_sync_and_async_stays_async(metrics: PersonaMetricsCollector) -> None:
+    """A sync function stays sync, and an async one async."""
+
     @observe_llm("m", metrics=metrics)
     def plain(prompt: str, *, temperature: float = 0.5) -> str:
         """Its own words."""
@@ -86,7 +92,9 @@ def test_a_sync_function_stays_sync_and_an_async_one_async(metrics: PersonaMetri
     assert counted(metrics, "llm") == {("unknown", "m", "success"): 2}
 
 
-def test_our_arguments_are_passed_on_only_to_whoever_names_them(metrics: PersonaMetricsCollector) -> None:
+def test_our_arguments_go_only_to_who_names_them(metrics: PersonaMetricsCollector) -> None:
+    """Our own arguments are passed on only to a function whose signature names them."""
+
     def names(prompt: str, persona: str = "-", **rest: Any) -> Any:
         return persona, rest
 
@@ -115,7 +123,8 @@ def test_methods_and_callable_objects(metrics: PersonaMetricsCollector) -> None:
     assert counted(metrics, "llm") == {("unknown", "m", "success"): 3}
 
 
-def test_persona_of_an_argument_then_the_context_then_the_stage_then_the_default() -> None:
+def test_persona_argument_context_stage_then_default() -> None:
+    """The persona is that of the argument, else of the context, else of the stage, else the default."""
     shared = hypertool.get_persona_metrics()
     llm = ObservableLLM(lambda p: CHAT, "order", default_persona="data-scientist")
     llm("default")
@@ -150,9 +159,11 @@ def test_disabled_is_a_pass_through(metrics: PersonaMetricsCollector, monkeypatc
 
 
 @pytest.mark.predecessor("D19")
-def test_wrap_sync_works_with_and_without_a_running_loop_and_wrap_async_frees_the_loop(
+def test_wrap_sync_and_wrap_async_fit_the_loop(
     metrics: PersonaMetricsCollector,
 ) -> None:
+    """`wrap_sync` works with and without a running loop, and `wrap_async` does not block the loop."""
+
     async def later(prompt: str) -> Any:
         await asyncio.sleep(0)
         return CHAT

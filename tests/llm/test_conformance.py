@@ -61,7 +61,8 @@ def _run(python: Path, file: str, *arguments: str | Path) -> subprocess.Complete
 
 
 @pytest.mark.timeout(1200)
-def test_every_row_of_the_table_reads_as_worked_out_by_hand(sdk_python: Path, tmp_path: Path) -> None:
+def test_every_row_reads_as_worked_out_by_hand(sdk_python: Path, tmp_path: Path) -> None:
+    """Every row of the table reads as worked out by hand."""
     report = tmp_path / "report.xml"
     done = _run(sdk_python, "conformance.py", f"--junitxml={report}")
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
@@ -72,7 +73,8 @@ def test_every_row_of_the_table_reads_as_worked_out_by_hand(sdk_python: Path, tm
     assert rows >= 100, "rows were lost from the table"
 
 
-def test_our_import_loads_no_sdk_and_the_package_does_not_load_ours() -> None:
+def test_our_import_loads_no_sdk_nor_theirs_ours() -> None:
+    """Importing the package loads no SDK, and importing an SDK does not load the package."""
     code = (
         "import sys, hypertool; assert 'hypertool.llm' not in sys.modules; import hypertool.llm; "
         "heavy = {'openai', 'anthropic', 'google', 'botocore', 'mistralai', 'litellm', 'langchain_core', "

@@ -106,7 +106,8 @@ PROMPTS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("shape", PROMPTS)
-def test_prompts_of_every_provider_become_the_same_messages(shape: str) -> None:
+def test_prompts_of_every_provider_are_equal_messages(shape: str) -> None:
+    """Prompts of every provider become the same messages."""
     prompt, messages = PROMPTS[shape]
     assert json.loads(input_messages(prompt)) == messages
 
@@ -154,7 +155,8 @@ RESPONSES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("shape", RESPONSES)
-def test_completions_of_every_provider_become_the_same_message(shape: str) -> None:
+def test_completions_of_every_provider_are_equal(shape: str) -> None:
+    """Completions of every provider become the same message."""
     assert json.loads(output_messages(RESPONSES[shape])) == [
         {"role": "assistant", "parts": [{"type": "text", "content": "sun"}, WEATHER], "finish_reason": "stop"}
     ]
@@ -224,7 +226,8 @@ STREAMS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("shape", STREAMS)
-def test_a_stream_is_put_together_to_what_would_have_come_whole(shape: str) -> None:
+def test_stream_is_assembled_to_the_whole_response(shape: str) -> None:
+    """A stream is assembled to what the provider would have sent whole."""
     transcript = Transcript()
     for chunk in STREAMS[shape]:
         transcript.feed(chunk)
@@ -233,7 +236,8 @@ def test_a_stream_is_put_together_to_what_would_have_come_whole(shape: str) -> N
     ]
 
 
-def test_the_closing_event_of_openai_responses_is_the_whole_response() -> None:
+def test_closing_event_of_responses_is_the_whole() -> None:
+    """The closing event of an OpenAI Responses stream is the whole response."""
     transcript = Transcript()
     transcript.feed({"type": "response.output_text.delta", "delta": "su"})
     assert "su" in output_messages(transcript.response()), "where it is cut, what came so far"
@@ -275,7 +279,8 @@ def test_secrets_in_arguments_are_known_by_their_names() -> None:
     assert "ada" in found
 
 
-def test_the_newest_messages_have_room_first_and_what_is_left_out_is_told() -> None:
+def test_newest_messages_have_room_first() -> None:
+    """The newest messages are kept first, and the number of those left out is recorded."""
     prompt = [{"role": "user", "content": f"{number} " + "x" * 3000} for number in range(10)]
     messages = json.loads(input_messages(prompt))
     assert messages[0]["parts"] == [{"type": "omitted", "messages": 7}]
@@ -340,7 +345,8 @@ def test_nothing_that_is_given_raises(odd: Any) -> None:
         ({"config": {"system_instruction": "be kind"}}, "be kind"),
     ],
 )
-def test_instructions_that_are_an_argument_of_their_own(arguments: dict[str, Any], text: str) -> None:
+def test_instructions_as_an_argument_of_their_own(arguments: dict[str, Any], text: str) -> None:
+    """Instructions can be an argument of their own."""
     assert json.loads(system_instructions(arguments) or "") == [{"type": "text", "content": text}]
     assert system_instructions({"temperature": 1}) is None
 
@@ -370,7 +376,8 @@ def test_contents_are_recorded_by_choice_only(
 # The fingerprint
 
 
-def test_equal_prompts_have_equal_fingerprints_and_others_do_not() -> None:
+def test_only_equal_prompts_have_equal_fingerprints() -> None:
+    """Equal prompts have equal fingerprints, and different ones do not."""
     chat = [{"role": "user", "content": "hi"}]
     assert fingerprint("hi") == fingerprint("".join(["h", "i"])) != fingerprint("ho")
     assert fingerprint(chat) == fingerprint([{"role": "user", "content": "".join(["h", "i"])}])
@@ -379,7 +386,9 @@ def test_equal_prompts_have_equal_fingerprints_and_others_do_not() -> None:
     assert fingerprint("a\ud800") is not None
 
 
-def test_objects_of_sdks_have_fingerprints_that_say_nothing_of_where_they_are() -> None:
+def test_fingerprints_of_objects_have_no_addresses() -> None:
+    """Fingerprints of SDK objects do not depend on where the objects are in memory."""
+
     class Message:
         def __init__(self, text: str) -> None:
             self.role, self.content = "user", text

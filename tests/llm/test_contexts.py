@@ -45,7 +45,7 @@ def test_concurrent_stages_of_one_run_never_mix() -> None:
     assert found == dict.fromkeys(personas, 600)
 
 
-def test_personas_of_concurrent_calls_never_mix_whatever_runs_them() -> None:
+def test_personas_of_concurrent_calls_never_mix() -> None:
     """Tasks, threads, generators and async generators of four personas, all at once and step by step in turns."""
     shared = hypertool.get_persona_metrics()
 
@@ -90,7 +90,9 @@ def test_personas_of_concurrent_calls_never_mix_whatever_runs_them() -> None:
     assert counted(shared, "llm") | {(p, "mixed", "success"): 25 for p in PERSONAS} == counted(shared, "llm")
 
 
-def test_an_abandoned_generator_leaves_nothing_in_its_callers_context(metrics: PersonaMetricsCollector) -> None:
+def test_abandoned_generator_leaves_no_context(metrics: PersonaMetricsCollector) -> None:
+    """An abandoned generator leaves nothing in its caller's context."""
+
     @observe_llm("m", metrics=metrics)
     def steps(prompt: str) -> Any:
         while True:
@@ -190,7 +192,8 @@ assert spans.sink().flush(20)
 
 
 @pytest.mark.parametrize("where", CONTEXTS)
-def test_the_parent_of_every_call_is_the_stage_that_made_it(where: str, host: Host, receiver: OtlpReceiver) -> None:
+def test_parent_of_a_call_is_the_stage_that_made_it(where: str, host: Host, receiver: OtlpReceiver) -> None:
+    """The parent of every call is the stage that made it."""
     done = host.python(PROGRAM.replace("BODY", CONTEXTS[where]), OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     assert done.returncode == 0, done.stderr
     receiver.wait(5)
@@ -202,7 +205,8 @@ def test_the_parent_of_every_call_is_the_stage_that_made_it(where: str, host: Ho
     assert len([call for call in calls if call.parent_id in stages]) % 2 == 0, "as many in either stage"
 
 
-def test_a_cancelled_call_is_an_error_and_its_stage_too(host: Host, receiver: OtlpReceiver) -> None:
+def test_cancelled_call_is_an_error_as_is_its_stage(host: Host, receiver: OtlpReceiver) -> None:
+    """A cancelled call is an error, and so is its stage."""
     done = host.python(
         HEAD
         + """

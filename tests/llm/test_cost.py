@@ -110,7 +110,8 @@ def test_unknown_is_none_and_said_once(caplog: pytest.LogCaptureFixture) -> None
     assert cost_of("gpt-4o", Usage()) == 0
 
 
-def test_many_unknown_names_fill_neither_the_log_nor_the_memory(caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_names_fill_neither_log_nor_memory(caplog: pytest.LogCaptureFixture) -> None:
+    """Many unknown names fill neither the log nor memory."""
     with caplog.at_level(logging.WARNING, "hypertool"):
         for number in range(3000):
             cost_of(f"model-{number}", Usage(5))
@@ -127,7 +128,8 @@ def test_a_part_without_a_price_has_no_cost(
     assert cost_of("my-model", Usage(5)) == 5_000
 
 
-def test_the_users_file_adds_replaces_and_can_stand_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_file_adds_replaces_and_stands_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's price file adds prices, replaces them, and can stand alone."""
     own(
         tmp_path,
         monkeypatch,
@@ -151,9 +153,8 @@ def test_half_a_nano_dollar_is_rounded_up_once_a_call(
     assert cost_of("m", Usage(tokens, output=1)) == (tokens + 2) // 2
 
 
-def test_of_several_thresholds_the_highest_that_is_passed_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_highest_passed_threshold_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several price thresholds, the highest that is passed counts."""
     own(
         tmp_path,
         monkeypatch,
@@ -212,7 +213,8 @@ def test_a_broken_file_is_named_with_its_key(
     assert caplog.text.count(str(path)) == 1
 
 
-def test_a_file_that_is_missing_or_of_another_layout_is_named(tmp_path: Path) -> None:
+def test_missing_or_foreign_price_file_is_named(tmp_path: Path) -> None:
+    """A price file that is missing or has another layout is named."""
     with pytest.raises(ConfigError, match=r"nowhere\.toml: no such file; HYPERTOOL_PRICES"):
         load(tmp_path / "nowhere.toml")
     path = tmp_path / "old.toml"
@@ -255,7 +257,7 @@ def test_every_shipped_price_is_plausible_and_dated() -> None:
         ("no-such-model", "groq", Usage(1000), {}, None),
     ],
 )
-def test_generated_prices_know_provider_tier_and_extras(
+def test_generated_prices_know_tier_and_extras(
     model: str, provider: str, usage: Usage, more: dict[str, Any], nano: int | None
 ) -> None:
     """Regions, resellers, thresholds, cache ages, tiers, surcharges, searches and audio are priced; a stated cost is
@@ -264,7 +266,7 @@ def test_generated_prices_know_provider_tier_and_extras(
     assert cost_of(model, usage, provider=provider, **more) == nano
 
 
-def test_providers_that_differ_give_no_price_without_one() -> None:
+def test_differing_providers_give_no_price() -> None:
     """A model that several resellers sell at different prices has no cost while nobody says who served it."""
     assert cost_of("llama-3.3-70b-instruct", Usage(1000)) is None
 

@@ -154,7 +154,8 @@ print(json.dumps({{**debits, **windows}}))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_counters_spans_langfuse_and_budgets_agree_exactly(tmp_path: Path, seed: int) -> None:
+def test_counters_spans_and_budgets_agree_exactly(tmp_path: Path, seed: int) -> None:
+    """Counters, spans, Langfuse and budgets agree exactly."""
     host = Host(tmp_path)
     host.config.write_text(
         '[personas.strict]\ntokens = 900\non_exceed = "block"\n[personas.hourly]\ntokens = 5000\nwindow = "hour"\n'

@@ -42,7 +42,8 @@ def run(host: Host, python: Path, name: str) -> str:
 
 
 @pytest.mark.timeout(1200)
-def test_openai_whole_streamed_without_usage_and_blocked(host: Host, sdk_python: Path) -> None:
+def test_openai_whole_streamed_and_blocked(host: Host, sdk_python: Path) -> None:
+    """OpenAI: a whole response, a stream, one without usage, and a blocked call."""
     said = run(host, sdk_python, "openai_client")
     mode = "feature-implementation"
     assert host.counters("tok") == {

@@ -34,14 +34,14 @@ def _seconds(prompt: Any) -> float:
 
 
 @pytest.mark.parametrize("place", [0, 500_000, 1_079_999])
-def test_large_prompts_that_differ_have_two_fingerprints(place: int) -> None:
+def test_different_large_prompts_have_two(place: int) -> None:
     """A change at the beginning, at the end, or of 20 kB between."""
     changed = MEGABYTE[:place] + "#" * min(20_000, len(MEGABYTE) - place) + MEGABYTE[place + 20_000 :]
     assert fingerprint(changed) != fingerprint(MEGABYTE)
     assert fingerprint(MEGABYTE + "x") != fingerprint(MEGABYTE)
 
 
-def test_large_prompts_that_are_equal_have_one_fingerprint() -> None:
+def test_equal_large_prompts_have_one() -> None:
     """Of other objects with the same values."""
     assert fingerprint([dict(message) for message in MESSAGES]) == fingerprint(MESSAGES)
     assert fingerprint("lorem ipsum " * 90_000) == fingerprint(MEGABYTE)

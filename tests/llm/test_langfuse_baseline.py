@@ -22,7 +22,8 @@ STAGES = {
 SCORES = uuid.UUID("7d1f4e2e-6f0b-5c43-9a2f-0f3f0d7c9b11")
 
 
-def test_a_run_is_one_trace_with_three_generations_in_their_stages(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_run_is_one_trace_with_three_generations(host: Host, langfuse: LangfuseReceiver) -> None:
+    """A run is one trace with three generations, each in its stage."""
     done = host.hypertool("baseline", "--json", **langfuse.environment)
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
@@ -49,9 +50,8 @@ def test_a_run_is_one_trace_with_three_generations_in_their_stages(host: Host, l
     ]
 
 
-def test_its_gates_are_three_scores_whose_ids_follow_from_what_they_are_about(
-    host: Host, langfuse: LangfuseReceiver
-) -> None:
+def test_gates_are_three_scores_with_derived_ids(host: Host, langfuse: LangfuseReceiver) -> None:
+    """The gates are three scores, whose ids are derived from what they score."""
     host.hypertool("baseline", **langfuse.environment)
     langfuse.wait(7)
     scores = {score["id"]: score for score in langfuse.wait_for_scores(3)}
@@ -78,23 +78,24 @@ def test_two_runs_are_two_traces_and_two_sessions(host: Host, langfuse: Langfuse
     }
 
 
-def test_the_baseline_says_what_langfuse_got_and_where_it_shows(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_baseline_says_what_langfuse_got(host: Host, langfuse: LangfuseReceiver) -> None:
+    """The baseline says what Langfuse received and where it is shown."""
     text = host.hypertool("baseline", **langfuse.environment).stdout
     assert f"3 of them generations, and 3 scores to {langfuse.url}: delivered" in text
     assert re.search(rf"Langfuse +{langfuse.url}/trace/[0-9a-f]{{32}} ", text)
     assert "LANGFUSE_SECRET_KEY" in host.hypertool("baseline").stdout, "without keys it says which ones turn it on"
 
 
-def test_the_baseline_calls_nothing_delivered_that_the_server_refused(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_refused_baseline_is_not_called_delivered(host: Host, langfuse: LangfuseReceiver) -> None:
+    """The baseline does not call delivered what the server refused."""
     done = host.hypertool("baseline", **{**langfuse.environment, "LANGFUSE_SECRET_KEY": "sk-lf-of-another-project"})
     assert done.returncode == 0, "the run itself is good"
     assert "not all accepted (0 of 7 spans and 0 of 3 scores)" in done.stdout
     assert "answered 401" in done.stderr
 
 
-def test_scores_that_the_server_answers_207_for_and_refuses_are_said_once(
-    host: Host, langfuse: LangfuseReceiver
-) -> None:
+def test_scores_refused_in_a_207_are_reported_once(host: Host, langfuse: LangfuseReceiver) -> None:
+    """Scores that the server refuses inside a 207 answer are reported once."""
     langfuse.refuse_scores = True
     done = host.hypertool("baseline", **langfuse.environment)
     assert done.returncode == 0
@@ -116,7 +117,8 @@ def test_scores_are_counted_whatever_becomes_of_them(host: Host, langfuse: Langf
     assert host.counters("sco") == {("langfuse", "success"): 3, ("langfuse", "dropped"): 3}
 
 
-def test_parameters_environment_and_version_reach_the_observation(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_parameters_and_version_reach_langfuse(host: Host, langfuse: LangfuseReceiver) -> None:
+    """Parameters, environment and version reach the observation."""
     done = host.python(
         """
         from hypertool import ObservableLLM

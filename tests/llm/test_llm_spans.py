@@ -18,7 +18,8 @@ ERROR = 2
 
 
 @pytest.mark.predecessor("D14", "D20")
-def test_a_call_is_a_chat_span_inside_its_stage_with_the_conventions_keys(host: Host, receiver: OtlpReceiver) -> None:
+def test_call_is_a_chat_span_inside_its_stage(host: Host, receiver: OtlpReceiver) -> None:
+    """A call is a chat span inside its stage, with the keys of the conventions."""
     run(
         host,
         """
@@ -68,7 +69,8 @@ def test_contents_by_choice_are_redacted_and_capped(host: Host, receiver: OtlpRe
     assert "the answer" in attributes["gen_ai.output.messages"]
 
 
-def test_the_parent_is_right_in_gather_executor_and_generators(host: Host, receiver: OtlpReceiver) -> None:
+def test_parent_is_right_in_gather_and_executor(host: Host, receiver: OtlpReceiver) -> None:
+    """The parent is right in `gather`, in an executor and in generators."""
     run(
         host,
         """
@@ -105,7 +107,8 @@ def test_the_parent_is_right_in_gather_executor_and_generators(host: Host, recei
         assert sorted(c.name for c in calls if c.parent_id == stage) == ["chat gpt-4o", "chat later", "chat stream"]
 
 
-def test_an_abandoned_stream_leaves_the_callers_span_and_is_an_error(host: Host, receiver: OtlpReceiver) -> None:
+def test_abandoned_stream_leaves_the_callers_span(host: Host, receiver: OtlpReceiver) -> None:
+    """An abandoned stream does not stay the caller's current span, and is an error."""
     out = run(
         host,
         """
@@ -152,9 +155,8 @@ def test_an_enclosing_call_is_an_agent_without_usage(
 
 
 @pytest.mark.predecessor("D16")
-def test_the_same_span_goes_to_both_sinks_and_the_user_is_the_persona(
-    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
-) -> None:
+def test_both_sinks_get_the_same_span(host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver) -> None:
+    """Both sinks get the same span, and the user is the persona."""
     out = run(
         host,
         """
@@ -204,9 +206,8 @@ def test_the_score_of_one_gate_has_one_id(tmp_path: Path, langfuse: LangfuseRece
     assert len(langfuse.wait_for_scores(1)) == 1
 
 
-def test_langfuse_alone_needs_no_otlp_and_no_cost_is_sent_for_an_unknown_model(
-    host: Host, langfuse: LangfuseReceiver
-) -> None:
+def test_langfuse_works_without_otlp(host: Host, langfuse: LangfuseReceiver) -> None:
+    """Langfuse works without OTLP; for an unknown model, no cost is sent."""
     done = host.python(
         HEAD
         + """
@@ -221,9 +222,8 @@ ObservableLLM(lambda p: {**REPLY, "model": "nobody-knows-1"}, "nobody-knows-1")(
     assert host.counters("exp") == {("langfuse", "success"): 1}
 
 
-def test_an_applications_provider_makes_the_span_and_langfuse_still_gets_it(
-    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
-) -> None:
+def test_applications_provider_makes_the_span(host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver) -> None:
+    """The application's provider makes the span, and Langfuse still gets it."""
     run(
         host,
         """
@@ -251,9 +251,8 @@ def test_an_applications_provider_makes_the_span_and_langfuse_still_gets_it(
     assert receiver.spans == [], "the application's own pipeline sends it"
 
 
-def test_langfuse_false_keeps_one_function_out_of_langfuse(
-    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
-) -> None:
+def test_langfuse_false_keeps_a_function_out(host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver) -> None:
+    """`langfuse=False` keeps one function out of Langfuse."""
     run(
         host,
         """
@@ -267,7 +266,8 @@ def test_langfuse_false_keeps_one_function_out_of_langfuse(
     assert [span.name for span in langfuse.wait(1)] == ["chat gpt-4o"]
 
 
-def test_the_export_series_of_langfuse_exist_from_the_first_span(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_langfuse_series_exist_from_the_first_span(host: Host, langfuse: LangfuseReceiver) -> None:
+    """The export series of Langfuse exist from the first span on."""
     langfuse.status = 401
     done = host.python(
         HEAD + 'llm("x")\n' + FLUSH, **{**langfuse.environment, "LANGFUSE_SECRET_KEY": "sk-lf-wrong-one"}
@@ -284,7 +284,8 @@ def test_the_export_series_of_langfuse_exist_from_the_first_span(host: Host, lan
     }
 
 
-def test_a_forked_child_sends_its_own_spans_and_none_of_its_parents(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_forked_child_sends_only_its_own_spans(host: Host, langfuse: LangfuseReceiver) -> None:
+    """A forked child sends its own spans and none of its parent's."""
     done = host.python(
         HEAD
         + """
@@ -307,9 +308,8 @@ assert os.waitpid(child, 0)[1] == 0
     assert host.counters("llm") == {("unknown", "gpt-4o", "success"): 2}
 
 
-def test_otel_sdk_disabled_silences_both_sinks_and_metrics_go_on(
-    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
-) -> None:
+def test_otel_sdk_disabled_silences_both_sinks(host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver) -> None:
+    """OTEL_SDK_DISABLED silences both sinks; metrics go on."""
     run(
         host,
         'llm("x", persona="backend")',
@@ -321,7 +321,8 @@ def test_otel_sdk_disabled_silences_both_sinks_and_metrics_go_on(
     assert host.counters("llm") == {("backend-engineer", "gpt-4o", "success"): 1}
 
 
-def test_the_duration_has_the_spans_trace_as_its_exemplar(host: Host, receiver: OtlpReceiver) -> None:
+def test_duration_has_the_trace_as_exemplar(host: Host, receiver: OtlpReceiver) -> None:
+    """The duration has the span's trace as its exemplar."""
     run(host, 'llm("x")', OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     span = receiver.wait(1)[0]
     catalogue = load_catalogue()

@@ -10,7 +10,8 @@ from hypertool import ObservableLLM, PersonaMetricsCollector
 from tests.llm.calls import CHAT, counted
 
 
-def test_the_innermost_call_with_usage_is_the_only_one_that_counts(metrics: PersonaMetricsCollector) -> None:
+def test_innermost_call_with_usage_counts_alone(metrics: PersonaMetricsCollector) -> None:
+    """The innermost call with usage is the only one that counts."""
     inner = ObservableLLM(lambda prompt: CHAT, "inner", metrics=metrics)
     outer = ObservableLLM(lambda prompt: inner(prompt), "outer", metrics=metrics)
     around = ObservableLLM(lambda prompt: outer(prompt), "around", metrics=metrics)
@@ -20,9 +21,10 @@ def test_the_innermost_call_with_usage_is_the_only_one_that_counts(metrics: Pers
     assert sum(counted(metrics, "tok").values()) == 120
 
 
-def test_an_inner_call_without_usage_gives_way_to_the_enclosing_one_that_has_it(
+def test_inner_call_without_usage_gives_way(
     metrics: PersonaMetricsCollector,
 ) -> None:
+    """An inner call without usage gives way to the enclosing one that has it."""
     inner = ObservableLLM(lambda prompt: "text", "inner", metrics=metrics)
 
     def outer(prompt: str) -> Any:
@@ -34,13 +36,15 @@ def test_an_inner_call_without_usage_gives_way_to_the_enclosing_one_that_has_it(
     assert counted(metrics, "miss") == {}
 
 
-def test_without_any_usage_the_innermost_calls_are_the_calls(metrics: PersonaMetricsCollector) -> None:
+def test_innermost_calls_count_without_any_usage(metrics: PersonaMetricsCollector) -> None:
+    """Where no call has usage, the innermost ones are the calls."""
     inner = ObservableLLM(lambda prompt: "text", "inner", metrics=metrics)
     ObservableLLM(lambda prompt: inner(prompt) + inner(prompt), "outer", metrics=metrics)("x")
     assert counted(metrics, "llm") == {("unknown", "inner", "success"): 2}
 
 
-def test_an_error_that_passes_two_wrappers_is_one_failed_request(metrics: PersonaMetricsCollector) -> None:
+def test_error_through_two_wrappers_is_one_failure(metrics: PersonaMetricsCollector) -> None:
+    """An error that passes two wrappers is one failed request."""
     inner = ObservableLLM(lambda prompt: 1 / 0, "inner", metrics=metrics)
     with pytest.raises(ZeroDivisionError):
         ObservableLLM(lambda prompt: inner(prompt), "outer", metrics=metrics)("x")

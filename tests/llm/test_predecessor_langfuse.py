@@ -21,18 +21,16 @@ with WorkflowTracer("bug_fix") as w, w.stage_context("investigation", "obs"):
 
 
 @pytest.mark.predecessor("D16")
-def test_what_is_said_to_be_enabled_arrives_and_needs_no_version_of_the_langfuse_package(
-    host: Host, langfuse: LangfuseReceiver
-) -> None:
+def test_enabled_tracing_arrives_without_a_package(host: Host, langfuse: LangfuseReceiver) -> None:
+    """What is said to be enabled arrives, and needs no version of the langfuse package."""
     assert run(host, WITHOUT_THE_PACKAGE, **langfuse.environment) == "True\n"
     assert sorted(span.name for span in langfuse.wait(3)) == ["chat gpt-4o", "stage.investigation", "workflow.bug_fix"]
     assert {path for path, _ in langfuse.requests} <= {"/api/public/otel/v1/traces", "/api/public/ingestion"}
 
 
 @pytest.mark.predecessor("D17")
-def test_a_generation_lasts_as_long_as_its_call_and_a_failed_one_is_an_error_in_the_same_trace(
-    host: Host, langfuse: LangfuseReceiver
-) -> None:
+def test_generation_lasts_as_long_as_its_call(host: Host, langfuse: LangfuseReceiver) -> None:
+    """A generation lasts as long as its call, and a failed one is an error in the same trace."""
     run(
         host,
         """
@@ -71,7 +69,8 @@ def test_a_generation_lasts_as_long_as_its_call_and_a_failed_one_is_an_error_in_
 
 
 @pytest.mark.predecessor("D17")
-def test_no_trace_makes_the_event_loop_wait_for_the_server(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_event_loop_never_waits_for_the_server(host: Host, langfuse: LangfuseReceiver) -> None:
+    """No trace makes the event loop wait for the server."""
     langfuse.delay = 2.0
     done = host.python(
         HEAD
@@ -135,7 +134,8 @@ def test_the_calls_that_its_guides_show_work(host: Host, langfuse: LangfuseRecei
 
 
 @pytest.mark.predecessor("D19")
-def test_a_sync_call_of_an_async_llm_works_after_any_loop_and_in_every_thread(host: Host) -> None:
+def test_sync_call_of_an_async_llm_works_anywhere(host: Host) -> None:
+    """A sync call of an async LLM works after any loop and in every thread."""
     out = run(
         host,
         """

@@ -155,7 +155,8 @@ assert hypertool.get_persona_metrics().flush()
 )
 
 
-def test_without_choice_no_word_of_a_prompt_or_completion_leaves_the_process(tmp_path: Path) -> None:
+def test_no_content_leaves_the_process_unasked(tmp_path: Path) -> None:
+    """Unless it is asked for, no word of a prompt or completion leaves the process."""
     otlp, langfuse, local = _run(tmp_path, [], "", QUIET)
     assert len(otlp.spans) == len(langfuse.spans) == 3
     for data in (*otlp.bodies, *langfuse.bodies, local):
@@ -164,7 +165,8 @@ def test_without_choice_no_word_of_a_prompt_or_completion_leaves_the_process(tmp
     assert len(set(prints.values())) == 2, "one for the prompt that was sent twice, and another one"
 
 
-def test_contents_by_choice_are_langfuses_input_and_output(tmp_path: Path) -> None:
+def test_chosen_contents_are_input_and_output(tmp_path: Path) -> None:
+    """Contents that are asked for become Langfuse's input and output."""
     _, langfuse, _ = _run(tmp_path, ["some words of ours"], "SPAN_ONLY")
     streamed = next(one for one in langfuse.observations if one.name == "chat m" and one.level != "ERROR")
     assert json.loads(streamed.input) == [

@@ -26,7 +26,8 @@ def run(host: Host, langfuse: LangfuseReceiver, code: str) -> str:
     return done.stderr
 
 
-def test_a_generation_is_linked_to_the_prompt_and_the_link_is_no_input(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_generation_is_linked_to_its_prompt(host: Host, langfuse: LangfuseReceiver) -> None:
+    """A generation is linked to its prompt, and the link is not part of the input."""
     said = run(
         host,
         langfuse,
@@ -59,7 +60,8 @@ def test_the_compatible_api_links_too(host: Host, langfuse: LangfuseReceiver) ->
     assert langfuse.observation("ask").prompt == ("reviewer", 4)
 
 
-def test_a_fallback_prompt_is_not_linked_and_a_wrong_one_is_said_once(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_fallback_and_wrong_prompts_are_not_linked(host: Host, langfuse: LangfuseReceiver) -> None:
+    """A fallback prompt is not linked, and a wrong one is reported once."""
     said = run(
         host,
         langfuse,
@@ -74,7 +76,8 @@ def test_a_fallback_prompt_is_not_linked_and_a_wrong_one_is_said_once(host: Host
     assert said.count("langfuse_prompt links no prompt") == 1, said
 
 
-def test_a_function_with_metadata_of_its_own_gets_it_without_the_link(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_functions_own_metadata_has_no_link(host: Host, langfuse: LangfuseReceiver) -> None:
+    """A function with a metadata argument of its own gets it without the link."""
     run(
         host,
         langfuse,
@@ -91,7 +94,8 @@ def test_a_function_with_metadata_of_its_own_gets_it_without_the_link(host: Host
     assert langfuse.generations()[0].prompt == ("r", 1)
 
 
-def test_the_langfuse_packages_own_prompt_object_is_understood(host: Host, langfuse: LangfuseReceiver) -> None:
+def test_langfuses_own_prompt_object_is_understood(host: Host, langfuse: LangfuseReceiver) -> None:
+    """The prompt object of the langfuse package is understood."""
     pytest.importorskip("langfuse", reason="the langfuse package is not installed: pip install 'langfuse>=5,<6'")
     run(
         host,

@@ -22,6 +22,7 @@ FILES = (
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("file", FILES)
-def test_calls_of_the_real_sdks_are_counted_once_and_keep_what_they_return(sdk_python: Path, file: str) -> None:
+def test_real_sdks_calls_are_counted_once(sdk_python: Path, file: str) -> None:
+    """Calls of the real SDKs are counted once, and what they return keeps its type."""
     done = _run(sdk_python, file)
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"

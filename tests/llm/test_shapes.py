@@ -144,7 +144,8 @@ HOSTILE = [-1, 10**15, 1.5, math.nan, math.inf, "12", "x", True, b"1", [1], {"a"
 
 
 @pytest.mark.parametrize("shape", BODIES)
-def test_a_hostile_count_makes_the_usage_invalid_and_nothing_else(shape: str) -> None:
+def test_hostile_count_only_makes_usage_invalid(shape: str) -> None:
+    """A hostile count makes the usage invalid, and changes nothing else."""
     body, _ = BODIES[shape]
     for path in _counts(body):
         if path[-1] == "totalTokens":  # is not looked at, as models differ in it
@@ -286,7 +287,8 @@ def test_any_kind_of_object_is_read(response: Any) -> None:
     assert extract(response).usage == Usage(5, output=2)
 
 
-def test_an_object_that_explodes_is_unrecognised_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_exploding_object_is_unrecognised_once(caplog: pytest.LogCaptureFixture) -> None:
+    """An object whose attributes raise is unrecognised, and that is reported once."""
     with caplog.at_level(logging.WARNING, "hypertool"):
         for _ in range(3):
             assert extract(Explosive()) == Reading(Missing("unrecognised"))
@@ -296,7 +298,8 @@ def test_an_object_that_explodes_is_unrecognised_and_said_once(caplog: pytest.Lo
     assert stream.finish().usage == Missing("unrecognised")
 
 
-def test_classes_made_without_end_are_not_all_remembered() -> None:
+def test_endless_new_classes_are_not_all_kept() -> None:
+    """Classes that are made without end are not all remembered."""
     for number in range(2500):
         kind = type(f"Made{number}", (), {"usage": {"input_tokens": 5, "output_tokens": 2}})
         assert extract(kind()).usage == Usage(5, output=2)
@@ -316,7 +319,8 @@ JUNK = st.recursive(
 
 @PATIENT
 @given(JUNK)
-def test_no_response_whatever_reaches_the_caller_as_an_exception(junk: Any) -> None:
+def test_no_response_raises_in_the_callers_code(junk: Any) -> None:
+    """No response, whatever it is, raises an exception in the caller's code."""
     for value in (junk, as_object(junk) if _nameable(junk) else junk):
         reading = extract(value)
         assert isinstance(reading.usage, (Usage, Missing))

@@ -39,9 +39,8 @@ def test_a_stream_reads_as_the_whole_response_does(encoding: Encoding, usage: Us
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.name)
 @PATIENT
 @given(usage=USAGES, texts=TEXTS, where=st.integers(min_value=0, max_value=9))
-def test_a_cut_stream_is_whole_or_missing_and_never_less(
-    encoding: Encoding, usage: Usage, texts: list[str], where: int
-) -> None:
+def test_cut_stream_is_whole_or_missing(encoding: Encoding, usage: Usage, texts: list[str], where: int) -> None:
+    """A cut stream's usage is whole or missing, and never partial."""
     chunks = encoding.stream(usage, texts)
     reader = _read(chunks[:where])
     found = reader.finish(complete=False).usage
@@ -84,7 +83,8 @@ def test_a_stream_that_does_not_tell_says_why(chunks: list[object], complete: bo
 
 @pytest.mark.parametrize("value", [-1, 1.5, float("nan"), "5", True, 10**15])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_hostile_part_of_a_langchain_stream_does_not_vanish_in_the_sum(value: object, place: int) -> None:
+def test_hostile_part_does_not_vanish_in_the_sum(value: object, place: int) -> None:
+    """A hostile part of a LangChain stream does not vanish in the sum."""
     chunks: list[object] = []
     for number in range(3):
         count = value if number == place else 5

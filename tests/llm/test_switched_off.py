@@ -44,7 +44,8 @@ print(spans.start("one", dict), spans.sink(), spans.langfuse_sink())
 """
 
 
-def test_with_nothing_configured_metrics_and_budgets_work_no_span_is_made_and_one_line_says_so(host: Host) -> None:
+def test_without_settings_metrics_and_budgets_work(host: Host) -> None:
+    """With nothing configured, metrics and budgets work, no span is made, and one line says so."""
     host.config.write_text('[personas.backend-engineer]\non_exceed = "block"\n')
     done = host.python(HEAD + NOTHING_CONFIGURED)
     assert done.returncode == 0, done.stderr
@@ -146,9 +147,8 @@ assert [t.name for t in threading.enumerate()] == ["MainThread"]
 """
 
 
-def test_switched_off_everything_is_passed_through_and_nothing_is_sent_written_or_said(
-    host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver
-) -> None:
+def test_switched_off_passes_everything_through(host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver) -> None:
+    """Switched off, everything is passed through, and nothing is sent, written or reported."""
     host.config.write_text('[personas.backend-engineer]\ntokens = 1\non_exceed = "block"\n')
     done = host.python(
         textwrap.dedent(PASS_THROUGH),

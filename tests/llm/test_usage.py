@@ -36,7 +36,8 @@ def test_langfuse_gets_disjoint_parts_without_zeros(usage: Usage) -> None:
 
 @PATIENT
 @given(USAGES)
-def test_a_langfuse_server_that_maps_gen_ai_keys_itself_comes_to_the_same_total(usage: Usage) -> None:
+def test_langfuses_own_mapping_has_the_same_total(usage: Usage) -> None:
+    """A Langfuse server that maps gen_ai keys itself comes to the same total."""
     keys = {name.removeprefix("gen_ai.usage."): value for name, value in usage.gen_ai().items()}
     assert keys["input_tokens"] + keys["output_tokens"] == usage.total
     # Its rule for raw OTLP: input = input_tokens - cache_read - cache_creation, at least 0.
@@ -54,7 +55,8 @@ def test_sums_are_by_part(usages: list[Usage]) -> None:
     assert sum(usages) == (whole if usages else 0)
 
 
-def test_a_usage_cannot_be_changed_or_mistaken_for_a_tuple() -> None:
+def test_usage_is_immutable_and_no_tuple() -> None:
+    """A usage cannot be changed, and does not equal a tuple."""
     usage = Usage(1, 2, 3, 4, 5)
     with pytest.raises(AttributeError):
         usage.input = 2  # type: ignore[misc]
@@ -90,7 +92,8 @@ def test_an_estimate_is_marked_and_spreads_its_mark() -> None:
 
 
 @pytest.mark.predecessor("D11")
-def test_an_estimate_reads_message_lists_and_counts_other_scripts_by_character() -> None:
+def test_estimate_reads_lists_and_other_scripts() -> None:
+    """An estimate reads message lists, and counts other scripts by character."""
     parts = [{"type": "text", "text": "abcdefgh"}, {"type": "image", "data": "x" * 999}]
     messages = [{"role": "user", "content": parts}]
     assert estimate_usage(messages).input == 2
@@ -119,7 +122,8 @@ def test_a_bare_record_is_told_by_its_names(record: object, expected: Usage | Mi
     assert read_usage(record) == expected
 
 
-def test_who_makes_a_response_may_put_an_estimate_into_it_whole_and_streamed() -> None:
+def test_estimate_in_a_response_is_read() -> None:
+    """Who makes a response may put an estimate into it, whole or streamed."""
     guess = estimate_usage("abcd" * 10, "abcd")
     reading = extract({"model": "m", "text": "abcd", "usage": guess})
     assert (reading.usage, reading.model) == (guess, "m")
@@ -131,7 +135,8 @@ def test_who_makes_a_response_may_put_an_estimate_into_it_whole_and_streamed() -
     assert reader.finish(True).usage == guess
 
 
-def test_an_estimate_is_counted_as_what_it_is_and_none_is_made_unasked() -> None:
+def test_estimate_is_marked_and_never_unasked() -> None:
+    """An estimate is counted as one, and none is made unasked."""
     registry = CollectorRegistry()
     metrics = PersonaMetricsCollector(registry)
     for usage in ({"usage": estimate_usage("abcd" * 10, "abcd")}, {}):

@@ -105,7 +105,7 @@ def test_other_managers_are_respected(
     assert grafana.content() == before
 
 
-def test_a_provisioned_file_of_old_grafana_is_respected(grafana: StandIn, command: Command, files: Files) -> None:
+def test_old_grafanas_provisioned_file_is_respected(grafana: StandIn, command: Command, files: Files) -> None:
     """Where there are no annotations, `meta.provisioned` says so."""
     grafana.reset("legacy")
     grafana.put("one", "other", managedBy="classic-file-provisioning")

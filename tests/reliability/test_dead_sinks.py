@@ -65,9 +65,8 @@ def exit_without_sinks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[],
 
 
 @pytest.mark.parametrize("death", DEATHS)
-def test_both_sinks_dead_hold_no_call_and_the_exit_for_half_a_second_and_count_each_span_once(
-    tmp_path: Path, death: str, exit_without_sinks: Callable[[], float]
-) -> None:
+def test_two_dead_sinks_hold_up_nothing(tmp_path: Path, death: str, exit_without_sinks: Callable[[], float]) -> None:
+    """Two dead sinks hold up no call, hold the exit up for half a second at most, and each span is counted once."""
     how = DEATHS[death]
     longer = []
     with how.serve(tmp_path) as url:
@@ -89,9 +88,10 @@ def test_both_sinks_dead_hold_no_call_and_the_exit_for_half_a_second_and_count_e
 
 @pytest.mark.parametrize("death", ["refused", "black hole", "trickling", "reset", "unknown authority", "503", "401"])
 @pytest.mark.parametrize("dead", ["otlp", "langfuse"])
-def test_a_healthy_sink_beside_a_dead_one_gets_everything(
+def test_healthy_sink_beside_a_dead_one_gets_all(
     tmp_path: Path, host: Host, receiver: OtlpReceiver, langfuse: LangfuseReceiver, dead: str, death: str
 ) -> None:
+    """A healthy sink beside a dead one gets everything."""
     how = DEATHS[death]
     with how.serve(tmp_path) as url:
         if dead == "otlp":
@@ -109,9 +109,10 @@ def test_a_healthy_sink_beside_a_dead_one_gets_everything(
     assert line.startswith(f"{dead}: ")
 
 
-def test_a_queue_of_two_thousand_is_delivered_at_the_exit_where_the_servers_are_well(
+def test_queue_of_two_thousand_is_sent_at_exit(
     tmp_path: Path, receiver: OtlpReceiver, langfuse: LangfuseReceiver
 ) -> None:
+    """A queue of two thousand spans is delivered at the exit where the servers are healthy."""
     for attempt in range(TRIES):
         host = Host(tmp_path / str(attempt))
         leave(host, {**to_otlp(receiver.url), **langfuse.environment})
@@ -121,9 +122,10 @@ def test_a_queue_of_two_thousand_is_delivered_at_the_exit_where_the_servers_are_
     pytest.fail(f"not all was delivered: {exports(host, 'otlp')}, {exports(host, 'langfuse')}")
 
 
-def test_a_process_that_ends_right_after_its_first_call_delivers_it_and_loads_nothing_heavy_for_it(
+def test_exit_after_the_first_call_delivers_it(
     tmp_path: Path, receiver: OtlpReceiver, langfuse: LangfuseReceiver
 ) -> None:
+    """A process that ends right after its first call delivers it, and loads nothing heavy for that."""
     for attempt in range(TRIES):
         host = Host(tmp_path / str(attempt))
         leave(
@@ -142,7 +144,8 @@ assert not [name for name in sys.modules if name.startswith("opentelemetry.expor
     pytest.fail(f"not delivered: {exports(host, 'otlp')}, {exports(host, 'langfuse')}")
 
 
-def test_a_hundred_thousand_spans_for_dead_sinks_take_the_memory_of_two_thousand(tmp_path: Path, host: Host) -> None:
+def test_dead_sinks_do_not_grow_memory(tmp_path: Path, host: Host) -> None:
+    """A hundred thousand spans for dead sinks take the memory of two thousand."""
     with DEATHS["black hole"].serve(tmp_path) as url:
         leave(
             host,

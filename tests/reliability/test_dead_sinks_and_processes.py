@@ -41,9 +41,10 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.parametrize("death", ["black hole", "refused"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_process_has_each_span_counted_once_when_it_is_folded(
+def test_killed_process_counts_each_span_once(
     tmp_path: Path, host: Host, langfuse: LangfuseReceiver, number: int, death: str
 ) -> None:
+    """A killed process has each span counted once when it is folded."""
     with DEATHS[death].serve(tmp_path) as url:
         process = start(
             host,
@@ -78,9 +79,8 @@ def test_a_killed_process_has_each_span_counted_once_when_it_is_folded(
 
 
 @pytest.mark.parametrize("impatient", [False, True])
-def test_an_interrupted_process_counts_each_span_once_also_where_its_exit_is_interrupted(
-    tmp_path: Path, host: Host, impatient: bool
-) -> None:
+def test_interrupted_process_counts_each_span_once(tmp_path: Path, host: Host, impatient: bool) -> None:
+    """An interrupted process counts each span once, also where its exit is interrupted."""
     with DEATHS["black hole"].serve(tmp_path) as url:
         process = start(
             host,
@@ -141,7 +141,8 @@ print(json.dumps(ended - float(open("left").read())))
 
 
 @pytest.mark.parametrize("death", ["black hole", "refused", "503", "401"])
-def test_parent_and_child_of_a_fork_count_their_own_spans_once_each(tmp_path: Path, death: str) -> None:
+def test_parent_and_child_count_their_own_spans(tmp_path: Path, death: str) -> None:
+    """Parent and child of a fork count their own spans, once each."""
     how, longer = DEATHS[death], []
     with how.serve(tmp_path) as url:
         for attempt in range(TRIES):  # see test_dead_sinks.py
@@ -158,9 +159,8 @@ def test_parent_and_child_of_a_fork_count_their_own_spans_once_each(tmp_path: Pa
     pytest.fail(f"the child's exit took {longer} s more than one without sinks")
 
 
-def test_a_healthy_sink_gets_the_spans_of_parent_and_child_beside_a_dead_one(
-    tmp_path: Path, host: Host, langfuse: LangfuseReceiver
-) -> None:
+def test_healthy_sink_gets_parents_and_childs_spans(tmp_path: Path, host: Host, langfuse: LangfuseReceiver) -> None:
+    """A healthy sink beside a dead one gets the spans of parent and child."""
     with DEATHS["black hole"].serve(tmp_path) as url:
         done = host.python(
             HEAD + FORK.format(flush="assert spans.langfuse_sink().flush(30)"), **to_otlp(url), **langfuse.environment
@@ -172,9 +172,8 @@ def test_a_healthy_sink_gets_the_spans_of_parent_and_child_beside_a_dead_one(
 
 
 @pytest.mark.parametrize("death", ["refused", "503", "401"])
-def test_servers_that_come_back_get_spans_again_and_nobody_does_anything(
-    tmp_path: Path, host: Host, death: str
-) -> None:
+def test_recovered_servers_get_spans_again(tmp_path: Path, host: Host, death: str) -> None:
+    """Servers that recover get spans again, and nobody has to do anything."""
     status = 200 if death == "refused" else int(death)
     servers: dict[str, Any] = {
         "otlp": OtlpReceiver(port=free_port(), status=status),

@@ -57,9 +57,8 @@ def _python(host: Host, code: str, **more: str) -> subprocess.CompletedProcess[s
 
 
 @AS_ROOT
-def test_a_full_disk_never_reaches_user_code_and_the_numbers_arrive_when_there_is_space(
-    host: Host, small_disk: Path
-) -> None:
+def test_full_disk_never_reaches_user_code(host: Host, small_disk: Path) -> None:
+    """A full disk never reaches user code, and the numbers arrive once there is space."""
     done = _python(
         host,
         f"""
@@ -95,7 +94,8 @@ def test_a_full_disk_never_reaches_user_code_and_the_numbers_arrive_when_there_i
 
 
 @AS_ROOT
-def test_folding_on_a_full_disk_loses_nothing_and_goes_on_later(host: Host, small_disk: Path) -> None:
+def test_folding_on_a_full_disk_loses_nothing(host: Host, small_disk: Path) -> None:
+    """Folding on a full disk loses nothing and continues later."""
     for _ in range(3):
         _python(host, "spend(5)")
     (small_disk / "filler").write_bytes(b"")
@@ -114,7 +114,8 @@ def test_folding_on_a_full_disk_loses_nothing_and_goes_on_later(host: Host, smal
     assert host.counters("tok") == {BACKEND: 15}
 
 
-def test_a_state_directory_that_cannot_be_written_never_reaches_user_code(host: Host) -> None:
+def test_unwritable_directory_never_reaches_user_code(host: Host) -> None:
+    """A state directory that cannot be written never reaches user code."""
     host.state.write_text("a file where the directory should be")
     done = _python(
         host,
@@ -181,7 +182,8 @@ def test_several_users_of_one_group_share_the_store(host: Host) -> None:
 
 
 @AS_ROOT
-def test_a_user_outside_the_group_gets_one_line_and_a_store_of_his_own(host: Host, tmp_path: Path) -> None:
+def test_user_outside_the_group_has_an_own_store(host: Host, tmp_path: Path) -> None:
+    """A user outside the group gets one line about it and a store of their own."""
     code = textwrap.dedent("""
         import os, pathlib, sys
         from hypertool.store import directory
@@ -219,7 +221,8 @@ def test_a_user_outside_the_group_gets_one_line_and_a_store_of_his_own(host: Hos
     assert list((own / "hypertool" / "live").iterdir())
 
 
-def test_the_applications_own_registry_and_multiprocess_mode_are_untouched(host: Host, tmp_path: Path) -> None:
+def test_applications_registry_is_untouched(host: Host, tmp_path: Path) -> None:
+    """The application's own registry and multiprocess mode are untouched."""
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     code = """
@@ -262,7 +265,8 @@ sys.meta_path.insert(0, Absent())
 
 @pytest.mark.predecessor("D5")
 @pytest.mark.parametrize("library", ["prometheus_client", "opentelemetry"])
-def test_everything_works_without_a_library_and_says_so_at_most_once(host: Host, library: str) -> None:
+def test_missing_library_is_reported_at_most_once(host: Host, library: str) -> None:
+    """Everything works without an optional library, which is reported at most once."""
     done = host.python(
         WITHOUT.format(library=library)
         + HEAD
@@ -292,7 +296,8 @@ def test_everything_works_without_a_library_and_says_so_at_most_once(host: Host,
     assert 1 <= len(said) <= (2 if library == "prometheus_client" else 1), done.stderr
 
 
-def test_disabled_publishes_nothing_serves_nothing_and_raises_nothing(host: Host) -> None:
+def test_disabled_does_nothing_and_raises_nothing(host: Host) -> None:
+    """Disabled, the package publishes nothing, serves nothing and raises nothing."""
     done = _python(
         host,
         """

@@ -53,7 +53,8 @@ def test_a_fork_counts_its_own_numbers_only(host: Host) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_children_of_multiprocessing_are_counted_although_they_skip_exit_hooks(host: Host, method: str) -> None:
+def test_multiprocessing_children_are_counted(host: Host, method: str) -> None:
+    """Children of multiprocessing are counted although they skip exit hooks."""
     _run(
         host,
         f"""
@@ -74,7 +75,8 @@ def test_children_of_multiprocessing_are_counted_although_they_skip_exit_hooks(h
     assert host.counters("tok") == {BACKEND: 41_111}
 
 
-def test_a_fork_while_other_threads_publish_hangs_nobody_and_loses_nothing(host: Host) -> None:
+def test_fork_while_publishing_neither_hangs_nor_loses(host: Host) -> None:
+    """A fork while other threads publish hangs nothing and loses nothing."""
     printed = _run(
         host,
         """
@@ -102,7 +104,8 @@ def test_a_fork_while_other_threads_publish_hangs_nobody_and_loses_nothing(host:
     assert host.counters("tok") == {BACKEND: int(printed) + 30_000_000}
 
 
-def test_a_fork_inside_a_stage_leaves_the_stage_and_its_session_to_the_parent(host: Host) -> None:
+def test_fork_inside_a_stage_leaves_it_to_the_parent(host: Host) -> None:
+    """A fork inside a stage leaves the stage and its session to the parent."""
     _run(
         host,
         """
@@ -123,7 +126,8 @@ def test_a_fork_inside_a_stage_leaves_the_stage_and_its_session_to_the_parent(ho
     assert [count for count, _ in host.durations("st").values()] == [1]
 
 
-def test_an_isolated_collector_can_be_used_after_a_fork_that_fell_into_its_lock(host: Host) -> None:
+def test_isolated_collector_survives_a_locked_fork(host: Host) -> None:
+    """An isolated collector can be used after a fork while another thread held its lock."""
     _run(
         host,
         """
@@ -156,7 +160,8 @@ def _start(host: Host, code: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_death_by_signal_loses_no_more_than_the_last_second(host: Host, number: int) -> None:
+def test_signal_loses_at_most_the_last_second(host: Host, number: int) -> None:
+    """A death by signal loses no more than the last second."""
     process = _start(
         host,
         """
@@ -182,7 +187,8 @@ def test_a_death_by_signal_loses_no_more_than_the_last_second(host: Host, number
     assert written[-1] - written[kept - 1] < 1.5, f"{len(written) - kept} of {len(written)} recordings are lost"
 
 
-def test_what_was_recorded_just_before_a_normal_exit_is_there(host: Host) -> None:
+def test_recorded_just_before_exit_is_published(host: Host) -> None:
+    """What was recorded just before a normal exit is published."""
     for code in (
         "spend(3)",
         "spend(3); sys.exit(1)",
@@ -194,7 +200,8 @@ def test_what_was_recorded_just_before_a_normal_exit_is_there(host: Host) -> Non
         assert host.counters("tok")[BACKEND] == before + 3, code
 
 
-def test_a_store_that_hangs_holds_an_exit_for_no_more_than_half_a_second(host: Host) -> None:
+def test_hanging_store_delays_an_exit_half_a_second(host: Host) -> None:
+    """A store that hangs delays an exit by no more than half a second."""
     printed = _run(
         host,
         """
@@ -221,7 +228,8 @@ def test_a_process_that_uses_nothing_writes_nothing(host: Host) -> None:
     assert not host.state.exists()
 
 
-def test_the_stage_of_a_killed_process_is_one_failed_gate(host: Host) -> None:
+def test_killed_process_leaves_one_failed_gate(host: Host) -> None:
+    """The stage of a killed process is one failed gate."""
     process = _start(
         host,
         """

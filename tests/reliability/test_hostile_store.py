@@ -121,7 +121,7 @@ def _again(host: Host) -> str:
         return exporter.text()
 
 
-def test_hostile_archives_and_registers_raise_nothing_else(host: Host) -> None:
+def test_hostile_archives_raise_nothing_else(host: Host) -> None:
     """Whatever an archive or a register says: it is read, or the store says that it cannot be used; in time."""
     seed = random.randrange(10**9)
     hostile = Hostile(seed)

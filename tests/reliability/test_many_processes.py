@@ -62,7 +62,8 @@ def _wait(processes: list[tuple[bool, subprocess.Popen[bytes]]]) -> None:
     processes.clear()
 
 
-def test_200_processes_of_two_checkouts_a_third_killed_show_the_exact_sum_of_what_was_flushed(host: Host) -> None:
+def test_two_hundred_processes_add_up_exactly(host: Host) -> None:
+    """200 processes of two checkouts, a third of them killed, show the exact sum of what was published."""
     seen: list[float] = []
     stop = threading.Event()
     with running(host) as exporter:
@@ -91,7 +92,8 @@ def test_200_processes_of_two_checkouts_a_third_killed_show_the_exact_sum_of_wha
     assert list((host.state / "live").iterdir()) == []
 
 
-def test_an_exporter_that_is_killed_again_and_again_loses_nothing_and_no_counter_decreases(host: Host) -> None:
+def test_killed_exporter_loses_and_decreases_nothing(host: Host) -> None:
+    """An exporter that is killed again and again loses nothing, and no counter decreases."""
     exporter = Exporter(host)
     exporter.start()
     before = exporter.scrape()
@@ -115,7 +117,8 @@ def test_an_exporter_that_is_killed_again_and_again_loses_nothing_and_no_counter
         exporter.kill()
 
 
-def test_the_second_exporter_on_a_port_names_the_process_that_holds_it(host: Host) -> None:
+def test_second_exporter_names_the_ports_holder(host: Host) -> None:
+    """The second exporter on a port names the process that holds it."""
     with running(host) as exporter:
         assert exporter.process is not None
         second = host.hypertool("exporter", HYPERTOOL_LISTEN=f"127.0.0.1:{exporter.port}")
@@ -127,7 +130,8 @@ def test_the_second_exporter_on_a_port_names_the_process_that_holds_it(host: Hos
 
 
 @pytest.mark.predecessor("D3")
-def test_a_process_may_serve_the_host_itself_and_its_children_do_not_hold_the_port(host: Host) -> None:
+def test_process_may_serve_the_host_itself(host: Host) -> None:
+    """A process may serve the host itself, and its children do not hold the port."""
     exporter = Exporter(host)  # a port, not started
     done = host.python(
         """
@@ -156,7 +160,8 @@ def test_a_process_may_serve_the_host_itself_and_its_children_do_not_hold_the_po
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_taken_port_is_fine_for_a_process_and_said_once(host: Host) -> None:
+def test_taken_port_is_fine_and_reported_once(host: Host) -> None:
+    """A port in use is fine for a process, and is reported once."""
     with running(host) as exporter:
         done = host.python(
             """
@@ -169,7 +174,8 @@ def test_a_taken_port_is_fine_for_a_process_and_said_once(host: Host) -> None:
         assert done.stderr.count("not serving metrics") == 1
 
 
-def test_a_store_that_cannot_be_read_fails_the_scrape_and_shows_no_zeros(host: Host) -> None:
+def test_unreadable_store_fails_the_scrape(host: Host) -> None:
+    """A store that cannot be read fails the scrape and shows no zeros."""
     host.python('from hypertool import get_persona_metrics as g; g().record_token_usage("obs", "default", "m", 5)')
     with running(host) as exporter:
         wait_until(lambda: exporter.scrape()["hypertool_store_writers"] == 0, "folding", 20)

@@ -79,9 +79,10 @@ CASES = {
 
 
 @pytest.mark.parametrize(("before", "now", "named"), CASES.values(), ids=CASES.keys())
-def test_a_backlog_is_what_waits_and_does_not_get_through(
+def test_backlog_is_what_waits_and_cannot_get_out(
     alloy: ModuleType, metrics: Metrics, before: dict[str, float], now: dict[str, float], named: str
 ) -> None:
+    """A backlog is what waits and cannot be delivered."""
     asked = alloy.Alloy(f"http://127.0.0.1:{metrics.server_address[1]}")
     metrics.text = with_values(**before)
     first = asked.figures()
@@ -91,7 +92,8 @@ def test_a_backlog_is_what_waits_and_does_not_get_through(
     assert named in "".join(found)
 
 
-def test_a_collector_that_does_not_answer_is_not_waited_for(alloy: ModuleType) -> None:
+def test_silent_collector_is_not_waited_for(alloy: ModuleType) -> None:
+    """A collector that does not answer is not waited for."""
     assert alloy.wait_for_no_backlog(alloy.Alloy("http://127.0.0.1:9"), 60) == []
 
 

@@ -109,9 +109,10 @@ CASES = {
 
 
 @pytest.mark.parametrize(("before", "load", "active", "action"), CASES.values(), ids=CASES.keys())
-def test_a_stopped_unit_has_no_process_that_keeps_its_user(
+def test_stopped_unit_leaves_no_process_of_its_user(
     host: Host, stopped: Callable[..., dict[str, Any]], before: str, load: str, active: str, action: str
 ) -> None:
+    """A stopped unit leaves no process that keeps its user in use."""
     start(host, STUBBORN)
     host.check_output(before)
     found, running = {"LoadState": load, "ActiveState": active}, processes(host)
@@ -128,7 +129,8 @@ def test_a_stopped_unit_has_no_process_that_keeps_its_user(
     host.check_output(f"userdel {USER}")
 
 
-def test_a_unit_whose_file_is_gone_is_stopped_all_the_same(host: Host, stopped: Callable[..., dict[str, Any]]) -> None:
+def test_unit_without_its_file_is_stopped_too(host: Host, stopped: Callable[..., dict[str, Any]]) -> None:
+    """A unit whose file is gone is stopped all the same."""
     start(host, f"[Service]\nUser={USER}\nExecStart=/bin/sleep infinity\n")
     host.check_output(f"rm {FILE}; systemctl daemon-reload")
     assert properties(host) == {"LoadState": "not-found", "ActiveState": "active"}
@@ -136,9 +138,8 @@ def test_a_unit_whose_file_is_gone_is_stopped_all_the_same(host: Host, stopped: 
     assert processes(host) == ""
 
 
-def test_processes_that_nobody_told_to_end_are_told_and_not_waited_for_in_vain(
-    host: Host, stopped: Callable[..., dict[str, Any]]
-) -> None:
+def test_leftover_processes_are_told_to_end_and_left(host: Host, stopped: Callable[..., dict[str, Any]]) -> None:
+    """Processes that nothing told to end are told to, and are not waited for in vain."""
     start(host, ABANDONED)
     until("the main process to fail", 10, lambda: properties(host)["ActiveState"] == "failed" or None)
     assert processes(host)
@@ -147,9 +148,8 @@ def test_processes_that_nobody_told_to_end_are_told_and_not_waited_for_in_vain(
     assert processes(host) == ""
 
 
-def test_a_failure_that_left_nothing_running_is_forgotten_and_told(
-    host: Host, stopped: Callable[..., dict[str, Any]]
-) -> None:
+def test_failure_that_runs_nothing_is_reset(host: Host, stopped: Callable[..., dict[str, Any]]) -> None:
+    """A failed unit that left nothing running is reset, and the result says so."""
     start(host, "[Service]\nExecStart=/bin/false\n")
     until("the unit to fail", 10, lambda: properties(host)["ActiveState"] == "failed" or None)
     expected = {"changed": True, "actions": ["reset-failed"]}

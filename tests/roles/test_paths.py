@@ -217,7 +217,7 @@ def test_a_shared_folder_is_never_made_through_a_link(tmp_path: Path, treasure: 
 
 
 @pytest.mark.parametrize("place", [*(one for one, _ in IN_PLACE.values()), "hard link"], ids=[*IN_PLACE, "hard link"])
-def test_a_file_of_an_older_store_is_taken_over_or_named(tmp_path: Path, treasure: Path, place: Any) -> None:
+def test_older_stores_file_is_taken_over_or_named(tmp_path: Path, treasure: Path, place: Any) -> None:
     """Its content stays; what is no file of its own in its place is an error, and its content goes nowhere."""
     store = tmp_path / "store"
     store.mkdir(mode=0o770)
@@ -239,7 +239,7 @@ def test_a_file_of_an_older_store_is_taken_over_or_named(tmp_path: Path, treasur
     assert state(treasure) == before
 
 
-def test_a_taken_over_file_is_closed_to_its_former_writer(tmp_path: Path) -> None:
+def test_taken_over_file_is_closed_to_its_writer(tmp_path: Path) -> None:
     """Who has the old file open for writing goes on writing the old one, which nobody reads any more."""
     store = tmp_path / "store"
     store.mkdir(mode=0o770)

@@ -134,7 +134,7 @@ def test_a_user_who_does_not_exist_is_named(fleet: Fleet, untouched: None) -> No
     assert "'nobody-knows-me' does not exist" in said
 
 
-def test_without_a_network_the_play_says_so_and_the_next_one_goes_on(fleet: Fleet, host: Host) -> None:
+def test_play_without_a_network_says_so(fleet: Fleet, host: Host) -> None:
     """The connection is lost and no package is in the cache; the last test here shows that a later play completes."""
     route = host.check_output("ip route show default")
     host.check_output("apt-get clean")
@@ -227,7 +227,7 @@ def test_budgets_of_the_inventory_go_with_it(fleet: Fleet, host: Host) -> None:
     assert "77" not in host.file("/etc/hypertool/hypertool.toml").content_string
 
 
-def test_files_of_ones_own_outlive_plays_and_uninstalling(fleet: Fleet, host: Host) -> None:
+def test_own_files_outlive_plays_and_uninstalling(fleet: Fleet, host: Host) -> None:
     """Rules and targets in conf.d are read, no play touches them, and the uninstallation names and leaves them."""
     own = "/etc/hypertool/prometheus/conf.d"
     rule = '{"groups": [{"name": "own", "rules": [{"record": "own:one", "expr": "vector(1)"}]}]}'

@@ -49,7 +49,7 @@ def test_an_unknown_alert_is_logged(any_alertmanager: Path) -> None:
 
 
 @pytest.mark.parametrize("config", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_differ_from_the_default_only_in_their_receivers(config: Path) -> None:
+def test_examples_differ_only_in_their_receivers(config: Path) -> None:
     """So that a correction of routes or inhibition cannot be forgotten in one of them."""
     default, example = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in (DEFAULT, config))
     for key in ("route", "inhibit_rules", "templates"):
@@ -160,9 +160,8 @@ def quick(config: str, address: str) -> str:
     return re.sub(r"group_wait: \d+s", "group_wait: 1s", config)
 
 
-def test_what_happened_mutes_its_forecast_and_a_dead_host_its_other_alerts(
-    any_alertmanager: Path, tmp_path: Path
-) -> None:
+def test_event_mutes_its_forecast_and_a_dead_host_all(any_alertmanager: Path, tmp_path: Path) -> None:
+    """An event mutes its forecast, and a dead host mutes its other alerts."""
     backend, tester = {"persona": "backend-engineer"}, {"persona": "testing-specialist"}
     expected = {
         ("TokenBudgetExceeded", "host-a"): "active",

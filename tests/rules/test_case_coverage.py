@@ -87,7 +87,8 @@ def test_a_case_expects_what_its_name_says(test: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("alert", SEVERITIES)
-def test_every_alert_fires_in_a_case_and_stays_quiet_in_another(alert: str) -> None:
+def test_every_alert_has_a_firing_and_a_quiet_case(alert: str) -> None:
+    """Every alert fires in one case and stays quiet in another."""
     assert any(name.startswith(f"{alert} fires: ") for name in NAMES)
     if alert not in NEVER_QUIET:
         assert any(name.startswith(f"{alert} quiet: ") for name in NAMES)
@@ -105,7 +106,8 @@ def test_every_scenario_is_a_named_case(scenario: str) -> None:
         assert any(name.startswith(beginning) for name in NAMES), f"no case named {beginning!r}"
 
 
-def test_names_are_unique_and_every_case_runs_at_both_scrapes() -> None:
+def test_names_are_unique_and_cases_run_at_both_rates() -> None:
+    """Names are unique, and every case runs at both scrape intervals."""
     assert len(set(NAMES)) == len(NAMES)
     assert len(all_cases()) == len(NAMES) * len(SCRAPES)
 

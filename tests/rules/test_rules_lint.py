@@ -104,7 +104,8 @@ def test_labels_and_annotations_are_complete(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_texts_name_only_labels_that_the_expression_keeps(name: str) -> None:
+def test_texts_name_only_labels_that_are_kept(name: str) -> None:
+    """Annotations name only labels that the expression keeps."""
     kept = kept_labels(EXPRESSIONS[name], KNOWN) or frozenset()
     for text in ALERTS[name]["annotations"].values():
         certain = re.sub(r"\{\{-? with \$labels\.\w+.*?end -?\}\}", "", text, flags=re.DOTALL)
@@ -135,7 +136,8 @@ def _dashboards() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_dashboard_urls_lead_to_a_panel_and_set_variables_that_exist(name: str) -> None:
+def test_dashboard_urls_lead_to_a_panel(name: str) -> None:
+    """Dashboard URLs lead to a panel and set variables that exist."""
     url = urlsplit(re.sub(r"\{\{.*?\}\}", "x", ALERTS[name]["annotations"]["dashboard_url"]))
     assert f"{url.scheme}://{url.netloc}" == "http://localhost:3000"
     dashboards = _dashboards()

@@ -36,7 +36,8 @@ def named(block: Block) -> str:
     return block.id
 
 
-def test_there_is_a_section_for_every_alert_and_none_for_others() -> None:
+def test_every_alert_has_a_section_and_nothing_else() -> None:
+    """There is a section for every alert, and none for anything else."""
     assert set(sections()) - {"Silencing an alert", *GENERAL} == set(SEVERITIES)
     assert set(GENERAL) <= set(sections())
 
@@ -57,7 +58,8 @@ def test_rule_blocks_and_page_are_up_to_date() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_page_is_self_contained_and_its_links_lead_somewhere() -> None:
+def test_page_is_self_contained_and_its_links_work() -> None:
+    """The page is self-contained, and its links lead somewhere."""
     ids: list[str] = []
     links: list[str] = []
     loads: list[str] = []
@@ -161,6 +163,7 @@ def test_commands_know_the_password() -> None:
     assert [line for line in asking if "/etc/hypertool/secrets/" not in line] == []
 
 
-def test_only_commands_of_an_installed_host_are_left_to_its_tests() -> None:
+def test_only_host_commands_are_left_to_host_tests() -> None:
+    """Only commands that need an installed host are left to the tests of hosts."""
     left = [block.id for block in COMMANDS if block.needs_host]
     assert 0 < len(left) < len(COMMANDS)

@@ -15,7 +15,8 @@ from tests.support.box import Box
 pytestmark = pytest.mark.host
 
 
-def test_systemd_runs_and_nothing_listens_beyond_loopback(box: Box, host: str) -> None:
+def test_systemd_runs_and_only_loopback_listens(box: Box, host: str) -> None:
+    """systemd runs, and nothing listens beyond loopback."""
     assert box.inside(host, "ps", "-p", "1", "-o", "comm=").strip() == "systemd"
     assert box.inside(host, "systemctl", "is-system-running").strip() == "running"
     assert box.inside(host, "ss", "-Hlntu") == ""
@@ -23,7 +24,8 @@ def test_systemd_runs_and_nothing_listens_beyond_loopback(box: Box, host: str) -
 
 
 @pytest.mark.parametrize("release", ["bookworm", "trixie"])
-def test_ssh_reaches_both_releases_and_their_package_mirror(box: Box, host: str, release: str) -> None:
+def test_ssh_reaches_both_releases_and_the_mirror(box: Box, host: str, release: str) -> None:
+    """SSH reaches hosts of both releases, and they reach their package mirror."""
     name = host if release == "bookworm" else "younger"
     box.run("up", name, "--release", release)
     command = shlex.split(box.run("ssh", name).stdout)
@@ -58,7 +60,8 @@ def test_up_again_keeps_the_host(box: Box, host: str) -> None:
     assert time.monotonic() - began < 3
 
 
-def test_a_new_host_from_a_cached_image_is_up_within_three_seconds(box: Box, host: str) -> None:
+def test_cached_image_is_up_within_three_seconds(box: Box, host: str) -> None:
+    """A new host from a cached image is up within three seconds."""
     began = time.monotonic()
     box.run("up", "quick")
     took = time.monotonic() - began
@@ -68,7 +71,8 @@ def test_a_new_host_from_a_cached_image_is_up_within_three_seconds(box: Box, hos
     assert took < (30 if busy else 3), f"{took:.1f} s"
 
 
-def test_a_reboot_brings_enabled_units_back_and_empties_run(box: Box, host: str) -> None:
+def test_reboot_starts_enabled_units_and_empties_run(box: Box, host: str) -> None:
+    """A reboot starts enabled units again and empties /run."""
     unit = "[Service]\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
     box.inside(host, "sh", "-c", "cat > /etc/systemd/system/marker.service", stdin=unit)
     box.inside(host, "systemctl", "enable", "--now", "--quiet", "marker.service")
@@ -82,7 +86,8 @@ def test_a_reboot_brings_enabled_units_back_and_empties_run(box: Box, host: str)
     assert subprocess.run([*ssh, "true"], capture_output=True, timeout=60).returncode == 0
 
 
-def test_exec_passes_the_exit_code_and_the_output_through(box: Box, host: str) -> None:
+def test_exec_passes_on_exit_code_and_output(box: Box, host: str) -> None:
+    """`exec` passes the exit code and the output on."""
     done = box.run("exec", host, "--", "sh", "-c", "echo out; echo err >&2; exit 7", check=False)
     assert (done.returncode, done.stdout) == (7, "out\n")
     assert "err" in done.stderr

@@ -43,13 +43,15 @@ def test_a_set_keeps_its_subnet_as_long_as_it_is_free(
     assert network.choose(preferred, dict.fromkeys(taken, "eth0")) == expected
 
 
-def test_no_free_subnet_is_an_error_that_names_what_is_in_the_way(network: ModuleType) -> None:
+def test_no_free_subnet_names_what_is_in_the_way(network: ModuleType) -> None:
+    """Without a free subnet, the error names what is in the way."""
     taken = {"10.0.0.0/8": "tun0", "192.168.0.0/16": "eth0", "172.16.0.0/12": "eth1"}
     with pytest.raises(Exception, match=r"10\.0\.0\.0/8 \(tun0\), 192\.168\.0\.0/16 \(eth0\).*`ip route`"):
         network.choose(["10.213.0.1/24"], taken)
 
 
-def test_the_subnet_is_forgotten_with_what_docker_kept_of_it_and_with_nothing_else(network: ModuleType) -> None:
+def test_subnet_is_forgotten_with_what_docker_kept(network: ModuleType) -> None:
+    """Docker's record of our subnet is removed with it, and nothing else is."""
     image = network.docker_dir() / "image"
     image.mkdir(parents=True)
     assert (network.remembered(), network.forget()) == ("", False)
@@ -89,7 +91,8 @@ def taken(occupied: str) -> Iterator[None]:
 
 
 @pytest.mark.host
-def test_a_set_whose_subnet_was_taken_moves_with_its_hosts_and_stays_where_it_went(alone: Box) -> None:
+def test_set_with_a_taken_subnet_moves_and_stays(alone: Box) -> None:
+    """A set whose subnet was taken moves with its hosts, and stays where it went."""
     alone.run("up", "moved")
     first = subnet(alone)
     alone.inside("moved", "touch", "/root/kept")
@@ -113,7 +116,8 @@ def test_a_set_whose_subnet_was_taken_moves_with_its_hosts_and_stays_where_it_we
 
 
 @pytest.mark.host
-def test_damage_to_what_docker_keeps_of_its_networks_costs_neither_hosts_nor_network(alone: Box) -> None:
+def test_damaged_network_records_cost_no_host(alone: Box) -> None:
+    """Damage to Docker's records of its networks costs neither hosts nor their network."""
     alone.run("up", "kept")
     alone.inside("kept", "touch", "/root/kept")
     kill_engine(alone)

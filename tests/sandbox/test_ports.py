@@ -89,7 +89,7 @@ def exchange(port: int, data: bytes) -> bytes:
     return answer
 
 
-def test_publishing_adds_no_listener_unit_process_or_file_to_the_host(forwarded: dict[int, int]) -> None:
+def test_publishing_adds_nothing_to_the_host(forwarded: dict[int, int]) -> None:
     """The fixture compares the host before and after; this names the promise."""
     assert forwarded
 
@@ -101,9 +101,10 @@ def test_only_loopback_of_this_machine_is_opened(forwarded: dict[int, int]) -> N
     assert {entry for entry in bound if entry[8:] in wanted} == {f"0100007F{port}" for port in wanted}
 
 
-def test_the_end_of_the_request_reaches_the_server_and_the_answer_still_comes(
+def test_end_of_a_request_reaches_the_server(
     forwarded: dict[int, int],
 ) -> None:
+    """The end of the request reaches the server, and the answer still arrives."""
     data = os.urandom(8 << 20)
     assert exchange(forwarded[7001], data).decode() == hashlib.sha256(data).hexdigest()
 
@@ -121,14 +122,16 @@ def _content(box: Box, path: str) -> str | None:
     return box.run("exec", "ports", "--", "cat", path, check=False).stdout or None
 
 
-def test_a_closed_port_of_the_host_is_a_reset_not_an_empty_answer(forwarded: dict[int, int]) -> None:
+def test_closed_port_is_a_reset_not_an_empty_answer(forwarded: dict[int, int]) -> None:
+    """A closed port of the host is a reset, not an empty answer."""
     # The reset may be there before `connect` has looked.
     address = ("127.0.0.1", forwarded[7999])
     with pytest.raises(ConnectionResetError), socket.create_connection(address, timeout=10) as connection:
         connection.recv(1)
 
 
-def test_three_hundred_connections_at_once_are_all_right(forwarded: dict[int, int]) -> None:
+def test_three_hundred_connections_at_once_work(forwarded: dict[int, int]) -> None:
+    """Three hundred connections at once are served."""
     everyone_is_in = threading.Barrier(300, timeout=60)
 
     def one(number: int) -> bool:
@@ -158,7 +161,8 @@ def test_ports_work_again_after_a_reboot_of_the_host(box: Box, forwarded: dict[i
     until("the published port to answer after the reboot", 15, answered)
 
 
-def test_a_taken_port_names_its_holder_and_starts_nothing(box: Box, host: str) -> None:
+def test_taken_port_names_its_holder(box: Box, host: str) -> None:
+    """A port in use is an error that names its holder, and nothing is started."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         done = box.run("up", "late", "--publish", f"{free_port()},{port}:80", check=False)

@@ -59,7 +59,8 @@ def test_down_takes_every_trace_away_and_twice_is_fine(alone: Box) -> None:
     assert machine(tag) == before
 
 
-def test_down_of_the_last_host_stops_our_engine_but_not_before(alone: Box) -> None:
+def test_only_down_of_the_last_host_stops_our_engine(alone: Box) -> None:
+    """`down` of the last host stops our engine, and no earlier one does."""
     alone.run("up", "one")
     alone.run("up", "two")
     alone.run("down", "one")
@@ -71,7 +72,8 @@ def test_down_of_the_last_host_stops_our_engine_but_not_before(alone: Box) -> No
     assert not any("dockerd" in command for command in _ours(alone.directory.name))
 
 
-def test_an_engine_that_was_killed_leaves_nothing_either(alone: Box) -> None:
+def test_killed_engine_leaves_nothing(alone: Box) -> None:
+    """An engine that was killed leaves nothing either."""
     tag = alone.directory.name
     before = machine(tag)
     alone.run("up", "orphan")
@@ -80,7 +82,8 @@ def test_an_engine_that_was_killed_leaves_nothing_either(alone: Box) -> None:
     assert machine(tag) == before
 
 
-def test_the_engine_of_the_machine_and_what_is_not_ours_stay(box: Box, host: str, scratch: Path) -> None:
+def test_machines_engine_and_foreign_things_stay(box: Box, host: str, scratch: Path) -> None:
+    """The engine of the machine, and whatever is not ours, stay."""
     address = box.run("engine", "command").stdout.split()[-1]
     guest = make_box(scratch / "guest", DOCKER_HOST=address)
     guest.run("up", host)
@@ -90,7 +93,8 @@ def test_the_engine_of_the_machine_and_what_is_not_ours_stay(box: Box, host: str
     assert box.inside(host, "systemctl", "is-system-running").strip() == "running"
 
 
-def test_an_interrupted_build_leaves_nothing_half_done_and_the_next_completes(scratch: Path) -> None:
+def test_interrupted_build_leaves_nothing(scratch: Path) -> None:
+    """An interrupted build leaves nothing half done, and the next one completes."""
     cache = scratch / "cache"
     fresh = make_box(scratch / "fresh", HYPERTOOL_CACHE_DIR=str(cache), HYPERTOOL_SANDBOX_ENGINE="own")
     images = cache / "sandbox"

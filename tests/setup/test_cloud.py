@@ -40,7 +40,8 @@ def written(content: str) -> dict[str, str]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="run it as root: the variables are looked at after the user")
-def test_what_is_missing_is_named_before_anything_is_done(setup: Run, tmp_path: Path) -> None:
+def test_missing_settings_are_named_first(setup: Run, tmp_path: Path) -> None:
+    """What is missing is named before anything is done."""
     given = {**dict.fromkeys(("GRAFANA_CLOUD_TOKEN", "GRAFANA_CLOUD_API_KEY"), ""), "GRAFANA_CLOUD_METRICS_USER": "1"}
     done = setup("--yes", "--destination=grafana_cloud", "--collector=alloy", **given)
     assert done.returncode == 1
@@ -57,13 +58,15 @@ def test_the_older_name_of_the_token_will_do(shell: Run) -> None:
     assert done.stdout.strip() == "glc_old", done.stderr
 
 
-def test_a_certificate_file_that_cannot_be_read_is_named(shell: Run) -> None:
+def test_unreadable_certificate_file_is_named(shell: Run) -> None:
+    """A certificate file that cannot be read is named."""
     done = shell("require_cloud_variables prometheus", **VARIABLES, GRAFANA_CLOUD_CA_FILE="/none.pem")
     assert done.returncode == 1
     assert "`/none.pem`" in done.stderr
 
 
-def test_the_play_gets_them_by_a_private_file_that_is_removed(shell: Run, tmp_path: Path) -> None:
+def test_play_gets_them_by_a_removed_private_file(shell: Run, tmp_path: Path) -> None:
+    """The play gets the settings in a private file, which is removed afterwards."""
     done = shell(
         WRITE + 'stat -c %a "$CLOUD_FILE"; cat "$CLOUD_FILE"; printf "%s " "${PLAY_ARGUMENTS[@]}"; echo; env',
         FOLDER=str(tmp_path / "tmp"),
@@ -157,7 +160,7 @@ def test_no_value_is_ever_a_template(shell: Run, tmp_path: Path, way: str) -> No
     assert not pwned.exists()
 
 
-def test_a_killed_run_s_credential_goes_on_the_next_run(shell: Run, tmp_path: Path) -> None:
+def test_killed_runs_credential_goes_on_the_next_run(shell: Run, tmp_path: Path) -> None:
     """kill -9 leaves the file with the token; the next run removes it before it does anything."""
     folder = tmp_path / "tmp"
     killed = shell(WRITE + "kill -9 $$", FOLDER=str(folder), **VARIABLES)

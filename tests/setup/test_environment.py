@@ -45,7 +45,7 @@ def test_a_variable_that_changes_tools_changes_nothing(setup: Run, name: str) ->
     assert (changed.returncode, changed.stdout) == (plain.returncode, plain.stdout), changed.stderr
 
 
-def test_only_the_listed_variables_reach_what_is_started(shell: Run) -> None:
+def test_only_listed_variables_reach_programs(shell: Run) -> None:
     """A closed list: a variable that nobody thought of is not passed on."""
     names = "".join(f"{name}\n" for name in sorted({*CHANGERS, "NOBODY_THOUGHT_OF_IT"} - {"LC_ALL"}))
     given = {**CHANGERS, "LC_ALL": "C", "NOBODY_THOUGHT_OF_IT": "1", "HTTPS_PROXY": "http://p:1", "HYPERTOOL_X": "1"}
@@ -59,7 +59,8 @@ def test_only_the_listed_variables_reach_what_is_started(shell: Run) -> None:
 
 
 @pytest.mark.parametrize(("given", "used"), [("/a:.:b::/c", "/a:/c"), ("", "/usr/local/sbin")])
-def test_the_working_directory_is_no_place_for_programs(shell: Run, given: str, used: str) -> None:
+def test_working_directory_is_no_place_for_programs(shell: Run, given: str, used: str) -> None:
+    """A program in the working directory is not run."""
     assert shell(f"trusted_path '{given}'").stdout.startswith(used)
 
 
@@ -80,7 +81,8 @@ def test_a_second_run_waits_for_a_killed_one_s_step(tmp_path: Path) -> None:
     assert third.stdout == "free\n"
 
 
-def test_a_step_that_does_not_end_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_endless_step_is_named_with_the_remedy(tmp_path: Path) -> None:
+    """A step that does not end is named, with the remedy."""
     code = (
         f'set -eum; PROGRAM=x; source "{PARTS}/ui.sh"; LEFT_STEPS_SECONDS=1; only_one {tmp_path}; LOG={tmp_path}/log; '
     )

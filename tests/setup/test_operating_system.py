@@ -53,7 +53,8 @@ def test_the_file_is_never_executed(shell: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="run it as root: the system is looked at after the user")
-def test_an_unsupported_system_is_named_with_what_is_supported(setup: Run, tmp_path: Path) -> None:
+def test_unsupported_system_is_refused_by_name(setup: Run, tmp_path: Path) -> None:
+    """An unsupported system is named, with what is supported."""
     release = tmp_path / "os-release"
     release.write_text('PRETTY_NAME="Arch Linux"\nID=arch\n')
     done = setup("--yes", HYPERTOOL_OS_RELEASE=str(release))

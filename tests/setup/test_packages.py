@@ -52,15 +52,19 @@ def packages() -> ModuleType:
     return shared_code("packages")
 
 
-def test_apt_additions_are_recorded_and_upgrades_are_not(packages: ModuleType) -> None:
+def test_apt_records_additions_and_no_upgrades(packages: ModuleType) -> None:
+    """Packages that apt added are recorded, and upgraded ones are not."""
     assert packages.Apt(Host(APT)).would_add(["prometheus"]) == ["libjs-d3", "prometheus"]
 
 
-def test_dnf_additions_are_recorded_and_upgrades_are_not(packages: ModuleType) -> None:
+def test_dnf_records_additions_and_no_upgrades(packages: ModuleType) -> None:
+    """Packages that dnf added are recorded, and upgraded ones are not."""
     assert packages.Dnf(Host(DNF)).would_add(["node-exporter"]) == ["libfoo", "node-exporter"]
 
 
-def test_a_package_that_somebody_else_needs_is_not_removed(packages: ModuleType) -> None:
+def test_package_that_others_need_is_not_removed(packages: ModuleType) -> None:
+    """A package that another one needs is not removed."""
+
     class Shared(Host):
         def run_command(self, argv: list[str], **_: Any) -> tuple[int, str, str]:
             takes_more = "--simulate" in argv and "libjs-d3" in argv

@@ -89,7 +89,8 @@ def before() -> Iterator[dict[str, list[str]]]:
         box.run("down", "--all")
 
 
-def test_one_command_gives_a_stack_with_the_baseline_s_figures_on_localhost(before: dict[str, list[str]]) -> None:
+def test_one_command_gives_a_stack_with_the_baseline(before: dict[str, list[str]]) -> None:
+    """One command gives a stack on localhost with the baseline's figures."""
     done = run("--yes")
     assert by_label("sum by (persona) (hypertool_persona_tokens_used_total)", "persona") == {
         "backend-engineer": 850,

@@ -14,7 +14,8 @@ from tests.support.box import until
 OPEN = 'set -m; open_log "$FOLDER" >/dev/null; trap interrupted INT TERM\n'
 
 
-def test_a_failed_step_shows_its_last_lines_the_log_and_the_next_step(shell: Run, tmp_path: Path) -> None:
+def test_failed_step_shows_lines_log_and_next_step(shell: Run, tmp_path: Path) -> None:
+    """A failed step shows its last lines, the log and the next step."""
     code = OPEN + 'broken() { seq 1 100; echo "the reason"; return 3; }; step one "Breaking" broken; echo not reached'
     done = shell(code, FOLDER=str(tmp_path))
     assert done.returncode == 1
@@ -49,7 +50,8 @@ def test_a_long_step_says_that_it_goes_on(shell: Run, tmp_path: Path) -> None:
     assert "Waiting: done in" in done.stdout
 
 
-def test_an_interruption_ends_what_was_started_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_interruption_ends_children_and_says_what_next(tmp_path: Path) -> None:
+    """An interruption ends what was started and says how to go on."""
     code = (
         f'set -euo pipefail; PROGRAM=setup; source "{PARTS}/ui.sh"; {OPEN}'
         + f'slow() {{ sleep 300 & echo $! >"{tmp_path}/child"; wait; }}; step one Waiting slow'

@@ -57,7 +57,8 @@ def test_a_requirement_without_a_hash_is_refused(wheelhouse: ModuleType) -> None
         wheelhouse.pinned_for("loose==1.0\n", "3.13", "x86_64")
 
 
-def test_the_repository_s_own_pins_hold_on_every_supported_python(wheelhouse: ModuleType) -> None:
+def test_own_pins_hold_on_every_supported_python(wheelhouse: ModuleType) -> None:
+    """The repository's own pins hold on every supported Python."""
     text = (TOP / "requirements" / "runtime.txt").read_text()
     for python in ("3.10", "3.11", "3.12", "3.13"):
         pinned = wheelhouse.pinned_for(text, python, "x86_64")

@@ -161,9 +161,10 @@ KINDS: list[Callable[[int, bool], bool]] = [
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_counters_and_budget_are_what_the_providers_sent(
+def test_counters_and_budget_are_what_was_sent(
     seed: int, records: list[CallRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Counters and budget equal the usage that the providers sent."""
     monkeypatch.setenv("HYPERTOOL_STATE_DIR", str(tmp_path))
     dice = random.Random(seed)
     metrics = hypertool.get_persona_metrics()

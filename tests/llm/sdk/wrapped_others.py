@@ -112,7 +112,8 @@ def litellm_ask(url: str, **more: Any) -> dict[str, Any]:
     return {"model": "openai/gpt-4o", "api_base": url, "api_key": "none", "num_retries": 0, "messages": HI, **more}
 
 
-def test_litellm_stream_whose_usage_is_its_own_estimate(records: list[CallRecord]) -> None:
+def test_litellm_stream_with_its_own_estimate(records: list[CallRecord]) -> None:
+    """LiteLLM puts its own estimate into a stream as usage."""
     url = PROVIDER.events([{**chunk, "usage": None} for chunk in chunks()], done=True)
     parts = list(ours(litellm.completion)(**litellm_ask(url, **STREAMED)))
     assert parts[-1].usage.total_tokens > 0

@@ -70,7 +70,7 @@ def test_update_refuses_a_file_that_is_none(host: Host, tmp_path: Path, content:
     assert json.loads(host.hypertool("prices", "check", "--json").stdout)["tables"][0]["table"] == "package"
 
 
-def test_update_without_file_or_package_says_what_to_do(host: Host) -> None:
+def test_update_without_a_source_says_what_to_do(host: Host) -> None:
     """Where genai-prices is not installed, the line names the package and the address of the file."""
     done = host.hypertool("prices", "update")
     assert done.returncode == 1

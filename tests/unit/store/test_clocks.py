@@ -52,7 +52,7 @@ def left(path: Path, declared: Catalogue, now: float | None = None) -> int:
     return budgets(declared, totals, {}, time.time() if now is None else now)[P].remaining
 
 
-def test_overspent_run_under_a_clock_a_day_ahead_lingers_15_minutes(tmp_path: Path) -> None:
+def test_run_overspent_a_day_ahead_lingers_15_minutes(tmp_path: Path) -> None:
     """The clock was a day ahead when a run overspent; set right, the gauge shows it no longer than any other run."""
     wall, declared = Wall(), catalogue()
     wall.now += DAY
@@ -110,7 +110,7 @@ def test_raised_budget_counts_after_a_clock_ahead(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("window", ["hour", "day"])
-def test_window_of_a_clock_ahead_counts_as_the_current_one(tmp_path: Path, window: str) -> None:
+def test_window_of_a_clock_ahead_is_the_current_one(tmp_path: Path, window: str) -> None:
     """What was used in a window that has not begun was used now, and not taken from tomorrow's budget."""
     wall, declared = Wall(), catalogue(window, 1000, "user")
     wall.now += DAY

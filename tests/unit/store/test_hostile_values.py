@@ -75,7 +75,7 @@ def test_large_file_is_refused_unread(tmp_path: Path, size: int) -> None:
     assert (total(tmp_path), store(tmp_path).merge().unreadable) == (10, 1)
 
 
-def test_folder_or_pipe_named_like_a_file_stops_nothing(tmp_path: Path) -> None:
+def test_folder_or_pipe_in_a_files_place_stops_nothing(tmp_path: Path) -> None:
     """Folding goes on beside whatever has the name of a snapshot or of a lock."""
     path = leave(tmp_path, b"")
     path.unlink()
