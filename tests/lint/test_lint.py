@@ -134,3 +134,13 @@ def test_the_only_binary_files_are_pictures() -> None:
     """What a program under test leaves in the checkout must not be committed with it."""
     binary = [name for name in tracked() if b"\0" in (ROOT / name).read_bytes()]
     assert [name for name in binary if not name.endswith(".png")] == []
+
+
+def test_names_of_tests_fit_on_a_command_line() -> None:
+    """A test's name has at most 50 characters and is unique in its file; the whole promise is its docstring."""
+    wrong = []
+    for file in tracked("tests/*.py"):
+        names = re.findall(r"^\s*(?:async )?def (test_\w+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+        wrong += [f"{file}: {name} has {len(name)} characters" for name in names if len(name) > 50]
+        wrong += [f"{file}: {name} is there twice" for name in sorted(set(names)) if names.count(name) > 1]
+    assert wrong == []
