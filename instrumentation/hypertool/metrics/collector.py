@@ -225,11 +225,11 @@ class PersonaMetricsCollector:
         persona, unless `switches` is False.
         """
         cells = self._stage_cells(workflow, stage, persona)
-        mode = self._stage_chatmode(workflow, stage, chatmode)
+        mode = self._stage_chatmode(cells, chatmode)
         return StageTracker(self._core, cells, auto_quality_gate, mode, switches)
 
     def _stage_cells(self, workflow: str, stage: str, persona: str) -> StageCells:
-        recorder = self.recorder
+        recorder = self._core.recorder
         try:
             found = recorder.stage_cells.get((workflow, stage, persona))
         except TypeError:  # Unhashable; the checks below raise the clear error.
@@ -245,6 +245,7 @@ class PersonaMetricsCollector:
             flow,
             step,
             who,
+            guard.resolve("chatmode", declared_chatmode(workflow, stage, self.catalogue.workflows) or "default"),
             recorder.histogram(STAGE_DURATION.key, flow, step, who),
             recorder.counter(QUALITY_GATE.key, flow, step, "pass"),
             recorder.counter(QUALITY_GATE.key, flow, step, "fail"),
@@ -253,16 +254,19 @@ class PersonaMetricsCollector:
             recorder.stage_cells[workflow, stage, persona] = found
         return found
 
-    def _stage_chatmode(self, workflow: str, stage: str, given: str | None) -> str:
-        recorder = self._core.recorder
-        run = recorder.run_of(RUN.get())
+    def _stage_chatmode(self, cells: StageCells, given: str | None) -> str:
+        core = self._core
+        implicit = core.recorder.implicit
+        run = RUN.get()
+        if run is None or run.owner is not core.recorder.epoch:
+            run = implicit
         mode = given or run.default_chatmode or CHATMODE.get()
-        if mode is None:
-            for session in (run.session, recorder.implicit.session):
-                if session is not None and session.explicit:
-                    return session.chatmode
-            mode = declared_chatmode(workflow, stage, self.catalogue.workflows) or "default"
-        return self._core.guard.resolve("chatmode", mode)
+        if mode is not None:
+            return core.guard.resolve("chatmode", mode)
+        session = run.session
+        if session is None or not session.explicit:
+            session = implicit.session
+        return session.chatmode if session is not None and session.explicit else cells.chatmode
 
     # Runs
 

@@ -58,11 +58,12 @@ class Histogram:
 
 
 class StageCells(NamedTuple):
-    """The cells of one stage, under admitted label values."""
+    """The cells of one stage, under admitted label values; `chatmode` is what the declared workflow gives it."""
 
     workflow: str
     stage: str
     persona: str
+    chatmode: str
     histogram: Histogram
     passed: Counter
     failed: Counter
