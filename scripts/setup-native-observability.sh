@@ -110,7 +110,7 @@ parse() {
             --keep-cache) KEEP_CACHE=true ;;
             --yes) YES=true ;;
             --version)
-                sed -nE 's/^__version__ = "(.*)"$/\1/p' "$TOP/instrumentation/hypertool/_version.py"
+                sed -nE 's/^__version__ = "(.*)"$/\1/p' "$TOP/instrumentation/hypertool/runtime/version.py"
                 exit 0
                 ;;
             --help | -h)

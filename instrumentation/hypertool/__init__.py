@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ._version import __version__ as __version__
 from .runtime.lazy_names import loader
+from .runtime.version import __version__ as __version__
 
 try:
     import fcntl as _fcntl  # noqa: F401
@@ -34,11 +34,11 @@ _HOME = {
     "observe_llm": "llm.calls.wrapper",
     "instrument": "llm.instrumenting.instrument",
     "uninstrument": "llm.instrumenting.instrument",
-    "LangfuseIntegration": "langfuse_integration",
-    "get_langfuse_integration": "langfuse_integration",
-    "TraceContext": "langfuse_integration",
-    "SpanContext": "langfuse_integration",
-    "GenerationContext": "langfuse_integration",
+    "LangfuseIntegration": "llm.langfuse_integration",
+    "get_langfuse_integration": "llm.langfuse_integration",
+    "TraceContext": "llm.langfuse_integration",
+    "SpanContext": "llm.langfuse_integration",
+    "GenerationContext": "llm.langfuse_integration",
     "HypertoolError": "errors",
     "ConfigError": "errors",
     "QualityGateFailed": "errors",
@@ -54,15 +54,15 @@ if TYPE_CHECKING:
     from .errors import QualityGateFailed as QualityGateFailed
     from .errors import StoreUnavailable as StoreUnavailable
     from .errors import TokenBudgetExceeded as TokenBudgetExceeded
-    from .langfuse_integration import GenerationContext as GenerationContext
-    from .langfuse_integration import LangfuseIntegration as LangfuseIntegration
-    from .langfuse_integration import SpanContext as SpanContext
-    from .langfuse_integration import TraceContext as TraceContext
-    from .langfuse_integration import get_langfuse_integration as get_langfuse_integration
     from .llm.calls.wrapper import ObservableLLM as ObservableLLM
     from .llm.calls.wrapper import observe_llm as observe_llm
     from .llm.instrumenting.instrument import instrument as instrument
     from .llm.instrumenting.instrument import uninstrument as uninstrument
+    from .llm.langfuse_integration import GenerationContext as GenerationContext
+    from .llm.langfuse_integration import LangfuseIntegration as LangfuseIntegration
+    from .llm.langfuse_integration import SpanContext as SpanContext
+    from .llm.langfuse_integration import TraceContext as TraceContext
+    from .llm.langfuse_integration import get_langfuse_integration as get_langfuse_integration
     from .llm.record_call import record_llm_call as record_llm_call
     from .metrics.collector import PersonaMetricsCollector as PersonaMetricsCollector
     from .metrics.collector import get_persona_metrics as get_persona_metrics

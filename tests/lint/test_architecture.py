@@ -42,6 +42,19 @@ def test_every_room_is_in_the_table() -> None:
     assert sorted(room for room in rooms if f"`{room}`" not in TEXT) == []
 
 
+def test_floors_are_those_of_the_linter() -> None:
+    """The table has each room on the floor where import-linter holds it; 10 layers and 20 names are the most."""
+    settings = re.search(r"^layers = \[\n(.+?)^\]", (ROOT / "pyproject.toml").read_text(), re.M | re.S)
+    assert settings is not None
+    layers = [re.findall(r"\w+", line) for line in reversed(settings.group(1).splitlines())]
+    table = re.findall(r"^\| (\d+) \| `(\w+)(?:/|\.py)` \|", TEXT, re.M)
+    assert {(int(floor), room) for floor, room in table} == {
+        (floor, room) for floor, rooms in enumerate(layers) if floor for room in rooms
+    }
+    assert len(layers) <= 10
+    assert sum(map(len, layers)) <= 20
+
+
 def test_settings_are_read_in_one_place() -> None:
     """Only the table of settings names a variable as the key of the environment."""
     read = re.compile(r"(environ|getenv)\S*[\[(]\s*[\"']HYPERTOOL_")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypertool.domain.personas import load_catalogue
-from hypertool.exposition import families
+from hypertool.metrics.exposition import families
 from hypertool.sinks.langfuse import Keys, LangfuseSink
 from tests.support.hypertool_host import Host
 from tests.support.langfuse_receiver import LangfuseReceiver

@@ -14,9 +14,9 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from .._version import __version__
 from ..domain.personas import load_catalogue
 from ..errors import HypertoolError
+from ..runtime.version import __version__
 from . import mcp_commands
 from .agents import program
 

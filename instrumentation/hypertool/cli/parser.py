@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 from typing import Any, NoReturn
 
-from .._version import __version__
+from ..runtime.version import __version__
 from .output import UsageProblem
 
 _PERSONA = ".cli.persona"

@@ -35,10 +35,10 @@ class RegistryBridge:
 
     def collect(self) -> Iterable[Metric]:
         """The sum of the collectors in this registry."""
-        from ..exposition import families
         from ..store.snapshot_reader import from_data
         from ..store.totals import Totals
         from ..store.view import Merge
+        from .exposition import families
 
         if not self.cores:
             return []
@@ -54,7 +54,7 @@ def isolated(registry: CollectorRegistry, catalogue: Catalogue | None, clock: Cl
     core = Core(catalogue or load_catalogue(strict=False), clock)
     _isolated.add(core)
     try:
-        from .. import exposition  # noqa: F401 - the first to need the Prometheus client
+        from . import exposition  # noqa: F401 - the first to need the Prometheus client
     except ImportError:
         once.warn("registry", "prometheus_client is not installed: metrics are recorded, but not served")
         return core

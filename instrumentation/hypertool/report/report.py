@@ -6,9 +6,9 @@ import json
 from importlib.resources import files
 from typing import NamedTuple
 
-from .._version import __version__
 from ..errors import HypertoolError
 from ..runtime.shipped_files import shipped
+from ..runtime.version import __version__
 from .axes import time_text
 from .model import Json
 from .panels import COLUMN, ROW, dashboard_html, drawn, panel_svg

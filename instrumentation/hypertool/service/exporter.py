@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from ..domain.personas import Catalogue, config_signature, load_catalogue
 from ..errors import ConfigError, StoreUnavailable
-from ..exposition import families, names
+from ..metrics.exposition import families, names
 from ..runtime.logs import log
 from ..runtime.settings import LISTEN
 from ..store.store import Store

@@ -112,7 +112,7 @@ class _Private:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
 
-        from .._version import __version__
+        from ..runtime.version import __version__
         from .recorded import OwnTracer, RecordedSpan
 
         resource = Resource.create()
@@ -165,7 +165,7 @@ def _application_tracer(otel: Any, provider: Any) -> Any:
     """A tracer of the application's own provider, or None without one; cached."""
     tracer = None
     if not isinstance(provider, (otel.ProxyTracerProvider, otel.NoOpTracerProvider)):
-        from .._version import __version__
+        from ..runtime.version import __version__
 
         tracer = provider.get_tracer(SCOPE, __version__)
         api.load()

@@ -11,22 +11,22 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from .domain.personas import UNKNOWN
-from .llm.describing import attributes
-from .llm.describing import messages as content
-from .llm.describing.metadata import as_attributes
-from .llm.pricing.cost import cost_of
-from .llm.reading.records import read_usage
-from .llm.reading.usage import Missing, Usage
-from .llm.record import CallRecord
-from .metrics.collector import get_persona_metrics
-from .runtime.logs import log, once
-from .runtime.redaction import redact_name
-from .runtime.settings import disabled
-from .sinks import langfuse
-from .sinks.langfuse_prompts import ChatPrompt, Prompts, TextPrompt
-from .spans import span as spans
-from .spans.values import fit_all
+from ..domain.personas import UNKNOWN
+from ..metrics.collector import get_persona_metrics
+from ..runtime.logs import log, once
+from ..runtime.redaction import redact_name
+from ..runtime.settings import disabled
+from ..sinks import langfuse
+from ..sinks.langfuse_prompts import ChatPrompt, Prompts, TextPrompt
+from ..spans import span as spans
+from ..spans.values import fit_all
+from .describing import attributes
+from .describing import messages as content
+from .describing.metadata import as_attributes
+from .pricing.cost import cost_of
+from .reading.records import read_usage
+from .reading.usage import Missing, Usage
+from .record import CallRecord
 
 FLUSH_SECONDS = 0.45
 

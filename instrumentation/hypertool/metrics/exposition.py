@@ -14,8 +14,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.utils import floatToGoString
 
-from ._version import __version__
-from .domain.instruments import (
+from ..domain.instruments import (
     AGENT_LAST_SEEN,
     AGENT_SESSIONS,
     AGENTS,
@@ -39,12 +38,13 @@ from .domain.instruments import (
     STORE_WRITERS,
     Instrument,
 )
-from .domain.labels import LABELS
-from .domain.personas import Catalogue
-from .domain.workflows import Workflow
-from .store.budgets import budgets, heard_of
-from .store.totals import Totals
-from .store.view import Merge
+from ..domain.labels import LABELS
+from ..domain.personas import Catalogue
+from ..domain.workflows import Workflow
+from ..runtime.version import __version__
+from ..store.budgets import budgets, heard_of
+from ..store.totals import Totals
+from ..store.view import Merge
 
 
 def families(merge: Merge, catalogue: Catalogue, resets: dict[str, int], now: float) -> Iterator[Metric]:
