@@ -29,6 +29,7 @@ PROGRAMS = {
     "gemini": ".bin/gemini",
     "cline": "@cline/cli-linux-*/bin/cline",
     "opencode": "opencode-linux-*/bin/opencode",
+    "qwen": ".bin/qwen",
 }
 INSTALL_SECONDS = 400
 RUN_SECONDS = 120
@@ -134,6 +135,10 @@ AGENTS = {
     ),
     # With a title of ours it makes no call for one, which its database would not have.
     "opencode": Client(["opencode", "run", "--title", "Hello", "Say hello"], lambda url: {}, _opencode_files),
+    "qwen-code": Client(
+        ["qwen", "-p", "Say hello", "--yolo", "--auth-type", "openai", "-m", "qwen3-coder-plus"],
+        lambda url: {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"{url}/v1"},
+    ),
 }
 
 

@@ -69,7 +69,7 @@ class FakeModels:
                 return number, None
             wanted = self._pending[0]
             if not isinstance(wanted, str) and not all(_offered(tool, body) for tool, _ in wanted):
-                return number, "sleep 0.5"
+                return number, f"sleep 0.5{number:03}"  # never the same twice: agents end such a loop
             return number, self._pending.pop(0)
 
     def tokens(self, cache_write: bool, reasoning_beside: bool = False, numbers: Iterable[int] | None = None) -> int:

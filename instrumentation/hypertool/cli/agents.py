@@ -7,11 +7,13 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..agents.installing import plans
+from ..agents.installing import plans, serving, tools
+from ..agents.installing.applying import Result
 from ..agents.installing.doctor import Finding, examine, last_seen, present
-from ..agents.installing.install import Result, install, installed, uninstall
+from ..agents.installing.install import install, installed, uninstall
 from ..domain.instruments import AGENTS
 from ..errors import HypertoolError
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT
@@ -55,37 +57,46 @@ def _list(names: list[str], json: bool) -> int:
     seen = last_seen()
     rows = []
     for agent in names:
-        scopes = []
-        for scope in plans.SCOPES if agent in plans.HOOKED else ():
-            try:
-                if installed(plans.plan(agent, scope, _home(), _project(), os.environ)):
-                    scopes.append(scope)
-            except HypertoolError:
-                scopes.append(f"{scope}: unreadable")
-        rows.append((agent, present(agent, _home(), os.environ), agent in plans.HOOKED, scopes, seen.get(agent)))
+        hooks, served = [], []
+        for scope in plans.SCOPES:
+            hooks += _scope(_hooks, agent, scope)
+            served += _scope(_served, agent, scope)
+        here, possible = present(agent, _home(), os.environ), agent in plans.HOOKED
+        rows.append((agent, here, possible, hooks, served, seen.get(agent)))
     if json:
-        print_json(
-            {
-                "agents": [
-                    {"agent": agent, "present": here, "hooks_possible": possible, "hooks": scopes, "last_seen": at}
-                    for agent, here, possible, scopes, at in rows
-                ]
-            }
-        )
+        keys = ("agent", "present", "hooks_possible", "hooks", "tools", "last_seen")
+        print_json({"agents": [dict(zip(keys, row, strict=True)) for row in rows]})
         return 0
     print_table(
-        ("agent", "here", "hooks", "last heard of"),
+        ("agent", "here", "hooks", "tools", "last heard of"),
         [
             (
                 agent,
                 "yes" if here else "no",
-                ", ".join(scopes) or ("none" if possible else "unsupported (the service reads its sessions)"),
+                ", ".join(hooks) or ("none" if possible else "unsupported (the service reads its sessions)"),
+                ", ".join(served) or "none",
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(at)) if at else "never",
             )
-            for agent, here, possible, scopes, at in rows
+            for agent, here, possible, hooks, served, at in rows
         ],
     )
     return 0
+
+
+def _scope(look: Callable[[str, str], object], agent: str, scope: str) -> list[str]:
+    try:
+        return [scope] if look(agent, scope) else []
+    except HypertoolError:
+        return [f"{scope}: unreadable"]
+
+
+def _hooks(agent: str, scope: str) -> object:
+    return agent in plans.HOOKED and installed(plans.plan(agent, scope, _home(), _project(), os.environ))
+
+
+def _served(agent: str, scope: str) -> object:
+    place = tools.place(agent, scope, _home(), _project(), os.environ)
+    return place is not None and serving.installed(place)
 
 
 def _doctor(names: list[str], json: bool) -> int:
@@ -111,22 +122,21 @@ def _line(finding: Finding) -> str:
 
 
 def _change(action: str, names: list[str], arguments: argparse.Namespace) -> int:
-    scope, check = str(arguments.scope), bool(arguments.check)
-    chosen = names or [agent for agent in plans.HOOKED if action == "uninstall" or present(agent, _home(), os.environ)]
-    results, problems = [], []
+    check = bool(arguments.check)
+    possible = AGENTS if arguments.mcp else plans.HOOKED
+    chosen = names or [agent for agent in possible if action == "uninstall" or present(agent, _home(), os.environ)]
+    results: list[Result] = []
+    problems = []
     for agent in chosen:
-        if agent not in plans.HOOKED:
-            results.append(Result(agent, "", False, "has no hooks: the service reads its sessions"))
-            continue
-        plan = plans.plan(agent, scope, _home(), _project(), os.environ)
-        try:
-            results.append(install(plan, program(), check) if action == "install" else uninstall(plan, check))
-        except HypertoolError as error:
-            problems.append((agent, str(error)))
+        for step in _steps(action, agent, arguments):
+            try:
+                results.append(step())
+            except HypertoolError as error:
+                problems.append((agent, str(error)))
     if arguments.json:
         print_json(
             {
-                "scope": scope,
+                "scope": arguments.scope,
                 "check": check,
                 "changed": any(result.changed for result in results),
                 "results": [result._asdict() for result in results],
@@ -135,9 +145,44 @@ def _change(action: str, names: list[str], arguments: argparse.Namespace) -> int
         )
     else:
         for result in results:
-            print(f"{result.agent}: {result.what}" + (f" ({result.path})" if result.path else ""))
+            what = f"tools {result.what}" if result.part == "tools" else result.what
+            print(f"{result.agent}: {what}" + (f" ({result.path})" if result.path else ""))
         if not chosen:
             print("no coding agent found for this user; name one to install its hooks anyway")
         for agent, problem in problems:
             complain(f"hypertool agents: {agent}", problem)
     return 1 if problems else 0
+
+
+def _steps(action: str, agent: str, arguments: argparse.Namespace) -> Iterator[Callable[[], Result]]:
+    """Install hooks, and with `--mcp` the tools; uninstall both where they are, with `--mcp` the tools alone."""
+    scope, check = str(arguments.scope), bool(arguments.check)
+    place = tools.place(agent, scope, _home(), _project(), os.environ)
+    if action == "install":
+        yield lambda: _install_hooks(agent, scope, check)
+        if arguments.mcp:
+            yield (
+                lambda: (
+                    serving.install(place, program(), check)
+                    if place is not None
+                    else Result(agent, "", False, f"have no settings in that scope ({scope})", "tools")
+                )
+            )
+        return
+    # In the reverse order, so that the folders that the hooks were first to need are empty by then.
+    if place is not None and (arguments.mcp or _scope(_served, agent, scope)):
+        yield lambda: serving.uninstall(place, check)
+    if not arguments.mcp:
+        yield lambda: _uninstall_hooks(agent, scope, check)
+
+
+def _install_hooks(agent: str, scope: str, check: bool) -> Result:
+    if agent not in plans.HOOKED:
+        return Result(agent, "", False, "has no hooks: the service reads its sessions")
+    return install(plans.plan(agent, scope, _home(), _project(), os.environ), program(), check)
+
+
+def _uninstall_hooks(agent: str, scope: str, check: bool) -> Result:
+    if agent not in plans.HOOKED:
+        return Result(agent, "", False, "has no hooks: the service reads its sessions")
+    return uninstall(plans.plan(agent, scope, _home(), _project(), os.environ), check)

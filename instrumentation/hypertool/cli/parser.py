@@ -378,7 +378,8 @@ def _agent_commands(commands: Any) -> None:
         "agents",
         "which coding agents are here and counted; install, uninstall or examine their hooks",
         (".cli.agents", "agents"),
-        usage="hypertool agents [install | uninstall | doctor] [NAME ...] [--scope user|project] [--check] [--json]",
+        usage="hypertool agents [install | uninstall | doctor] [NAME ...] [--mcp] [--scope user|project] [--check] "
+        "[--json]",
         epilog="Without NAME: every agent that is on this host. Exit code 1 where something is broken or refused.",
     )
     agents.add_argument(
@@ -389,6 +390,11 @@ def _agent_commands(commands: Any) -> None:
     )
     agents.add_argument(
         "--scope", choices=("user", "project"), default="user", help="whose configuration: user (default) or project"
+    )
+    agents.add_argument(
+        "--mcp",
+        action="store_true",
+        help="install: the tools of `hypertool mcp`, too; uninstall: these alone (default: hooks and tools)",
     )
     agents.add_argument(
         "--check", action="store_true", help="install, uninstall: say what would change, change nothing"

@@ -74,7 +74,7 @@ def _servers(agents: list[str] | None, into: str, check: bool) -> list[mcp_setti
         try:
             result = mcp_settings.write(agent, into, check)
         except HypertoolError as error:
-            path = mcp_settings.SETTINGS[agent].path
+            path = mcp_settings.SETTINGS[agent]
             complain("hypertool workflow export", str(error))
             result = mcp_settings.Result(path, "refused")
         if result is not None:

@@ -17,7 +17,7 @@ from ..behind_gateway import broken_base
 from ..ledger import location
 from ..ledger.ledger import Ledger
 from ..reading.registry import reader
-from . import files, jsonc, plans
+from . import files, jsonc, plans, serving, tools
 from .install import installed
 from .plans import Plan
 
@@ -40,6 +40,7 @@ _NOTES = {
     "aider": "Aider has no hooks and estimates while it streams: use --no-stream and --analytics-log",
 }
 LATE_SECONDS = 120.0
+START_SECONDS = 20.0
 
 
 class Finding(NamedTuple):
@@ -100,6 +101,7 @@ def _agent(agent: str, home: str, project: str, environment: Mapping[str, str]) 
         yield from _hooks(agent, home, project, environment)
     else:
         yield Finding(agent, "hooks", True, _NOTES[agent])
+    yield from _tools(agent, home, project, environment)
     found = broken_base(agent, environment)
     if found is not None:
         variable, wrong, remedy = found
@@ -129,6 +131,44 @@ def _hooks(agent: str, home: str, project: str, environment: Mapping[str, str]) 
         runs = os.access(command, os.X_OK)
         yield Finding(agent, "hook program", runs, command, "" if runs else _install(agent, "user"))
     yield Finding(agent, "hooks", True, _NOTES.get(agent, f"{len(found)} events"))
+
+
+def _tools(agent: str, home: str, project: str, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the MCP server in the agent's settings starts; nothing where none is installed."""
+    for scope in plans.SCOPES:
+        place = tools.place(agent, scope, home, project, environment)
+        try:
+            command = serving.installed(place) if place is not None else []
+        except HypertoolError as error:
+            yield Finding(agent, f"tools ({scope})", False, place.path if place else "", f"mend the file: {error}")
+            continue
+        if command:
+            wrong = _not_served(command, environment.get("PATH"))
+            remedy = f"{wrong}; or take the tools out: `hypertool agents uninstall {agent} --mcp`" if wrong else ""
+            yield Finding(agent, f"tools ({scope})", not wrong, " ".join(command), remedy)
+
+
+def _not_served(command: list[str], path: str | None) -> str:
+    """Why that MCP server does not start and end with its input; empty if it does. Takes about a second."""
+    import subprocess
+
+    program = shutil.which(command[0], path=path)
+    if program is None:
+        return f"{command[0]} is not there: `hypertool agents install --mcp` writes where it is now"
+    try:
+        done = subprocess.run(
+            [program, *command[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=START_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"it does not start: {error}"
+    said = " ".join(done.stderr.split())
+    return f"it ends with {done.returncode}: {said:.300}" if done.returncode else ""
 
 
 def _switched_off(plan: Plan) -> Iterator[Finding]:

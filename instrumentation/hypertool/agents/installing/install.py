@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import NamedTuple
 
-from . import files, jsonc, plans, records
+from . import applying, files, jsonc, plans, records, serving
+from .applying import Result
 from .files import CannotEdit
 from .plans import Plan
-
-
-class Result(NamedTuple):
-    """The result: `changed` says whether a file changed; `path` is the file or folder."""
-
-    agent: str
-    path: str
-    changed: bool
-    what: str
 
 
 def install(plan: Plan, program: str, check: bool = False) -> Result:
@@ -40,7 +31,7 @@ def install(plan: Plan, program: str, check: bool = False) -> Result:
     files.check_writable(plan.path)
     if check:
         return Result(plan.agent, plan.path, True, "would be installed")
-    _replace(plan.path, before, after)
+    applying.replace(plan.path, before, after)
     return Result(plan.agent, plan.path, True, "installed")
 
 
@@ -66,17 +57,13 @@ def uninstall(plan: Plan, check: bool = False) -> Result:
     if without == text:
         return Result(plan.agent, plan.path, False, "not installed")
     files.check_writable(plan.path)
-    return _would_go(plan) if check else _undo(plan, without.encode(), now)
+    return _would_go(plan) if check else _undo(plan, without, now)
 
 
 def _check_place(plan: Plan) -> None:
     """Raises CannotEdit for a project's file that a link, which a repository may hold, takes out of the project."""
-    if not plan.within:
-        return
     for path in (plan.path, *(os.path.join(plan.path, event) for event in plan.events)):
-        real, top = files.real(path), os.path.realpath(plan.within)
-        if os.path.commonpath([real, top]) != top:
-            raise CannotEdit(f"{path} leads out of {top}, to {real}; remove the link, or install for the user")
+        applying.check_place(path, plan.within)
 
 
 def _would_go(plan: Plan) -> Result:
@@ -111,12 +98,7 @@ _EMPTY = "{\n}\n"
 
 
 def _text(path: str, raw: bytes | None) -> str:
-    if raw is None or not raw.strip():
-        return _EMPTY
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CannotEdit(f"{path} is not UTF-8 text (byte {error.start}); it is left alone") from None
+    return applying.text_of(path, raw) or _EMPTY
 
 
 def _parsed(path: str, text: str) -> jsonc.Node:
@@ -218,26 +200,9 @@ def _looks_ours(raw: bytes) -> bool:
     return b"hypertool" in raw and b" hook " in raw
 
 
-def _replace(path: str, before: bytes | None, after: bytes) -> None:
-    known = records.load(path)
-    original, folders = before, records.missing_folders(path)
-    if known is not None and known.after == before:  # installed again: keep the content before the first time
-        original, folders = known.before, known.folders
-    records.save(records.Record(path, original, after, folders))
-    files.write(path, after, 0o644)
-
-
-def _undo(plan: Plan, without: bytes | None, now: bytes | None = None) -> Result:
-    record = records.load(plan.path)
-    if record is not None and (now is None or record.after == now):
-        without = record.before
-    if without is None:
-        files.delete(plan.path)
-        if record is not None:
-            records.remove_folders(record)
-    else:
-        files.write(plan.path, without)
-    records.forget(plan.path)
+def _undo(plan: Plan, without: str | None, now: bytes | None = None) -> Result:
+    more = without is not None and serving.in_text(plan.agent, without)
+    applying.undo(plan.path, without.encode() if without is not None else None, now, more)
     return Result(plan.agent, plan.path, True, "uninstalled")
 
 

@@ -49,7 +49,7 @@ _SETTINGS = {
     "codex": (".codex", "hooks.json", "CODEX_HOME"),
     "gemini-cli": (".gemini", "settings.json", ""),
     "auggie": (".augment", "settings.json", ""),
-    "qwen-code": (".qwen", "settings.json", ""),
+    "qwen-code": (".qwen", "settings.json", "QWEN_HOME"),
 }
 
 
