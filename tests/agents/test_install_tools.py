@@ -121,7 +121,7 @@ def test_moved_program_of_the_tools(agent: str, home: Path) -> None:
     if agent == "codex":
         path.write_text(text + "mine = 7\n[tui]\n")
     else:
-        path.write_text(re.sub(r'("command": \[?\s*"/opt/old)', r'"timeout": 7, \1', text))
+        path.write_text(re.sub(r'("command": \[?\s*"/opt/old)', r'"mine": 7, \1', text))
     assert main(["agents", "install", agent, "--mcp"]) == 0
     assert server(agent, home) == {**wanted, "mine": 7}
 
