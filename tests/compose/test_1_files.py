@@ -86,6 +86,19 @@ def test_images_are_pinned_and_named_once() -> None:
     assert [one for one in named if not re.match(r"\$\{[A-Z_]+_IMAGE[:}]", one)] == []
 
 
+#: The first version of an image without the holes that were published for those before it.
+WITHOUT_KNOWN_HOLES = {"PROMETHEUS_IMAGE": (3, 5, 3), "GRAFANA_IMAGE": (12, 4, 5)}
+
+
+@pytest.mark.shared_host("S17")
+def test_images_are_without_known_holes() -> None:
+    for key, oldest in WITHOUT_KNOWN_HOLES.items():
+        image = versions()[key]
+        tag = image.partition("@")[0].rpartition(":")[2]
+        assert tuple(map(int, tag.removeprefix("v").split("."))) >= oldest, f"{image} has published holes"
+
+
+@pytest.mark.shared_host("S30")
 def test_no_service_has_more_than_it_needs(profiles: dict[str, dict[str, Any]]) -> None:
     for profile in ("local", "cloud", "minimal"):
         for name, service in profiles[profile]["services"].items():
@@ -106,6 +119,7 @@ def test_no_service_has_more_than_it_needs(profiles: dict[str, dict[str, Any]]) 
             assert port["host_ip"] == "127.0.0.1", name
 
 
+@pytest.mark.shared_host("S30")
 def test_langfuse_parts_get_only_their_secrets(profiles: dict[str, dict[str, Any]]) -> None:
     """A part that is broken into gives away its own password, not the keys that encrypt everybody's data."""
     secret = {"SALT", "ENCRYPTION_KEY", "NEXTAUTH_SECRET", "DATABASE_URL", "REDIS_AUTH", "POSTGRES_PASSWORD"}
@@ -141,6 +155,7 @@ def test_langfuse_secrets_are_made_once(tmp_path: Path) -> None:
     assert {file.name: file.read_text() for file in (tmp_path / "langfuse").iterdir()} == files
 
 
+@pytest.mark.shared_host("S16")
 def test_alloy_reaches_no_socket_of_the_host(profiles: dict[str, dict[str, Any]]) -> None:
     """The engine's socket below /run is root on the host: it is masked, and no group is guessed."""
     for profile, name in (("local", "alloy"), ("cloud", "alloy-cloud")):

@@ -43,6 +43,7 @@ def touched(before: dict[str, object], after: dict[str, object]) -> set[str]:
     return paths
 
 
+@pytest.mark.shared_host("S1", "S9")
 def test_member_writes_only_to_two_of_our_folders(
     fleet: Fleet, fresh: dict[str, dict[str, object]], installed: Play
 ) -> None:
@@ -56,6 +57,7 @@ def test_member_writes_only_to_two_of_our_folders(
         assert ours == {*WRITABLE, f"{STORE}/requests/reservations.lock"}, name
 
 
+@pytest.mark.shared_host("S1", "S2")
 def test_play_changes_nothing_behind_a_members_traps(fleet: Fleet, trapped: dict[str, str]) -> None:
     """A play that meets a member's traps changes nothing behind them."""
     play = fleet.play("site.yml", "--tags", "hypertool").succeeded()
@@ -89,6 +91,7 @@ PLACED = {
 
 
 @pytest.mark.parametrize(("entry", "code"), PLACED.values(), ids=PLACED.keys())
+@pytest.mark.shared_host("S1")
 def test_an_upgrade_names_what_a_member_placed(
     fleet: Fleet, old_store: tuple[str, Host], trapped: dict[str, str], entry: str, code: str
 ) -> None:

@@ -53,6 +53,7 @@ def test_purge_after_uninstalling_leaves_nothing(
     assert left == {name: [] for name in fresh}, "\n".join(line for lines in left.values() for line in lines)
 
 
+@pytest.mark.shared_host("S2")
 def test_no_uninstallation_followed_a_members_traps(fleet: Fleet, uninstalled: Play, trapped: dict[str, str]) -> None:
     """Neither the one that keeps data nor the one that deletes them changed what a member's links name."""
     assert on_all(fleet.hosts, canary) == trapped

@@ -301,6 +301,7 @@ CROWDS: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("crowd", CROWDS)
+@pytest.mark.shared_host("S26")
 def test_parts_without_text_take_room_too(crowd: str) -> None:
     """What is looked at in the caller's thread, and sent, is bounded by number as well as by length."""
     given = CROWDS[crowd]

@@ -110,6 +110,7 @@ def test_alloy_is_asked_with_the_password(monkeypatch: pytest.MonkeyPatch) -> No
     assert asked == [("GET", "http://127.0.0.1:12345/-/ready"), ("POST", "http://127.0.0.1:12345/-/reload")]
 
 
+@pytest.mark.shared_host("S7")
 def test_no_service_can_be_stopped_over_http() -> None:
     """Prometheus has no lifecycle API, on hosts and in Compose; whatever ends a service, systemd starts it again."""
     units = [*(ROOT / "ansible/roles").glob("*/templates/*.conf.j2")]

@@ -92,6 +92,7 @@ every_python = pytest.mark.parametrize(
 
 @every_python
 @pytest.mark.parametrize("end", ENDS)
+@pytest.mark.shared_host("S4")
 def test_open_stream_at_the_end_exits_at_once(host: Host, tmp_path: Path, python: str, end: str) -> None:
     """A stream left open by the last line of a program holds the exit up no longer than any other, and is counted."""
     began = time.monotonic()
@@ -122,6 +123,7 @@ interpreters.destroy(made)
 
 
 @every_python
+@pytest.mark.shared_host("S25")
 def test_records_of_a_sub_interpreter_are_counted(host: Host, tmp_path: Path, python: str) -> None:
     """A sub-interpreter without daemon threads publishes in the thread that records, and as it ends."""
     done = host.start([python, "-c", SUBINTERPRETER], 30, packages(tmp_path))

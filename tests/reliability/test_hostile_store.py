@@ -70,6 +70,7 @@ def leave(folder: Path, name: str, content: bytes) -> None:
             os.chown(path, ANN, -1)
 
 
+@pytest.mark.shared_host("S3", "S12")
 def test_hostile_snapshots_change_no_honest_number(host: Host) -> None:
     """Hostile snapshots and requests: no crash, no call over a second, exact honest numbers, memory below 100 MiB."""
     for name in ("live", "requests", "shared", "service"):
@@ -151,6 +152,7 @@ def test_hostile_archives_raise_nothing_else(host: Host) -> None:
             file.unlink()
 
 
+@pytest.mark.shared_host("S11")
 def test_flood_of_one_member_leaves_the_others_exact(host: Host) -> None:
     """300,000 label sets of one member become a bounded number of series; another's new ones are all there."""
     if os.geteuid() != 0:

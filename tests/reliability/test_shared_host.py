@@ -59,6 +59,7 @@ def fold(path: Path) -> None:
         pass
 
 
+@pytest.mark.shared_host("S9")
 def test_members_write_their_own_numbers_only(path: Path, catalogue: Catalogue) -> None:
     """Snapshots of two members are summed and folded by the service; neither can change the other's, or the sums."""
     as_user(ANN, lambda: spend(path, catalogue, 10))
@@ -158,6 +159,7 @@ def names(path: Path, catalogue: Catalogue, prefix: str, how_many: int) -> None:
     process.publish().die()
 
 
+@pytest.mark.shared_host("S28")
 def test_one_member_cannot_use_up_all_names(path: Path, catalogue: Catalogue) -> None:
     """Ann's 200 names take her share; bob's first eight are admitted, and the sums are exact."""
     as_user(BOB, lambda: names(path, catalogue, "early", 1))
@@ -222,6 +224,7 @@ def held_by(user: int, path: Path) -> Iterator[None]:
         os.waitpid(child, 0)
 
 
+@pytest.mark.shared_host("S5")
 def test_locks_that_a_member_holds_hold_nobody_up(path: Path, catalogue: Catalogue) -> None:
     """Whatever ann locks, bob's calls take less than a second each, and the service folds."""
     as_user(SERVICE, lambda: store(path).begin_service())
@@ -266,6 +269,7 @@ def test_locked_register_of_names_stops_no_fold(path: Path, catalogue: Catalogue
         assert {entry.value for entry in store(path).labels.all() if entry.label == "model"} >= {"later-0", "last-0"}
 
 
+@pytest.mark.shared_host("S6", "S12")
 def test_files_that_are_no_snapshots_cost_nothing(path: Path, catalogue: Catalogue) -> None:
     """Sparse files, pipes, links, folders: not read, set aside, counted; the other member's numbers are exact."""
 
@@ -323,6 +327,7 @@ def test_taken_name_of_a_batch_is_told(path: Path) -> None:
     assert counted(path) == 5
 
 
+@pytest.mark.shared_host("S22")
 def test_root_writes_through_no_link(path: Path, tmp_path: Path, catalogue: Catalogue) -> None:
     """Root that uses the library does not follow what a member put in the way."""
     victim = tmp_path / "victim"

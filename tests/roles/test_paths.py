@@ -122,6 +122,7 @@ def member_data(data: Path, treasure: Path) -> None:
     program.chmod(0o4755)
 
 
+@pytest.mark.shared_host("S2")
 def test_data_that_stay_become_roots_and_nothing_else(tmp_path: Path, treasure: Path) -> None:
     """Below data that stay, links are not followed, second names keep their owner, and no program stays setuid."""
     data = tmp_path / "data"
@@ -204,6 +205,7 @@ def account(folder: Path, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("place", "said"), IN_PLACE.values(), ids=IN_PLACE.keys())
+@pytest.mark.shared_host("S1")
 def test_a_shared_folder_is_never_made_through_a_link(tmp_path: Path, treasure: Path, place: Any, said: str) -> None:
     """`live -> /etc/cron.d` gave a member a root cron job: whatever stands there is named, and nothing is changed."""
     store = tmp_path / "store"

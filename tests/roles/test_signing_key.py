@@ -78,6 +78,7 @@ def shown(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("armor", [True, False], ids=["armored", "binary"])
+@pytest.mark.shared_host("S19")
 def test_only_the_named_key_is_installed(keys: Keys, tmp_path: Path, armor: bool) -> None:
     """Of a file with two keys the named one stays, readable for gpg; a second run changes nothing."""
     keys.publish("stranger", "owner", armor=armor)
@@ -89,6 +90,7 @@ def test_only_the_named_key_is_installed(keys: Keys, tmp_path: Path, armor: bool
     assert install(keys, path, "owner")["changed"] is False
 
 
+@pytest.mark.shared_host("S19")
 def test_an_exchanged_key_is_refused_and_named(keys: Keys, tmp_path: Path) -> None:
     keys.publish("owner")
     path = tmp_path / "key.asc"

@@ -116,6 +116,7 @@ PLAY = """\
 
 
 @pytest.mark.parametrize("way", ["by the script's file", "by the environment"])
+@pytest.mark.shared_host("S15")
 def test_no_value_is_ever_a_template(shell: Run, tmp_path: Path, way: str) -> None:
     """Whatever the variables for Grafana Cloud hold, roles see it as it is, and nothing in it is run."""
     names = [name for name in CLOUD_NAMES if name != "CA_FILE"]
@@ -160,6 +161,7 @@ def test_no_value_is_ever_a_template(shell: Run, tmp_path: Path, way: str) -> No
     assert not pwned.exists()
 
 
+@pytest.mark.shared_host("S20")
 def test_killed_runs_credential_goes_on_the_next_run(shell: Run, tmp_path: Path) -> None:
     """kill -9 leaves the file with the token; the next run removes it before it does anything."""
     folder = tmp_path / "tmp"

@@ -40,6 +40,7 @@ CHANGERS = {
 
 
 @pytest.mark.parametrize("name", CHANGERS)
+@pytest.mark.shared_host("S24")
 def test_a_variable_that_changes_tools_changes_nothing(setup: Run, name: str) -> None:
     plain, changed = setup("--version"), setup("--version", **{name: CHANGERS[name]})
     assert (changed.returncode, changed.stdout) == (plain.returncode, plain.stdout), changed.stderr
@@ -64,6 +65,7 @@ def test_working_directory_is_no_place_for_programs(shell: Run, given: str, used
     assert shell(f"trusted_path '{given}'").stdout.startswith(used)
 
 
+@pytest.mark.shared_host("S21")
 def test_a_second_run_waits_for_a_killed_one_s_step(tmp_path: Path) -> None:
     """The step that `kill -9` of the script leaves behind is named and waited for; the script never works beside it."""
     code = f'set -eum; source "{PARTS}/ui.sh"; only_one {tmp_path}; LOG={tmp_path}/log; '

@@ -58,14 +58,17 @@ require_systemd() {
     fi
 }
 
-# A Python that can make virtual environments and run the pinned ansible-core.
+# A Python that can make virtual environments and run the pinned ansible-core: for 3.10 that is one without fixes by now, so
+# it is taken only where there is nothing newer.
 find_python() {
-    local candidate
-    for candidate in /usr/bin/python3 /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/python3.11 /usr/local/bin/python3; do
-        if [[ -x $candidate ]] && "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-            printf '%s' "$candidate"
-            return 0
-        fi
+    local oldest candidate
+    for oldest in "3, 11" "3, 10"; do
+        for candidate in /usr/bin/python3{,.14,.13,.12,.11} /usr/local/bin/python3; do
+            if [[ -x $candidate ]] && "$candidate" -c "import sys, venv, ensurepip; sys.exit(sys.version_info < ($oldest))" 2>/dev/null; then
+                printf '%s' "$candidate"
+                return 0
+            fi
+        done
     done
     return 1
 }

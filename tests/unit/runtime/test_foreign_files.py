@@ -55,6 +55,7 @@ def test_odd_file_is_an_error_at_once(tmp_path: Path, victim: Path, kind: Callab
 
 
 @every_kind
+@pytest.mark.shared_host("S14")
 def test_alert_file_waits_for_nothing(tmp_path: Path, victim: Path, kind: Callable[[Path, Path], object]) -> None:
     """Whatever is in the place of `alerts.jsonl`, the receiver says at once that it cannot write."""
     kind(tmp_path / "alerts.jsonl", victim)
@@ -63,6 +64,7 @@ def test_alert_file_waits_for_nothing(tmp_path: Path, victim: Path, kind: Callab
     assert victim.read_text() == "mine"
 
 
+@pytest.mark.shared_host("S29")
 def test_sessions_folder_of_another_user_is_refused(tmp_path: Path, victim: Path) -> None:
     """A folder that another member made, or a link, is no place for sessions; the error names it."""
     sessions = tmp_path / "sessions-0"
@@ -90,6 +92,7 @@ def test_sessions_folder_open_to_others_is_closed(tmp_path: Path) -> None:
     assert mine.read() == SavedSession("backend-engineer", "default", 1.0)
 
 
+@pytest.mark.shared_host("S5")
 def test_held_lock_costs_one_wait(tmp_path: Path) -> None:
     """The first to meet a held lock waits for its deadline, the next ones do not; when it is free it is had again."""
     with Folder(tmp_path) as folder:
@@ -163,6 +166,7 @@ print(len(children))
 """
 
 
+@pytest.mark.shared_host("S5")
 def test_new_labels_and_forks_do_not_deadlock(host: Host) -> None:
     """Threads that record new labels while the process forks: all of them end, and every token is counted."""
     done = host.python(FORKS, seconds=60)

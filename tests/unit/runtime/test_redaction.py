@@ -31,6 +31,7 @@ def _no_hook() -> Iterator[None]:
 
 
 @given(st.data(), AROUND, AROUND)
+@pytest.mark.shared_host("S18")
 def test_no_credential_of_any_kind_is_left_in_any_text(data: st.DataObject, before: str, after: str) -> None:
     text, secret = data.draw(secrets())
     assert secret not in redact(f"{before} {text} {after}", 4000)
@@ -60,6 +61,7 @@ def test_cut_stack_starts_with_no_half_secret(data: st.DataObject, behind: int) 
 
 
 @pytest.mark.parametrize("kind", CREDENTIALS)
+@pytest.mark.shared_host("S18")
 def test_every_kind_has_an_example_that_is_taken_out(kind: str) -> None:
     text, secret = CREDENTIALS[kind]
     found = redact(f"before {text} after", 4000)

@@ -93,6 +93,7 @@ def test_host_names_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/healthz", "/nothing"])
+@pytest.mark.shared_host("S8")
 def test_rebound_page_reads_nothing(service: Exporter | AlertLog, path: str) -> None:
     status, answer = ask(service, f"GET {path} HTTP/1.1", "Host: evil.example")
     assert status == 421
@@ -122,6 +123,7 @@ def test_no_answer_allows_another_origin(service: Exporter | AlertLog) -> None:
     assert b"access-control-allow" not in answer.lower()
 
 
+@pytest.mark.shared_host("S23")
 def test_alert_log_stamps_the_time_itself(tmp_path: Path) -> None:
     """The sender cannot choose `received_at`."""
     alert_log = AlertLog(Address("127.0.0.1", 0), AlertFile(tmp_path / "alerts.jsonl"))
@@ -129,6 +131,7 @@ def test_alert_log_stamps_the_time_itself(tmp_path: Path) -> None:
     assert not json.loads((tmp_path / "alerts.jsonl").read_text())["received_at"].startswith("1999")
 
 
+@pytest.mark.shared_host("S23")
 def test_drip_fed_request_is_ended(service: Exporter | AlertLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """One deadline for the whole request: a byte now and then does not extend it."""
     monkeypatch.setattr(server, "REQUEST_SECONDS", 1.0)
@@ -213,6 +216,7 @@ def test_idle_connections_leave_room(service: Exporter | AlertLog, monkeypatch: 
             one.close()
 
 
+@pytest.mark.shared_host("S23")
 def test_burst_of_clients_is_answered(service: Exporter | AlertLog) -> None:
     """Sixty connections at once wait in the backlog instead of being refused."""
     path = "/-/healthy" if isinstance(service, Exporter) else "/healthz"

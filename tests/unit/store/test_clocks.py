@@ -85,6 +85,7 @@ def test_later_run_replaces_one_of_a_clock_ahead(tmp_path: Path, since: int, fol
     assert left(tmp_path, declared) == 900
 
 
+@pytest.mark.shared_host("S10")
 def test_archive_of_a_clock_ahead_is_corrected(tmp_path: Path) -> None:
     """The service folded while the clock was ahead: its next fold under the right one corrects what it kept."""
     wall, declared = Wall(), catalogue()
@@ -98,6 +99,7 @@ def test_archive_of_a_clock_ahead_is_corrected(tmp_path: Path) -> None:
     assert archive.load().totals.ended[P].time <= time.time() + 5
 
 
+@pytest.mark.shared_host("S10")
 def test_raised_budget_counts_after_a_clock_ahead(tmp_path: Path) -> None:
     """A limit that was loaded under a clock ahead does not outlive one that is loaded later."""
     wall = Wall()

@@ -43,6 +43,7 @@ def leave(path: Path, content: bytes) -> Path:
 
 
 @pytest.mark.parametrize("broken", CASES.values(), ids=CASES)
+@pytest.mark.shared_host("S3", "S12")
 def test_impossible_value_refuses_its_file_alone(tmp_path: Path, broken: dict[str, Any]) -> None:
     """Folded again and again, with many of the kind: the sums are exact and both generations can be read."""
     Process(tmp_path).tokens(10).publish().die()
@@ -66,6 +67,7 @@ def test_many_high_counts_stay_readable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [MAX_BYTES + 1, 3 * 2**30, 2**40])
+@pytest.mark.shared_host("S6")
 def test_large_file_is_refused_unread(tmp_path: Path, size: int) -> None:
     """A sparse file of any size costs nothing, and is not tried again."""
     with open(leave(tmp_path, b""), "wb") as file:
@@ -75,6 +77,7 @@ def test_large_file_is_refused_unread(tmp_path: Path, size: int) -> None:
     assert (total(tmp_path), store(tmp_path).merge().unreadable) == (10, 1)
 
 
+@pytest.mark.shared_host("S12")
 def test_folder_or_pipe_in_a_files_place_stops_nothing(tmp_path: Path) -> None:
     """Folding goes on beside whatever has the name of a snapshot or of a lock."""
     path = leave(tmp_path, b"")
@@ -88,6 +91,7 @@ def test_folder_or_pipe_in_a_files_place_stops_nothing(tmp_path: Path) -> None:
     assert total(tmp_path) == 10
 
 
+@pytest.mark.shared_host("S13")
 def test_archive_removes_whole_names_of_snapshots_only(tmp_path: Path) -> None:
     """An archive that lists a path removes nothing outside the folder of snapshots."""
     import zlib
@@ -104,6 +108,7 @@ def test_archive_removes_whole_names_of_snapshots_only(tmp_path: Path) -> None:
     assert precious.read_text() == "mine"
 
 
+@pytest.mark.shared_host("S11", "S28")
 def test_unfit_label_values_become_other_at_the_merge(tmp_path: Path) -> None:
     """What a client should not have recorded is no series, and the sum is exact."""
     unfit = ["a" * 100_000, "a\x00b", "zero\u200bwidth", "<!channel>", "{{task}}", "\u202eevil"]
@@ -119,6 +124,7 @@ def test_unfit_label_values_become_other_at_the_merge(tmp_path: Path) -> None:
         store(tmp_path).fold()
 
 
+@pytest.mark.shared_host("S3")
 def test_lost_archive_is_said_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where no generation can be read, that is an error in the log and a count, never silence."""
     Process(tmp_path).tokens(10).publish().die()
