@@ -103,6 +103,34 @@ def test_hostile_requests_go_nowhere(gateway: Running, upstream: Upstream) -> No
     gateway.end()
 
 
+LONG = POST + HEAD + b"Content-Length: %d\r\n\r\n" % (31 << 20)
+CHUNKED = POST + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [CHUNKED, LONG], ids=["in chunks", "of one length"])
+def test_unfinished_bodies_are_bounded(gateway: Running, upstream: Upstream, head: bytes) -> None:
+    """Bodies that are held at once have a limit together, however they are sent; with room again, calls pass."""
+    piece = bytes(1 << 20)
+    framed = b"%x\r\n%s\r\n" % (len(piece), piece) if head is CHUNKED else piece
+    got = b""
+    with contextlib.ExitStack() as open_ones:
+        # All begin before any of them holds something.
+        clients = [open_ones.enter_context(gateway.connect()) for _ in range(9)]
+        for client in clients:
+            client.sendall(head)
+        for client in clients:
+            with contextlib.suppress(ConnectionError):
+                for _ in range(30):
+                    client.sendall(framed)
+        with contextlib.suppress(ConnectionError):
+            while data := clients[-1].recv(65536):
+                got += data
+    assert b" 503 " in got.split(b"\r\n")[0]
+    assert upstream.asked == []
+    assert gateway.post("/openai/v1/chat/completions")[0] == 200
+    gateway.end()
+
+
 def test_headers_of_one_connection_stay_there(gateway: Running, upstream: Upstream) -> None:
     """What `Connection` names, proxies' credentials and our own headers are not sent on."""
     gateway.post(

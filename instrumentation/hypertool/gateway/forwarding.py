@@ -75,28 +75,33 @@ class Forwarder:
         if length > MAX_BODY:
             return _error(route.provider, 413, f"the request has {length} bytes, this gateway takes {MAX_BODY}")
         if self._held + length > MAX_BODIES:
-            return _error(route.provider, 503, "too many large requests at once; try again in a moment")
+            return _crowded(route.provider)
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = bytearray()
         try:
             try:
-                await asyncio.wait_for(self._read(request, body), REQUEST_SECONDS)
+                refused = await asyncio.wait_for(self._read(request, route.provider, body), REQUEST_SECONDS)
             except asyncio.TimeoutError:
                 return _error(route.provider, 408, f"the request did not arrive within {REQUEST_SECONDS:.0f} s")
-            if len(body) > MAX_BODY:
-                return _error(route.provider, 413, f"the request has more than {MAX_BODY} bytes")
-            return await self._metered(request, route, bytes(body))
+            return refused or await self._metered(request, route, bytes(body))
         finally:
             self._held -= len(body)
 
-    async def _read(self, request: web.BaseRequest, body: bytearray) -> None:
+    async def _read(self, request: web.BaseRequest, provider: str, body: bytearray) -> web.Response | None:
+        """Read into `body`. What is returned is the refusal of one that is too large, alone or with the others.
+
+        A request in chunks says no length beforehand, and several that begin at once each find room for theirs.
+        """
         while not request.content.at_eof():
             data = await request.content.readany()
             body += data
             self._held += len(data)
             if len(body) > MAX_BODY:
-                return
+                return _error(provider, 413, f"the request has more than {MAX_BODY} bytes")
+            if self._held > MAX_BODIES:
+                return _crowded(provider)
+        return None
 
     async def _metered(self, request: web.BaseRequest, route: routes.Route, body: bytes) -> web.StreamResponse:
         call: Call | None = None
@@ -202,6 +207,10 @@ def _error(provider: str, status: int, text: str) -> web.Response:
     response = web.Response(status=status, body=error_body(provider, status, text), content_type="application/json")
     response.force_close()
     return response
+
+
+def _crowded(provider: str) -> web.Response:
+    return _error(provider, 503, "too many large requests at once; try again in a moment")
 
 
 def _refused(provider: str, call: Call, text: str) -> web.Response:
