@@ -214,6 +214,33 @@ def test_doctor_starts_the_server(home: Path, capsys: pytest.CaptureFixture[str]
     assert "mend the file" in tools_link()["remedy"]
 
 
+@pytest.mark.parametrize("agent", tools.PROJECT)
+def test_doctor_starts_no_program_of_a_repository(
+    agent: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A repository that somebody else wrote names a program for our entry: the doctor names it, and does not run it."""
+    repository = tmp_path / "theirs"
+    (repository / ".git").mkdir(parents=True)
+    monkeypatch.chdir(repository)
+    assert main(["agents", "install", agent, "--mcp", "--scope", "project"]) == 0
+    assert doctor(capsys, agent)[1][agent, "tools (project)"]["holds"]
+    file = repository / tools.PROJECT[agent][0]
+    theirs = repository / "hypertool"
+    theirs.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    theirs.chmod(0o755)
+    here = next(
+        str(place)
+        for place in (Path(sys.argv[0]), Path(sys.executable).with_name("hypertool"))
+        if str(place) in file.read_text()
+    )
+    for named in (str(theirs), "./hypertool"):
+        file.write_text(file.read_text().replace(here, named))
+        here = named
+        found = doctor(capsys, agent)[1][agent, "tools (project)"]
+        assert (found["holds"], (tmp_path / "ran").exists()) == (False, False)
+        assert named in found["remedy"]
+
+
 def test_list_shows_the_tools(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`hypertool agents` says where the tools are."""
     assert main(["agents", "install", "opencode", "--mcp"]) == 0

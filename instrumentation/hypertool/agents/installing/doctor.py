@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -142,10 +143,22 @@ def _tools(agent: str, home: str, project: str, environment: Mapping[str, str]) 
         except HypertoolError as error:
             yield Finding(agent, f"tools ({scope})", False, place.path if place else "", f"mend the file: {error}")
             continue
-        if command:
+        if command and scope == "project" and not _own_program(command[0], environment.get("PATH")):
+            # Anybody may have written this file: agents ask before they run what a repository names, and so do we.
+            note = "another program than this hypertool, which a repository may name; it is not started here"
+            remedy = f"{note}: look at {command[0]}, or run `hypertool agents install {agent} --mcp --scope project`"
+            yield Finding(agent, f"tools ({scope})", False, " ".join(command), remedy)
+        elif command:
             wrong = _not_served(command, environment.get("PATH"))
             remedy = f"{wrong}; or take the tools out: `hypertool agents uninstall {agent} --mcp`" if wrong else ""
             yield Finding(agent, f"tools ({scope})", not wrong, " ".join(command), remedy)
+
+
+def _own_program(command: str, path: str | None) -> bool:
+    """Whether that command is the program that is running now, by whichever name."""
+    program = shutil.which(command, path=path)
+    own = os.path.join(os.path.dirname(sys.executable), "hypertool")
+    return program is None or os.path.realpath(program) in (os.path.realpath(sys.argv[0]), os.path.realpath(own))
 
 
 def _not_served(command: list[str], path: str | None) -> str:
