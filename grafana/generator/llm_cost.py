@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus.generator.counting import Metric, block, count_in, quantile, total
+from prometheus.generator.counting import Metric, block, count_in, quantile, total, zero_in
 
 from . import panels as p
 from .dashboard import dashboard, query_variable
@@ -104,12 +104,14 @@ def calls_by_outcome() -> p.Json:
 
 def cache_hits() -> p.Json:
     read = total(count_in(TOKENS.where('kind="cache_read"'), RANGE), "model")
-    prompt = total(count_in(TOKENS.where('kind=~"input|cache_read|cache_write"'), RANGE), "model")
+    read_and_new = TOKENS.where('kind=~"input|cache_read|cache_write"')
+    prompt = total(count_in(read_and_new, RANGE), "model")
+    none_read = total(zero_in(read_and_new, RANGE), "model")
     return p.horizontal_bars(
         "Cache Hit Ratio",
         "Share of the input tokens that came from the provider's cache, by model. Good: 60 % and more where prompts "
         "repeat; below 30 % look at what changes at the beginning of the prompts.",
-        targets=[p.instant(f"sort_desc(({read} or 0 * {prompt}) / ({prompt} > 0))", "{{model}}")],
+        targets=[p.instant(f"sort_desc(({read} or {none_read}) / ({prompt} > 0))", "{{model}}")],
         grid=(12, 0, 6, 5),
         unit="percentunit",
         no_value="No tokens in this range",
@@ -120,7 +122,7 @@ def cache_hits() -> p.Json:
 
 
 def usage_missing() -> p.Json:
-    missing = f"{total(count_in(MISSING, RANGE))} or 0 * {total(count_in(REQUESTS, RANGE))}"
+    missing = f"{total(count_in(MISSING, RANGE))} or {total(zero_in(REQUESTS, RANGE))}"
     return p.stat(
         "Unknown Usage",
         "Calls of this time range whose tokens, and so whose cost, are not known: unknown is not zero. Good: 0. "
@@ -221,7 +223,7 @@ def tokens_by_kind() -> p.Json:
 
 def cost_of_a_call() -> p.Json:
     by = ("persona", "model")
-    spent = block(f"{total(count_in(COST, RANGE), *by)}\nor\n0 * {total(count_in(REQUESTS, RANGE), *by)}")
+    spent = block(f"{total(count_in(COST, RANGE), *by)}\nor\n{total(zero_in(REQUESTS, RANGE), *by)}")
     calls = total(count_in(REQUESTS, RANGE), *by)
     return p.table(
         "Cost of a Call",

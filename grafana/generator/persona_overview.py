@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from prometheus.generator.counting import BUILD_INFO, KNOWN, TARGET, Metric, block, count_in, total, zero_where_scraped
+from prometheus.generator.counting import (
+    BUILD_INFO,
+    KNOWN,
+    TARGET,
+    Metric,
+    block,
+    count_in,
+    total,
+    zero_in,
+    zero_where_scraped,
+)
 
 from . import panels as p
 from .dashboard import FIRING, dashboard
@@ -214,8 +224,9 @@ def last_run() -> p.Json:
         before = f"sum by ({TARGET}) ({TOKENS} offset {step}) or 0 * sum by ({TARGET}) ({BUILD_INFO} offset {step})"
         return f"max(max_over_time(timestamp(sum by ({TARGET}) ({TOKENS}) > ({before}))[{window}:{step}]))"
 
-    # On a new host the run may have ended before the first scrape.
-    first_seen = f"min_over_time(timestamp({TOKENS})[$__range:$__interval])"
+    # On a new host the run may have ended before the first scrape. The time of a sum and not of each series: for that,
+    # Prometheus 2.42 reads all that came before again at every step.
+    first_seen = f"min_over_time(timestamp(sum by ({TARGET}) ({TOKENS}))[$__range:$__interval])"
     new_host = f"unless on ({TARGET}) last_over_time({BUILD_INFO}[{KNOWN}] offset $__range)"
     arms = [last_growth(LAST_HOUR, "1m"), last_growth("$__range", "$__interval"), f"max({first_seen} {new_host})"]
     alternatives = "\nor\n".join(arms)
@@ -253,7 +264,7 @@ def cost() -> p.Json:
 
 def failed_calls() -> p.Json:
     every = Metric("hypertool_llm_requests_total", (HOSTS,))
-    failed = f"{total(count_in(REQUESTS, '$__range'))} or 0 * {total(count_in(every, '$__range'))}"
+    failed = f"{total(count_in(REQUESTS, '$__range'))} or {total(zero_in(every, '$__range'))}"
     return p.stat(
         "Failed LLM Calls",
         "LLM calls of this time range that ended with an error or were blocked by a budget. Good: 0, or a few "

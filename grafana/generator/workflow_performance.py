@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus.generator.counting import TARGET, Metric, block, count_in, quantile, total
+from prometheus.generator.counting import TARGET, Metric, block, count_in, quantile, total, zero_in
 
 from . import panels as p
 from .dashboard import dashboard, query_variable
@@ -113,7 +113,7 @@ def stage_duration() -> p.Json:
 
 def gate_success_rate() -> p.Json:
     def rate(*labels: str) -> str:
-        passed = block(f"{gates_in(PASSED, '$__range')}\nor\n0 * {gates_in(FAILED, '$__range')}")
+        passed = block(f"{gates_in(PASSED, '$__range')}\nor\n{zero_in(FAILED, '$__range')}")
         return f"{total(passed, *labels)} / ({total(gates_in(GATES, '$__range'), *labels)} > 0)"
 
     return p.stat(

@@ -10,7 +10,7 @@ import pytest
 from prometheus.generator.counting import Metric, count_in
 from tests.dashboards.backfill import Host, samples_of, true_count
 from tests.dashboards.panels import Fetch
-from tests.dashboards.scenarios import RANDOM_HOSTS, SWITCHES
+from tests.dashboards.scenarios import HOSTS, RANDOM_HOSTS, SWITCHES
 
 WINDOWS = (15, 60, 300, 900, 3600, 7200)
 
@@ -63,3 +63,25 @@ def test_the_columns_of_a_graph_add_up_to_the_total(host: Host, filled: Fetch, e
             )
             assert drawn == true_count(times, values, 0, last_column), f"{persona} at {step} s"
         assert len(columns) == 10
+
+
+@pytest.mark.parametrize("host", [host for host in HOSTS if host not in RANDOM_HOSTS], ids=lambda host: host.instance)
+def test_buckets_are_counted_alike(host: Host, filled: Fetch, end: float) -> None:
+    """Buckets are counted as any counter is, though what their histogram has in common is read from its count."""
+    name, matchers = "hypertool_workflow_stage_duration_seconds_bucket", (f'instance="{host.instance}"',)
+    counted = [
+        count_in(Metric(name, matchers), "WINDOW"),
+        count_in(Metric("", (*matchers, f'__name__="{name}"')), "WINDOW"),
+    ]
+    compared = 0
+    for window in ("60s", "3600s", "21600s"):
+        found = []
+        for one in counted:
+            query = f"sum by (workflow, stage, le) {one.replace('WINDOW', window)}"
+            times = {"start": f"{end - 12 * 3600:.0f}", "end": f"{end:.0f}", "step": "600"}
+            answer = filled("/api/v1/query_range", {"query": query, **times})
+            assert answer["status"] == "success", answer
+            found.append({str(series["metric"]): series["values"] for series in answer["data"]["result"]})
+        assert found[0] == found[1]
+        compared += len(found[0])
+    assert compared

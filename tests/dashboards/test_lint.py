@@ -6,6 +6,7 @@ import itertools
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,19 @@ def test_counters_are_read_over_the_panels_window(query: Query) -> None:
         if re.search(r"_(total|bucket|count|sum)$", selector.metric):
             assert selector.window is not None, f"{selector.metric} is used raw"
             assert selector.function.endswith("_over_time") or selector.function == "resets"
+
+
+@each_query
+def test_work_of_a_query_is_bounded(query: Query) -> None:
+    """Each mention of a window reads its samples again, and most series are buckets.
+
+    The time of single series in a subquery is worse: Prometheus 2.42 then reads, at each step, all that came before.
+    """
+    uses = selectors(interpolate(query, View(0)))
+    buckets = Counter(one.metric for one in uses if one.window and one.metric.endswith("_bucket"))
+    # One more in the heatmap, whose columns are there before anything has happened.
+    assert max(buckets.values(), default=0) <= 5, buckets
+    assert not re.search(r"timestamp\(\s*hypertool_[^()]*\)", query.expr), "ask for the time of an aggregation"
 
 
 @each_query
