@@ -242,6 +242,22 @@ def test_hostile_places_are_refused(kind: str, home: Path) -> None:
     assert main(["agents", "install", "claude-code"]) == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a link is given to another user: run pytest as root")
+@pytest.mark.parametrize("agent", plans.HOOKED)
+def test_link_of_another_user_is_refused(agent: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Root that installs in somebody's home writes nowhere that this person's links lead to."""
+    plan = plans.plan(agent, "user", str(home), "", {})
+    treasure = home / "treasure"
+    treasure.mkdir()
+    link = Path(plan.path) if plan.shape == "executables" else Path(plan.path).parent
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(treasure)
+    os.lchown(link, 12345, 12345)
+    assert main(["agents", "install", agent]) == 1
+    assert "a link of user 12345" in capsys.readouterr().err
+    assert list(treasure.iterdir()) == []
+
+
 @pytest.mark.parametrize("link", ["folder", "file"])
 @pytest.mark.parametrize("agent", plans.HOOKED)
 def test_link_out_of_a_project_is_refused(

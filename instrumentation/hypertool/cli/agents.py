@@ -16,6 +16,7 @@ from ..agents.installing.doctor import Finding, examine, last_seen, present
 from ..agents.installing.install import install, installed, uninstall
 from ..domain.instruments import AGENTS
 from ..errors import HypertoolError
+from ..runtime.home import own_home
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT
 from ..runtime.workspace import find_workspace
 from ..service.addresses import parse_address
@@ -37,7 +38,7 @@ def agents(arguments: argparse.Namespace) -> int:
 
 
 def _home() -> str:
-    return os.path.expanduser("~")
+    return own_home()
 
 
 def _project() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..runtime.home import own_home
 from ..runtime.logs import once
 from ..runtime.settings import CONFIG
 from .persona_tables import RESERVED as RESERVED
@@ -133,7 +134,7 @@ def default_file() -> Path:
 
 def user_file() -> Path:
     """The user's file of personas: $XDG_CONFIG_HOME/hypertool/hypertool.toml."""
-    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(own_home(), ".config")
     return Path(base) / "hypertool" / "hypertool.toml"
 
 

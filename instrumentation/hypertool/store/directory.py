@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder
+from ..runtime.home import own_home
 from ..runtime.settings import STATE_DIR
 
 HOST_DIRECTORY = Path("/var/lib/hypertool")
@@ -126,7 +127,7 @@ def full(error: OSError) -> bool:
 
 def own_directory() -> Path:
     """The user's own state directory: $XDG_STATE_HOME/hypertool."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    base = os.environ.get("XDG_STATE_HOME") or os.path.join(own_home(), ".local/state")
     return Path(base) / "hypertool"
 
 

@@ -6,6 +6,7 @@ import os
 import zlib
 from pathlib import Path
 
+from ..runtime.home import own_home
 from .directory import personal
 
 
@@ -21,7 +22,7 @@ def directory(kind: str) -> Path:
     base = os.environ.get("XDG_STATE_HOME")
     if base and os.path.isabs(base):
         return Path(base) / "hypertool" / kind
-    return Path(os.path.expanduser("~")) / ".local" / "state" / "hypertool" / kind
+    return Path(own_home()) / ".local" / "state" / "hypertool" / kind
 
 
 def key(workspace: Path) -> str:

@@ -48,7 +48,8 @@ _REAL = (
     "head",
     "tail",
 )
-_OURS = ("HYPERTOOL_", "OTEL_", "LANGFUSE_", "XDG_", "TRACEPARENT", "TRACESTATE")
+# All that a trial needs of the environment: a file that is only tried sees no credential.
+_KEPT = ("LANG", "LANGUAGE", "TZ", "TERM", "TMPDIR", "USER", "LOGNAME")
 _STUB = """#!/bin/sh
 echo call >> {log}
 n=0
@@ -147,7 +148,7 @@ def _prepare(root: Path, blocks: list[Block], workflow: Workflow, exits: Mapping
         path = root / "bin" / word
         path.unlink(missing_ok=True)
         _program(path, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
+    kept = {key: value for key, value in os.environ.items() if key in _KEPT or key.startswith("LC_")}
     plan = {stage.name: [stage.persona, stage.chatmode, stage.tokens] for stage in workflow.stages}
     settings = {CONFIG.name: CONFIG.read()} if CONFIG.read() else {"XDG_CONFIG_HOME": str(user_file().parent.parent)}
     return {

@@ -109,6 +109,18 @@ def test_trial_checks_the_budget(host: Host) -> None:
     assert found["problems"] == ["2300 tokens were used, more than the token_budget of 2000"]
 
 
+def test_trial_passes_no_credential_on(host: Host) -> None:
+    """A file that is only tried sees nothing of the environment but locale, time zone, terminal and user name."""
+    given = {"ANTHROPIC_API_KEY": "secret-1", "GRAFANA_CLOUD_TOKEN": "secret-2", "LANG": "C.UTF-8"}
+    gate = "hypertool gate --workflow bug_fix --stage investigation --persona obs -- true"
+    assert (
+        tried(
+            host, text(investigation=f'test "$LANG" = C.UTF-8; if env | grep secret; then exit 9; fi; {gate}'), **given
+        )["problems"]
+        == []
+    )
+
+
 def test_trial_touches_nothing_of_the_user(host: Host) -> None:
     """Tools are stubs, home and working directory are not the user's, and secrets of ours are not passed on."""
     (host.work / "precious").write_text("data")

@@ -17,7 +17,19 @@ class CannotEdit(HypertoolError):
 
 
 def real(path: str) -> str:
-    """The real path of the file: a link of the user's own (many keep such files elsewhere) is followed."""
+    """The real path of the file: a link of the user's own (many keep such files elsewhere) is followed.
+
+    Raises CannotEdit for another user's link: who made it would choose which file is written.
+    """
+    place = os.path.abspath(path)
+    while place != "/":
+        with contextlib.suppress(OSError):
+            found = os.lstat(place)
+            if stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+                raise CannotEdit(
+                    f"{path} leads through {place}, a link of user {found.st_uid}; remove it, then try again"
+                )
+        place = os.path.dirname(place)
     return os.path.realpath(path)
 
 
