@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from hypertool.llm import Missing, Reading, StreamReader, Usage, extract
 from hypertool.llm.reading import extract as table
 from hypertool.llm.reading import view as views
+from hypertool.llm.reading.billing import of_chat
+from hypertool.llm.reading.counts import usage_of
+from hypertool.llm.reading.shapes import openai_chat
 from tests.llm.encodings import PATIENT
 
 # Shape -> a whole response as a plain dict, and its partition.
@@ -305,6 +308,48 @@ def test_endless_new_classes_are_not_all_kept() -> None:
         assert extract(kind()).usage == Usage(5, output=2)
     assert len(table._readers) <= 1024
     assert len(views._views) <= 1030
+
+
+COUNT = st.sampled_from([None, -1, 0, 3, 20, 100, 120, True, False, 3.0, "", "7", math.nan, 10**12, 10**13])
+DETAILS = (
+    st.none()
+    | st.just([])
+    | st.dictionaries(
+        st.sampled_from(["cached_tokens", "cache_write_tokens", "reasoning_tokens", "audio_tokens", "cached_thoughts"]),
+        COUNT,
+    )
+)
+OWN_RECORD = st.fixed_dictionaries(
+    {
+        "prompt_tokens": COUNT,
+        "completion_tokens": COUNT,
+        "total_tokens": COUNT,
+        "prompt_tokens_details": DETAILS,
+        "completion_tokens_details": DETAILS,
+    }
+)
+
+
+@PATIENT
+@given(OWN_RECORD, st.booleans())
+def test_the_quick_reader_agrees_with_the_whole_one(record: dict[str, Any], as_dict: bool) -> None:
+    """OpenAI's own record has a reader of its own for speed; where it answers, it answers as the whole reader does."""
+    quick = openai_chat.own_usage(record if as_dict else views.view(as_object(record)))
+    if quick is not None:
+        assert quick == usage_of(openai_chat.usage, record)
+        assert of_chat(record) is None
+
+
+def test_the_quick_reader_takes_openais_own_record() -> None:
+    record = {
+        "prompt_tokens": 100,
+        "completion_tokens": 20,
+        "total_tokens": 120,
+        "prompt_tokens_details": {"cached_tokens": 40, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": None},
+    }
+    assert openai_chat.own_usage(record) == Usage(60, 40, 0, 15, 5)
+    assert openai_chat.own_usage({**record, "cost": 1}) is None
 
 
 JUNK = st.recursive(

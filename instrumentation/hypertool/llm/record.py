@@ -66,7 +66,7 @@ def make_record(
     usage: Usage | Missing | None = reading.usage if reading is not None else None
     nano, total = None, 0
     if reading is not None and isinstance(usage, Usage):
-        total = usage.total
+        total = usage[0] + usage[1] + usage[2] + usage[3] + usage[4]
         if total <= MAX_TOKENS_PER_RECORD:
             if reading.parts:
                 nano = cost_of_parts(reading.parts, model)
@@ -82,17 +82,26 @@ def make_record(
     )
 
 
-_OTHER_PARTS = (1, 2, 4)  # cached and written input, reasoning: most calls have none
-
-
 class _Cells:
     """The counters and histograms of one persona, chatmode and model.
 
-    `cost` is None until a call has a price, `first_chunk` until a call streams; `parts` are the kinds besides input
-    and output that were seen, by their place in a usage.
+    `cost` is None until a call has a price, `first_chunk` until a call streams, the last three until a call has them.
     """
 
-    __slots__ = ("cost", "first_chunk", "input", "known", "model", "output", "parts", "seconds", "success", "tokens")
+    __slots__ = (
+        "cached",
+        "cost",
+        "first_chunk",
+        "input",
+        "known",
+        "model",
+        "output",
+        "reasoning",
+        "seconds",
+        "success",
+        "tokens",
+        "written",
+    )
 
     def __init__(
         self,
@@ -113,7 +122,9 @@ class _Cells:
         self.model = model
         self.cost: Counter | None = None
         self.first_chunk: Histogram | None = None
-        self.parts: dict[int, Counter] = {}
+        self.cached: Counter | None = None
+        self.written: Counter | None = None
+        self.reasoning: Counter | None = None
 
 
 class Meter:
@@ -150,15 +161,19 @@ class Meter:
                 cells.tokens.value += total
                 cells.input.value += usage[0]
                 cells.output.value += usage[3]
-                if total != usage[0] + usage[3]:
-                    for part in _OTHER_PARTS:
-                        tokens = usage[part]
-                        if tokens:
-                            kind = cells.parts.get(part)
-                            if kind is None:
-                                kind = recorder.counter(LLM_TOKENS.key, persona, cells.model, TOKEN_KINDS[part])
-                                cells.parts[part] = kind
-                            kind.value += tokens
+                if total != usage[0] + usage[3]:  # most calls have no other parts
+                    if usage[1]:
+                        if cells.cached is None:
+                            cells.cached = recorder.counter(LLM_TOKENS.key, persona, cells.model, TOKEN_KINDS[1])
+                        cells.cached.value += usage[1]
+                    if usage[2]:
+                        if cells.written is None:
+                            cells.written = recorder.counter(LLM_TOKENS.key, persona, cells.model, TOKEN_KINDS[2])
+                        cells.written.value += usage[2]
+                    if usage[4]:
+                        if cells.reasoning is None:
+                            cells.reasoning = recorder.counter(LLM_TOKENS.key, persona, cells.model, TOKEN_KINDS[4])
+                        cells.reasoning.value += usage[4]
                 if cells.known is not None:
                     reached = self._spend(recorder, run, cells.known, total)
                 if nano is not None:

@@ -16,6 +16,7 @@ from ..domain.instruments import (
     BUDGET_EXCEEDED,
     BY_KEY,
     DURATION_BUCKETS,
+    EXPORT_OUTCOMES,
     EXPORT_SPANS,
     PERSONA_DURATION,
     SWITCHES,
@@ -259,6 +260,11 @@ class Recorder:
 
     # Snapshots
 
+    def _resolved(self, sink: str) -> int:
+        """How many of a sink's spans have an outcome."""
+        found = (self.counters.get((EXPORT_SPANS.key, sink, outcome)) for outcome in EXPORT_OUTCOMES)
+        return sum(counter.value for counter in found if counter is not None)
+
     def snapshot(self, personas: dict[str, Persona], loaded_at: float) -> dict[str, Any]:
         """All counts as plain data for the store; marks the recorder as clean."""
         with self.lock:
@@ -275,22 +281,18 @@ class Recorder:
                         active[name] = min(active.get(name, left), left)
             counters, histograms = self.counters, self.histograms
             # Read resolved before submitted: a span is never resolved before it is submitted.
-            resolved = {
-                sink: sum(
-                    counter.value for key, counter in list(counters.items()) if key[:2] == (EXPORT_SPANS.key, sink)
-                )
-                for sink in self.submitted
-            }
+            resolved = {sink: self._resolved(sink) for sink in self.submitted}
             submitted = {sink: count() for sink, count in self.submitted.items()}
             self._published_spans = sum(submitted.values())
-            used = {key[1] for key in list(counters) if key[0] == TOKENS.key}
+            names = list(counters)
+            used = {key[1] for key in names if key[0] == TOKENS.key}
             return {
                 snapshot_format.TAKEN: now,
                 snapshot_format.RESERVED: [
                     [key[1], tokens] for key, tokens in list(self.reserved.items()) if not key[0]
                 ],
                 **snapshot_format.rows(
-                    counters={key: counters[key].value for key in list(counters)},
+                    counters={key: counters[key].value for key in names},
                     histograms=[
                         (
                             key,

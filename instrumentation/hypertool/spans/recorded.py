@@ -41,6 +41,7 @@ _random = random.Random()
 os.register_at_fork(after_in_child=_random.seed)
 _CLIENT, _INTERNAL = SpanKind.CLIENT, SpanKind.INTERNAL
 _RANDOM_ID = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
+_NEW_TRACE = _RANDOM_ID | TraceFlags.SAMPLED
 
 
 class RecordedSpan(trace.Span):
@@ -213,6 +214,8 @@ class OwnTracer:
         self._sampler = provider.sampler
         self._inherits = type(self._sampler).should_sample is ParentBased.should_sample
         self._always = self._sampler is ALWAYS_ON
+        # The SDK's default: without a parent every span is sampled, and asking the sampler costs 3 us.
+        self._all_roots = self._always or (self._inherits and getattr(self._sampler, "_root", None) is ALWAYS_ON)
         self._scope = encode_scope(scope, version)
         self._resource: tuple[Any, bytes] = (None, b"")
         limits = SpanLimits()
@@ -239,6 +242,9 @@ class OwnTracer:
             return RecordedSpan(
                 self, name, _number(kind), parent.trace_id, parent.span_id, False, parent.state, parent.flags, given
             )
+        if parent is trace.INVALID_SPAN and self._all_roots:
+            trace_id = _random.getrandbits(128) or 1
+            return RecordedSpan(self, name, _number(kind), trace_id, None, False, None, _NEW_TRACE, given)
         above = parent.get_span_context()
         if above is not None and above.is_valid:
             trace_id, parent_id, remote = above.trace_id, above.span_id, above.is_remote

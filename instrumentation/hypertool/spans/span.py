@@ -35,6 +35,11 @@ def remote_parent(carrier: Mapping[str, str]) -> Any:
     return TraceContextTextMapPropagator().extract(dict(carrier))
 
 
+def untraced() -> bool:
+    """Whether `start` certainly makes no span, so that its arguments need not be made."""
+    return private.tracer is None and private.decided and "opentelemetry.trace" not in sys.modules
+
+
 def start(
     name: str,
     attributes: Callable[..., Mapping[str, Any]],
@@ -52,7 +57,7 @@ def start(
     CLIENT). `fitted` says that the values are bounded and need no redaction. With `current=False` the span becomes
     current by `activate`. Never raises: an error of a provider is logged once, and the work goes on without a span.
     """
-    if private.tracer is None and private.decided and "opentelemetry.trace" not in sys.modules:
+    if untraced():
         return None
     try:
         tracer, to = tracer_and_sink()

@@ -27,7 +27,6 @@ class SnapshotWriter:
         self._directory = directory
         self._descriptor: int | None = None
         self._size = MAX_BYTES
-        self.last_size = 0
         self.id = os.urandom(16).hex()
 
     def write(self, data: dict[str, Any]) -> None:
@@ -40,7 +39,6 @@ class SnapshotWriter:
                 f"this process has {len(raw)} bytes of numbers, and a snapshot may have {snapshot_format.MAX_BYTES}; "
                 f"use fewer different label values"
             )
-        self.last_size = len(raw)
         if self._size + len(raw) > MAX_BYTES or not self._append(raw):
             self._replace(raw)
 
@@ -49,10 +47,10 @@ class SnapshotWriter:
         descriptor = self._descriptor
         if descriptor is None or not os.fstat(descriptor).st_nlink:
             return False
-        self._size = MAX_BYTES  # after a partial write, nothing may be appended
+        size, self._size = self._size, MAX_BYTES  # after a partial write, nothing may be appended
         if os.write(descriptor, raw) != len(raw):
             return False
-        self._size = os.lseek(descriptor, 0, os.SEEK_CUR)
+        self._size = size + len(raw)
         return True
 
     def _replace(self, raw: bytes) -> None:

@@ -192,26 +192,27 @@ class Call:
         if self._trace is not None:
             in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
             context = in_trace() if callable(in_trace) else context
-        of = (
-            self.model or UNKNOWN,
-            setting.provider,
-            self.persona,
-            self.chatmode,
-            self._run,
-            self._prompt,
-            self._arguments,
-            self._metadata,
-        )
-        self._span = spans.start(
-            self.caller.span_name or f"chat {self.model}".rstrip(),
-            attributes.at_start,
-            context,
-            calls_out=True,
-            to_langfuse=setting.langfuse,
-            current=False,
-            fitted=True,
-            of=of,
-        )
+        if not spans.untraced():
+            of = (
+                self.model or UNKNOWN,
+                setting.provider,
+                self.persona,
+                self.chatmode,
+                self._run,
+                self._prompt,
+                self._arguments,
+                self._metadata,
+            )
+            self._span = spans.start(
+                self.caller.span_name or f"chat {self.model}".rstrip(),
+                attributes.at_start,
+                context,
+                calls_out=True,
+                to_langfuse=setting.langfuse,
+                current=False,
+                fitted=True,
+                of=of,
+            )
         self._context = self._trace = None
         self._arguments = _NONE
         self.started = perf_counter()
@@ -269,7 +270,8 @@ class Call:
         try:
             # If neither wrapper nor arguments named a model, take the one that answered.
             model = self.model or (reading.model if reading is not None else None) or UNKNOWN
-            record = make_record(self.persona, self.chatmode, model, outcome, max(seconds, 0.0), reading, self.first)
+            seconds = seconds if seconds > 0.0 else 0.0
+            record = make_record(self.persona, self.chatmode, model, outcome, seconds, reading, self.first)
             if output is not None and self._span is not None and content.captures():
                 self._output = content.output_messages(output)
             if self.inner is not None and record.counted is None and not self.covered:
@@ -320,33 +322,30 @@ class Call:
 
     def _count_once(self, record: CallRecord, error: BaseException | None, response: Any) -> None:
         """Write the record, unless a nested call in another thread has already counted the same response."""
-        usage, reading = record.usage, record.reading
-        if (
-            isinstance(usage, Usage)
-            and reading is not None
-            and twice.seen_inside(self.caller.work, self.started, usage, reading.id, response, self.inherited)
-        ):
+        if twice.seen_inside(self.caller.work, self.started, record, response, self.inherited):
             self._end_as_agent(error)
         else:
             self.count(record, error, None)
 
     def count(self, record: CallRecord, error: BaseException | None, ended: int | None) -> None:
         """Write the record to the metrics, the budget and the span."""
-        span, caller = self._span, self.caller
-        if caller.setting.counts:
-            exemplar = None
-            if record.seconds is not None:
-                exemplar = (
-                    span.exemplar(record.seconds) if span is not None else self._meter.recorder.exemplar(record.seconds)
-                )
+        span = self._span
+        counts, meter = self.caller.setting.counts, self._meter
+        if counts:
+            seconds, exemplar = record.seconds, None
+            if seconds is not None:
+                exemplar = span.exemplar(seconds) if span is not None else meter.recorder.exemplar(seconds)
             for share in self._debit(record, exemplar):
                 self._tell(share)
+        if span is None:
+            if counts:
+                meter.publish()
+            return
         try:
-            if span is not None:
-                self._end_span(span, record, error, ended)
+            self._end_span(span, record, error, ended)
         finally:
-            if caller.setting.counts:  # last, so that the snapshot covers the span
-                self._meter.publish()
+            if counts:  # last, so that the snapshot covers the span
+                meter.publish()
 
     def _end_span(
         self, span: spans.OurSpan, record: CallRecord, error: BaseException | None, ended: int | None
@@ -369,7 +368,7 @@ class Call:
             with meter.recorder.lock:  # one lock: no other call sees these tokens twice, or not at all
                 reached = meter.write(record, self._run, exemplar)
                 reservation.release(record.total if isinstance(record.usage, Usage) else None)
-        if known is not None and known.window != "run" and isinstance(record.usage, Usage):
+        if known is not None and known.window != "run" and record.counted is not None:
             return meter.collector.core.shares_reached(known)
         return reached
 

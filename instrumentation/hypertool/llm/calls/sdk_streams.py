@@ -64,23 +64,24 @@ class Measure:
     `told`, if set, returns whether the provider reported the usage; otherwise the SDK has estimated it.
     """
 
-    __slots__ = ("__weakref__", "_read", "_unusual", "call", "reader", "told", "transcript")
+    __slots__ = ("__weakref__", "call", "read", "reader", "told", "transcript", "unusual")
 
     def __init__(self, call: Call) -> None:
         open_streams.note(self)
         self.call = call
         self.reader = StreamReader()
-        self._read = self.reader.feed
+        self.read = self.reader.feed
         self.transcript = Transcript() if captures() else None
-        self._unusual = True
+        self.unusual = True
+        """Whether the next chunk must be looked at: it is the first, or content is recorded."""
         self.told: Callable[[], bool] | None = None
 
     def feed(self, chunk: Any) -> None:
         """Take one more chunk."""
         call = self.call
         call.last = now = perf_counter()
-        self._read(chunk)
-        if self._unusual:  # the first chunk, or every chunk if content is recorded
+        self.read(chunk)
+        if self.unusual:
             self._look(now, chunk)
 
     def _look(self, now: float, chunk: Any) -> None:
@@ -88,7 +89,7 @@ class Measure:
             self.call.first = now - self.call.started
         if self.transcript is not None:
             self.transcript.feed(chunk)
-        self._unusual = self.transcript is not None
+        self.unusual = self.transcript is not None
 
     def end(self, error: BaseException | None = None) -> None:
         """The stream ended by itself (None or StopIteration), or with an error."""
@@ -123,12 +124,13 @@ class Measure:
 class _Tap:
     """Replaces an SDK stream's own iterator, to measure its helpers (`text_stream`, `get_final_...`) as well."""
 
-    __slots__ = ("_feed", "_iterator", "_later", "_measure")
+    __slots__ = ("_call", "_iterator", "_later", "_measure", "_read")
 
     def __init__(self, iterator: Any, measure: Measure) -> None:
         self._iterator = iterator
         self._measure = measure
-        self._feed = measure.feed
+        self._call = measure.call
+        self._read = measure.read
         self._later = getattr(iterator, "__anext__", None)
 
     def __iter__(self) -> Any:
@@ -143,7 +145,11 @@ class _Tap:
         except BaseException as error:
             self._measure.end(error)
             raise
-        self._measure.feed(chunk)
+        if self._measure.unusual:
+            self._measure.feed(chunk)
+        else:  # as `feed`, without the cost of calling it
+            self._call.last = perf_counter()
+            self._read(chunk)
         return chunk
 
     async def __anext__(self) -> Any:
@@ -152,7 +158,11 @@ class _Tap:
         except BaseException as error:
             self._measure.end(error)
             raise
-        self._feed(chunk)
+        if self._measure.unusual:
+            self._measure.feed(chunk)
+        else:
+            self._call.last = perf_counter()
+            self._read(chunk)
         return chunk
 
     def __getattr__(self, name: str) -> Any:

@@ -8,12 +8,12 @@ equal only in tests, call the same function.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from time import perf_counter
+from threading import get_ident
 from typing import Any
 
 from ..reading.usage import Usage
+from ..record import CallRecord
 
 REMEMBERED = 256
 _OBJECTS = 16
@@ -25,29 +25,30 @@ _by_id: deque[_Counted] = deque(maxlen=REMEMBERED)
 _by_object: deque[_Counted] = deque(maxlen=_OBJECTS)
 
 
-def seen_inside(
-    work: str, started: float, usage: Usage, identity: str | None, response: Any, inherited: bool = False
-) -> bool:
-    """Whether a nested call has counted the response of the call of `work`, begun at `started`; if not, remember it.
+def seen_inside(work: str, started: float, record: CallRecord, response: Any, inherited: bool = False) -> bool:
+    """Whether a nested call has counted the response of this call of `work`; if not, remember it.
 
     A call whose context was `inherited` is not remembered: it would know a call around it.
     """
+    usage, reading = record.usage, record.reading
+    if not isinstance(usage, Usage) or reading is None:
+        return False
     key: str | int
-    if identity is not None:
-        key, counted, kept = identity, _by_id, None
+    if reading.id is not None:
+        key, counted, kept = reading.id, _by_id, None
     elif response is None or isinstance(response, (str, int, float)):
         return False
     else:
         key, counted, kept = id(response), _by_object, response
-    thread = threading.get_ident()
+    thread = get_ident()
     # Copy first: other threads may append to a deque during a copy, but not during iteration.
     since = tuple(counted) if counted and counted[-1][5] >= started else ()
-    for other_key, other_usage, other_work, other_thread, began, ended, _ in reversed(since):
-        if ended < started:
+    for other_key, other_usage, other_work, other_thread, began, end, _ in reversed(since):
+        if end < started:
             break
         inside = began >= started and other_thread != thread and other_work != work
         if inside and other_key == key and other_usage == usage:
             return True
     if not inherited:
-        counted.append((key, usage, work, thread, started, perf_counter(), kept))
+        counted.append((key, usage, work, thread, started, started + (record.seconds or 0.0), kept))
     return False

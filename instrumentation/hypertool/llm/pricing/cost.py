@@ -37,6 +37,8 @@ class _State:
         self.table: PriceTable | None = None
         self.generated: GeneratedTable | None = None
         self.known: dict[str | tuple[str, str], Price | tuple[Price, ...] | None] = {}
+        # The rates of the models of `known` whose standard price is always valid and the same for every call.
+        self.plain: dict[str | tuple[str, str], Rates] = {}
         self.said = 0
 
 
@@ -63,6 +65,12 @@ def cost_of(
     if billing is not None and billing.stated_nano_usd is not None:
         return billing.stated_nano_usd
     key = model if provider is None else (provider, model)
+    if billing is None and service_tier is None:
+        rates = _state.plain.get(key)
+        if rates is not None:
+            pico = _sum(usage, rates)
+            if pico is not None:
+                return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO
     price = _state.known.get(key)
     if price is None:
         if key in _state.known:
@@ -171,25 +179,28 @@ def reload() -> PriceTable:
     own = PRICES.read()
     table = load(Path(own) if own else None)
     with _state.lock:
-        _state.table, _state.generated, _state.known = table, None, {}
+        _state.table, _state.generated, _state.known, _state.plain = table, None, {}, {}
     return table
 
 
 def _sum(usage: Usage, rates: Rates) -> int | None:
     fresh, cached, write, output, reasoning, hour, _ = usage
-    total = fresh * (rates[0] or 0) + output * (rates[3] or 0) + reasoning * (rates[4] or 0)
+    total = fresh * (rates[0] or 0) + output * (rates[3] or 0)
+    if reasoning:
+        total += reasoning * (rates[4] or 0)
     if cached:
         if rates[1] is None:
             return None
         total += cached * rates[1]
-    if write > hour:
-        if rates[2] is None:
-            return None
-        total += (write - hour) * rates[2]
-    if hour:
-        if rates[5] is None:
-            return None
-        total += hour * rates[5]
+    if write:
+        if write > hour:
+            if rates[2] is None:
+                return None
+            total += (write - hour) * rates[2]
+        if hour:
+            if rates[5] is None:
+                return None
+            total += hour * rates[5]
     return total
 
 
@@ -210,8 +221,18 @@ def _look_up(model: str, provider: str | None = None) -> Price | tuple[Price, ..
     with _state.lock:
         if len(_state.known) >= _MODELS_REMEMBERED:
             _state.known.clear()
-        _state.known[model if provider is None else (provider, model)] = found
+            _state.plain.clear()
+        key = model if provider is None else (provider, model)
+        _state.known[key] = found
+        if isinstance(found, Price) and _is_plain(found):
+            _state.plain[key] = found.rates
     return found
+
+
+def _is_plain(price: Price) -> bool:
+    """Whether its rates alone decide the cost of a call at the standard tier."""
+    always = price.valid_from == _ALWAYS and price.valid_until == _FOREVER and price.hours is None
+    return always and not price.above and (price.extras is None or price.extras.call is None)
 
 
 def _completed(ours: Price, generated: Price) -> Price:
