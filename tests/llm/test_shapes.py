@@ -324,10 +324,10 @@ def _own_records() -> Iterator[dict[str, Any]]:
         (10**12, 1, 10**12 + 1),
         (1.0, 2, 3),
     ]
-    for (given, made, total), cached, write, thought in itertools.product(counts, odd, odd[:5], odd):
+    for (asked, made, total), cached, write, thought in itertools.product(counts, odd, odd[:5], odd):
         for heard, said in ((0, None), (5, 0), (0, 5)):
             yield {
-                "prompt_tokens": given,
+                "prompt_tokens": asked,
                 "completion_tokens": made,
                 "total_tokens": total,
                 "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": write, "audio_tokens": heard},
