@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.agents.hooking import HYPERTOOL
+from tests.support.fake_augment import session
 from tests.support.fake_models import FakeModels
 from tests.support.hypertool_host import wait_until
 
@@ -133,6 +134,12 @@ AGENTS = {
         lambda url: {},
         settings=("cline", "auth", "-p", "openai-compatible", "-k", "none", "-m", "gpt-4.1", "-b", "{url}/v1"),
     ),
+    # Without an account: its server is the double of `tests/support/fake_augment.py`.
+    "auggie": Client(
+        ["auggie", "-p", "Say hello"],
+        lambda url: {"AUGMENT_SESSION_AUTH": session(url), "AUGMENT_DISABLE_AUTO_UPDATE": "1"},
+        cache_write=True,
+    ),
     # With a title of ours it makes no call for one, which its database would not have.
     "opencode": Client(["opencode", "run", "--title", "Hello", "Say hello"], lambda url: {}, _opencode_files),
     "qwen-code": Client(
@@ -140,6 +147,13 @@ AGENTS = {
         lambda url: {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"{url}/v1"},
     ),
 }
+
+
+def profile(home: Path, programs: Path) -> str:
+    """A shell's start file, for `BASH_ENV`: some agents' shells set the path anew."""
+    path = home / ".profile"
+    path.write_text(f'export PATH="{programs}:{HYPERTOOL.parent}:/usr/bin:/bin"\n')
+    return str(path)
 
 
 def set_up(client: Client, models: FakeModels, programs: Path, project: Path, url: str = "") -> Client:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.agents.gateways import Gateway
 from tests.agents.real_clients import kill, run, start
-from tests.agents.watching import GATEWAY, HANG, HOOK, OTLP, SOURCES, Watched, until_begun
+from tests.agents.watching import GATEWAY, HANG, HOOK, OTLP, SERVICE, SOURCES, Watched, until_begun
 from tests.support.fake_models import FakeModels
 
 AGENT = {"description": "work", "prompt": "Work", "subagent_type": "general-purpose"}
@@ -40,6 +40,7 @@ RESUMED = {
     "claude-code": ["claude", "-p", "--continue", "And again"],
     "codex": ["codex", "exec", "resume", "--last", "--skip-git-repo-check", "And again"],
     "copilot-cli": ["copilot", "--continue", "-p", "And again", "--allow-all-tools"],
+    "auggie": ["auggie", "-c", "-p", "And again"],
     "gemini-cli": ["gemini", "--resume", "latest", "-p", "And again", "--yolo", "-m", "gemini-2.5-pro"],
     "opencode": ["opencode", "run", "--continue", "And again"],
 }
@@ -97,6 +98,8 @@ CASES: list[tuple[str, Run, tuple[str, ...]]] = [
     *(("gemini-cli", one, SOURCES) for one in (resumed, killed)),
     *(("cline", one, SOURCES) for one in (prompt, killed)),
     *(("opencode", one, SOURCES) for one in (prompt, killed)),
+    # It sends no events, and speaks a protocol that our gateway does not.
+    *(("auggie", one, (HOOK, SERVICE)) for one in (resumed, cancelled, killed)),
 ]
 
 

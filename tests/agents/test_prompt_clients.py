@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from hypertool.domain.workflows import WORKFLOWS
 from tests.agents.following import FollowingModels
 from tests.agents.hooking import HYPERTOOL
 from tests.agents.measured import Measured, series
-from tests.agents.real_clients import AGENTS, Client, run, set_up
+from tests.agents.real_clients import AGENTS, Client, profile, run, set_up
 from tests.support.fake_models import FakeModels
 from tests.support.otlp_receiver import OtlpReceiver
 
@@ -20,12 +21,16 @@ MAKEFILE = "lint build publish:\n\t@true\ntest:\n\t@test -e repaired\n"
 
 
 class Loading(NamedTuple):
-    """An agent's command line for a prompt, and the file whose text its first request has, or lists."""
+    """An agent's command line for a prompt, and the file whose text its first request has, or lists.
+
+    `instead` is a folder whose files of the same name it prefers, and which is not there.
+    """
 
     agent: str
     path: str
     arguments: list[str]
     listed: bool = False
+    instead: str = ""
 
 
 LOADED = (
@@ -49,6 +54,12 @@ LOADED = (
         ".opencode/agents/backend-engineer.md",
         [*AGENTS["opencode"].command[:2], "--agent", "backend-engineer", *AGENTS["opencode"].command[2:]],
     ),
+    Loading("auggie", ".augment/commands/bug-fix-hypertool.md", ["auggie", "-p", "/bug-fix-hypertool now"]),
+    Loading("auggie", ".claude/skills/bug-fix-hypertool/SKILL.md", AGENTS["auggie"].command, listed=True),
+    Loading(
+        "auggie", ".agents/skills/bug-fix-hypertool/SKILL.md", AGENTS["auggie"].command, listed=True, instead=".claude"
+    ),
+    Loading("auggie", ".augment/agents/backend-engineer.md", AGENTS["auggie"].command, listed=True),
 )
 NOT_LOADED = (".augment/workflows", ".github/workflows", ".github/prompts")
 
@@ -73,6 +84,8 @@ def using(agent: str, command: list[str]) -> Client:
 def test_agent_loads_its_file(case: Loading, programs: Path, project: Path) -> None:
     """The mark in the file is in a request to the model; those of files that nobody loads are in none."""
     marks = exported(project)
+    if case.instead:
+        shutil.rmtree(project / case.instead)
     with FakeModels() as models:
         client = using(case.agent, case.arguments)
         set_up(client, models, programs, project)
@@ -117,6 +130,12 @@ FOLLOWED = (
         AGENTS["copilot-cli"].command,
         "cat .github/workflows/package-release-hypertool.prompt.md",
     ),
+    Following(
+        "auggie",
+        "feature_implementation",
+        AGENTS["auggie"].command,
+        "cat .augment/workflows/feature-implementation-hypertool.prompt.md",
+    ),
     Following("codex", "bug_fix", [*AGENTS["codex"].command[:-1], "$bug-fix-hypertool"]),
     Following(
         "gemini-cli",
@@ -142,16 +161,9 @@ def follow(
         client = using(case.agent, case.arguments)
         set_up(client, models, programs, project)
         client = client._replace(around=(str(HYPERTOOL), "run", "--workflow", case.workflow, "--"))
-        environment = {"BASH_ENV": _profile(project.parent, programs), "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url}
+        environment = {"BASH_ENV": profile(project.parent, programs), "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url}
         done = run(client, models, programs, project, **environment)
     return models, f"{models.asked} {done.stdout[-1500:]} {done.stderr[-1500:]}"
-
-
-def _profile(home: Path, programs: Path) -> str:
-    """A shell's start file: login shells set the path."""
-    profile = home / ".profile"
-    profile.write_text(f'export PATH="{programs}:{HYPERTOOL.parent}:/usr/bin:/bin"\n')
-    return str(profile)
 
 
 @pytest.mark.parametrize("case", FOLLOWED, ids=lambda case: f"{case.agent} {case.workflow}")
@@ -180,9 +192,15 @@ def test_agent_follows_a_workflow(
     assert len({span.trace_id for span in spans}) == 1
 
 
-def test_failed_gate_stops_the_agent(programs: Path, project: Path, otlp: OtlpReceiver, prometheus: Measured) -> None:
+STOPPED = (FOLLOWED[1], Following("auggie", "bug_fix", ["auggie", "-p", "/bug-fix-hypertool now"]))
+
+
+@pytest.mark.parametrize("case", STOPPED, ids=lambda case: case.agent)
+def test_failed_gate_stops_the_agent(
+    case: Following, programs: Path, project: Path, otlp: OtlpReceiver, prometheus: Measured
+) -> None:
     """Tests that fail: the gate shows its exit code to the agent, the last stage is not begun, and the fail counts."""
-    _, said = follow(FOLLOWED[1], programs, project, otlp, repaired=False)
+    _, said = follow(case, programs, project, otlp, repaired=False)
     gates = series("hypertool_workflow_quality_gate_total", prometheus.scrape(), "stage", "result")
     assert gates == {("investigation", "pass"): 1, ("implement_fix", "fail"): 1}, said
     switches = series("hypertool_persona_switches_total", prometheus.scrape(), "to_persona")

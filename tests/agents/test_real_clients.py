@@ -9,11 +9,11 @@ import pytest
 from hypertool import get_persona_metrics
 from hypertool.agents.installing.plans import HOOKED
 from hypertool.cli import main
-from hypertool.domain.instruments import AGENT_BLOCKED, AGENT_CALLS, AGENT_TOKENS, TOKENS
+from hypertool.domain.instruments import AGENT_BLOCKED, AGENT_CALLS, AGENT_TOKENS, AGENT_UNRECOGNISED, TOKENS
 from hypertool.service.agent_sessions import AgentSessions
 from tests.agents.conftest import AfterLimit
 from tests.agents.ledgers import counted
-from tests.agents.real_clients import AGENTS, kill, run, set_up, start, until
+from tests.agents.real_clients import AGENTS, kill, profile, run, set_up, start, until
 from tests.support.fake_models import FakeModels
 
 
@@ -153,19 +153,48 @@ def test_real_client_switch_in_its_shell(programs: Path, project: Path) -> None:
     assert counted(AGENT_CALLS.key, "claude-code", "testing-specialist") == 1
 
 
-def test_real_client_two_sessions_at_once(programs: Path, project: Path) -> None:
+@pytest.mark.parametrize("agent", ["claude-code", "gemini-cli", "auggie"])
+def test_real_client_two_sessions_at_once(agent: str, programs: Path, project: Path) -> None:
     """Two sessions in one workspace, one of which switches while both run: the other one keeps its persona."""
-    assert main(["agents", "install", "claude-code"]) == 0
-    client = AGENTS["claude-code"]
+    client = AGENTS[agent]
     with FakeModels(commands=["mkfifo gate && touch begun && cat gate", "tta-persona switch testing"]) as models:
-        process = start(client, models, programs, project, HYPERTOOL_PERSONA="data-scientist")
+        set_up(client, models, programs, project)
+        assert main(["agents", "install", agent]) == 0
+        shell = {"BASH_ENV": profile(project.parent, programs)}
+        process = start(client, models, programs, project, HYPERTOOL_PERSONA="data-scientist", **shell)
         try:
             until((project / "begun").exists, "the start of the first session's tool")
-            run(client, models, programs, project, HYPERTOOL_PERSONA="devops-engineer")
+            done = run(client, models, programs, project, HYPERTOOL_PERSONA="devops-engineer", **shell)
             (project / "gate").write_bytes(b"")
             process.communicate(timeout=60)
         finally:
             kill(process)
-        assert counted(AGENT_TOKENS.key) == models.tokens(True)
+        assert counted(AGENT_TOKENS.key) == models.tokens(client.cache_write, client.reasoning_beside)
     names = ("data-scientist", "devops-engineer", "testing-specialist")
-    assert [counted(AGENT_CALLS.key, "claude-code", name) for name in names] == [2, 1, 1]
+    assert [counted(AGENT_CALLS.key, agent, name) for name in names] == [2, 1, 1], done.stdout + done.stderr
+
+
+def test_auggie_subagents_are_missed_aloud(programs: Path, project: Path) -> None:
+    """Auggie keeps no usage of its sub-agents' calls: the rest is exact, and each sub-agent counts as unrecognised."""
+    run_it = {"action": "run", "name": "one", "instruction": "Work"}
+    with FakeModels(commands=[[("sub-agent-general-purpose", run_it)], "echo one"]) as models:
+        run(AGENTS["auggie"], models, programs, project)
+        AgentSessions(str(project.parent), {}).round()
+        assert len(models.served) == 4
+        assert counted(AGENT_TOKENS.key, "auggie") == models.tokens(True, numbers=(1, 4))
+    assert counted(AGENT_UNRECOGNISED.key, "auggie", "no_subagent_usage") == 1
+
+
+def test_auggie_goes_on_after_its_budget(
+    programs: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_limit: AfterLimit
+) -> None:
+    """No hook of Auggie's stops it, and none of ours denies a tool, which would cost a call more: all is counted."""
+    config = tmp_path / "hypertool.toml"
+    config.write_text('[personas.backend-engineer]\ntokens = 1500\non_exceed = "block"\n')
+    monkeypatch.setenv("HYPERTOOL_CONFIG", str(config))
+    with FakeModels(commands=["echo one", "echo two", "echo three"]) as models:
+        assert main(["agents", "install", "auggie"]) == 0
+        run(AGENTS["auggie"], models, programs, project, HYPERTOOL_PERSONA="backend-engineer")
+        after_limit("auggie", "nothing", len(models.served) - 2, 0)
+        assert len(models.served) == 4
+        assert counted(TOKENS.key, "backend-engineer") == models.tokens(True)

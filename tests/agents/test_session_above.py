@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -77,6 +78,53 @@ def test_two_gemini_chats_are_not_guessed(home: Path, project: Path) -> None:
     chat(home, "one", project, -1)
     chat(home, "two", project, -1)
     assert switch_below("gemini", "", project) is None
+
+
+def hooked(agent: str, event: str, **given: str) -> str:
+    """Shell code that tells a hook of an event."""
+    return f"echo {shlex.quote(json.dumps(given))} | {shlex.quote(str(HYPERTOOL))} hook {agent} {event}\n"
+
+
+def test_hooks_tell_two_gemini_chats_apart(home: Path, project: Path) -> None:
+    """Two chats of one project at once: a process's own hooks say which is its, also after `/clear`."""
+    chat(home, "one", project, -1)
+    chat(home, "two", project, -1)
+    first = hooked("gemini-cli", "SessionStart", session_id="one", cwd=str(project))
+    cleared = first + hooked("gemini-cli", "SessionStart", session_id="two", cwd=str(project))
+    assert switch_below("gemini", first, project) == {"agent": "gemini-cli", "session": "one"}
+    assert switch_below("gemini", cleared, project) == {"agent": "gemini-cli", "session": "two"}
+    assert switch_below("gemini", "", project) is None, "another process"
+
+
+def auggie_session(home: Path, name: str, age: float = 0.0) -> None:
+    """Auggie's file of a session, last written `age` seconds ago."""
+    path = home / ".augment/sessions" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    os.utime(path, (time.time() - age,) * 2)
+
+
+def test_auggie_session_without_hooks(home: Path, project: Path) -> None:
+    """The one session that was written since the process's start is bound, also when it comes late; of two, none."""
+    auggie_session(home, "before", 60)
+    auggie_session(home, "mine", -1)
+    assert switch_below("auggie", "", project) == {"agent": "auggie", "session": "mine"}
+    auggie_session(home, "other", -1)
+    assert switch_below("auggie", "", project) is None
+    shutil.rmtree(home / ".augment")
+    late = home / ".augment/sessions/late.json"
+    prepare = f"mkdir -p {late.parent}; (sleep 0.2; echo '{{}}' > {late}) &"
+    assert switch_below("auggie", prepare, project) == {"agent": "auggie", "session": "late"}
+
+
+def test_auggie_session_by_its_hooks(home: Path, project: Path) -> None:
+    """The session that began in the process is bound, and no sub-agent's conversation, which has no file."""
+    auggie_session(home, "mine", -1)
+    auggie_session(home, "other", -1)
+    root = str(project)
+    prepare = hooked("auggie", "SessionStart", conversation_id="mine", cwd=root)
+    prepare += hooked("auggie", "PostToolUse", conversation_id="sub", cwd=root)
+    assert switch_below("auggie", prepare, project) == {"agent": "auggie", "session": "mine"}
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[1, 2]", b'{"pid": [', b'{"pid": "$$", "session_id": 7}'])

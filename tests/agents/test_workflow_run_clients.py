@@ -51,8 +51,16 @@ class StagedModels(FakeModels):
 class Team:
     """A workspace with the workflow `ship_it`: each stage has its agent and a gate that wants the stage's file."""
 
-    def __init__(self, project: Path, programs: Path, models: StagedModels, otlp: OtlpReceiver) -> None:
+    def __init__(
+        self,
+        project: Path,
+        programs: Path,
+        models: StagedModels,
+        otlp: OtlpReceiver,
+        stages: dict[str, tuple[str, str]] = STAGES,
+    ) -> None:
         self.project = project
+        self.stages = stages
         self.models = models
         self.environment = {
             **os.environ,
@@ -60,7 +68,7 @@ class Team:
             "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url,
         }
         lines = ["[personas.architect]", "tokens = 9000", "[workflows.ship_it]", "token_budget = 20000"]
-        for stage, (persona, agent) in STAGES.items():
+        for stage, (persona, agent) in stages.items():
             client = AGENTS[agent]
             set_up(client, models, programs, project)
             self.environment.update(client.environment(models.url))
@@ -70,7 +78,7 @@ class Team:
         config = project.parent / "hypertool.toml"
         config.write_text("\n".join(lines) + "\n")
         self.environment["HYPERTOOL_CONFIG"] = str(config)
-        models.work = {stage: f"touch {stage}.done" for stage in STAGES}
+        models.work = {stage: f"touch {stage}.done" for stage in stages}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """`hypertool workflow run` in a session of its own."""
@@ -98,7 +106,7 @@ class Team:
 
     def tokens(self, stage: str) -> int:
         """What the model reported for the calls of a stage."""
-        client = AGENTS[STAGES[stage][1]]
+        client = AGENTS[self.stages[stage][1]]
         return self.models.tokens(client.cache_write, client.reasoning_beside, self.models.calls.get(stage, []))
 
 
@@ -139,6 +147,22 @@ def test_each_stage_has_its_agent(team: Team, otlp: OtlpReceiver, prometheus: Me
     assert spans.keys() == {f"stage.{stage}" for stage in STAGES}
     assert {(span.trace_id, span.parent_id) for span in spans.values()} == {(root.trace_id, root.span_id)}
     assert report["trace_id"] == root.trace_id
+
+
+def test_auggie_does_a_stage(
+    programs: Path, project: Path, otlp: OtlpReceiver, prometheus: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two stages by Auggie, the second of which leaves its work undone: gates, tokens and spans of both."""
+    stages = {"plan": ("architect", "auggie"), "build": ("backend-engineer", "auggie")}
+    with StagedModels() as models:
+        team = Team(project, programs, models, otlp, stages)
+        monkeypatch.setenv("HYPERTOOL_CONFIG", team.environment["HYPERTOOL_CONFIG"])
+        del models.work["build"]
+        report = team.run("ship_it", code=1)
+        assert {one["stage"]: one["tokens"] for one in report["attempts"]} == {one: team.tokens(one) for one in stages}
+        assert used(prometheus) == {(persona,): team.tokens(stage) for stage, (persona, _) in stages.items()}
+    assert gates(prometheus) == {("plan", "pass"): 1, ("build", "fail"): 1}
+    assert {span.trace_id for span in otlp.ours(3)} == {report["trace_id"]}
 
 
 def test_failed_gate_stops_the_agents(team: Team, otlp: OtlpReceiver, prometheus: Measured) -> None:

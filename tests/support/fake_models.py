@@ -1,7 +1,8 @@
 """A stand-in for model providers on loopback: every call gets figures of its own, so that none can be mistaken.
 
 Call n reports input 1000+n, output 200+n, cache read 30+n, cache write 7+n and reasoning 5+n tokens. It speaks the
-Anthropic messages, OpenAI chat and responses, and Gemini dialects, streamed, as coding agents use them.
+Anthropic messages, OpenAI chat and responses, and Gemini dialects, streamed, as coding agents use them. For Auggie it
+answers like Augment's server (`fake_augment.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support import fake_augment
 
 
 @dataclass
@@ -101,11 +104,13 @@ def _handler(models: FakeModels) -> type[BaseHTTPRequestHandler]:
             if path.endswith("/count_tokens") or ":countTokens" in path:
                 self._json({"input_tokens": 10, "totalTokens": 10})
                 return
+            if path.endswith("/chat-stream"):
+                body["tools"] = body.get("tool_definitions")
             for dialect, ending in _DIALECTS.items():
                 if re.search(ending, path):
                     self._answer(dialect, body, path)
                     return
-            self._json({})
+            self._json(fake_augment.ANSWERS.get(path, {}))
 
         def _answer(self, dialect: str, body: dict[str, Any], path: str) -> None:
             call = models.next_call(dialect, body)
@@ -304,13 +309,20 @@ def _gemini(n: int, command: Any, model: str, body: dict[str, Any]) -> Iterator[
     yield _event(_gemini_document(n, model, parts))
 
 
+def _augment(n: int, command: Any, model: str, body: dict[str, Any]) -> Iterator[bytes]:
+    if isinstance(command, str):
+        command = [("launch-process", {"command": command, "wait": True, "max_wait_seconds": 60, "cwd": "."})]
+    return fake_augment.chat(n, _TEXT, [(_offered(tool, body)[0][0], given) for tool, given in command or []])
+
+
 _DIALECTS = {
     "anthropic": r"/messages$",
     "chat": r"/chat/completions$",
     "responses": r"/responses$",
     "gemini": r":(stream)?[gG]enerateContent$",
+    "augment": r"/chat-stream$",
 }
-_ANSWERS = {"anthropic": _anthropic, "chat": _chat, "responses": _responses, "gemini": _gemini}
+_ANSWERS = {"anthropic": _anthropic, "chat": _chat, "responses": _responses, "gemini": _gemini, "augment": _augment}
 _WHOLE = {
     "anthropic": _anthropic_whole,
     "chat": _chat_whole,

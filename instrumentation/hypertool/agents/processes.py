@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_COMMANDS = {"gemini": "gemini-cli", "cline": "cline"}
+_COMMANDS = {"gemini": "gemini-cli", "cline": "cline", "auggie": "auggie"}
 _INTERPRETERS = ("node", "bun")
 _DEPTH = 64
 _HEAD_BYTES = 65_536
@@ -15,12 +15,16 @@ _SLACK_SECONDS = 2.0
 
 
 class AgentProcess(NamedTuple):
-    """A running agent: its process id, start (seconds since the epoch), and working directory."""
+    """A running agent: its process id, start (seconds since the epoch), and working directory.
+
+    `ticks` is the start as the kernel counts it, which the clock does not change.
+    """
 
     agent: str
     process: int
     started: float
     directory: str
+    ticks: int
 
 
 def agent_above() -> AgentProcess | None:
@@ -55,7 +59,7 @@ def _agent(process: int) -> AgentProcess | None:
         with open("/proc/stat", "rb") as file:
             boot = next(int(line.split()[1]) for line in file if line.startswith(b"btime "))
         started = boot + ticks / os.sysconf("SC_CLK_TCK") - _SLACK_SECONDS
-        return AgentProcess(_COMMANDS[words[0]], process, started, os.readlink(f"/proc/{process}/cwd"))
+        return AgentProcess(_COMMANDS[words[0]], process, started, os.readlink(f"/proc/{process}/cwd"), ticks)
     except (OSError, ValueError, IndexError, StopIteration):
         return None
 

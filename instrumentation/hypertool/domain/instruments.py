@@ -305,6 +305,7 @@ AGENT_UNRECOGNISED_REASONS = (
     "no_usage",
     "inconsistent",
     "malformed",
+    "no_subagent_usage",
     "too_large",
     "unreadable",
     "unknown_format",

@@ -93,14 +93,15 @@ def files(event: Event, home: str, environment: dict[str, str]) -> Iterator[str]
     if event.transcript:
         yield from module.with_subagents(event.transcript)
         return
-    named = _named(event, home, environment)
+    named = session_file(event, home, environment)
     if named and os.path.exists(named):
         yield from module.with_subagents(named)
         return
     yield from _recent(module.locations(home, environment))
 
 
-def _named(event: Event, home: str, environment: dict[str, str]) -> str:
+def session_file(event: Event, home: str, environment: dict[str, str]) -> str:
+    """Where the agent keeps the event's session; empty where its name does not tell."""
     if not event.session or "/" in event.session or event.session in (".", ".."):
         return ""
     if event.agent == "copilot-cli":

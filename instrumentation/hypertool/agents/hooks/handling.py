@@ -15,12 +15,14 @@ from ..reading.read import read_file
 from ..reading.registry import reader
 from . import answers
 from .budgets import Standing, message, standing
-from .events import Event, files
+from .events import Event, files, session_file
 
 SOURCE = "session_file"
 LIMIT = 32 << 20
 """Bytes of one file that one transaction takes, so that no other hook waits long."""
 PASSES = 32
+# Agents whose shells do not name their session, and whose files do not say which process writes them.
+PROCESSES = ("auggie", "gemini-cli")
 
 
 def handle(event: Event) -> answers.Answer | None:
@@ -34,6 +36,7 @@ def handle(event: Event) -> answers.Answer | None:
     with ledger.writing():
         if event.session:
             _enter(ledger, event, workspace, name)
+            _note_process(ledger, event, home, environment)
     module = reader(event.agent)
     for path in files(event, home, environment):
         for _ in range(PASSES):
@@ -58,6 +61,30 @@ def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str) -> N
         whose = wanted() or _current(workspace)
         if whose is not None:
             ledger.bind(event.agent, event.session, whose, 0.0)
+
+
+def _note_process(ledger: Ledger, event: Event, home: str, environment: dict[str, str]) -> None:
+    """For agents whose shells do not name their session: the process that started this hook works in it."""
+    if event.agent not in PROCESSES:
+        return
+    from ..ledger import processes
+    from ..processes import agent_above
+
+    running = agent_above()
+    if running is not None and running.agent == event.agent:
+        processes.note(ledger, running, event.session, _is_sessions(event, home, environment))
+
+
+def _is_sessions(event: Event, home: str, environment: dict[str, str]) -> bool:
+    """Whether the event is surely a session's own. A sub-agent of Auggie's has an id too, but no file.
+
+    A session has none either before its first tool has ended.
+    """
+    return (
+        event.agent != "auggie"
+        or event.kind == "session_start"
+        or os.path.exists(session_file(event, home, environment))
+    )
 
 
 def _current(workspace: Path | None) -> Attribution | None:

@@ -40,7 +40,7 @@ _EVENTS = {
     "gemini-cli": ("SessionStart", "BeforeAgent", "BeforeModel", "AfterAgent", "SessionEnd"),
     "copilot-cli": ("sessionStart", "userPromptSubmitted", "postToolUse", "subagentStart", "agentStop", "sessionEnd"),
     "cline": ("TaskStart", "PreToolUse", "PostToolUse", "TaskComplete"),
-    "auggie": ("SessionStart", "PostToolUse", "Stop", "SessionEnd"),
+    "auggie": ("SessionStart", "PreToolUse", "PostToolUse", "Stop", "SessionEnd"),
     "qwen-code": ("SessionStart", "UserPromptSubmit", "PostToolUse", "Stop", "SessionEnd"),
 }
 HOOKED = tuple(_EVENTS)
@@ -51,6 +51,9 @@ _SETTINGS = {
     "auggie": (".augment", "settings.json", ""),
     "qwen-code": (".qwen", "settings.json", "QWEN_HOME"),
 }
+
+# Agents whose timeouts are in milliseconds; the others' are in seconds.
+_MILLISECONDS = ("auggie", "gemini-cli", "qwen-code")
 
 
 def plan(agent: str, scope: str, home: str, project: str, environment: Mapping[str, str]) -> Plan:
@@ -85,7 +88,7 @@ def command(program: str, agent: str, event: str) -> str:
 
 def entry(program: str, agent: str, event: str) -> dict[str, Any]:
     """One event's entry in a settings file."""
-    timeout = TIMEOUT_SECONDS * 1000 if agent in ("gemini-cli", "qwen-code") else TIMEOUT_SECONDS
+    timeout = TIMEOUT_SECONDS * 1000 if agent in _MILLISECONDS else TIMEOUT_SECONDS
     hook: dict[str, Any] = {"type": "command", "command": command(program, agent, event), "timeout": timeout}
     if agent == "gemini-cli":
         hook["name"] = "hypertool"

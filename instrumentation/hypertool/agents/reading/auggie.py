@@ -11,7 +11,9 @@ from .sources import files_in
 
 NAME = "auggie"
 FORMAT = "document"
-_USAGE = 10
+_TOOL, _USAGE = 5, 10
+# How the tools begin that start a sub-agent. Its calls are in no file: each use is something that is not known.
+_SUBAGENT = "sub-agent"
 
 
 def locations(home: str, _environment: dict[str, str]) -> Iterator[str]:
@@ -36,7 +38,11 @@ def read_document(document: dict[str, Any]) -> Iterator[Read]:
         exchange = mapping(entry.get("exchange"))
         request = text(exchange.get("request_id"))
         nodes = exchange.get("response_nodes")
-        usages = [node for node in map(mapping, nodes if nodes.__class__ is list else ()) if node.get("type") == _USAGE]
+        kinds = [(node.get("type"), node) for node in map(mapping, nodes if nodes.__class__ is list else ())]
+        usages = [node for kind, node in kinds if kind == _USAGE]
+        for kind, node in kinds:
+            if kind == _TOOL and text(mapping(node.get("tool_use")).get("tool_name")).startswith(_SUBAGENT):
+                yield Unrecognised("no_subagent_usage")
         for number, node in enumerate(usages):
             key = request if number == 0 or not request else f"{request}/{number}"
             yield guarded("", _call, node, entry, session, key, model)
