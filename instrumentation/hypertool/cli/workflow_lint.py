@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..domain.personas import Catalogue, check_files, config_files, finding_of
+from ..domain.personas import Catalogue, check_files, config_files, finding_of, prompt_paths
+from ..domain.prompt_folders import prompt_files
 from ..errors import ConfigError
 from .output import print_json
 
@@ -18,11 +19,19 @@ def lint(arguments: argparse.Namespace) -> int:
     """Check configuration and prompt files; exit code 1 if there is a problem."""
     named = [Path(name) for name in arguments.files]
     prompts = [path for path in named if path.suffix != ".toml"]
-    configuration = [path for path in named if path.suffix == ".toml"] or config_files()
-    catalogue, findings = check_files(configuration)
+    configuration = [path for path in named if path.suffix == ".toml"]
+    try:
+        beside = [path for one in configuration for path in prompt_files(one)] if configuration else prompt_paths()
+    except ConfigError as error:
+        beside, problems = [], [finding_of(error, "")]
+    else:
+        problems = []
+    configuration = configuration or config_files()
+    catalogue, findings = check_files(configuration, beside)
+    findings += problems
     for path in prompts:
         findings += lint_prompt(path, catalogue)
-    checked = [str(path) for path in (*configuration, *prompts)]
+    checked = [str(path) for path in (*configuration, *beside, *prompts)]
     if arguments.json:
         print_json({"checked": checked, "problems": [finding._asdict() for finding in findings]})
     else:

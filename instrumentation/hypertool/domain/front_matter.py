@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import ConfigError
 from ..runtime.text_files import read_text
 from .fields import Path as KeyPath
 from .fields import Problem
-from .personas import Catalogue
+from .persona_tables import Persona
 from .workflow_fields import FRONT_MATTER
 from .workflow_files import Finding, at, persona_problems, table_problems, with_full_names, workflow_from
 from .workflows import Workflow
@@ -129,6 +130,18 @@ def _value(yaml: Any, node: Any, where: KeyPath, lines: dict[KeyPath, int], path
     return yaml.SafeLoader("").construct_object(node)
 
 
+class Known(Protocol):
+    """The personas and workflows that are declared elsewhere, such as a catalogue."""
+
+    @property
+    def personas(self) -> Mapping[str, Persona]:
+        """By their names."""
+
+    @property
+    def workflows(self) -> Mapping[str, Workflow]:
+        """By their names."""
+
+
 class Checked(NamedTuple):
     """A prompt file's workflow (None where it has none that can run) and every problem found."""
 
@@ -136,28 +149,28 @@ class Checked(NamedTuple):
     findings: list[Finding]
 
 
-def check_prompt(prompt: PromptFile, catalogue: Catalogue) -> Checked:
+def check_prompt(prompt: PromptFile, known: Known) -> Checked:
     """The workflow of a prompt file: its own `stages`, else those of the declared workflow of that name."""
     problems = FRONT_MATTER.problems(prompt.values, ())
     workflow = None
     if not problems:
-        workflow, problems = _workflow(prompt, catalogue)
+        workflow, problems = _workflow(prompt, known)
     findings = [at(found, prompt.path, prompt.line) for found in problems]
     return Checked(workflow if not findings else None, findings)
 
 
-def _workflow(prompt: PromptFile, catalogue: Catalogue) -> tuple[Workflow, list[Problem]]:
+def _workflow(prompt: PromptFile, known: Known) -> tuple[Workflow, list[Problem]]:
     values, name = prompt.values, prompt.values["workflow_name"]
-    known = catalogue.workflows.get(name)
-    names = {alias: p.name for p in catalogue.personas.values() for alias in (p.name, *p.aliases)}
+    declared = known.workflows.get(name)
+    names = {alias: p.name for p in known.personas.values() for alias in (p.name, *p.aliases)}
     problems = table_problems(values, (), name)
     # `agent` in front matter is the agent's own key (a mode of Copilot's), not a command line.
     table = {key: value for key, value in values.items() if key != "agent"}
     where = f"{prompt.path}:{prompt.line(('workflow_name',))}"
-    workflow = workflow_from(table, known, name, prompt.path, where)
+    workflow = workflow_from(table, declared, name, prompt.path, where)
     if not workflow.stages:
         reason = f"workflow_name = {name!r} is not declared, and the file has no stages"
-        return workflow, [*problems, Problem(("workflow_name",), reason, _remedy(name, catalogue))]
+        return workflow, [*problems, Problem(("workflow_name",), reason, _remedy(name, known))]
     problems += persona_problems(workflow.stages, (), names)
     problems += _persona_list_problems(values.get("personas", ()), workflow, names)
     gates = values.get("quality_gates", ())
@@ -170,18 +183,18 @@ def _workflow(prompt: PromptFile, catalogue: Catalogue) -> tuple[Workflow, list[
     if problems:
         return workflow, problems
     workflow = with_full_names(workflow, names)
-    if known is not None and [s[:2] for s in workflow.stages] != [s[:2] for s in known.stages]:
-        reason = f"its stages differ from those of {name!r} in {known.where or 'the package'}"
+    if declared is not None and [s[:2] for s in workflow.stages] != [s[:2] for s in declared.stages]:
+        reason = f"its stages differ from those of {name!r} in {declared.where or 'the package'}"
         problems.append(Problem(("stages",), reason, "give it another workflow_name, or remove its stages"))
     if isinstance(gates, dict):
         workflow = workflow._replace(stages=tuple(s._replace(gate=gates.get(s.name, s.gate)) for s in workflow.stages))
     return workflow, problems
 
 
-def _remedy(name: str, catalogue: Catalogue) -> str:
+def _remedy(name: str, known: Known) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name.replace("-", "_"), catalogue.workflows, n=1)
+    close = get_close_matches(name.replace("-", "_"), known.workflows, n=1)
     hint = f"did you mean {close[0]!r}? Otherwise " if close else ""
     return f"{hint}add `stages` to the front matter, or declare [workflows.{name}] in hypertool.toml"
 

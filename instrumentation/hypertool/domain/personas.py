@@ -20,6 +20,7 @@ from .persona_tables import UNKNOWN_PERSONA, Place, check_names, line_of, person
 from .persona_tables import WINDOWS as WINDOWS
 from .persona_tables import Persona as Persona
 from .persona_tables import is_name as is_name
+from .prompt_folders import prompt_files
 from .workflows import WORKFLOWS, Workflow
 
 if TYPE_CHECKING:
@@ -149,10 +150,28 @@ def config_files() -> list[Path]:
     return [path for path in (HOST_FILE, user_file()) if os.path.exists(path)]
 
 
+def prompt_paths() -> list[Path]:
+    """The prompt files beside the host's and the user's configuration, or beside that of `HYPERTOOL_CONFIG`.
+
+    Raises ConfigError for too many.
+    """
+    chosen = CONFIG.read()
+    beside = (Path(chosen),) if chosen else (HOST_FILE, user_file())
+    return [path for configuration in beside for path in prompt_files(configuration)]
+
+
+def all_files() -> list[Path]:
+    """Every existing file that declares personas or workflows; without prompt files where there are too many."""
+    try:
+        return [*config_files(), *prompt_paths()]
+    except ConfigError:
+        return config_files()
+
+
 def config_signature() -> list[tuple[str, int]]:
-    """A value that changes whenever a configuration file does, appears or goes: paths with modification times (ns)."""
+    """A value that changes whenever a file of the configuration does: paths with modification times (ns)."""
     found = []
-    for path in config_files():
+    for path in all_files():
         try:
             found.append((str(path), path.stat().st_mtime_ns))
         except OSError:
@@ -161,9 +180,11 @@ def config_signature() -> list[tuple[str, int]]:
 
 
 def load_catalogue(strict: bool = True) -> Catalogue:
-    """Defaults, then the host's file, then the user's, merged persona by persona and key by key; workflows likewise.
+    """Defaults, then the host's file, then the user's, merged persona by persona and key by key; workflows likewise,
+    then those of the prompt files beside them.
 
-    Raises ConfigError (file, line, reason) where `strict`; otherwise logs it once and returns the defaults.
+    Raises ConfigError (file, line, reason) where `strict`; otherwise logs it once and returns the defaults, or leaves
+    out a prompt file.
     """
     now = time.time()
     defaults = _Merged()
@@ -180,10 +201,18 @@ def load_catalogue(strict: bool = True) -> Catalogue:
             raise
         once.warn(str(error), f"{error}; using the default personas and workflows")
         merged = defaults
+    try:
+        merged.add_prompts(prompt_paths())
+        if merged.findings:
+            raise ConfigError(str(merged.findings[0]))
+    except ConfigError as error:
+        if strict:
+            raise
+        once.warn(str(error), f"{error}; going on without this prompt file")
     return merged.catalogue(now)
 
 
-def check_files(paths: Iterable[Path]) -> tuple[Catalogue, list[Finding]]:
+def check_files(paths: Iterable[Path], prompts: Iterable[Path] = ()) -> tuple[Catalogue, list[Finding]]:
     """What these files declare over the package's defaults, and every problem found, for `hypertool workflow lint`.
 
     Of the personas' problems it is the first, as ConfigError tells it.
@@ -199,6 +228,7 @@ def check_files(paths: Iterable[Path]) -> tuple[Catalogue, list[Finding]]:
         merged.finish()
     except ConfigError as error:
         merged.findings.append(finding_of(error, ""))
+    merged.add_prompts(prompts)
     return merged.catalogue(time.time()), merged.findings
 
 
@@ -263,6 +293,21 @@ class _Merged:
                 del self.workflows[workflow.name]
             else:
                 self.workflows[workflow.name] = with_full_names(workflow, names)
+
+    def add_prompts(self, paths: Iterable[Path]) -> None:
+        """Merge the workflows of prompt files, each over those before it; problems become `findings`."""
+        for path in paths:
+            from .front_matter import check_prompt, read_prompt
+
+            try:
+                prompt = read_prompt(path)
+            except ConfigError as error:
+                self.findings.append(finding_of(error, str(path)))
+                continue
+            workflow, findings = check_prompt(prompt, self)
+            self.findings += findings
+            if workflow is not None and prompt.values["hypertool_enabled"]:
+                self.workflows[workflow.name] = workflow
 
     def catalogue(self, loaded_at: float) -> Catalogue:
         """Everything that has no problem."""

@@ -345,3 +345,53 @@ def test_key_lines_end_on_any_text(text: str) -> None:
     """The scanner ends on any text, and names lines that exist."""
     for line in key_lines(text).values():
         assert 1 <= line <= text.count("\n") + 1
+
+
+# Prompt files beside the configuration
+
+OWN = "---\nhypertool_enabled: true\nworkflow_name: own\nstages:\n- {name: a, persona: backend}\n---\n"
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of prompt files of a configuration that declares `ship_it`."""
+    path = tmp_path / "mine.toml"
+    path.write_text("[workflows.ship_it]\n" + STAGE.replace(".x.", ".ship_it."))
+    monkeypatch.setenv("HYPERTOOL_CONFIG", str(path))
+    (tmp_path / "mine.d").mkdir()
+    return tmp_path / "mine.d"
+
+
+def test_prompt_file_beside_the_configuration(beside: Path) -> None:
+    """It declares its workflow, or adds to one that is declared; others' files and disabled ones do nothing."""
+    (beside / "own.prompt.md").write_text(OWN)
+    (beside / "ship.md").write_text("---\nhypertool_enabled: true\nworkflow_name: ship_it\ntoken_budget: 7\n---\n")
+    (beside / "off.md").write_text(OWN.replace("true", "false").replace(": own", ": spare"))
+    (beside / "README.txt").write_text("no prompt file")
+    (beside / ".own.md.swp").write_text("---")
+    found = load_catalogue().workflows
+    assert [stage.persona for stage in found["own"].stages] == ["backend-engineer"]
+    assert found["own"].where == f"{beside}/own.prompt.md:3"
+    assert (found["ship_it"].token_budget, [stage.name for stage in found["ship_it"].stages]) == (7, ["a"])
+    assert "spare" not in found
+
+
+def test_broken_prompt_file_spares_the_rest(beside: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Commands and service refuse it with its line; the library leaves it out, and keeps personas and workflows."""
+    (beside / "a.md").write_text("---\nhypertool_enabled: true\nworkflow_name: nothing\n---\n")
+    (beside / "own.md").write_text(OWN)
+    (beside / "pipe.md").symlink_to(beside / "gone")
+    with pytest.raises(ConfigError, match=re.escape(f"{beside}/a.md:3: workflow_name = 'nothing' is not declared")):
+        load_catalogue()
+    found = load_catalogue(strict=False).workflows
+    assert {"own", "ship_it"} <= found.keys()
+    assert "going on without this prompt file" in caplog.text
+
+
+def test_too_many_prompt_files_are_refused(beside: Path) -> None:
+    """The folder is not read beyond a hundred files."""
+    for number in range(101):
+        (beside / f"{number}.md").write_text("no front matter")
+    with pytest.raises(ConfigError, match="more than 100 prompt files"):
+        load_catalogue()
+    assert load_catalogue(strict=False).workflows.keys() >= {"ship_it"}

@@ -56,6 +56,47 @@ def test_own_workflow_appears_without_a_restart(tmp_path: Path) -> None:
     assert [labels[name]["used"] for name in ("workflow", "stage", "chatmode")] == [0, 0, 0], "declared names are free"
 
 
+def prompt_file() -> str:
+    """The same workflow in the front matter of a prompt file alone, with the package's personas."""
+    personas = ("backend-engineer", "testing-specialist", "devops-engineer")
+    stages = "".join(f"  - {{name: {s}, persona: {personas[n % 3]}, tokens: 100}}\n" for n, s in enumerate(STAGES))
+    head = "hypertool_enabled: true\nworkflow_name: ship_it\ntoken_budget: 4000\nchatmode: shipping\n"
+    return f"---\n{head}stages:\n{stages}---\nShip it.\n"
+
+
+def test_front_matter_workflow_appears_without_a_restart(tmp_path: Path) -> None:
+    """A workflow that only a prompt file beside the configuration declares is at 0, in `show` and free like any other.
+
+    A change of the file is read, a broken one keeps what there was, and without the file the labels are gone.
+    """
+    host = Host(tmp_path)
+    folder = host.config.with_suffix(".d")
+    with running(host) as exporter:
+        folder.mkdir()
+        path = folder / "ship-it.prompt.md"
+        path.write_text(prompt_file())
+        wait_until(lambda: 'workflow="ship_it"' in exporter.text(), "the exporter to read the prompt file", 10)
+        served = exporter.scrape()
+        for stage in STAGES:
+            gate = f'{{result="fail",stage="{stage}",workflow="ship_it"}}'
+            assert served[f"hypertool_workflow_quality_gate_total{gate}"] == 0
+        shown = json.loads(host.hypertool("workflow", "show", "ship_it", "--json").stdout)
+        assert ([stage["name"] for stage in shown["stages"]], shown["source"]) == (list(STAGES), str(path))
+        assert str(path) in host.hypertool("workflow", "lint").stdout
+        assert host.hypertool("workflow", "ship_it").returncode == 0
+        path.write_text(prompt_file().replace("token_budget", "token_bugdet"))
+        assert exporter.process is not None
+        assert exporter.process.stderr is not None
+        said = exporter.process.stderr.readline() + exporter.process.stderr.readline()
+        assert f"{path}:4: unknown key 'token_bugdet'" in said
+        assert 'workflow="ship_it"' in exporter.text()
+        assert host.hypertool("workflow", "list").returncode == 1
+        path.write_text(prompt_file().replace("name: verify", "name: watch"))
+        wait_until(lambda: 'stage="watch",workflow="ship_it"' in exporter.text(), "the changed file", 10)
+    labels = json.loads(host.hypertool("labels", "--json").stdout)["labels"]
+    assert [labels[name]["used"] for name in ("workflow", "chatmode")] == [0, 0], "declared names are free"
+
+
 def test_broken_workflow_keeps_the_last_good_ones(tmp_path: Path) -> None:
     """A running exporter keeps what it had, says file, line and reason, and takes the corrected file."""
     host = Host(tmp_path)

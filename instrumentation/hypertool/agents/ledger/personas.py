@@ -7,7 +7,7 @@ import os
 import sqlite3
 from typing import Any
 
-from ...domain.personas import Catalogue, Persona, config_files, default_file, load_catalogue
+from ...domain.personas import Catalogue, Persona, all_files, default_file, load_catalogue
 from ...domain.workflows import WORKFLOWS, Stage, Workflow
 
 
@@ -47,7 +47,7 @@ def _workflow(fields: list[Any]) -> Workflow:
 
 def _signature() -> str:
     stamps: list[object] = []
-    for path in (default_file(), *config_files()):
+    for path in (default_file(), *all_files()):
         try:
             found = os.stat(path)
             stamps.append([str(path), found.st_ino, found.st_size, found.st_mtime_ns])
