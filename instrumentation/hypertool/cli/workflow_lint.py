@@ -12,7 +12,10 @@ from ..errors import ConfigError
 from .output import print_json
 
 if TYPE_CHECKING:
+    from ..domain.fields import Problem
+    from ..domain.front_matter import PromptFile
     from ..domain.workflow_files import Finding
+    from ..domain.workflows import Workflow
 
 
 def lint(arguments: argparse.Namespace) -> int:
@@ -29,6 +32,8 @@ def lint(arguments: argparse.Namespace) -> int:
     configuration = configuration or config_files()
     catalogue, findings = check_files(configuration, beside)
     findings += problems
+    for workflow in catalogue.workflows.values():
+        findings += command_findings(workflow)
     for path in prompts:
         findings += lint_prompt(path, catalogue)
     checked = [str(path) for path in (*configuration, *beside, *prompts)]
@@ -47,9 +52,40 @@ def lint_prompt(path: Path, catalogue: Catalogue) -> list[Finding]:
     from ..domain.front_matter import check_prompt, read_prompt
 
     try:
-        return check_prompt(read_prompt(path), catalogue).findings
+        workflow, findings = check_prompt(read_prompt(path), catalogue)
     except ConfigError as error:
         return [finding_of(error, str(path))]
+    return findings + (command_findings(workflow) if workflow is not None else [])
+
+
+def command_findings(workflow: Workflow) -> list[Finding]:
+    """What is wrong with the commands that a file declares."""
+    from ..workflow.command_lint import command_problems
+
+    problems = list(command_problems(workflow)) if workflow.source != "package" else []
+    if not problems:
+        return []
+    from ..domain.workflow_files import at
+
+    if workflow.source.endswith(".toml"):
+        from ..domain.toml_files import TomlFile
+
+        table, line = ("workflows", workflow.name), TomlFile(Path(workflow.source)).line
+        return [at(found, workflow.source, lambda path: line((*table, *path))) for found in problems]
+    from ..domain.front_matter import read_prompt
+
+    prompt = read_prompt(Path(workflow.source))
+    return [at(_in_gates(found, workflow, prompt), workflow.source, prompt.line) for found in problems]
+
+
+def _in_gates(found: Problem, workflow: Workflow, prompt: PromptFile) -> Problem:
+    """The problem where the file has the gate, which may be in `quality_gates`."""
+    gates = prompt.values.get("quality_gates")
+    if found.path[-1] == "gate" and isinstance(gates, dict):
+        stage = workflow.stages[int(found.path[1])].name
+        if stage in gates:
+            return found._replace(path=("quality_gates", stage))
+    return found
 
 
 def schema(arguments: argparse.Namespace) -> int:

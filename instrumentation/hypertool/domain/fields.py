@@ -36,8 +36,11 @@ class Kind:
 
 
 def shown(value: Any) -> str:
-    """A value for a message, on one line and bounded."""
-    text = repr(value)
+    """A value for a message: on one line, bounded, and with letters that only look like others as escapes."""
+    try:
+        text = ascii(value)
+    except ValueError:  # A whole number of thousands of digits: Python does not write it.
+        text = "a number with too many digits"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -61,7 +64,8 @@ class Text(Kind):
             and self._compiled.fullmatch(value)
         ):
             return []
-        return self._wrong(value, path, self.expected)
+        # YAML and TOML make `on`, `5` and `2026-11-26` something else.
+        return self._wrong(value, path, self.expected if isinstance(value, str) else f"{self.expected}, in quotes")
 
     def schema(self) -> dict[str, Any]:
         found: dict[str, Any] = {"type": "string", "pattern": f"^(?:{self.pattern})$", "maxLength": self.longest}

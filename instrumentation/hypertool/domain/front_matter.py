@@ -7,6 +7,7 @@ configuration has no use for is refused: anchors, aliases, tags, several documen
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from ..errors import ConfigError
 from ..runtime.text_files import read_text
 from .fields import Path as KeyPath
-from .fields import Problem
+from .fields import Problem, shown
 from .persona_tables import Persona
 from .workflow_fields import FRONT_MATTER
 from .workflow_files import Finding, at, persona_problems, table_problems, with_full_names, workflow_from
@@ -24,6 +25,7 @@ from .workflows import Workflow
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 FENCE = "---"
+_SECOND = re.compile(r"\s*^(---)[ \t]*\n(?:[\w-]+:.*\n|[ \t#-].*\n)+---[ \t]*$", re.MULTILINE)
 
 
 class PromptFile(NamedTuple):
@@ -101,6 +103,10 @@ def _yaml(text: str, path: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 2 if mark is not None else 1
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}; correct it") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 2
+        reason = f"the character U+{error.character:04X} may not be there"
+        raise ConfigError(f"{path}:{line}: not valid YAML: {reason}; remove it") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}:1: not valid YAML: {reason:.200}; correct it") from None
@@ -127,7 +133,26 @@ def _value(yaml: Any, node: Any, where: KeyPath, lines: dict[KeyPath, int], path
             lines[(*where, key)] = line
             found[key] = _value(yaml, value_node, (*where, key), lines, path)
         return found
-    return yaml.SafeLoader("").construct_object(node)
+    return _scalar(yaml, node, path)
+
+
+def _scalar(yaml: Any, node: Any, path: str) -> Any:
+    """The plain value of a scalar; what Python cannot hold, or readers of YAML disagree about, is refused."""
+    line, written = node.start_mark.line + 2, node.value
+    if any("\ud800" <= character <= "\udfff" for character in written):
+        raise ConfigError(f"{path}:{line}: half a surrogate pair is no character; write the character itself")
+    plain = node.style is None and node.tag.endswith((":int", ":float"))
+    if plain and (":" in written or re.match(r"[-+]?0[0-9_]", written)):
+        raise ConfigError(
+            f"{path}:{line}: {shown(written)} is a number only in some readers of YAML; "
+            "write it with the digits 0 to 9 and no 0 in front, or in quotes"
+        )
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except ValueError:
+        raise ConfigError(
+            f"{path}:{line}: {shown(written)} cannot be a number or a date; correct it, or write it in quotes"
+        ) from None
 
 
 class Known(Protocol):
@@ -152,10 +177,15 @@ class Checked(NamedTuple):
 def check_prompt(prompt: PromptFile, known: Known) -> Checked:
     """The workflow of a prompt file: its own `stages`, else those of the declared workflow of that name."""
     problems = FRONT_MATTER.problems(prompt.values, ())
+    findings = []
+    second = _SECOND.match(prompt.body)
+    if second is not None:
+        line = prompt.body_line + prompt.body.count("\n", 0, second.start(1))
+        findings = [Finding(prompt.path, line, "a second front matter, which nothing reads", "merge it into the first")]
     workflow = None
     if not problems:
         workflow, problems = _workflow(prompt, known)
-    findings = [at(found, prompt.path, prompt.line) for found in problems]
+    findings += [at(found, prompt.path, prompt.line) for found in problems]
     return Checked(workflow if not findings else None, findings)
 
 
@@ -174,6 +204,7 @@ def _workflow(prompt: PromptFile, known: Known) -> tuple[Workflow, list[Problem]
     problems += persona_problems(workflow.stages, (), names)
     problems += _persona_list_problems(values.get("personas", ()), workflow, names)
     gates = values.get("quality_gates", ())
+    problems += _twice("quality_gates", gates if isinstance(gates, list) else [])
     for place, stage in enumerate(gates):
         if workflow.stage(stage) is None:
             stages = ", ".join(s.name for s in workflow.stages)
@@ -191,6 +222,14 @@ def _workflow(prompt: PromptFile, known: Known) -> tuple[Workflow, list[Problem]
     return workflow, problems
 
 
+def _twice(key: str, listed: list[str]) -> list[Problem]:
+    return [
+        Problem((key, place), f"{key} names {name!r} twice", "keep one of them")
+        for place, name in enumerate(listed)
+        if name in listed[:place]
+    ]
+
+
 def _remedy(name: str, known: Known) -> str:
     from difflib import get_close_matches
 
@@ -200,8 +239,9 @@ def _remedy(name: str, known: Known) -> str:
 
 
 def _persona_list_problems(listed: list[str], workflow: Workflow, names: dict[str, str]) -> list[Problem]:
-    """`personas` must be exactly those of the stages."""
-    found = [
+    """`personas` must be exactly those of the stages, each once."""
+    found = _twice("personas", listed)
+    found += [
         Problem(("personas", place), f"unknown persona {name!r}", f"declare it as [personas.{name}] with tokens")
         for place, name in enumerate(listed)
         if name not in names

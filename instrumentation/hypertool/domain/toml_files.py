@@ -62,5 +62,11 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         line = int(found[1]) if found else text.count("\n") + 1
         reason = str(error).replace(found[0], "") if found else str(error)
         raise ConfigError(f"{path}:{line}: not valid TOML: {reason}") from None
-    except (RecursionError, ValueError) as error:  # Nested too deeply, or a number with too many digits.
-        raise ConfigError(f"{path}:1: not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}:1: not valid TOML: nested too deeply; write it flatter") from None
+    except ValueError:
+        found = re.search(r"[0-9_]{4000,}", text)
+        line = text.count("\n", 0, found.start()) + 1 if found else 1
+        raise ConfigError(
+            f"{path}:{line}: not valid TOML: a number with too many digits; write a smaller one"
+        ) from None

@@ -24,7 +24,12 @@ PERSONA = Text(
 )
 COMMAND = Text("a command of 1 to 4000 characters, without the character NUL", r"[^\u0000]*[^\u0000\s][^\u0000]*", 4000)
 PROSE = Text("a text of up to 20000 characters, without the character NUL", r"[^\u0000]*", 20_000)
-LINE = Text("one line of up to 1000 characters", r"[^\u0000-\u001f\u007f]*", 1000)
+# Without line ends of any kind and marks that turn the direction of writing.
+LINE = Text(
+    "one line of up to 1000 characters that can be seen",
+    r"[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*",
+    1000,
+)
 _TOKENS = Count(1, MAX_TOKENS)
 
 STAGE = Table(

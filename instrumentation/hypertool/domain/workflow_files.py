@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -63,10 +64,16 @@ def _placed(problems: Iterable[Problem]) -> list[Problem]:
 
 def table_of(path: Path) -> str:
     """How a person writes the table that holds the path: `[workflows.x]`, `[workflows.x] stage 2`."""
-    name = f"[{'.'.join(str(part) for part in path[:2])}]"
+    name = f"[{'.'.join(_key(part) for part in path[:2])}]"
     if len(path) > 3 and path[2] == "stages" and isinstance(path[3], int):
         return f"{name} stage {path[3] + 1}"
     return name
+
+
+def _key(part: str | int) -> str:
+    """A key as it is written: bare where it may be."""
+    text = str(part)
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else shown(text)
 
 
 def _without_stages(name: str, path: Path) -> Problem:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hypertool.cli import main
 from hypertool.domain import schemas
 from hypertool.domain.front_matter import check_prompt, parse_prompt
 from hypertool.domain.personas import check_files, load_catalogue
@@ -27,7 +28,7 @@ X = f"[workflows.x]\n{STAGE}"
 
 TOML = [
     ("[workflows.x\n", 1, "not valid TOML", "correct it"),
-    ("a = " + "[" * 5000, 1, "not valid TOML", "correct it"),
+    ("a = " + "[" * 5000, 1, "nested too deeply", "flatter"),
     ("workflow = 1\n", 1, "unknown top-level key 'workflow'", "expected [personas.<name>]"),
     ("workflows = 1\n", 1, "workflows = 1", "expected at most 100 tables"),
     ("\nworkflows.x = 1\n", 2, "x = 1", "a table with `stages`"),
@@ -73,6 +74,12 @@ TOML = [
     (f"[workflows.x]\ntoken_budget = 5\n{STAGE}tokens = 6\n", 2, "less than the 6 tokens", "raise it"),
     (f"[workflows.x]\ntokn_budget = 5\n{STAGE}", 2, "unknown key 'tokn_budget'", "'token_budget'"),
     (f"[workflows.x]\ndescription = '''a\nb'''\n{STAGE}", 2, "description = 'a\\nb'", "one line"),
+    (f"{X}tokens = {'9' * 5000}\n", 5, "a number with too many digits", "a smaller one"),
+    (f"{X}tokens = 0x{'f' * 5000}\n", 5, "a number with too many digits", "a whole number"),
+    ('[workflows."a\\n"]\n' + STAGE.replace(".x.", '."a\\n".'), 1, "[workflows.'a\\n']", "letters, digits"),
+    (X.replace('"a"', "2026-11-26"), 3, "name = datetime.date(2026, 11, 26)", "in quotes"),
+    (f"{X}tokens = 1\ntokens = 2\n", 6, "not valid TOML", "correct it"),
+    (f"{X}[workflows.x]\n", 5, "not valid TOML", "correct it"),
     (
         "[workflows.x]\n[[workflows.x.stages]]\nname = 'ghp_" + "a1B2" * 9 + "'\npersona = 'backend'\n",
         3,
@@ -118,6 +125,25 @@ YAML = [
     ),
     (f"{HEAD}apm_enabled: 1\n---\n", 4, "apm_enabled = 1", "true or false"),
     (f"{HEAD}? [a]\n: 1\n---\n", 4, "a key must be a plain text", "name: value"),
+    (f"{HEAD}<<: {{token_budget: 9}}\n---\n", 4, "a key must be a plain text", "name: value"),
+    (f"{HEAD}t\u043eken_budget: 5\n---\n", 4, "unknown key 't\\u043eken_budget'", "'token_budget'"),
+    (f"{HEAD}version: 1\ntoken_budget: {'9' * 5000}\n---\n", 5, "cannot be a number", "in quotes"),
+    (f"{HEAD}token_budget: 0x{'f' * 5000}\n---\n", 4, "a number with too many digits", "a whole number"),
+    (f"{HEAD}version: 2026-13-45\n---\n", 4, "'2026-13-45' cannot be a number or a date", "in quotes"),
+    (f"{HEAD}token_budget: 1:30:00\n---\n", 4, "a number only in some readers", "digits 0 to 9"),
+    (f"{HEAD}token_budget: 0777\n---\n", 4, "a number only in some readers", "digits 0 to 9"),
+    (f"{HEAD}token_budget: .nan\n---\n", 4, "token_budget = nan", "a whole number"),
+    (f"{HEAD}backoff_seconds: 1e999\n---\n", 4, "backoff_seconds = '1e999'", "from 0 to 3600"),
+    ("---\nhypertool_enabled: true\nworkflow_name: on\n---\n", 3, "workflow_name = True", "in quotes"),
+    ("---\nhypertool_enabled: true\nworkflow_name: 2026-11-26\n---\n", 3, "datetime.date(2026", "in quotes"),
+    (f"{HEAD}description: a\x07b\n---\n", 4, "the character U+0007", "remove it"),
+    (f'{HEAD}description: "\\ud800"\n---\n', 4, "half a surrogate pair", "the character itself"),
+    (f"{HEAD}description: a\u202eb\n---\n", 4, "'a\\u202eb'", "that can be seen"),
+    (f"{HEAD}personas: [obs, obs, backend, testing]\n---\n", 4, "names 'obs' twice", "keep one"),
+    (f"{HEAD}quality_gates: [implement_fix, implement_fix]\n---\n", 4, "names 'implement_fix' twice", "keep one"),
+    (f"{HEAD}---\n\n{HEAD}---\n", 6, "a second front matter", "merge it into the first"),
+    (f"{HEAD}quality_gates:\n  implement_fix: make 'x\n---\n", 5, 'gate = "make \'x"', "as /bin/sh would take it"),
+    (f"{HEAD}...\nversion: 1\n---\n", 5, "not valid YAML", "correct it"),
 ]
 
 
@@ -165,6 +191,22 @@ def _lint(path: Path) -> list[dict[str, Any]]:
     from hypertool.cli.workflow_lint import lint_prompt
 
     return [found._asdict() for found in lint_prompt(path, load_catalogue())]
+
+
+def test_commands_are_linted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Lint has the shell read a gate, without running it, and names placeholders that nothing replaces."""
+    path = tmp_path / "mine.toml"
+    monkeypatch.setenv("HYPERTOOL_CONFIG", str(path))
+    path.write_text(X + """gate = 'test -e $(echo "{{ a }}")'\nagent = 'a {prompt} {"json": {id}} {other}'\n""")
+    assert main(["workflow", "lint"]) == 0
+    path.write_text(f"{X}gate = 'touch {tmp_path}/ran; if true'\nagent = 'claude -p {{promt}}'\n")
+    capsys.readouterr()
+    assert main(["workflow", "lint"]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0] for line in said] == [f"{path}:6", f"{path}:5"]
+    assert "{promt} is no placeholder; did you mean {prompt}?" in said[0]
+    assert "as /bin/sh would take it" in said[1]
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(
@@ -230,7 +272,9 @@ def _validator(schema: dict[str, Any]) -> jsonschema.protocols.Validator:
     return jsonschema.validators.extend(base, {"pattern": pattern})(schema)
 
 
-NAMES = st.sampled_from(["a", "bug_fix", "x.y-z", "-a", "other", "A B", "a\n", "", "é", "n" * 100, "n" * 101])
+NAMES = st.sampled_from(
+    ["a", "bug_fix", "x.y-z", "-a", "other", "A B", "a\n", "a\u2028b", "a\x85", "", "é", "n" * 100, "n" * 101]
+)
 VALUES = st.one_of(
     st.integers(-2, 3),
     st.sampled_from([10**12, 10**12 + 1, 5.0, 1.5, math.nan, math.inf, True, False, None, [], {}, "\0", " ", "true"]),
