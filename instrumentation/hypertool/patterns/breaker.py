@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import threading
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from .libraries import pybreaker
-from .steps import Step
+from .steps import Step, is_async, settled
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreaker
@@ -49,12 +48,12 @@ class Guard:
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
         """The guarded function."""
-        if inspect.iscoroutinefunction(function):
+        if is_async(function):
 
             @functools.wraps(function)
             async def later(*args: _P.args, **kwargs: _P.kwargs) -> Any:
                 with self._admitted() as step:
-                    result = await function(*args, **kwargs)
+                    result: Any = await cast("Awaitable[Any]", function(*args, **kwargs))
                     step.judge(result)
                     return result
 
@@ -63,7 +62,7 @@ class Guard:
         @functools.wraps(function)
         def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             with self._admitted() as step:
-                result = function(*args, **kwargs)
+                result = settled(function(*args, **kwargs))
                 step.judge(result)
                 return result
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import threading
 from collections.abc import Callable, Hashable, MutableMapping
 from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from .steps import Step
+from ..runtime.logs import once
+from .steps import Step, is_async, settled
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -28,7 +28,8 @@ def cached(
     `store` is a dict by default; any mutable mapping does (`cachetools.TTLCache(256, 600)` bounds size and age, a
     `shelve` survives the process). `key(*args, **kwargs)` names an entry; by default the arguments themselves do.
     Callers that ask for the same at the same time wait for the first one. What raises, is cancelled, or has a verdict
-    that is negative is not kept, and a caller that waited for it tries itself.
+    that is negative is not kept, and a caller that waited for it tries itself. A store that raises is logged once, and
+    the call is made.
 
     A hit is the step `<stage>.hit`, a call the step `<stage>.miss`; `cache.waited` says that a hit waited for another
     caller. Raises TypeError where the arguments cannot be a key.
@@ -36,7 +37,7 @@ def cached(
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         shelf = _Shelf({} if store is None else store, key, getattr(function, "__qualname__", repr(function)))
-        return _async(shelf, function) if inspect.iscoroutinefunction(function) else _sync(shelf, function)
+        return _async(shelf, function) if is_async(function) else _sync(shelf, function)
 
     return decorate
 
@@ -52,7 +53,7 @@ def _sync(shelf: _Shelf, function: Callable[_P, _R]) -> Callable[_P, _R]:
                 return found
             if other is None:
                 with _Claim(shelf, name) as claim:
-                    return claim.keep(function(*args, **kwargs))
+                    return claim.keep(settled(function(*args, **kwargs)))
             waited = other.result() or waited
 
     return call
@@ -103,7 +104,7 @@ class _Shelf:
     def claim(self, name: Any) -> tuple[Any, Future[bool] | None]:
         """The entry; or else the call that computes it; or else neither: it is the caller's to compute."""
         with self.lock:
-            value = self.store.get(name, _NONE)
+            value = self._stored(name)
             if value is not _NONE or (self, name) in _COMPUTING.get():
                 return value, None
             running = self.running.get(name)
@@ -111,6 +112,30 @@ class _Shelf:
                 mine = self.running[name] = Future()
                 mine.set_running_or_notify_cancel()  # A cancelled caller that waits must not cancel it for all.
             return _NONE, running
+
+    def keep(self, name: Any, value: Any) -> bool:
+        """Store an entry. An answer that was paid for reaches its caller, whatever the store does wrong."""
+        try:
+            with self.lock:
+                self.store[name] = value
+            return True
+        except Exception as error:
+            self._complain("takes", error)
+            return False
+
+    def _stored(self, name: Any) -> Any:
+        try:
+            return self.store.get(name, _NONE)
+        except Exception as error:
+            self._complain("gives", error)
+            return _NONE
+
+    def _complain(self, what: str, error: Exception) -> None:
+        once.warn(
+            f"cache-{what}-{self._function}",
+            f"the store of the cache of {self._function} {what} no entry ({type(error).__name__}: {error!s:.200}); "
+            "calls go on without it (logged once)",
+        )
 
 
 class _Claim:
@@ -129,9 +154,7 @@ class _Claim:
 
     def keep(self, value: _R) -> _R:
         if self._step.judge(value):
-            with self._shelf.lock:
-                self._shelf.store[self._name] = value
-            self._kept = True
+            self._kept = self._shelf.keep(self._name, value)
         return value
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:

@@ -12,6 +12,7 @@ from ..errors import QualityGateFailed
 from ..workflow.executor import WorkflowExecutor
 from ..workflow.stage import Stage
 from ..workflow.tracer import WorkflowTracer
+from .steps import settled
 
 
 class Task(NamedTuple):
@@ -30,7 +31,7 @@ def sequential(workflow: WorkflowTracer, tasks: Sequence[Task], given: Any = Non
     """
     for position, task in enumerate(tasks):
         with _stage(workflow, task) as stage:
-            given = task.work(given)
+            given = settled(task.work(given), "use sequential_async")
             stage.judge(given)
         _stop_where_failed(stage, tasks, position)
     return given
@@ -56,9 +57,11 @@ def parallel(
         return []
     with WorkflowExecutor(max_workers=threads or len(tasks)) as pool:
         futures = [pool.submit(_run, workflow, task, given) for task in tasks]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        for future in futures:
-            future.cancel()
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:  # Also where the caller is interrupted: the pool would begin what waits for a thread.
+            for future in futures:
+                future.cancel()
     for future in futures:
         if not future.cancelled() and (error := future.exception()) is not None:
             raise error
@@ -87,7 +90,7 @@ def _stage(workflow: WorkflowTracer, task: Task) -> Stage:
 
 def _run(workflow: WorkflowTracer, task: Task, given: Any) -> tuple[Stage, Any]:
     with _stage(workflow, task) as stage:
-        result = task.work(given)
+        result = settled(task.work(given), "use parallel_async")
         stage.judge(result)
     return stage, result
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..errors import TokenBudgetExceeded
 from .libraries import tenacity
-from .steps import Step
+from .steps import Step, is_async, settled
 
 if TYPE_CHECKING:
     from tenacity import BaseRetrying
@@ -43,7 +42,7 @@ def retried(**options: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     }
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
-        asynchronous = inspect.iscoroutinefunction(function)
+        asynchronous = is_async(function)
         policy = library.AsyncRetrying(**chosen) if asynchronous else library.Retrying(**chosen)
         return _async(policy, function) if asynchronous else _sync(policy, function)
 
@@ -61,7 +60,7 @@ def _sync(policy: BaseRetrying, function: Callable[_P, _R]) -> Callable[_P, _R]:
 
         def attempt() -> _R:
             with Step("retry", "attempt", {"retry.attempt": next(numbers)}) as step:
-                result = function(*args, **kwargs)
+                result = settled(function(*args, **kwargs))
                 step.judge(result)
                 return result
 

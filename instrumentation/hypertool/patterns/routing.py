@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .steps import Step
+from .steps import Step, is_async, settled
 
 
 class Router:
@@ -29,14 +29,14 @@ class Router:
         self._classify = classify
         self._routes = dict(routes)
         self._default = default
-        self._async = any(map(inspect.iscoroutinefunction, (classify, *routes.values())))
+        self._async = any(map(is_async, (classify, *routes.values())))
 
     def decide(self, *args: Any, **kwargs: Any) -> Any:
         """The name of the route, without taking it; awaitable for an async `classify`."""
-        if inspect.iscoroutinefunction(self._classify):
+        if is_async(self._classify):
             return self._decide_async(args, kwargs)
         with Step("router", "route") as step:
-            return self._resolve(step, self._classify(*args, **kwargs))
+            return self._resolve(step, settled(self._classify(*args, **kwargs)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Decide, take the route with the same arguments, and return its result."""
@@ -44,7 +44,7 @@ class Router:
             return self._call_async(args, kwargs)
         name = self.decide(*args, **kwargs)
         with Step("router", name, {"route.name": name}) as step:
-            return _judged(step, self._routes[name](*args, **kwargs))
+            return _judged(step, settled(self._routes[name](*args, **kwargs)))
 
     async def _decide_async(self, args: Any, kwargs: Any) -> str:
         with Step("router", "route") as step:
@@ -82,7 +82,7 @@ def fallback(**alternatives: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         for attempt, function in attempts:
             with attempt.step() as step:
-                result = function(*args, **kwargs)
+                result = settled(function(*args, **kwargs))
                 if attempt.settles(step, result):
                     return result
         raise AssertionError("unreachable: the last alternative returns or raises")
@@ -96,7 +96,7 @@ def fallback(**alternatives: Callable[..., Any]) -> Callable[..., Any]:
                     return result
         raise AssertionError("unreachable: the last alternative returns or raises")
 
-    return later if any(map(inspect.iscoroutinefunction, alternatives.values())) else call
+    return later if any(map(is_async, alternatives.values())) else call
 
 
 class _Attempt(NamedTuple):

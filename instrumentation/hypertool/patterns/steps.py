@@ -6,10 +6,12 @@ A step is recorded as the stage `<stage>.<name>`, in the metrics and in the trac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..metrics.collector import get_persona_metrics
 from ..recording.ambient import STAGE, CurrentStage, current_place
@@ -17,12 +19,30 @@ from ..runtime.logs import once
 from ..runtime.settings import disabled
 from ..workflow.stage import Stage, negative_verdict
 
+_T = TypeVar("_T")
+
 
 class _Inside(NamedTuple):
     """The step in progress: its own stage, and the name of the stage around all steps."""
 
     stage: CurrentStage
     base: str
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives an awaitable: an async function, a partial of one, or an object that is called so."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def settled(result: _T, instead: str = "make the function itself async (`async def`)") -> _T:
+    """The result of a function that is not async. Raises TypeError where it is an awaitable, which would not be run."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError(f"a function that is not async gave an awaitable ({type(result).__name__}); {instead}")
+    return result
 
 
 _INSIDE: ContextVar[_Inside | None] = ContextVar("hypertool_step", default=None)

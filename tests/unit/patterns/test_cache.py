@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from tests.support.hypertool_host import Host
 from tests.support.otlp_receiver import OtlpReceiver
-from tests.unit.patterns.programs import gates, named, run, tokens, tree
+from tests.unit.patterns.programs import HEAD, gates, named, run, tokens, tree
 
 
 def test_hit_costs_the_second_persona_nothing(traced: Host, receiver: OtlpReceiver) -> None:
@@ -66,6 +68,29 @@ def test_failures_are_not_kept(host: Host) -> None:
     assert "cached(key=...)" in error
     assert "<lambda>" in error
     assert gates(host) == {"s": "1 pass", "s.miss": "1 pass, 2 fail", "s.hit": "1 pass"}
+
+
+def test_store_that_fails_costs_no_answer(host: Host) -> None:
+    """A store that cannot read or write: each call is made and its answer returned; it is said once."""
+    done = host.python(
+        HEAD
+        + textwrap.dedent(
+            """
+        class Full(dict):
+            def get(self, *_):
+                raise OSError("damaged")
+            def __setitem__(self, *_):
+                raise OSError("no space")
+        ask = cached(Full())(lambda question: question.upper())
+        with WorkflowTracer("w") as w:
+            with w.stage_context("s", "backend"):
+                print(ask("a"), ask("a"))
+    """
+        )
+    )
+    assert done.stdout.split() == ["A", "A"], done.stderr
+    assert (done.stderr.count("damaged"), done.stderr.count("no space")) == (1, 1)
+    assert gates(host) == {"s": "1 pass", "s.miss": "2 pass"}
 
 
 def test_callers_at_the_same_time_ask_once(traced: Host, receiver: OtlpReceiver) -> None:

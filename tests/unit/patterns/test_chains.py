@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.support.hypertool_host import Host
@@ -120,6 +122,68 @@ def test_parallel_personas_never_mix(traced: Host, receiver: OtlpReceiver, code:
     assert sorted(found) == sorted(
         (f"stage.s{i}", 10**i, persona) for i, persona in enumerate(PERSONAS) for _ in "12345"
     )
+
+
+NESTED = """
+    def leaf(persona, tokens):
+        def work(_):
+            for _ in range(3):
+                llm("go", tokens)
+        return Task(f"leaf-{persona}", persona, work)
+    def branch(given):
+        parallel(w, [leaf("testing", 10), leaf("devops", 100)])
+        llm("go", 1)
+    async def inside(given):
+        await parallel_async(w, [Task("later", "data", lambda _: llm_async("go", 1000))])
+    with WorkflowTracer("w") as w:
+        parallel(w, [Task("a", "backend", branch), Task("b", "frontend", lambda given: asyncio.run(inside(given)))])
+"""
+
+
+def test_nested_parallel_personas_never_mix(traced: Host, receiver: OtlpReceiver) -> None:
+    """Threads inside a thread, and an event loop inside a thread: each call is its own stage's and persona's."""
+    run(traced, NESTED.replace("\n    ", "\n"))
+    assert tokens(traced) == {
+        "backend-engineer": 1,
+        "testing-specialist": 30,
+        "devops-engineer": 300,
+        "data-scientist": 1000,
+    }
+    receiver.wait(14)
+    names = {span.span_id: span.name for span in receiver.spans}
+    inside = Counter((names.get(span.parent_id, ""), span.name) for span in receiver.spans)
+    assert inside == {
+        ("", "workflow.w"): 1,
+        **{("workflow.w", f"stage.{name}"): 1 for name in "ab"},
+        **{("stage.a", f"stage.leaf-{name}"): 1 for name in ("testing", "devops")},
+        ("stage.b", "stage.later"): 1,
+        **{(f"stage.leaf-{name}", "chat simulated"): 3 for name in ("testing", "devops")},
+        **{(f"stage.{name}", "chat simulated"): 1 for name in ("a", "later")},
+    }
+
+
+def test_interrupted_parallel_begins_nothing_more(host: Host) -> None:
+    """Ctrl-C while one of three stages has the only thread: the other two never begin."""
+    out = run(
+        host,
+        """
+        def first(_):
+            os.kill(os.getpid(), signal.SIGINT)
+            ended.wait(20)
+        ended = threading.Event()
+        def stop(*_):
+            threading.Timer(0, ended.set).start()
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGINT, stop)
+        with WorkflowTracer("w") as w:
+            try:
+                parallel(w, [Task(f"s{n}", "backend", first if n == 0 else print) for n in range(3)], threads=1)
+            except KeyboardInterrupt:
+                print("interrupted")
+    """,
+    )
+    assert out == "interrupted\n"
+    assert gates(host) == {"s0": "1 pass"}
 
 
 def test_parallel_joins_in_order(host: Host) -> None:

@@ -143,3 +143,81 @@ def test_memory_knows_who_wrote(traced: Host, receiver: OtlpReceiver) -> None:
     found, missed = named(receiver, "memory.recall")
     assert (found.attributes["memory.found"], found.attributes["memory.written_by"]) == (True, "observability-expert")
     assert (missed.attributes["memory.found"], missed.status) == (False, 0)
+
+
+ASYNC_CALL = """
+import functools
+from pybreaker import CircuitBreaker
+class Client:
+    fails = 1
+    async def __call__(self, prompt):
+        await asyncio.sleep(0)
+        if self.fails:
+            self.fails -= 1
+            raise OSError("down")
+        return prompt.upper()
+async def canned(prompt):
+    return "canned"
+async def main():
+    async with WorkflowTracer("w") as w:
+        async with w.stage_context("s", "backend"):
+            print(await retried(wait=lambda state: 0)(Client())("a"))
+            ask = cached()(functools.partial(Client()))
+            for _ in range(3):
+                try:
+                    print(await ask("b"))
+                except OSError as error:
+                    print(error)
+            print(await fallback(first=Client(), other=canned)("c"))
+            try:
+                await Guard(CircuitBreaker())(Client())("d")
+            except OSError as error:
+                print(error)
+            route = Client()
+            route.fails = 0
+            print(await Router(lambda prompt: "up", {"up": route})("e"))
+asyncio.run(main())
+"""
+
+
+def test_object_that_is_called_async(host: Host) -> None:
+    """An object with an async `__call__`, or a partial of it, is awaited inside its step, like an async function."""
+    assert run(host, ASYNC_CALL).split() == ["A", "down", "B", "B", "canned", "down", "E"]
+    found = gates(host)
+    assert (found["s.attempt"], found["s.miss"], found["s.hit"]) == ("1 pass, 1 fail", "1 pass, 1 fail", "1 pass")
+    assert (found["s.first"], found["s.other"]) == ("1 fail", "1 pass")
+    assert (found["s.call"], found["s.up"]) == ("1 fail", "1 pass")
+
+
+SECRETLY_ASYNC = """
+def hidden(*_):
+    return reply_later("x", 1)
+def each(w):
+    yield retried(wait=lambda state: 0)(hidden)
+    yield cached()(hidden)
+    yield fallback(only=hidden)
+    yield Router(lambda prompt: "a", {"a": hidden})
+    yield lambda prompt: sequential(w, [Task("t", "backend", hidden)])
+    yield lambda prompt: parallel(w, [Task("u", "backend", hidden)])
+with WorkflowTracer("w") as w:
+    with w.stage_context("s", "backend"):
+        for ask in each(w):
+            try:
+                ask("x")
+            except TypeError as error:
+                print(error)
+"""
+
+
+def test_awaitable_of_a_plain_function_is_an_error(host: Host) -> None:
+    """A function that is not async and gives an awaitable: TypeError with what to do, and a gate that fails."""
+    lines = run(host, SECRETLY_ASYNC).splitlines()
+    assert len(lines) == 6
+    assert all("not async gave an awaitable (coroutine)" in line for line in lines)
+    assert [line.rpartition("; ")[2] for line in lines[3:]] == [
+        "make the function itself async (`async def`)",
+        "use sequential_async",
+        "use parallel_async",
+    ]
+    found = gates(host)
+    assert {found[stage] for stage in ("s.miss", "s.only", "s.a", "t", "u")} == {"1 fail"}
