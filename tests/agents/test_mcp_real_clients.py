@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,13 @@ def test_mcp_in_a_real_client(agent: str, programs: Path, project: Path) -> None
             path.write_text('{"tools": {"toolSearch": {"enabled": false}}}')
         client = set_up(AGENTS[agent], models, programs, project)
         assert main(["agents", "install", agent, "--mcp"]) == 0
+        if agent == "auggie":  # It gives its servers no other variables than those of its settings.
+            path = project.parent / ".augment" / "settings.json"
+            document = json.loads(path.read_text())
+            document["mcpServers"]["hypertool"]["env"] = {
+                name: value for name, value in os.environ.items() if name.startswith("HYPERTOOL_")
+            }
+            path.write_text(json.dumps(document))
         client = client._replace(command=[*client.command, *ALLOWED.get(agent, ())])
         # Claude Code would offer the tools only after a search for them.
         done = run(client, models, programs, project, ENABLE_TOOL_SEARCH="false")

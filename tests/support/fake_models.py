@@ -165,8 +165,8 @@ def _names(tools: Any) -> Iterator[tuple[str, str]]:
 
 
 def _offered(wanted: str, body: dict[str, Any]) -> list[tuple[str, str]]:
-    """The name and namespace of each tool whose name ends so."""
-    return [one for one in _names(body.get("tools")) if one[0].endswith(wanted)]
+    """The name and namespace of each tool whose name ends so; Auggie puts the server's name behind it."""
+    return [one for one in _names(body.get("tools")) if one[0].endswith((wanted, f"{wanted}_hypertool"))]
 
 
 def _anthropic_usage(n: int, output: int) -> dict[str, int]:
