@@ -64,7 +64,7 @@ def prompt_file() -> str:
     return f"---\n{head}stages:\n{stages}---\nShip it.\n"
 
 
-def test_front_matter_workflow_appears_without_a_restart(tmp_path: Path) -> None:
+def test_front_matter_workflow_appears_at_0(tmp_path: Path) -> None:
     """A workflow that only a prompt file beside the configuration declares is at 0, in `show` and free like any other.
 
     A change of the file is read, a broken one keeps what there was, and without the file the labels are gone.
