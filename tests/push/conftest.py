@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from hypertool import cli
+from tests.push.real_servers import real_grafana as real_grafana
+from tests.push.real_servers import real_mimir as real_mimir
 from tests.support.grafana_stand_in import TOKEN, StandIn
 
 

@@ -178,3 +178,15 @@ def test_labels_of_others_survive_an_update(grafana: StandIn, command: Command, 
     command("push", "--from", str(files.folder))
     assert grafana.dashboards["one"]["labels"]["team"] == "a"
     assert grafana.dashboards["one"]["annotations"]["example.com/owner"] == "b"
+
+
+def test_two_folders_of_an_old_grafana(grafana: StandIn, command: Command) -> None:
+    """Before Grafana 11 no two folders have the same title: ours differ, and another one of that name is said."""
+    grafana.reset("legacy", version="9.3.6")
+    assert command("push").code == 0
+    assert command("push", "--folder", "team").code == 5  # the dashboards are in the other folder
+    grafana.folders = {"mine": {"title": "Hypertool", "annotations": {}}}
+    grafana.dashboards.clear()
+    seen = command("push")
+    assert seen.code == 1
+    assert "rename that one" in seen.error

@@ -161,3 +161,13 @@ def test_the_mark_survives_other_writings() -> None:
 def test_durations(text: Any, length: int | None) -> None:
     """As Prometheus writes them; a bare number in YAML is seconds."""
     assert milliseconds(text) == length
+
+
+def test_fields_dropped_on_the_way_are_seen(grafana: StandIn, command: Command) -> None:
+    """Grafana 9's proxy drops `keep_firing_for`: the push says what is missing, and the way that keeps it."""
+    grafana.dropped = {"keep_firing_for"}
+    seen = command("push", "--rules", "data-source", "--data-source", "ds1")
+    assert seen.code == 4
+    assert "does not read back as written (" in seen.error
+    assert "has no keep_firing_for)" in seen.error
+    assert "--rules ruler" in seen.error

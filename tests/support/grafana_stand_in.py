@@ -48,6 +48,7 @@ class StandIn:
         self.dashboards: dict[str, dict[str, Any]] = {}
         self.rules: dict[str, dict[str, Any]] = {}
         self.page = 50
+        self.dropped: set[str] = set()  # fields of rules that an older Grafana does not know
         self.visible = True  # to others than the creator of the folder
         self.requests: list[tuple[str, str]] = []
         # (method, part of the path) -> replies to give first, and then none of them.
@@ -189,7 +190,11 @@ class StandIn:
         if found := re.fullmatch(r"/api/folders(?:/(.+))?", path):
             name = found[1] or body["uid"]
             if method == "GET":
-                return (200, {"uid": name}) if name in self.folders else (404, {"message": "folder not found"})
+                # As Grafana 9.3: it has no permissions on a folder that is not there.
+                refused = {"title": "Access denied", "message": "Permissions needed: folders:read"}
+                return (200, {"uid": name}) if name in self.folders else (403, refused)
+            if body["title"] in (one["title"] for one in self.folders.values()):
+                return 409, {"message": "a folder or dashboard in the general folder with the same name already exists"}
             self.folders[name] = {"title": body["title"], "annotations": {}}
             return 200, {"uid": name}
         if path == "/api/search":
@@ -197,7 +202,7 @@ class StandIn:
             return 200, found_
         if path == "/api/dashboards/db":
             return self._legacy_save(body)
-        if found := re.fullmatch(r"/api/dashboards/uid/([^/]+)(/versions)?", path):
+        if found := re.fullmatch(r"/api/dashboards/uid/([^/]+)(/versions/\d+)?", path):
             kept = self.dashboards.get(unquote(found[1]))
             if kept is None:
                 return 404, {"message": "Dashboard not found"}
@@ -205,7 +210,9 @@ class StandIn:
                 del self.dashboards[unquote(found[1])]
                 return 200, {"message": "deleted"}
             if found[2]:
-                return 200, [{"version": kept["generation"], "message": kept["message"]}]
+                if not found[2].endswith(f"/{kept['generation']}"):
+                    return 404, {"message": "Dashboard version not found"}
+                return 200, {"version": kept["generation"], "message": kept["message"]}
             provisioned = kept["annotations"].get("grafana.app/managedBy") is not None
             meta = {"folderUid": kept["folder"], "provisioned": provisioned, "provisionedExternalId": "x.json"}
             return 200, {"meta": meta, "dashboard": {**kept["spec"], "id": 7, "version": kept["generation"]}}
@@ -241,7 +248,8 @@ class StandIn:
             return 400, "invalid rules configuration: rule group name must not be empty\n"
         if len(body["rules"]) > 20:
             return 400, f"per-user rules per rule group limit (limit: 20 actual: {len(body['rules'])}) exceeded\n"
-        groups[body["name"]] = body
+        rules = [{name: value for name, value in rule.items() if name not in self.dropped} for rule in body["rules"]]
+        groups[body["name"]] = {**body, "rules": rules}
         return 202, {"status": "success", "data": None, "errorType": "", "error": ""}
 
     def _on_convert(self, method: str, path: str, headers: Any, body: Any) -> Reply:

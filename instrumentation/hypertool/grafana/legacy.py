@@ -36,9 +36,13 @@ class LegacyDashboards:
         create_legacy_folder(self._client, self.folder, title)
 
     def get(self, uid: str) -> Stored | None:
-        """The dashboard of that uid, in whatever folder; None if there is none."""
+        """The dashboard of that uid, in whatever folder; None if there is none, or none that this token may see.
+
+        Grafana 9 refuses an Editor a dashboard that is not there. One that is there is never overwritten: creating it
+        is a conflict then.
+        """
         answer = self._client.send("GET", f"/api/dashboards/uid/{quote(uid, safe='')}")
-        if answer.status == 404:
+        if answer.status in (403, 404):
             return None
         if not answer.ok:
             raise problem(answer, f"reading the dashboard {uid}")
@@ -60,13 +64,16 @@ class LegacyDashboards:
         )
 
     def _last_push(self, uid: str, version: Any) -> str:
-        """The checksum in the message of the newest version, empty if that version is not from a push."""
-        answer = self._client.send("GET", f"/api/dashboards/uid/{quote(uid, safe='')}/versions?limit=1")
+        """The checksum in the message of the newest version, empty if that version is not from a push.
+
+        The version is read alone: in the list, Grafana calls the first one of each dashboard "Initial save".
+        """
+        answer = self._client.send("GET", f"/api/dashboards/uid/{quote(uid, safe='')}/versions/{version}")
+        if answer.status == 404:
+            return ""
         if not answer.ok:
             raise problem(answer, f"reading the history of the dashboard {uid}")
-        found = answer.json()
-        versions = found.get("versions") if isinstance(found, dict) else found
-        newest = versions[0] if isinstance(versions, list) and versions else {}
+        newest = answer.document()
         mark = _MARK.fullmatch(str(newest.get("message") or ""))
         return mark[1] if mark and newest.get("version") == version else ""
 

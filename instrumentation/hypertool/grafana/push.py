@@ -13,7 +13,7 @@ from .client import Client
 from .dashboards import Dashboards
 from .legacy import LegacyDashboards
 from .problems import PARTLY, REFUSED, PushProblem
-from .rule_groups import Group, check, plan
+from .rule_groups import Group, check, lost, plan, pushed
 from .rulers import Ruler
 from .server import Server, discover, missing, permissions
 from .sources import Dashboard
@@ -30,7 +30,11 @@ class Wanted:
     dashboards: list[Dashboard]
     groups: list[Group] | None = None
     folder: str = "hypertool"
-    title: str = "Hypertool"
+
+    @property
+    def title(self) -> str:
+        """The title of the folder. Before Grafana 11, no two folders may have the same one."""
+        return "Hypertool" if self.folder == "hypertool" else f"Hypertool ({self.folder})"
 
 
 @dataclass(frozen=True)
@@ -186,8 +190,24 @@ class Push:
                         f"somebody else may have saved it in the same moment: run the command again"
                     )
                 self.report.proven.append(f"dashboard {one.name}")
+        if self._ruler is not None and not self._ruler.managed:
+            self._prove_kept(self._ruler)
         if self._ruler is not None and self._choice.prove_seconds > 0 and self._choice.put:
             self._prove_rules(self._ruler)
+
+    def _prove_kept(self, ruler: Ruler) -> None:
+        """Read the written groups back: the proxy of an older Grafana drops fields that it does not know."""
+        names = {one.name for one in self.report.written if one.kind == "rules" and one.action != DELETE}
+        if not names:
+            return
+        stored = {str(group.get("name")): group for group in ruler.read()}
+        for group in self._wanted.groups or ():
+            if group["name"] in names and pushed(stored.get(group["name"], {})) != "yes":
+                raise PushProblem(
+                    f"the rule group {group['name']} was written and does not read back as written "
+                    f"({lost(group, stored.get(group['name'], {}))}). Grafana 9 "
+                    f"drops what it does not know (keep_firing_for): push to the ruler itself, with --rules ruler"
+                )
 
     def _prove_rules(self, ruler: Ruler) -> None:
         kept = {one.name for one in self.report.steps if one.kind == "rules" and one.action == KEEP}

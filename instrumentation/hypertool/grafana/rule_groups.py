@@ -149,6 +149,16 @@ def _stale(name: str, group: Group, force: bool) -> Step:
     return Step("rules", name, KEEP, "edited since the last push" if state == "edited" else "", stale=True)
 
 
+def lost(wanted: Group, stored: Group) -> str:
+    """The first field of a rule that the stored group lacks."""
+    before, after = canonical(wanted)["rules"], canonical({"rules": [], **stored})["rules"]
+    for one, kept in zip(before, after, strict=False):
+        for name in one:
+            if name not in kept:
+                return f"{one.get('alert') or one.get('record')} has no {name}"
+    return "it has changed"
+
+
 def _difference(before: Group, after: Group) -> str:
     old, new = _lines(canonical(before)), _lines(canonical(after))
     return "\n".join(difflib.unified_diff(old, new, "in the ruler", "in the file", lineterm="", n=1))
