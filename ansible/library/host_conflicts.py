@@ -12,7 +12,7 @@ from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: host_conflicts
-short_description: Find ports and services that others already use
+short_description: Find ports and services that others already use, and packages that they hold
 description:
   - For each unit it looks who listens on its port, and whether the unit runs already without our drop-in. It only
     reads, and never fails because of what it finds.
@@ -34,6 +34,11 @@ options:
     description: Folders in which programs have to start.
     type: list
     elements: path
+    default: []
+  packages:
+    description: Packages to come. Read only where there is dpkg.
+    type: list
+    elements: str
     default: []
 author: [Hypertool]
 """
@@ -60,6 +65,10 @@ masked:
   type: list
 noexec:
   description: Folders of O(programs) on a file system that is mounted with noexec.
+  returned: always
+  type: list
+held:
+  description: The O(packages) that are not installed and held (`apt-mark hold`), which apt refuses to install.
   returned: always
   type: list
 """
@@ -144,6 +153,15 @@ def refuses_programs(path):
     return bool(os.statvfs(path).f_flag & os.ST_NOEXEC)
 
 
+def held(module, packages):
+    """The packages that are not installed, and that somebody forbade to install."""
+    if not packages or not module.get_bin_path("dpkg-query"):
+        return []
+    _, out, _ = module.run_command(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n"])
+    states = {name: state for state, name in (line.split("\t") for line in out.splitlines())}
+    return [name for name in packages if states.get(name, "un").startswith("h") and states[name][1] != "i"]
+
+
 def main():
     settle()
     module = AnsibleModule(
@@ -152,6 +170,7 @@ def main():
             "ours": {"type": "list", "elements": "str", "default": []},
             "drop_in": {"type": "str", "default": "10-hypertool.conf"},
             "programs": {"type": "list", "elements": "path", "default": []},
+            "packages": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -180,6 +199,7 @@ def main():
         services=sorted(services),
         masked=sorted(masked),
         noexec=[path for path in module.params["programs"] if refuses_programs(path)],
+        held=held(module, module.params["packages"]),
     )
 
 

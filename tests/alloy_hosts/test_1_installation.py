@@ -48,6 +48,18 @@ def test_service_is_enabled_ready_and_healthy(host: Host) -> None:
     assert {one["localID"]: one["health"]["message"] for one in found if one["health"]["state"] != "healthy"} == {}
 
 
+def test_change_of_the_clock_is_looked_after(host: Host) -> None:
+    """The timer waits for one, and its service gets an answer from Alloy and leaves a good one alone."""
+    clock = "hypertool-alloy-clock"
+    assert host.check_output(f"systemctl show --value -p ActiveState,UnitFileState {clock}.timer") == "active\nenabled"
+    process = host.check_output("systemctl show --value -p MainPID alloy")
+    host.check_output(f"systemctl start {clock}.service")
+    said = host.check_output(f"journalctl --unit={clock}.service --lines=20 --output=cat")
+    assert "nothing to do" in said
+    assert "Failed to parse" not in said
+    assert host.check_output("systemctl show --value -p MainPID alloy") == process
+
+
 def test_only_what_the_destination_needs_is_installed(host: Host) -> None:
     names = host.check_output("dpkg-query -W -f '${Package} ${db:Status-Status}\\n'").splitlines()
     assert "alloy installed" in names

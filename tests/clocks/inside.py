@@ -1,13 +1,15 @@
 """Runs in a user-mode Linux: systemd, a real exporter and Prometheus, and a clock that is moved.
 
-`python inside.py SCENARIO PROMETHEUS REPOSITORY UNITS`: one line of JSON an observation, after `FACT `. As the
-machine's first program it becomes systemd, which starts it again as a service. UNITS has the project's units that look
-after the clock, as the role writes them.
+`python inside.py SCENARIO PROMETHEUS REPOSITORY UNITS COLLECTOR ALLOY` prints one line of JSON an
+observation, after `FACT `. As the machine's first program it becomes systemd, which starts it again as a service. UNITS
+has the project's units that look after the clock, as the roles write them for the COLLECTOR: `server` or `agent`
+(Prometheus), or `alloy`.
 """
 
 from __future__ import annotations
 
 import ctypes
+import datetime
 import json
 import os
 import shutil
@@ -25,9 +27,45 @@ URL = "http://127.0.0.1:9090"
 #: The only place that can be written; the rest is the other machine's, read-only.
 FOLDER = "/run"
 STATE = Path(FOLDER, "state")
-#: The units that look after the clock, and the program that they run.
-CLOCK, CLOCK_PROGRAM = "hypertool-prometheus-clock", "/run/clock/stuck_after_clock_change.py"
+#: The folder of the program that looks after the clock.
+CLOCK_FOLDER = "/run/clock"
 PASSWORD = "/run/web_password"
+#: The unit of each collector.
+UNIT = {"server": "prometheus.service", "agent": "prometheus.service", "alloy": "alloy.service"}
+#: What a collector that sends its samples writes to.
+DESTINATION = "http://127.0.0.1:9092"
+#: Two Prometheus and an Alloy, as far as they differ from what is on a host.
+#: Stands in for Alertmanager, whose package reads a template of its own in /usr: keeps what it is told last.
+MANAGER = f"""
+import http.server, pathlib
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        if self.path == "/api/v2/alerts":
+            pathlib.Path("{FOLDER}/told.json").write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 9093), Handler).serve_forever()
+"""
+SERVER = "global: {scrape_interval: 5s}\nstorage: {tsdb: {out_of_order_time_window: 26h}}\n"
+AGENT = f"""
+global: {{scrape_interval: 5s}}
+scrape_configs: [{{job_name: hypertool, static_configs: [{{targets: ['127.0.0.1:9464']}}]}}]
+remote_write: [{{url: '{DESTINATION}/api/v1/write', queue_config: {{batch_send_deadline: 1s}}}}]
+"""
+ALLOY = f"""
+prometheus.scrape "targets" {{
+  targets         = [{{__address__ = "127.0.0.1:9464"}}]
+  forward_to      = [prometheus.remote_write.destination.receiver]
+  job_name        = "hypertool"
+  scrape_interval = "5s"
+  scrape_timeout  = "4s"
+}}
+prometheus.remote_write "destination" {{
+  endpoint {{
+    url = "{DESTINATION}/api/v1/write"
+  }}
+}}
+"""
 #: Mount namespaces cannot be had on a root file system of the other machine; hosts have them.
 OPEN = "".join(
     f"{it}=no\n"
@@ -45,26 +83,42 @@ def mount(kind: str, where: str) -> None:
     subprocess.run(["mount", "-t", kind, kind, where], check=True)
 
 
-def become_systemd(units: Path) -> None:
+def commands(prometheus: str, alloy: str) -> dict[str, str]:
+    """The command of each collector, with flags of the roles."""
+    listening = "--web.listen-address=127.0.0.1:9090"
+    return {
+        "server": f"{prometheus}/prometheus --config.file={FOLDER}/prometheus/prometheus.yml "
+        f"--storage.tsdb.path={FOLDER}/data {listening}",
+        "agent": f"{prometheus}/prometheus --enable-feature=agent --config.file={FOLDER}/agent.yml "
+        f"--storage.agent.path={FOLDER}/agent {listening}",
+        "alloy": f"{alloy} run --disable-reporting --server.http.listen-addr=127.0.0.1:12345 "
+        f"--storage.path={FOLDER}/alloy {FOLDER}/config.alloy",
+    }
+
+
+def become_systemd(units: Path, collector: str) -> None:
     """Write the units of this machine, and go on as its systemd."""
     folder = Path("/run/systemd/system")
     shutil.copytree(units, folder)
-    Path(CLOCK_PROGRAM).parent.mkdir()
-    shutil.copy(Path(sys.argv[3], "ansible/roles/prometheus/files", Path(CLOCK_PROGRAM).name), CLOCK_PROGRAM)
+    clock = next(folder.glob("*.timer")).stem
+    program = Path(sys.argv[3], "ansible/roles/host/files/stuck_after_clock_change.py")
+    Path(CLOCK_FOLDER).mkdir()
+    shutil.copy(program, CLOCK_FOLDER)
     Path(PASSWORD).write_text("none is asked for here", encoding="utf-8")
+    Path(FOLDER, "agent.yml").write_text(AGENT, encoding="utf-8")
+    Path(FOLDER, "config.alloy").write_text(ALLOY, encoding="utf-8")
+    Path(FOLDER, "server.yml").write_text(SERVER, encoding="utf-8")
     for name, text in {
         "moved.target": "[Unit]\nDefaultDependencies=no\nRequires=scenario.service\n",
         "scenario.service": "[Unit]\nDefaultDependencies=no\n[Service]\nStandardOutput=tty\nTTYPath=/dev/console\n"
         f"Environment=PATH={os.environ['PATH']}\nExecStart={sys.executable} {' '.join(sys.argv)}\n",
-        # With flags of the role.
-        "prometheus.service": f"[Unit]\nDefaultDependencies=no\nWants={CLOCK}.timer\n[Service]\n"
-        f"ExecStart={sys.argv[2]}/prometheus --config.file={FOLDER}/prometheus/prometheus.yml "
-        f"--storage.tsdb.path={FOLDER}/data --web.listen-address=127.0.0.1:9090\n"
-        f"StandardOutput=append:{FOLDER}/prometheus.log\nStandardError=inherit\n",
+        UNIT[collector]: f"[Unit]\nDefaultDependencies=no\nWants={clock}.timer\n[Service]\n"
+        f"Environment=HOME={FOLDER}\nExecStart={commands(sys.argv[2], sys.argv[6])[collector]}\n"
+        f"StandardOutput=append:{FOLDER}/collector.log\nStandardError=inherit\n",
         # The machine has no user of that name, and only root reads its packages.
-        f"{CLOCK}.service.d/test.conf": f"[Unit]\nDefaultDependencies=no\n[Service]\nUser=\nGroup=\n{OPEN}"
+        f"{clock}.service.d/test.conf": f"[Unit]\nDefaultDependencies=no\n[Service]\nUser=\nGroup=\n{OPEN}"
         f"StandardOutput=append:{FOLDER}/clock.log\nStandardError=inherit\n",
-        f"{CLOCK}.timer.d/test.conf": "[Unit]\nDefaultDependencies=no\n",
+        f"{clock}.timer.d/test.conf": "[Unit]\nDefaultDependencies=no\n",
     }.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
@@ -152,9 +206,24 @@ class Machine:
         """Whether the condition holds all the time."""
         return self.until(seconds, lambda: not condition()) is None
 
-    def value(self, expression: str) -> float | None:
+    def start_sender(self, collector: str) -> None:
+        """The exporter, a collector that only sends, and what it sends to; waits until a sample has arrived."""
+        self.spawn("exporter", sys.executable, "-c", "from hypertool.cli import main; main()", "exporter")
+        self.spawn(
+            "destination", f"{sys.argv[2]}/prometheus", f"--config.file={FOLDER}/server.yml",
+            f"--storage.tsdb.path={FOLDER}/data",
+            f"--web.listen-address={DESTINATION.removeprefix('http://')}", "--web.enable-remote-write-receiver",
+        )  # fmt: skip
+        subprocess.run(["systemctl", "start", UNIT[collector]], check=True)
+        self.wait(60, "a sample to arrive", self.arrives)
+
+    def arrives(self) -> bool:
+        """Whether samples of the last quarter of a minute have arrived at the destination."""
+        return bool(self.value('count_over_time(up{job="hypertool"}[15s])', DESTINATION))
+
+    def value(self, expression: str, url: str = URL) -> float | None:
         """The single value of an expression now."""
-        asked = f"{URL}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        asked = f"{url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
         with urllib.request.urlopen(asked, timeout=10) as answer:
             rows = json.load(answer)["data"]["result"]
         return float(rows[0]["value"][1]) if rows else None
@@ -164,6 +233,16 @@ class Machine:
         with urllib.request.urlopen(f"{URL}/api/v1/alerts", timeout=10) as answer:
             found = json.load(answer)["data"]["alerts"]
         return {one["labels"]["alertname"] for one in found if one["state"] == "firing"} - {"Watchdog"}
+
+    def told(self) -> dict[str, str]:
+        """What the clock's unit has told Alertmanager last: of each alert by name what it says, until it has ended."""
+        found = json.loads(Path(FOLDER, "told.json").read_text(encoding="utf-8"))
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return {
+            one["labels"]["alertname"]: one["annotations"]["description"]
+            for one in found
+            if datetime.datetime.fromisoformat(one["endsAt"]) > now
+        }
 
     def exposed(self, name: str) -> float | None:
         """A sample at the endpoint, by its name with labels."""
@@ -208,6 +287,7 @@ def back_two_hours(machine: Machine) -> None:
 def ahead_and_corrected(machine: Machine) -> None:
     """A boot with a clock that is a day ahead; a run overspends; the clock is set right; a healthy run follows."""
     machine.move(24 * HOUR)
+    machine.background(MANAGER)
     machine.start()
     machine.spend(2500)
     machine.say("overspending fires", machine.until(SOON, lambda: "TokenBudgetExceeded" in machine.firing()))
@@ -222,6 +302,9 @@ def ahead_and_corrected(machine: Machine) -> None:
     machine.move(-2 * 24 * HOUR)
     machine.say("no help", machine.until(SOON, lambda: "a restart does not help" in machine.clock_log()))
     machine.say("same process", machine.prometheus() == process)
+    machine.say("told", machine.told())
+    machine.move(2 * 24 * HOUR)
+    machine.say("no longer told", machine.until(SOON, lambda: not machine.told()))
 
 
 def nine_hours_of_sleep(machine: Machine) -> None:
@@ -244,7 +327,18 @@ def nine_hours_of_sleep(machine: Machine) -> None:
     machine.say("clock", machine.clock_log())
 
 
-SCENARIOS = {it.__name__: it for it in (back_two_hours, ahead_and_corrected, nine_hours_of_sleep)}
+def sender_back_two_hours(machine: Machine) -> None:
+    """The clock of a collector that keeps nothing is set back by two hours, and again."""
+    machine.start_sender(sys.argv[5])
+    for time_of_it in ("first", "second"):
+        machine.move(-2 * HOUR)
+        machine.say(f"{time_of_it} arrives", machine.until(SOON, machine.arrives))
+    machine.say("clock", machine.clock_log())
+
+
+SCENARIOS = {
+    it.__name__: it for it in (back_two_hours, ahead_and_corrected, nine_hours_of_sleep, sender_back_two_hours)
+}
 
 
 def main() -> None:
@@ -254,7 +348,7 @@ def main() -> None:
             for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/run")):
                 mount(kind, where)
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-            become_systemd(Path(sys.argv[4]))
+            become_systemd(Path(sys.argv[4]), sys.argv[5])
         machine = Machine(Path(sys.argv[3]))
         SCENARIOS[sys.argv[1]](machine)
         machine.say("finished", sys.argv[1])

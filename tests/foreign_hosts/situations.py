@@ -35,13 +35,14 @@ ASK = (
 
 SITUATIONS = (
     Situation(
-        "a tarball's Prometheus with data in Debian's folders",
+        "a tarball's Prometheus with data in Debian's folders, which are links to another disk",
         "tarball",
         "tarball-prometheus",
         same=(
             "cat /etc/prometheus/prometheus.yml /etc/default/prometheus",
             "find /etc/prometheus /var/lib/prometheus/metrics2/keep -printf '%p %u:%g %m\\n' | sort",
             "sha256sum /var/lib/prometheus/metrics2/keep/* /usr/local/bin/prometheus",
+            "find /var/lib/prometheus /opt /srv/disk -maxdepth 1 -printf '%p %l %u:%g %m\\n' | sort",
             "systemctl is-active prometheus",
             "systemctl is-enabled prometheus",
             ASK + " 'http://127.0.0.1:9090/api/v1/label/job/values'",

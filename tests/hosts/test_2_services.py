@@ -220,6 +220,7 @@ def test_change_of_the_clock_is_looked_after(fleet: object, host: Host) -> None:
     host.check_output(f"systemctl start {CLOCK}.service")
     said = host.check_output(f"journalctl --unit={CLOCK}.service --lines=20 --output=cat")
     assert "nothing to do" in said
+    assert "Alertmanager was not told" not in said
     assert "Failed to parse" not in said
     assert host.check_output("systemctl show --value -p MainPID prometheus") == process
 

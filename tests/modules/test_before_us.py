@@ -72,6 +72,22 @@ def test_owner_and_mode_of_a_data_folder_come_back(record: Any, tmp_path: Path) 
     assert (data.stat().st_uid, stat.S_IMODE(data.stat().st_mode)) == (12345, 0o700)
 
 
+def test_a_data_folder_on_another_disk_comes_back(record: Any, tmp_path: Path) -> None:
+    """Where the folder is a link, it comes back, what is behind it is as it was, and purging does not see it."""
+    disk, folder = tmp_path / "disk" / "data", tmp_path / "lib"
+    (disk / "metrics2").mkdir(parents=True)
+    os.chown(disk / "metrics2", 12345, 12345)
+    folder.symlink_to(disk)
+    found = inventory.Inventory(record)
+    found.look_at_folders([str(folder)])
+    assert shared_code("removal").Removal(None, None, record)._hidden() == [str(disk)]
+    folder.unlink()
+    os.chown(disk / "metrics2", 0, 0)
+    assert found.restore({}) == [str(disk / "metrics2"), str(folder)]
+    assert os.readlink(folder) == str(disk)
+    assert (disk / "metrics2").stat().st_uid == 12345
+
+
 def test_a_folder_with_nothing_but_ours_is_not_theirs(record: Any, tmp_path: Path) -> None:
     """What an uninstallation kept is ours, and so is what a package of ours brought."""
     kept, packaged = tmp_path / "kept", tmp_path / "packaged"

@@ -31,3 +31,13 @@ def test_folder_that_runs_no_programs_is_named(noexec: Path) -> None:
     there, coming = str(noexec), str(noexec / "lib" / "dpkg")
     found = run_module("host_conflicts", {"units": {}, "programs": [there, coming, os.path.dirname(os.__file__)]})
     assert found["noexec"] == [there, coming]
+
+
+def test_held_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one that apt would have to install is in the way; a held one that is there, or an unknown one, is not."""
+    double = tmp_path / "dpkg-query"
+    double.write_text("#!/bin/sh\nprintf 'hn \\tcoming\\nhi \\tthere\\nun \\tfree\\n'\n", encoding="utf-8")
+    double.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = run_module("host_conflicts", {"units": {}, "packages": ["coming", "there", "free", "unknown"]})
+    assert found["held"] == ["coming"]

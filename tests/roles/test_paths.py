@@ -105,6 +105,26 @@ def test_links_of_root_above_a_folder_are_followed(tmp_path: Path, paths: Module
         paths.is_folder(str(tmp_path / "lib/data"))
 
 
+def test_root_may_keep_opt_elsewhere(tmp_path: Path, paths: ModuleType) -> None:
+    """A link of root's right above what is still missing is followed; as the last name, or a member's, it is not."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "disk").mkdir()
+    opt = tmp_path / "opt"
+    opt.symlink_to("disk")
+    coming = str(opt / "hypertool/clock")
+    assert not paths.exists(coming)
+    paths.require_private(coming)
+    with pytest.raises(paths.UnsafePath, match="opt is a symbolic link to disk"):
+        paths.require_private(str(opt))
+    (tmp_path / "disk").chmod(0o777)
+    with pytest.raises(paths.UnsafePath, match="a folder of root's that nobody else may write"):
+        paths.require_private(coming)
+    (tmp_path / "disk").chmod(0o755)
+    os.lchown(opt, MEMBER, MEMBER)
+    with pytest.raises(paths.UnsafePath, match="opt is a symbolic link to disk"):
+        paths.require_private(coming)
+
+
 def member_data(data: Path, treasure: Path) -> None:
     """A data folder in which a member has left every trick there is."""
     data.mkdir()

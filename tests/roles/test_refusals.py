@@ -19,6 +19,7 @@ from tests.support.fleet import Fleet, Play, ask, differences, value
 pytestmark = pytest.mark.host
 
 NAME = "bookworm"
+PORTS = (9464, 9465, 9090, 9093, 12345, 4317, 4318)
 SLACK = Path(__file__).resolve().parents[2] / "prometheus/alertmanager/examples/slack.yml"
 
 
@@ -58,16 +59,21 @@ def test_an_unsupported_system_is_refused_by_name(fleet: Fleet, host: Host, unto
     assert "Nothing was changed" in said
 
 
-def test_a_taken_port_names_its_holder(fleet: Fleet, host: Host, untouched: None) -> None:
-    listener = 'import socket, time; s = socket.create_server(("127.0.0.1", 9090)); time.sleep(600)'
-    host.check_output(f"systemd-run --quiet --collect --unit=squatter python3 -c '{listener}'")
+def test_taken_ports_name_their_holder(fleet: Fleet, host: Host, untouched: None) -> None:
+    """Every port that we would listen on is looked at, Alloy's too; the play says who has it and what to set."""
+    listener = f"import socket, time; s = [socket.create_server(('127.0.0.1', p)) for p in {PORTS}]; time.sleep(600)"
+    host.check_output("systemd-run --quiet --collect --unit=squatter python3 -c %s", listener)
+    # The package is looked at later; that there is one makes the play expect Alloy.
+    variables = {"hypertool_collector": "alloy", "alloy_package_file": __file__}
     try:
-        until("the port to be taken", 10, lambda: "9090" in host.check_output("ss -Hltn") or None)
-        said = refused(fleet.play("site.yml"))
+        until("the ports to be taken", 10, lambda: str(PORTS[-1]) in host.check_output("ss -Hltn") or None)
+        said = refused(fleet.play("site.yml", "--extra-vars", json.dumps(variables)))
     finally:
         host.check_output("systemctl stop squatter")
-    assert "9090" in said
-    assert "python3" in said
+    assert re.findall(r"port (\d+) is taken by process \d+ \(python3 [^;]*?unit squatter.service\)", said)[
+        : len(PORTS)
+    ] == [str(port) for port in sorted(PORTS)]
+    assert "prometheus_port, alertmanager_port" in said
     assert "Nothing was changed" in said
 
 
@@ -87,14 +93,21 @@ def test_a_socket_unit_that_holds_a_port_is_named(fleet: Fleet, host: Host, unto
     assert "Nothing was changed" in said
 
 
-def test_a_masked_unit_is_refused_before_any_change(fleet: Fleet, host: Host, untouched: None) -> None:
-    """A unit that somebody forbade to run stays forbidden, and the play says so before it installs anything."""
+def test_what_somebody_forbade_stays_forbidden(fleet: Fleet, host: Host, untouched: None) -> None:
+    """A masked unit, a held package and a /var that runs no programs are named before anything is installed."""
     host.check_output("systemctl mask prometheus.service")
+    host.check_output("apt-mark hold prometheus-node-exporter")
+    host.check_output("mount --bind /var /var && mount -o remount,bind,noexec /var")
     try:
         said = refused(fleet.play("site.yml"))
     finally:
+        host.check_output("umount /var")
+        host.check_output("apt-mark unhold prometheus-node-exporter")
         host.check_output("systemctl unmask prometheus.service")
     assert "prometheus.service: masked" in said
+    assert "prometheus-node-exporter: held (`apt-mark hold`), so apt refuses to install it" in said
+    assert "/var/lib/dpkg/info: on a file system mounted with noexec" in said
+    assert "Nothing was changed" in said
 
 
 def test_two_hosts_of_one_name_are_refused(fleet: Fleet, untouched: None) -> None:

@@ -56,9 +56,17 @@ def alertmanager_binaries(release: str) -> Path:
 def unpacked(release: str, packages: Sequence[str]) -> Path:
     """The root of a tree into which `packages` of `release` are unpacked; downloaded once, then cached."""
     root = cache_dir() / "debian" / f"{release}-{_architecture()}" / "+".join(packages)
-    with _locked(root.with_name(root.name + ".lock")):
-        if not (root / _COMPLETE).exists():
-            _fill(root, release, packages)
+    # Whoever only reads needs no right to write: sudo may keep HOME, and root fills a user's cache.
+    if (root / _COMPLETE).exists():
+        return root
+    try:
+        with _locked(root.with_name(root.name + ".lock")):
+            if not (root / _COMPLETE).exists():
+                _fill(root, release, packages)
+    except PermissionError as error:
+        raise BinariesUnavailable(
+            f"{error.filename} cannot be written by this user; delete it, or set HYPERTOOL_CACHE_DIR"
+        ) from error
     return root
 
 

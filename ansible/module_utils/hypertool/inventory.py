@@ -50,19 +50,25 @@ class Inventory:
         """Record the content of folders; `packaged` are our packages' paths. True if something was recorded.
 
         Files below /etc are copied; for data only the upper folders are recorded, because we write nothing there.
+        Where a folder is a link (data on another disk), the link is recorded, and the folder that it leads to.
         """
         due = [folder for folder in folders if folder not in self.record.looked]
+        packaged = {real(path) for path in packaged}
         for folder in due:
-            if os.path.isdir(folder) and not os.path.islink(folder):
-                self._look(folder, set(packaged))
+            configuration, there = folder.startswith("/etc/"), os.path.realpath(folder)
+            if os.path.islink(folder):
+                self.record.paths.setdefault(folder, facts_of(folder))
+            if os.path.isdir(there):
+                self._look(there, packaged, configuration)
+                self.record.looked.add(there)
         self.record.looked |= set(due)
         return bool(due)
 
-    def _look(self, folder, packaged):
+    def _look(self, folder, packaged, configuration):
         entries = [name for name in os.listdir(folder) if name not in OURS]
         if not entries and os.listdir(folder):
             return
-        configuration, found = folder.startswith("/etc/"), {}
+        found = {}
         for path in [folder, *self._below(folder, None if configuration else DATA_DEPTH)]:
             if path in packaged:
                 continue

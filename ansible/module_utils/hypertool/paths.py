@@ -56,8 +56,11 @@ def only_root_exchanges(facts, entry):
     return only_root_writes(facts) or (facts.st_uid == entry.st_uid == 0 and bool(facts.st_mode & stat.S_ISVTX))
 
 
-def _open_folder(path, make, private):
-    """Opens component by component; only an ancestor may be a link, owned by root in a folder that only root writes."""
+def _open_folder(path, make, private, ancestor):
+    """Opens component by component; only an ancestor may be a link, owned by root in a folder that only root writes.
+
+    With `ancestor` the path is only one itself, of what is asked for.
+    """
     fd, seen, links = os.open("/", FOLDER), "", 0
     todo = [(name, True) for name in os.path.normpath(path).split("/") if name]
     try:
@@ -74,7 +77,7 @@ def _open_folder(path, make, private):
                 target = os.readlink(name, dir_fd=fd)
                 trusted = facts.st_uid == 0 and only_root_writes(os.fstat(fd))
                 links += 1
-                if not (asked_for and not todo) and trusted and links <= LINKS_AT_MOST:
+                if (ancestor or not asked_for or todo) and trusted and links <= LINKS_AT_MOST:
                     todo = [(part, False) for part in target.split("/") if part not in ("", ".")] + todo
                     if target.startswith("/"):
                         os.close(fd)
@@ -105,12 +108,12 @@ def _open_folder(path, make, private):
 
 
 @contextlib.contextmanager
-def folder(path, make=False, private=False):
+def folder(path, make=False, private=False, ancestor=False):
     """A descriptor of the folder at a path; FileNotFoundError if it is missing and must not be created.
 
     With `private`, raises UnsafePath if a user other than root can replace the folder or change its entries.
     """
-    fd = _open_folder(path, make, private)
+    fd = _open_folder(path, make, private, ancestor)
     try:
         yield fd
     finally:
@@ -120,7 +123,7 @@ def folder(path, make=False, private=False):
 @contextlib.contextmanager
 def parent(path, make=False):
     """A descriptor of the folder that contains a path, and the last component of the path."""
-    with folder(os.path.dirname(os.path.normpath(path)), make) as fd:
+    with folder(os.path.dirname(os.path.normpath(path)), make, ancestor=True) as fd:
         yield fd, os.path.basename(os.path.normpath(path))
 
 
@@ -140,7 +143,7 @@ def require_private(path):
     todo = os.path.normpath(path)
     while True:
         try:
-            with folder(todo, private=True):
+            with folder(todo, private=True, ancestor=todo != os.path.normpath(path)):
                 return
         except FileNotFoundError:
             todo = os.path.dirname(todo)

@@ -40,7 +40,7 @@ class Removal:
             self.packages.take_away(gone, purge=True)
         elif self._can_hide():
             self.packages.take_away(gone, purge=True, through=self._through(hidden))
-            for path in sorted({path for name in gone for path in owned[name]}, reverse=True):
+            for path in sorted({real(path) for name in gone for path in owned[name]}, reverse=True):
                 if any(path.startswith(folder + "/") for folder in hidden):
                     self._delete(path)
         else:
