@@ -9,7 +9,6 @@ has the project's units that look after the clock, as the roles write them for t
 from __future__ import annotations
 
 import ctypes
-import datetime
 import json
 import os
 import shutil
@@ -235,13 +234,12 @@ class Machine:
         return {one["labels"]["alertname"] for one in found if one["state"] == "firing"} - {"Watchdog"}
 
     def told(self) -> dict[str, str]:
-        """What the clock's unit has told Alertmanager last: of each alert by name what it says, until it has ended."""
+        """What the clock's unit has told Alertmanager last: of each alert by name what it says, unless it was ended."""
         found = json.loads(Path(FOLDER, "told.json").read_text(encoding="utf-8"))
-        now = datetime.datetime.now(datetime.timezone.utc)
         return {
             one["labels"]["alertname"]: one["annotations"]["description"]
             for one in found
-            if datetime.datetime.fromisoformat(one["endsAt"]) > now
+            if one["endsAt"] > one["startsAt"]
         }
 
     def exposed(self, name: str) -> float | None:

@@ -122,3 +122,12 @@ def loopback_ports() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_interpreter_is_the_systems_from_any_folder(tmp_path: Path) -> None:
+    """A version manager's shim on the PATH is not taken for the host's Python, wherever the command is given."""
+    command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", "localhost,", "--host", "localhost"]
+    shown = subprocess.run(
+        [*command, "--playbook-dir", str(ROOT / "ansible")], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert json.loads(shown.stdout)["ansible_python_interpreter"] == "/usr/bin/python3"
