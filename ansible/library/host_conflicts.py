@@ -157,7 +157,10 @@ def held(module, packages):
     """The packages that are not installed, and that somebody forbade to install."""
     if not packages or not module.get_bin_path("dpkg-query"):
         return []
-    _, out, _ = module.run_command(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n"])
+    # By name: without one, packages that are not installed are left out.
+    _, out, _ = module.run_command(
+        ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\t${Package}\n", *packages]
+    )
     states = {name: state for state, name in (line.split("\t") for line in out.splitlines())}
     return [name for name in packages if states.get(name, "un").startswith("h") and states[name][1] != "i"]
 

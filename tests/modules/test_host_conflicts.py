@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,9 +36,18 @@ def test_folder_that_runs_no_programs_is_named(noexec: Path) -> None:
 
 def test_held_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only one that apt would have to install is in the way; a held one that is there, or an unknown one, is not."""
-    double = tmp_path / "dpkg-query"
-    double.write_text("#!/bin/sh\nprintf 'hn \\tcoming\\nhi \\tthere\\nun \\tfree\\n'\n", encoding="utf-8")
-    double.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    if shutil.which("dpkg-query") is None:
+        pytest.skip("there is no dpkg here: run it on Debian or Ubuntu")
+    (tmp_path / "updates").mkdir()
+    states = {"coming": "hold ok not-installed", "there": "hold ok installed", "free": "install ok installed"}
+    (tmp_path / "status").write_text(
+        "".join(
+            f"Package: {name}\nStatus: {state}\nPriority: optional\nSection: misc\nMaintainer: a <a@b>\n"
+            f"Architecture: all\nVersion: 1\nDescription: d\n\n"
+            for name, state in states.items()
+        ),
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("DPKG_ADMINDIR", str(tmp_path))
     found = run_module("host_conflicts", {"units": {}, "packages": ["coming", "there", "free", "unknown"]})
     assert found["held"] == ["coming"]
