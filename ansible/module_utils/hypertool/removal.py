@@ -28,7 +28,8 @@ class Removal:
     def run(self, names):
         """Remove the packages; returns the removed packages and the restored paths."""
         removable = self.packages.removable(names)
-        owned, contents = {name: self.packages.paths_of(name) for name in removable}, {}
+        # Links are resolved now: a package's removal takes away one that stands for its folder.
+        owned, contents = {name: list(map(real, self.packages.paths_of(name))) for name in removable}, {}
         for name in removable:
             contents.update({real(path): md5 for path, md5 in self.packages.digests_of(name).items()})
         # Restore the earlier state `rc`: that configuration and data existed before us.
@@ -40,7 +41,7 @@ class Removal:
             self.packages.take_away(gone, purge=True)
         elif self._can_hide():
             self.packages.take_away(gone, purge=True, through=self._through(hidden))
-            for path in sorted({real(path) for name in gone for path in owned[name]}, reverse=True):
+            for path in sorted({path for name in gone for path in owned[name]}, reverse=True):
                 if any(path.startswith(folder + "/") for folder in hidden):
                     self._delete(path)
         else:
