@@ -132,7 +132,8 @@ def build(program: str, only: str | None = None, inner: str | None = None) -> ar
             add_workflow(commands, _Parser, inner)
         _agent_commands(commands)
         _price_commands(commands)
-        _grafana_command(commands)
+        if only in (None, "grafana"):
+            _grafana_command(commands)
         if only in (None, "report"):
             from .report_options import add_report
 
@@ -284,6 +285,8 @@ def _price_commands(commands: Any) -> None:
 
 
 def _grafana_command(commands: Any) -> None:
+    from .grafana_options import add_grafana
+
     grafana = _add(
         commands,
         "grafana",
@@ -294,47 +297,7 @@ def _grafana_command(commands: Any) -> None:
         "4 failed after something was written, 5 left alone what somebody else edited or manages,\n"
         "6 (diff only) there is something to do. Tokens: see docs/grafana-cloud.md.",
     )
-    grafana.add_argument(
-        "action",
-        choices=("push", "diff", "prune"),
-        metavar="{push,diff,prune}",
-        help="push: write what differs; diff: write nothing; prune: delete what is ours and no longer among the files",
-    )
-    for option, metavar, text in (
-        ("url", "URL", "address of Grafana (default: GRAFANA_URL)"),
-        ("token-file", "FILE", "file with the token, - for stdin (default: GRAFANA_TOKEN)"),
-        ("from", "DIR", "dashboards (*.json) and rule files (*.yml) of your own (default: those of this version)"),
-        ("ruler-url", "URL", "Mimir, as https://HOST/api/prom (default: GRAFANA_RULER_URL)"),
-        ("ruler-user", "ID", "its user, in Grafana Cloud that of the metrics (default: GRAFANA_RULER_USER)"),
-        ("ruler-token-file", "FILE", "file with its token (default: GRAFANA_RULER_TOKEN)"),
-        ("data-source", "UID", "the data source of --rules data-source and --rules grafana"),
-        ("runbook-url", "URL", "where the links of alerts to the runbook lead"),
-        ("ca-file", "FILE", "certificate authorities (PEM) to trust instead of the system's"),
-    ):
-        grafana.add_argument(f"--{option}", metavar=metavar, help=text)
-    grafana.add_argument(
-        "--rules",
-        metavar="WHERE",
-        choices=("none", "ruler", "data-source", "grafana"),
-        help="ruler: Mimir itself; data-source: Mimir through Grafana; grafana: managed by Grafana; none "
-        "(default: ruler with --ruler-url, else none)",
-    )
-    grafana.add_argument("--folder", metavar="UID", default="hypertool", help="folder of the dashboards")
-    grafana.add_argument(
-        "--namespace",
-        metavar="NAME",
-        help="namespace of the rules (default: hypertool; of --rules grafana: hypertool-alerts)",
-    )
-    grafana.add_argument("--prune", action="store_true", help="with push: prune afterwards")
-    grafana.add_argument("--force", action="store_true", help="overwrite and delete what somebody has edited")
-    grafana.add_argument(
-        "--prove",
-        metavar="SECONDS",
-        type=_count,
-        default=0,
-        help="with push: wait up to SECONDS until every rule is evaluated without error",
-    )
-    grafana.add_argument("--plain-http", action="store_true", help="send the token unencrypted to another machine")
+    add_grafana(grafana, _count)
 
 
 def _agent_commands(commands: Any) -> None:
