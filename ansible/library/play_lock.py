@@ -16,7 +16,7 @@ module: play_lock
 short_description: Let one play at a time change a host
 description:
   - The first task of a play takes the lock, its last one gives it back. Every module of ours in between renews it, so a
-    lock that nobody renewed for O(lost_after) seconds is of a play that is gone.
+    lock that was not renewed for O(lost_after) seconds is of a play that has ended.
   - The action of the same name calls it, knows who plays, and whether another play of the same controller still runs.
 options:
   holder:

@@ -42,7 +42,7 @@ options:
     elements: path
     default: []
   state:
-    description: C(look) only says whether somebody else has an entry for it.
+    description: C(look) only says whether there is another entry for it.
     choices: [look, present, absent]
     default: present
     type: str
@@ -59,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 theirs:
-  description: The entry of somebody else that is used instead of ours, empty where there is none.
+  description: The existing entry that is used instead of ours, empty if there is none.
   returned: always
   type: str
 """

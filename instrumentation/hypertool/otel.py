@@ -167,4 +167,4 @@ class GenAISpanProcessor(SpanProcessor):
         return (named.name if named is not None else active or self._persona), opened.chatmode if opened else None
 
     def _say(self, error: Exception) -> None:
-        once.warn("genai-span", f"a span could not be counted: {type(error).__name__}: {error} (said once)")
+        once.warn("genai-span", f"a span could not be counted: {type(error).__name__}: {error} (logged once)")

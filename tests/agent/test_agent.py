@@ -1,4 +1,4 @@
-"""Collector `prometheus`, destination `grafana_cloud`: what waits is not lost, what is refused is told."""
+"""Collector `prometheus`, destination `grafana_cloud`: what waits is not lost, and what is refused is reported."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_budget_that_warns_stops_nobody(agent: str, name: str, home: Path) -> No
 
 
 def test_warning_reaches_the_agent_once(home: Path) -> None:
-    """An overspent budget is told of as text for the model and for the person, once."""
+    """An overspent budget is reported once, as text for the model and for the person."""
     overspend("claude-code", home)
     given = event("claude-code", home, "PreToolUse")
     first, again = (call_hook("claude-code", "PreToolUse", given) for _ in range(2))

@@ -82,7 +82,7 @@ def using(agent: str, command: list[str]) -> Client:
 
 @pytest.mark.parametrize("case", LOADED, ids=lambda case: f"{case.agent} {case.path.split('/')[1]}")
 def test_agent_loads_its_file(case: Loading, programs: Path, project: Path) -> None:
-    """The mark in the file is in a request to the model; those of files that nobody loads are in none."""
+    """The mark in the file is in a request to the model; the marks of files that are not loaded are in none."""
     marks = exported(project)
     if case.instead:
         shutil.rmtree(project / case.instead)

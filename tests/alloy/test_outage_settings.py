@@ -1,4 +1,4 @@
-"""One duration sizes every buffer; what it costs is said, and what cannot be is refused."""
+"""One duration sizes every buffer; its cost is reported, and an impossible one is refused."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 from tests.alloy.collector import FILES, Collector, running
 from tests.support.box import until
 
-ABSENT = {  # a destination nobody answers at: building components must not need it
+ABSENT = {  # a destination that does not answer: building components must not need it
     "HYPERTOOL_ALLOY_METRICS_URL": "https://127.0.0.1:9/api/prom/push",
     "HYPERTOOL_ALLOY_METRICS_USER": "1",
     "HYPERTOOL_ALLOY_LOGS_URL": "https://127.0.0.1:9/loki/api/v1/push",

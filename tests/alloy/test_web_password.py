@@ -40,7 +40,7 @@ def collector(alloy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("password", [None, "", "wrong", PASSWORD + "\n"], ids=["none", "empty", "wrong", "newline"])
 def test_no_page_without_the_password(collector: Collector, path: str, password: str | None) -> None:
-    """Whoever does not know it gets nothing: no component, no figure, no reload."""
+    """Without the password there is nothing: no component, no figure, no reload."""
     for method in ("GET", "POST"):
         assert collector.http(path, method, password)[0] in (401, 404, 405), method
 

@@ -73,7 +73,7 @@ def repository(fleet: Fleet, gateway: str, packages: Mapping[str, Path]) -> Iter
 
 @pytest.fixture(scope="session")
 def variables(cloud: CloudStandIn, packages: Mapping[str, Path]) -> dict[str, Any]:
-    """What an installation without any repository is told; the proof at the end needs a pipeline that is real."""
+    """The variables of an installation without any repository; the proof at the end needs a real pipeline."""
     return {
         **{name.lower(): value for name, value in cloud.environment().items()},
         "grafana_cloud_token": cloud.token,

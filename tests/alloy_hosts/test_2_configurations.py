@@ -17,7 +17,7 @@ from tests.support.fleet import Fleet, Play, ask, on_all
 pytestmark = pytest.mark.host
 
 MINE = "/etc/alloy/conf.d/mine.alloy"
-#: A collector's own metrics to an address where nobody listens: what a host with a backlog looks like.
+#: A collector's own metrics to an address where nothing listens, as on a host with a backlog.
 DEAD_END = """\
 prometheus.scrape "mine" {
 	targets         = prometheus.exporter.self.alloy.targets
@@ -37,7 +37,7 @@ prometheus.remote_write "mine" {
 	}
 }
 """
-#: The same to the double, which sends nothing and says only what it is told to say.
+#: The same for the double, which sends nothing and reports only what the test sets.
 SAID = """\
 prometheus_remote_storage_samples_pending 1234
 prometheus_remote_storage_queue_highest_sent_timestamp_seconds 1

@@ -1,4 +1,4 @@
-"""Other versions, from a signed repository: up and down by one variable, and by nobody else."""
+"""Other versions, from a signed repository: up and down by one variable, and in no other way."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def test_gateway_adds_a_millisecond(tmp_path: Path) -> None:
             for name, one in contenders.items():
                 if name != "LiteLLM" or number < ROUNDS // 8:  # it takes long
                     one.call()
-    # Of the rounds that hardly anybody disturbed: other work on the machine is nobody's merit.
+    # Of the quietest rounds: other work on the machine must not count.
     first = {name: _idle(one.first) * 1e3 for name, one in contenders.items()}
     whole = {name: _idle(one.whole) * 1e3 for name, one in contenders.items()}
     for name in contenders:

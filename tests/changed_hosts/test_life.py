@@ -35,7 +35,7 @@ def states(host: Host, instance: str) -> set[str]:
 
 
 def run_baseline(host: Host) -> float:
-    """A baseline run of the agent; the tokens of one of its personas after it, at the endpoint."""
+    """Run the baseline as the agent; returns the tokens of one of its personas at the endpoint afterwards."""
     before = exposed(host, TOKENS)
     host.check_output(f"runuser -l {STAYS} -c 'hypertool baseline'")
     return until("the run to be exposed", 30, lambda: exposed(host, TOKENS) if exposed(host, TOKENS) > before else None)
@@ -60,7 +60,7 @@ def test_deleted_user_does_not_stop_the_play(fleet: Fleet, installed: Play, host
 
 
 def test_renamed_host_keeps_its_numbers_and_is_quiet(fleet: Fleet, installed: Play, host: Host) -> None:
-    """After a play the new name is the instance, alerts on the old one reach nobody, and the counters go on."""
+    """After a play the new name is the instance, alerts on the old one are silenced, and the counters go on."""
     before = run_baseline(host)
     old = host.check_output("hostname -s")
     host.check_output("hostname renamed")

@@ -190,7 +190,7 @@ def test_absent_destination_is_named_for_every_signal(bench: Bench, kind: str, h
 
 
 def test_scrape_is_named_where_nothing_comes_in(bench: Bench) -> None:
-    """No target for the exporter, a unit that is not among those named, nobody on the OTLP port."""
+    """No target for the exporter, a unit that is not among those named, nothing on the OTLP port."""
     (bench.collector.targets / "hypertool.yml").unlink()
     bench.collector.stop()
     bench.collector.environment["HYPERTOOL_ALLOY_UNITS"] = "other\\.service"

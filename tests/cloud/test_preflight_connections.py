@@ -62,7 +62,7 @@ def test_certificate_of_an_untrusted_authority(cloud: CloudStandIn, tmp_path: Pa
     """A certificate of an authority that the host does not trust is named as the problem."""
     found = shown(cloud, Authority(tmp_path, "somebody").certificate("server", ["127.0.0.1"]))
     assert found.startswith("grafana_cloud_ca_file: no answer from logs")
-    assert "signed by nobody this host trusts" in found
+    assert "not signed by an authority that this host trusts" in found
 
 
 def test_a_certificate_for_another_name(cloud: CloudStandIn) -> None:

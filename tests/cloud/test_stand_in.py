@@ -1,4 +1,4 @@
-"""The stand-in for Grafana Cloud: speaks the protocols, checks credentials, and goes wrong the way it is told."""
+"""The stand-in for Grafana Cloud: speaks the protocols, checks credentials, and fails as the test asks."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def scraped_since(agent: Agent, last: str) -> bool | None:
 def test_debians_agent_delivers_through_an_outage(cloud: CloudStandIn, tmp_path: Path) -> None:
     """Debian's Prometheus in agent mode delivers through an outage without a gap."""
     remote = {"url": cloud.metrics_url, "user": cloud.metrics_user, "ca_file": str(cloud.ca_file)}
-    target = f"127.0.0.1:{free_port()}"  # nobody: `up` of 0 is a sample as well
+    target = f"127.0.0.1:{free_port()}"  # none fails: `up` of 0 is a sample as well
     with prometheus_agent(tmp_path, "trixie", target, "outage", remote, cloud.token) as agent:
 
         def times() -> list[float]:

@@ -78,7 +78,7 @@ def hosts(stack: Stack, engine: dict[str, str]) -> Iterator[dict[str, Host]]:
 
 @pytest.fixture
 def name() -> str:
-    """What the checks of tests/hosts are told the host is called."""
+    """The name of the host for the checks of tests/hosts."""
     return "compose"
 
 

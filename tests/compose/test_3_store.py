@@ -1,4 +1,4 @@
-"""One store for processes of the host and of containers: whoever writes, the exporter serves the exact sum."""
+"""One store for processes of the host and of containers: the exporter serves the exact sum of all writers."""
 
 from __future__ import annotations
 

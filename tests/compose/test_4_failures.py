@@ -31,7 +31,7 @@ def broken(engine: dict[str, str], images: Path) -> Iterator[Stack]:
 def test_killed_container_returns_and_loses_nothing(stack: Stack, host: Host, service: str) -> None:
     """A killed container starts again, and nothing is lost."""
     before = until("figures before", 60, lambda: value(host, TOKENS))
-    # Work that nobody has scraped yet when the container dies.
+    # Work that is not yet scraped when the container dies.
     stack.docker("exec", stack.container("exporter"), "hypertool", "workflow", "bug_fix")
     pid = stack.inspect(service)["State"]["Pid"]
     subprocess.run(["kill", "-KILL", str(pid)], check=True)

@@ -1,6 +1,6 @@
 """Runs every query of the dashboards against any Prometheus, and knows what a baseline run must show.
 
-Standard library only, so that it can be used where nothing but Python is installed.
+Standard library only, so that it needs only Python.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hosts with something of somebody else on them: a look before, one installation, one uninstallation, a look after."""
+"""Hosts that already have other software: compared before an installation and after the uninstallation."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def prepared(fleet: Fleet, repository: PackageRepository) -> Fleet:
         "grafana_repository_url": repository.url,
         "grafana_repository_probe_timeout": 2,
     }
-    # Other ports, where somebody else's programs have ours.
+    # Other ports, where other programs occupy ours.
     inventory["all"]["hosts"]["tarball"].update(alertmanager_port=9193, node_exporter_port=9200)
     inventory["all"]["hosts"]["removed"].update(
         prometheus_port=9095,

@@ -78,7 +78,7 @@ SITUATIONS = (
         same=("apt-cache policy loki alloy", "apt-get indextargets >/dev/null && echo apt reads its sources"),
         meanwhile=(
             "apt-get update 2>&1 | tee /dev/stderr | grep -v broken | { ! grep -E '^E: (Conflicting|The list)'; }",
-            # The newer one of somebody else's package can be had, as before.
+            # The newer version of the other vendor's package is available, as before.
             "apt-cache policy loki | grep -A1 -F '1.1-1' | grep -q 500",
         ),
         uses=("REPOSITORY",),

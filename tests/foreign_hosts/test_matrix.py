@@ -1,4 +1,4 @@
-"""A host that somebody else uses: installing works, and taking it back leaves what was there, byte for byte."""
+"""A host with other software: installing works, and uninstalling leaves what was there, byte for byte."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def theirs_left_out(lines: list[str]) -> list[str]:
 
 
 def test_check_mode_of_a_foreign_host_succeeds(rehearsed: Play, name: str) -> None:
-    """Check mode goes through on a host that somebody else uses, and says what it would do."""
+    """Check mode works on a host with other software, and says what it would do."""
     assert rehearsed.recap[name]["failed"] == 0, rehearsed.output[-6000:]
 
 

@@ -121,7 +121,7 @@ def test_reset_lets_calls_pass_again(start: Start, tmp_path: Path, monkeypatch: 
 
 
 def test_whose_a_call_is(start: Start) -> None:
-    """Path, header, binding: a session stays with its binding; what nobody names is `unknown`; a wrong name is told."""
+    """Path, header, binding: a session keeps its binding; without a name it is `unknown`; a wrong name is reported."""
     ledger = open_ledger()
     with ledger.writing():
         ledger.bind("claude-code", "s-1", Attribution("data-scientist"), 0.0)

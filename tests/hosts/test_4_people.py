@@ -1,4 +1,4 @@
-"""People on one host: several Unix users write one store, a stranger is told, and the runbook's commands work."""
+"""People on one host: several Unix users write one store, one outside the group gets a message, the runbook works."""
 
 from __future__ import annotations
 

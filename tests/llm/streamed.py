@@ -9,7 +9,7 @@ Chunks = list[Any]
 
 
 def streamed(whole: Any) -> Chunks | None:
-    """The chunks of `whole`, or None where nobody streams such a response. A batch is one stream after the other."""
+    """The chunks of `whole`, or None if no provider streams it. A batch is one stream after the other."""
     if isinstance(whole, list):
         each = [streamed(one) for one in whole]
         return None if None in each else [chunk for chunks in each for chunk in chunks or ()]

@@ -202,7 +202,7 @@ def test_processes_overshoot_by_at_most_one_call(host: Host, window: str) -> Non
     processes = [_start(host, CALL) for _ in range(6)]
     for process in processes:
         _tell(process)
-    first = [_hear(process) for process in processes]  # all at once: nobody ends before everybody has asked
+    first = [_hear(process) for process in processes]  # all at once: none ends before all have asked
     assert sorted(first) == ["blocked"] * 2 + ["in flight"] * 4
     for process, said in zip(processes, first, strict=True):
         if said == "in flight":

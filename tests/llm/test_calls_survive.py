@@ -32,7 +32,7 @@ def host(tmp_path: Path) -> Host:
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_calls_before_a_signal_are_counted(host: Host, end: signal.Signals) -> None:
-    """Ten calls of 50 ms, then a signal that nobody handles: ten are counted."""
+    """Ten calls of 50 ms, then an unhandled signal: ten are counted."""
     done = host.python(f"{_LLM}\nfor _ in range(10):\n    llm('x', 0.05)\nos.kill(os.getpid(), {int(end)})")
     assert done.returncode == -end
     assert host.counters("tok") == {_KEY: 50}

@@ -1,4 +1,4 @@
-"""Prompts and completions, where they were asked for, are the messages of the GenAI conventions; whoever sent them."""
+"""Prompts and completions of any provider, where they were asked for, are messages of the GenAI conventions."""
 
 from __future__ import annotations
 

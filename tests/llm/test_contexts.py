@@ -1,4 +1,4 @@
-"""Whoever calls, from wherever: personas never mix, spans have the right parent, the caller's context stays clean."""
+"""However it is called: personas never mix, spans have the right parent, the caller's context stays clean."""
 
 from __future__ import annotations
 

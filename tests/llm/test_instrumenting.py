@@ -74,7 +74,7 @@ def test_uninstrument_restores_the_very_functions(metrics: PersonaMetricsCollect
 
 
 def test_patch_that_others_wrapped_is_retired(metrics: PersonaMetricsCollector, sdk: str) -> None:
-    """What somebody has wrapped stays theirs after undoing; it passes through and counts nothing."""
+    """A wrapper by the user stays theirs after undoing; it passes through and counts nothing."""
     module = importlib.import_module(sdk)
     hypertool.instrument(metrics=metrics)
     ours = module.Client.create

@@ -108,7 +108,7 @@ print(asyncio.run(main()))
         **langfuse.environment,
     )
     assert done.returncode == 0, done.stderr
-    # A request takes two seconds: whoever waits for one, waits that long.
+    # A request takes two seconds: code that waits for one waits that long.
     assert float(done.stdout) < 1.5
 
 

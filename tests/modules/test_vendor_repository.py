@@ -49,7 +49,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_entry_that_apt_never_read_is_found(host: Host) -> None:
-    """An entry without lists (its key is missing, or nobody updated since) is used, because a second one breaks apt."""
+    """An entry without lists (no key, or no update since) is used, because a second one breaks apt."""
     host.sources.write_text(f"deb file:{host.repository} stable main\n")
     assert host.module(state="look")["theirs"] == f"{host.sources}:1"
 

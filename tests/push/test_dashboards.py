@@ -1,4 +1,4 @@
-"""Dashboards: written once, changed only where a file changed, and never against somebody else."""
+"""Dashboards: written once, changed only where a file changed, and never over another person's change."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_edit_that_keeps_the_marks_is_seen(grafana: StandIn, command: Command
 
 
 def test_a_moved_dashboard_is_left_alone(grafana: StandIn, command: Command, files: Files) -> None:
-    """Somebody put it into another folder."""
+    """It was moved to another folder."""
     command("push", "--from", str(files.folder))
     grafana.dashboards["one"]["folder"] = "elsewhere"
     seen = command("push", "--from", str(files.folder))

@@ -59,7 +59,7 @@ def test_an_edited_group_is_left_alone(grafana: StandIn, command: Command, optio
 
 
 def test_prune_deletes_only_pushed_groups(grafana: StandIn, command: Command, options: Options, files: Files) -> None:
-    """A group that somebody put into our namespace, or edited, stays; so does every other namespace."""
+    """A group that was added to our namespace or edited by hand stays; so does every other namespace."""
     files.groups("first", "second", "third")
     command("push", *options, "--from", str(files.folder))
     grafana.rules["hypertool"]["own"] = files.group("own")

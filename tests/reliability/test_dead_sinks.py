@@ -70,7 +70,7 @@ def test_two_dead_sinks_hold_up_nothing(tmp_path: Path, death: str, exit_without
     how = DEATHS[death]
     longer = []
     with how.serve(tmp_path) as url:
-        for attempt in range(TRIES):  # the machine may be busy: what is promised is an exit that nobody disturbs
+        for attempt in range(TRIES):  # the machine may be busy: the promise is for an exit without other work
             host = Host(tmp_path / str(attempt))
             left = leave(host, {**to_otlp(url), **to_langfuse(url)})
             for sink in ("otlp", "langfuse"):

@@ -173,7 +173,7 @@ def test_healthy_sink_gets_parents_and_childs_spans(tmp_path: Path, host: Host, 
 
 @pytest.mark.parametrize("death", ["refused", "503", "401"])
 def test_recovered_servers_get_spans_again(tmp_path: Path, host: Host, death: str) -> None:
-    """Servers that recover get spans again, and nobody has to do anything."""
+    """Servers that recover get spans again, without any action."""
     status = 200 if death == "refused" else int(death)
     servers: dict[str, Any] = {
         "otlp": OtlpReceiver(port=free_port(), status=status),

@@ -188,7 +188,7 @@ def test_user_outside_the_group_has_an_own_store(host: Host, tmp_path: Path) -> 
         import os, pathlib, sys
         from hypertool.store import directory
         directory.HOST_DIRECTORY = pathlib.Path(sys.argv[1])
-        # A checkout may be where nobody else can read; an installed package never is.
+        # A checkout may be unreadable for others; an installed package never is.
         from hypertool.domain import personas as catalogue
         catalogue.DEFAULTS_PARSED = pathlib.Path(sys.argv[2])
         catalogue.load_catalogue(strict=False)  # it imports what may be where nobody else can read

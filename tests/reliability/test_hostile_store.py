@@ -49,7 +49,7 @@ def slowness() -> float:
 
 
 def honest(text: str) -> float:
-    """The tokens of the honest processes: nobody else uses their model."""
+    """The tokens of the honest processes: only they use this model."""
     lines = [line for line in text.splitlines() if "tokens_used_total{" in line and '"honest"' in line]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 

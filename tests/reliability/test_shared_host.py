@@ -309,7 +309,7 @@ def test_copy_of_another_members_snapshot_is_refused(path: Path, catalogue: Cata
 
 
 def test_taken_name_of_a_batch_is_told(path: Path) -> None:
-    """Ann sees the name of bob's batch before it counts, and takes it: bob is told, and may use another one."""
+    """Ann sees the name of bob's batch before it counts, and takes it: bob gets an error, and may use another one."""
     first, second = "a" * 32, "b" * 32
     data = {"t": time.time(), "c": [[*KEY, 5]], **{part: [] for part in "hmsaewl"}}
     directory = store(path).directory

@@ -1,4 +1,4 @@
-"""A unit that is stopped has no process left, whatever its own stop, or somebody's before, left running."""
+"""A stopped unit has no process left, whatever its own stop, or an earlier one, left running."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ExecStart=/bin/sh -c 'trap "" TERM; systemd-notify --ready; exec sleep infinity'
 SendSIGKILL=no
 TimeoutStopSec=1
 """
-# Its main process fails, and systemd leaves the others alone; nobody has told them to end.
+# Its main process fails, and systemd leaves the others alone; nothing has told them to end.
 ABANDONED = f"""\
 [Service]
 User={USER}
@@ -97,7 +97,7 @@ def stopped(fleet: Fleet) -> Callable[..., dict[str, Any]]:
     return ask
 
 
-#: What somebody did before, what becomes of the unit by it, and what is left to do.
+#: What was done before, the unit's state after it, and what is left to do.
 CASES = {
     "it runs": ("true", "loaded", "active", "stop"),
     "its stop gave up": (f"systemctl stop {UNIT}", "loaded", "failed", "kill"),

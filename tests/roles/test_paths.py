@@ -240,7 +240,7 @@ def test_a_shared_folder_is_never_made_through_a_link(tmp_path: Path, treasure: 
 
 @pytest.mark.parametrize("place", [*(one for one, _ in IN_PLACE.values()), "hard link"], ids=[*IN_PLACE, "hard link"])
 def test_older_stores_file_is_taken_over_or_named(tmp_path: Path, treasure: Path, place: Any) -> None:
-    """Its content stays; what is no file of its own in its place is an error, and its content goes nowhere."""
+    """Its content stays; in its place anything but a file of its own is an error, and its content is not copied."""
     store = tmp_path / "store"
     store.mkdir(mode=0o770)
     old = store / "archive.json"
@@ -262,7 +262,7 @@ def test_older_stores_file_is_taken_over_or_named(tmp_path: Path, treasure: Path
 
 
 def test_taken_over_file_is_closed_to_its_writer(tmp_path: Path) -> None:
-    """Who has the old file open for writing goes on writing the old one, which nobody reads any more."""
+    """A process that has the old file open goes on writing to it; the file is no longer read."""
     store = tmp_path / "store"
     store.mkdir(mode=0o770)
     (store / "archive.json").write_text("numbers", encoding="utf-8")

@@ -90,7 +90,7 @@ def test_the_file_is_removed_after_a_failure_too(shell: Run, tmp_path: Path) -> 
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-#: What somebody may have in a variable, and what the roles have to make of it: the same text.
+#: What a variable may contain; the roles must get the same text.
 HOSTILE = [
     "x{{ lookup('pipe', 'touch %s') }}",
     "{%% set _ = lookup('pipe', 'touch %s') %%}x",

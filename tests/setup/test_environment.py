@@ -47,7 +47,7 @@ def test_a_variable_that_changes_tools_changes_nothing(setup: Run, name: str) ->
 
 
 def test_only_listed_variables_reach_programs(shell: Run) -> None:
-    """A closed list: a variable that nobody thought of is not passed on."""
+    """A closed list: an unlisted variable is not passed on."""
     names = "".join(f"{name}\n" for name in sorted({*CHANGERS, "NOBODY_THOUGHT_OF_IT"} - {"LC_ALL"}))
     given = {**CHANGERS, "LC_ALL": "C", "NOBODY_THOUGHT_OF_IT": "1", "HTTPS_PROXY": "http://p:1", "HYPERTOOL_X": "1"}
     given = {name: value for name, value in given.items() if not name.startswith(("BASH", "PYTHON", "LD_"))}

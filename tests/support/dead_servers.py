@@ -113,7 +113,7 @@ def endless(status: str) -> Answer:
 
 
 def swallow(connection: socket.socket, over: threading.Event) -> None:
-    """Takes the whole request and says nothing for as long as anybody waits."""
+    """Takes the whole request and never answers."""
     take_request(connection)
     over.wait()
 

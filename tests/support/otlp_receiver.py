@@ -141,7 +141,7 @@ class BlackHole:
 
 
 def refused_url() -> str:
-    """A base URL on which nobody listens."""
+    """A base URL on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return f"http://127.0.0.1:{free.getsockname()[1]}"
 

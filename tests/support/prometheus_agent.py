@@ -20,7 +20,7 @@ SCRAPE_SECONDS = 2
 
 @dataclass
 class Agent:
-    """A running agent; what it is told is in `config`, and takes effect with `reload`."""
+    """A running agent; its configuration is `config`, which takes effect with `reload`."""
 
     url: str
     config: dict[str, Any]

@@ -57,7 +57,7 @@ def langfuse() -> Iterator[LangfuseReceiver]:
 
 
 def run(host: Host, code: str, **more: str) -> str:
-    """Run a program that calls an LLM, and send everything; it says nothing but its own output, which is returned."""
+    """Run a program that calls an LLM, and send everything; it must print only its own output, which is returned."""
     done = host.python(HEAD + textwrap.dedent(code) + FLUSH, **more)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

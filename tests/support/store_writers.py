@@ -86,5 +86,5 @@ class Process:
 
 
 def total(path: Path) -> int:
-    """Tokens of the whole store, read by somebody new."""
+    """Tokens of the whole store, read by a new process."""
     return sum(store(path).read().tokens.values())

@@ -109,7 +109,7 @@ def candidate(root: Path, release: str, port: int) -> Iterator[None]:
 
 
 def get(url: str) -> tuple[int, str]:
-    """Status and text; status 0 where nobody answers."""
+    """Status and text; status 0 if nothing answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5) as answer:

@@ -99,7 +99,7 @@ class Feature:
         return verdict(taken < 5, f"1000 titles took {taken:.1f} s")
 
     def release_readiness(self, _: object) -> dict[str, Any]:
-        """Gate 7: everything that a release needs was written down by somebody."""
+        """Gate 7: everything that a release needs is written down."""
         ask("write the release note", 300)
         missing = {"criteria", "schema", "code"} - {entry.key for entry in self.memory.entries()}
         return verdict(not missing, f"nobody wrote {sorted(missing)}", contributors=self.contributors())

@@ -40,7 +40,7 @@ def add_grafana(grafana: Any, count: Callable[[str], int]) -> None:
         help="namespace of the rules (default: hypertool; of --rules grafana: hypertool-alerts)",
     )
     grafana.add_argument("--prune", action="store_true", help="with push: prune afterwards")
-    grafana.add_argument("--force", action="store_true", help="overwrite and delete what somebody has edited")
+    grafana.add_argument("--force", action="store_true", help="overwrite and delete what was edited by hand")
     grafana.add_argument(
         "--prove",
         metavar="SECONDS",

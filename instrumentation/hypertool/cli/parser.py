@@ -294,7 +294,7 @@ def _grafana_command(commands: Any) -> None:
         (".cli.grafana", "run"),
         usage="hypertool grafana {push,diff,prune} [--url URL] [--token-file FILE] [--rules WHERE] [OPTION ...]",
         epilog="Exit codes: 0 done or nothing to do, 1 failed, 2 wrong use, 3 the token is refused or may not do it,\n"
-        "4 failed after something was written, 5 left alone what somebody else edited or manages,\n"
+        "4 failed after something was written, 5 left alone what another person or tool edited or manages,\n"
         "6 (diff only) there is something to do. Tokens: see docs/grafana-cloud.md.",
     )
     add_grafana(grafana, _count)

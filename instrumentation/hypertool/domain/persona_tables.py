@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 
-UNKNOWN = "unknown"  # the persona of an LLM call that nobody named; it has no budget
+UNKNOWN = "unknown"  # the persona of an LLM call that names none; it has no budget
 RESERVED = frozenset({"none", UNKNOWN, "other"})
 WINDOWS = ("run", "hour", "day")
 ON_EXCEED = ("warn", "block")

@@ -128,7 +128,7 @@ class Books:
         call.session = found
 
     def _bind(self, ledger: Ledger, call: Call) -> None:
-        """A session that nobody has bound belongs to the persona of its base URL, from its first call on."""
+        """An unbound session belongs to the persona of its base URL, from its first call on."""
         agent, key = call.client.agent, (call.client.agent, call.session, call.persona)
         if call.persona == UNKNOWN or key in self._bound:
             return
@@ -170,7 +170,7 @@ class Books:
     # After a call
 
     def settle(self, call: Call) -> None:
-        """Take an ended call: count it now if everything about it is told, else soon. Never raises."""
+        """Take an ended call: count it now if everything about it is known, else soon. Never raises."""
         usage = call.usage
         if call.reservation is not None:
             with self._collector.recorder.lock:

@@ -131,7 +131,7 @@ class Forwarder:
         return asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     def _later(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """In the thread, waited for by nobody but the end of the gateway."""
+        """Runs in the thread; only the end of the gateway waits for it."""
         self.ended = [one for one in self.ended if not one.done()]
         self.ended.append(self._in_thread(function, *arguments))
 

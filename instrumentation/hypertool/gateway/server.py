@@ -190,7 +190,7 @@ async def serve(gateway: Gateway) -> None:
 
 
 def run_gateway() -> int:
-    """The service; returns 0 after it was told to stop. Raises HypertoolError before it serves."""
+    """The service; returns 0 after a signal to stop. Raises HypertoolError before it serves."""
     log_to_stderr()
     address = parse_address(GATEWAY_LISTEN.read() or GATEWAY_LISTEN_DEFAULT, GATEWAY_LISTEN.name)
     if not address.loopback:

@@ -87,8 +87,8 @@ def problem(answer: Answer, doing: str) -> PushProblem:
 _BY_STATUS = {
     401: "the token is not accepted: check that it is complete, not expired, and of this organisation or stack",
     404: "check the address, and that the thing still exists",
-    409: "somebody else changed it in the same moment: run the command again",
-    412: "somebody else changed it in the same moment: run the command again",
+    409: "it was changed at the same moment: run the command again",
+    412: "it was changed at the same moment: run the command again",
     422: "the server does not take this content: see the fields that it names",
     429: "the server limits the rate of requests: wait a minute and run the command again",
 }

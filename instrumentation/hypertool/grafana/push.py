@@ -62,7 +62,7 @@ class Report:
         return [one for one in self.steps if one.changes and (choice.prune if one.stale else choice.put)]
 
     def kept(self) -> list[Step]:
-        """What was to be written and was skipped, because somebody else edited or manages it."""
+        """What was skipped, because another person or tool edited or manages it."""
         return [one for one in self.steps if one.action == KEEP and one.why]
 
 
@@ -142,7 +142,7 @@ class Push:
         if have is not None:
             wanted: list[tuple[str, str]] = []
             if folder is None:
-                # Nobody has permissions on a folder that is not there yet; who creates it gets them.
+                # A folder that does not exist yet has no permissions; its creator gets them.
                 wanted += [("folders:create", ""), ("dashboards:create", "")]
             else:
                 # Below another folder, permissions may come from there.

@@ -135,7 +135,7 @@ def _step(wanted: Group, stored: Group | None, force: bool) -> Step:
     difference = _difference(stored, wanted)
     if state == "yes" or same:
         return Step("rules", name, UPDATE, "the file has changed" if not same else "gets its mark", False, difference)
-    why = "edited since the last push" if state == "edited" else "written by somebody else, not by this command"
+    why = "edited since the last push" if state == "edited" else "not written by this command"
     if force:
         return Step("rules", name, UPDATE, f"{why}; --force", False, difference)
     return Step("rules", name, KEEP, why, False, difference)

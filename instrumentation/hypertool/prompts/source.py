@@ -1,4 +1,4 @@
-"""The prompt workflows: a declared workflow with the text that agents are told at each stage."""
+"""The prompt workflows: a declared workflow with the text that agents get at each stage."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def prompt_file(prompt: Prompt) -> str:
 
 
 def body(prompt: Prompt) -> str:
-    """What the agent is told: the same for all."""
+    """What the agent is told, the same text for all agents."""
     workflow = prompt.workflow
     count = len(workflow.stages)
     stages = "one stage" if count == 1 else f"{count} stages in this order"

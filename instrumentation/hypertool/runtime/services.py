@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-#: Names and addresses of this host; a password of the host goes nowhere else.
+#: Names and addresses of this host; a password of the host is sent to no other address.
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: Accounts of people start at 1000. systemd makes users for services (DynamicUser=) between these two.
 _FIRST_PERSON, _FIRST_DYNAMIC, _LAST_DYNAMIC = 1000, 61184, 65519

@@ -1,4 +1,4 @@
-"""The life of a service: announce it, tell systemd, serve until it is told to stop."""
+"""The life of a service: announce it, tell systemd, serve until a signal stops it."""
 
 from __future__ import annotations
 

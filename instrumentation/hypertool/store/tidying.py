@@ -15,7 +15,7 @@ from . import requests
 from .directory import StateDirectory
 from .snapshots import NAME, READY, TEMPORARY
 
-# How many files of one user stay in `live`. Folding empties it by thousands; nobody has so many processes at a time.
+# How many files of one user stay in `live`. Folding empties it by thousands; no user has so many processes at a time.
 FILES_OF_A_USER = 50_000
 # By the time of the last change of a file's status, which its owner cannot choose.
 GRACE_SECONDS = 60.0

@@ -33,7 +33,7 @@ require_cloud_variables() {
     fi
 }
 
-# A text as YAML has it between double quotes; control characters are left out, as nobody means them.
+# A text as YAML has it between double quotes; control characters are left out, because none is meant.
 yaml_string() {
     local text=${1//\\/\\\\}
     # Line breaks to YAML.

@@ -31,7 +31,7 @@ clean_environment() {
         if [[ ${!name@a} == *r* ]]; then export -n "${name?}"; else unset -v "$name"; fi
     done < <(compgen -e)
     export LC_ALL=C.UTF-8
-    # A folder that anybody may write is no place for programs that root runs.
+    # Root runs no program from a folder that others may write.
     PATH=$(trusted_path "$PATH")
     export PATH
 }

@@ -85,7 +85,7 @@ bootstrap_packages() {
     mkdir -p "$(dirname "$record")"
     if command -v apt-get >/dev/null; then
         if ! plan=$(apt-get --simulate --no-install-recommends install "${wanted[@]}" 2>&1); then
-            # A repository of somebody else that is broken stops nothing: only a package that is missing does.
+            # A broken repository of another vendor stops nothing; only a missing package does.
             "${update[@]}" || echo "apt-get update does not read every repository of this host; going on"
             plan=$(apt-get --simulate --no-install-recommends install "${wanted[@]}")
         fi

@@ -39,7 +39,7 @@ def prometheus(url: str) -> Contender:
 
 
 def otel_span(url: str) -> Contender:
-    """A span with ten attributes, made current by hand: the floor of whoever uses the SDK's span."""
+    """A span with ten attributes, made current by hand: the least that any use of the SDK's span costs."""
     from opentelemetry import context, trace
     from otel import provider
 

@@ -169,7 +169,7 @@ def claude_manager() -> None:
 
 
 def gemini_once() -> None:
-    client = gemini(PROVIDER.json(GEMINI))  # it closes its connections when nobody holds it
+    client = gemini(PROVIDER.json(GEMINI))  # it closes its connections when nothing refers to it
     assert client.models.generate_content(model="gemini-2.5-flash", contents="x").text == "hi"
 
 

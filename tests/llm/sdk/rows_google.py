@@ -9,7 +9,7 @@ from google.genai import types
 from provider import PROVIDER
 from table import Row
 
-# One for all rows: a client that nobody holds closes itself in the middle of its own call.
+# One for all rows: a client without a reference closes itself in the middle of its own call.
 _CLIENT = genai.Client(api_key="none", http_options=types.HttpOptions(base_url=PROVIDER.url))
 
 

@@ -220,7 +220,7 @@ ROWS = [
     Row("openai chat half a count", lambda: _chat({"prompt_tokens": 7}), "invalid", **_STOP),
     # xAI: reasoning is beside the 9 shown; 32 + 9 + 233 = 274.
     Row("xai chat reasoning beside", lambda: _chat(_tokens(32, 9, 274, 6, 233)), (26, 6, 0, 9, 233), **_STOP),
-    # Gemini behind OpenAI's API: 8 + 12 + 80 that nobody details = 100.
+    # Gemini behind OpenAI's API: 8 + 12 + 80 without details = 100.
     Row(
         "gemini compatible thinking in total only",
         lambda: _chat({"prompt_tokens": 8, "completion_tokens": 12, "total_tokens": 100}),

@@ -26,7 +26,7 @@ def test_labels_lists_names_with_user_and_time(host: Host) -> None:
 
 
 def test_labels_free_makes_room_for_another(host: Host) -> None:
-    """A full label is said to be full, and a freed name's place is the next one's; its numbers stay."""
+    """A full label is reported as full, and a freed name makes room for the next one; its numbers stay."""
     assert host.python(RECORD.format(65)).returncode == 0
     assert "full: model" in host.hypertool("labels").stdout
     assert host.store.fold() == 1

@@ -26,7 +26,7 @@ OK, ERROR = 0, 2
 
 
 def run(host: Host, code: str) -> str:
-    """Run a program to its good end; it says nothing but its own output, which is returned."""
+    """Run a program that must succeed and print only its own output, which is returned."""
     done = host.python(HEAD + textwrap.dedent(code) + FLUSH)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

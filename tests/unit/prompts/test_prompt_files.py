@@ -142,7 +142,7 @@ def test_own_workflow_and_persona(own: Catalogue) -> None:
 
 
 def test_opencode_refuses_restricted_paths() -> None:
-    """The one agent that can refuse changes to paths by its persona file is told so."""
+    """The one agent whose persona file can forbid changes to paths gets that rule."""
     text = next(f.text for f in every_file(package()) if f.path == ".opencode/agents/backend-engineer.md")
     assert head(text)["permission"]["edit"] == {"*": "allow", "frontend/**": "deny", ".github/workflows/**": "deny"}
 
@@ -253,7 +253,7 @@ def test_stale_files_are_named(project: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_prune_removes_only_ours(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--prune takes stale files that nobody has edited, with a skill's empty folder; with --check it takes nothing."""
+    """--prune removes unedited stale files, with a skill's empty folder; with --check it takes nothing."""
     exported(project)
     files = stale(project)
     assert exported(project, "--prune", "--check") == 1
@@ -344,7 +344,7 @@ def test_list_says_who_reads_what(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("words", [[], ["--agent", "nobody"], ["--all", "--agent", "codex"]])
 def test_wrong_use_of_export(words: list[str]) -> None:
-    """Nobody's files, or everybody's and one's: exit code 2."""
+    """No agent named, or all and one: exit code 2."""
     assert main(["workflow", "export", *words]) == 2
 
 

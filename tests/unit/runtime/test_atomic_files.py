@@ -35,7 +35,7 @@ def test_link_to_a_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_price_table_goes_through_no_link(tmp_path: Path) -> None:
-    """A link beside the table, placed by whoever may write there, leads nowhere."""
+    """A link beside the table, placed by another user who may write there, is not followed."""
     target = tmp_path / "target"
     target.write_text("precious")
     (tmp_path / ".prices.json.new").symlink_to(target)

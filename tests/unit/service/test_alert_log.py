@@ -184,7 +184,7 @@ def test_the_file_is_rotated_once_and_stays_bounded(running: AlertLog, tmp_path:
 
 
 def test_flood_keeps_the_older_file(running: AlertLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much arrives within a day, the alerts from before it are still there; after a day, the file rotates."""
+    """However many arrive within a day, the alerts from before are still there; after a day, the file rotates."""
     assert request(running, body=b'{"alerts": [{"labels": {"alertname": "FromBefore"}}]}')[0] == 200
     flood = json.dumps(group_of(100)).encode()
     for _ in range(5):

@@ -18,7 +18,7 @@ from tests.support.box import until
 
 STRANGER = 54321
 BODY = json.dumps({"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "Forged"}}]})
-#: A request by nothing but a shell, so that any user can run it.
+#: A request that needs only a shell, so that any user can make it.
 POST = """
 exec 3<>/dev/tcp/127.0.0.1/$1
 head='POST / HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Type: application/json\\r\\n'
@@ -59,7 +59,7 @@ def test_stranger_is_refused(alert_log: AlertLog, tmp_path: Path) -> None:
 
 @as_root
 def test_stranger_who_has_left_is_refused(alert_log: AlertLog, tmp_path: Path) -> None:
-    """Whoever closes at once is not taken for root, as which the kernel shows what is left of the socket."""
+    """A sender that closes at once is not taken for root, although the kernel shows its socket as root's."""
     for _ in range(20):
         post(alert_log, STRANGER, then="exit 0")
     assert post(alert_log, 0).startswith("HTTP/1.0 200 ")

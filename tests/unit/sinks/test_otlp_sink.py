@@ -176,7 +176,7 @@ assert made > 30_000
 
 def test_span_ended_by_a_signal_handler(tmp_path: Path) -> None:
     """A span that a signal handler ends during another neither hangs nor miscounts."""
-    # So does the garbage collector, where it closes a stream that somebody has abandoned.
+    # So does the garbage collector, when it closes an abandoned stream.
     done = Host(tmp_path).python(STORM, 60)
     assert done.returncode == 0, done.stderr
 

@@ -90,7 +90,7 @@ def test_unreadable_file_is_counted_and_kept(tmp_path: Path, monkeypatch: pytest
     for file in tmp_path.rglob("*"):
         if file != secret and file.is_file():
             file.chmod(0o666)
-    # A checkout may be where nobody else can read; an installed package never is.
+    # A checkout may be unreadable for others; an installed package never is.
     personas = tmp_path / "personas.json"
     shutil.copy(catalogue.DEFAULTS_PARSED, personas)
     monkeypatch.setattr(catalogue, "DEFAULTS_PARSED", personas)

@@ -89,7 +89,7 @@ def test_junk_in_live_is_removed(served: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_surplus_files_of_a_user_go(
     served: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody fills the folders: what a user has beyond the limits is removed, and said once."""
+    """No user can fill the folders: what is beyond the limits is removed, and logged once."""
     monkeypatch.setattr(tidying, "GRACE_SECONDS", -1.0)
     monkeypatch.setattr(tidying, "FILES_OF_A_USER", 5)
     for _ in range(8):

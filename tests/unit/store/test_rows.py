@@ -1,4 +1,4 @@
-"""Rows of metrics that this version does not know, or knows otherwise: they cost nothing but themselves."""
+"""Rows of metrics that this version does not know, or knows otherwise: only those rows are dropped."""
 
 from __future__ import annotations
 

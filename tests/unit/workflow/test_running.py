@@ -145,7 +145,7 @@ def test_dry_run_runs_nothing(mine: Mine) -> None:
 
 
 def test_failing_agent_fails_the_gate(mine: Mine) -> None:
-    """Where the agent fails, its gate is not run: 127 for one that is not there."""
+    """If the agent fails, its gate is not run; a missing agent fails with 127."""
     report = mine.report("mine", "--agent", "/no/such/agent {prompt}", code=1)
     assert report["attempts"][0]["reason"] == "agent exit code 127"
     assert (mine.gates(), mine.counted()) == ([], {("plan", "fail"): 1})

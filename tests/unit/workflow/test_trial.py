@@ -97,7 +97,7 @@ def test_trial_finds_what_is_not_measured(host: Host, command: str, said: str) -
 
 
 def test_trial_needs_commands_and_a_switch(host: Host) -> None:
-    """A file without commands, and one whose personas nobody takes on."""
+    """A file without commands, and one whose personas are never taken on."""
     assert "no block of shell commands" in tried(host, HEAD, code=1)["problems"][0]
     without = text().replace("tta-persona switch backend-engineer --chatmode bug-fix", "true")
     assert "no switch to backend-engineer" in tried(host, without, *EXITS, code=1)["problems"][0]

@@ -193,7 +193,7 @@ def certificate_failure(host, error):
     return NoAnswer(
         "destination",
         "tls_ca",
-        f"the certificate of {host} is signed by nobody this host trusts ({error.verify_message})",
+        f"the certificate of {host} is not signed by an authority that this host trusts ({error.verify_message})",
     )
 
 

@@ -31,7 +31,7 @@ import urllib.request
 WATCH = 45
 # Each of their scrape loops keeps a time of its own; one that began after the step is right while another is stuck.
 JOBS = {"hypertool", "prometheus"}
-# A smaller step back is over before anybody could restart anything.
+# A smaller step back is over before a restart would help.
 SMALL_STEP = 20.0
 SAMPLES = f'sum by (job) (count_over_time(up{{job=~"{"|".join(sorted(JOBS))}"}}[{WATCH}s]))'
 # Both begin anew with a restart.

@@ -1,6 +1,6 @@
 """Measures results that are not plain values to their end: awaitables, generators, SDK streams.
 
-The list is closed: any other object is returned unchanged, however much it looks like a stream.
+The list is closed: any other object is returned unchanged, even if it looks like a stream.
 """
 
 from __future__ import annotations
