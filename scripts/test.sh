@@ -62,7 +62,7 @@ make_environment() {
 second_python() {
     local version candidate here
     here=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    for version in 3.10 3.12 3.13 3.11; do
+    for version in 3.10 3.14 3.13 3.12 3.11; do
         [ "$version" = "$here" ] && continue
         for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3; do
             # pyenv leaves commands on the PATH that only say how to choose a version.
@@ -191,7 +191,7 @@ done
 notes=()
 second=$(second_python)
 if [ -z "$second" ]; then
-    notes+=("tests/unit and tests/llm ran on one Python only: install another one (python3.10 to python3.13, or pyenv)")
+    notes+=("tests/unit and tests/llm ran on one Python only: install another one (python3.10 to python3.14, or pyenv)")
 elif make_environment .venv-second "$second"; then
     [ "${#names[@]}" -lt "$SIDE_BY_SIDE" ] || finish
     start "unit+llm-on-$("$second" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.debian_binaries import BinariesUnavailable
 from tests.support.hypertool_host import ROOT, Host
+from tests.support.pythons import SUPPORTED, here, newest_of_debian
 
 HEAD = """
 import os, sys, threading, atexit
@@ -65,19 +64,6 @@ ENDS = {
 }
 
 
-def interpreters() -> list[str]:
-    """This one, and each other supported version that is on the PATH or installed with pyenv."""
-    found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
-    for version in ("3.10", "3.11", "3.12", "3.13", "3.14"):
-        for path in [
-            shutil.which(f"python{version}"),
-            *sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python3")),
-        ]:
-            if path is not None and subprocess.run([path, "-c", ""], check=False, capture_output=True).returncode == 0:
-                found.setdefault(version, str(path))
-    return list(found.values())
-
-
 def packages(tmp_path: Path) -> dict[str, str]:
     """What another interpreter needs: Python 3.10 has no parser for TOML of its own."""
     (tmp_path / "packages").mkdir()
@@ -85,12 +71,25 @@ def packages(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": f"{ROOT / 'instrumentation'}:{tmp_path / 'packages'}"}
 
 
-every_python = pytest.mark.parametrize(
-    "python", interpreters(), ids=lambda path: path.split("/")[-3] if "pyenv" in path else "here"
-)
+@pytest.fixture(scope="module")
+def pythons() -> dict[str, str]:
+    return here()
 
 
-@every_python
+@pytest.fixture(params=SUPPORTED)
+def python(request: pytest.FixtureRequest, pythons: dict[str, str]) -> str:
+    """The program of each supported version that can be had."""
+    version = request.param
+    if version not in pythons and version == SUPPORTED[-1]:
+        try:
+            pythons[version] = newest_of_debian()
+        except BinariesUnavailable as error:
+            pytest.skip(f"no Python {version}: {error}")
+    if version not in pythons:
+        pytest.skip(f"no Python {version} on the PATH or of pyenv: install it")
+    return pythons[version]
+
+
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.shared_host("S4")
 def test_open_stream_at_the_end_exits_at_once(host: Host, tmp_path: Path, python: str, end: str) -> None:
@@ -122,7 +121,6 @@ interpreters.destroy(made)
 """
 
 
-@every_python
 @pytest.mark.shared_host("S25")
 def test_records_of_a_sub_interpreter_are_counted(host: Host, tmp_path: Path, python: str) -> None:
     """A sub-interpreter without daemon threads publishes in the thread that records, and as it ends."""

@@ -14,7 +14,9 @@ from tests.support.hypertool_host import Host, wait_until
 
 BACKEND = ("backend-engineer", "default", "simulated")
 HEAD = """
-import multiprocessing, os, signal, sys, threading, time
+import multiprocessing, os, signal, sys, threading, time, warnings
+# From Python 3.12 on, every fork beside a thread says so.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded")
 from hypertool import PersonaMetricsCollector, WorkflowTracer, get_persona_metrics
 metrics = get_persona_metrics()
 def spend(tokens):

@@ -27,6 +27,10 @@ FILES = int(os.environ.get("HYPERTOOL_FUZZ", "600"))
 AT_ONCE = max(60, FILES // 100)
 SECONDS = 1.0
 MEMORY_KIB = 100 * 1024
+#: Seconds and name of the longest call so far.
+LONGEST = [(0.0, "none")]
+if FILES > 5000:
+    pytestmark = pytest.mark.timeout(FILES)
 
 
 def timed(what: str, call: object) -> object:
@@ -34,6 +38,7 @@ def timed(what: str, call: object) -> object:
     began = time.monotonic()
     result = call()  # type: ignore[operator]
     took = time.monotonic() - began
+    LONGEST[0] = max(LONGEST[0], (took, what))
     if took >= SECONDS:
         slower = slowness()
         assert took / slower < SECONDS, f"{what} took {took:.2f} s on a machine that is {slower:.1f} times busy"
@@ -112,7 +117,9 @@ def test_hostile_snapshots_change_no_honest_number(host: Host) -> None:
         assert time.time() - samples["hypertool_store_last_fold_timestamp_seconds"] < 30
         assert len(samples) < 40_000
         memory = peak(exporter)
-        print(f"{FILES} files, seed {seed}: honest {expected}, peak {memory} KiB, {len(samples)} series")
+        print(
+            f"{FILES} files, seed {seed}: honest {expected}, peak {memory} KiB, {len(samples)} series, longest {LONGEST[0]}"
+        )
         assert memory < MEMORY_KIB
     assert honest(_again(host)) == expected, "a new exporter reads the same"
 
@@ -150,6 +157,7 @@ def test_hostile_archives_raise_nothing_else(host: Host) -> None:
         assert precious.read_text() == "precious", where
         for file in host.state.glob("archive*"):
             file.unlink()
+    print(f"{FILES // 3 * len(files)} archives and registers, seed {seed}: longest {LONGEST[0]}")
 
 
 @pytest.mark.shared_host("S11")

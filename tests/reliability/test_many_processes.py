@@ -135,8 +135,9 @@ def test_process_may_serve_the_host_itself(host: Host) -> None:
     exporter = Exporter(host)  # a port, not started
     done = host.python(
         """
-        import os, signal, socket, sys, urllib.request
+        import os, signal, socket, sys, urllib.request, warnings
         from hypertool import get_persona_metrics, serve_metrics
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded")
         get_persona_metrics().record_token_usage("backend", "default", "simulated", 42)
         get_persona_metrics().flush()
         address = serve_metrics()
