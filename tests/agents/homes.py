@@ -131,7 +131,9 @@ def opencode_database(home: Path, messages: dict[str, dict[str, Any]], parent: s
             "CREATE TABLE IF NOT EXISTS message (id text PRIMARY KEY, session_id text NOT NULL,"
             " time_created integer NOT NULL, time_updated integer NOT NULL, data text NOT NULL);"
         )
-        connection.execute("INSERT OR REPLACE INTO session VALUES ('ses_1', ?, '1.18.33')", (parent,))
+        connection.execute(
+            "INSERT OR REPLACE INTO session (id, parent_id, version) VALUES ('ses_1', ?, '1.18.33')", (parent,)
+        )
         for identity, data in messages.items():
             at = data.get("time", {}).get("completed", 1795659000000)
             connection.execute(

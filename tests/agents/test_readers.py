@@ -87,6 +87,34 @@ def test_copilot_subagent_is_named_by_its_start(home: Path) -> None:
     assert [call.subagent for call in calls_of("copilot-cli", home)] == ["", "", "", "backend-engineer", ""]
 
 
+def test_cline_subagents_are_their_sessions(home: Path) -> None:
+    """A sub-agent of Cline has a file and an id of its own; its calls belong to the session that has started it."""
+    main = homes.install(home, "cline")[0]
+    document = json.loads(main.read_text())
+    session = document["sessionId"]
+    own = f"{session}__agent_1795709752984_n75gqe"
+    for message in document["messages"]:
+        message["id"] += "x"
+    document.update(agent="subagent", sessionId=own)
+    document["origin"] = {"source": "cli", "mode": "subagent", "sessionId": own, "parentThreadId": session}
+    (main.parent / "agent_1795709752984_n75gqe.messages.json").write_text(json.dumps(document))
+    calls = calls_of("cline", home)
+    assert {call.session for call in calls} == {session}
+    assert sorted(call.subagent for call in calls) == ["", "", "subagent", "subagent"]
+
+
+def test_gemini_subagents_are_their_sessions(home: Path) -> None:
+    """A sub-agent's chat of Gemini CLI is in the folder of its session, however much of it was read before."""
+    main = homes.install(home, "gemini-cli")[0]
+    session = json.loads(main.read_text().splitlines()[0])["sessionId"]
+    own = main.parent / session / "1be39798-5aec-4d16-82ff-2c04a1bda2d0.jsonl"
+    own.parent.mkdir()
+    own.write_text(main.read_text().replace(session, own.stem).replace('"id": "', '"id": "x'))
+    calls = calls_of("gemini-cli", home)
+    assert {call.session for call in calls} == {session}
+    assert sorted({call.subagent_id for call in calls}) == ["", own.stem]
+
+
 @pytest.mark.parametrize(("shape", "expected"), [("openai", OPENAI), ("gemini", GEMINI)])
 def test_qwen_thoughts_follow_the_total(shape: str, expected: dict[int, Tokens], home: Path) -> None:
     """Qwen Code's thoughts are part of the output or beside it, as the provider's total says."""

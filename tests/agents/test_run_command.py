@@ -48,7 +48,8 @@ def agent(home: Path) -> Path:
         f"target = pathlib.Path({str(target)!r}); target.parent.mkdir(parents=True)\n"
         f"now = time.strftime('%Y-%m-%dT%H:%M:', time.gmtime(time.time() + 60))\n"
         f"import re\n"
-        f"target.write_text(re.sub(r'2026-11-26T01:53:', now, pathlib.Path({str(source)!r}).read_text()))\n"
+        f"text = pathlib.Path({str(source)!r}).read_text().replace('/home/ann/project', os.getcwd())\n"
+        f"target.write_text(re.sub(r'2026-11-26T01:53:', now, text))\n"
         "print(os.environ.get('HYPERTOOL_PERSONA'), os.environ.get('TRACEPARENT')); sys.exit(7)\n"
     )
     script.chmod(0o755)

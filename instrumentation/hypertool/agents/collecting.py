@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ..domain.instruments import AGENTS
+from . import runs
 from .ledger.attribution import Attribution
 from .ledger.ledger import Ledger
 from .reading.read import read_file
@@ -66,5 +67,6 @@ def _take_in(ledger: Ledger, agent: str, path: str) -> int:
         more = reading.more
         if reading.position is not None or reading.unrecognised:
             with ledger.writing():
+                runs.bind(ledger, agent, path, reading)
                 new += ledger.ingest(agent, reading, SOURCE, "", Attribution())
     return new

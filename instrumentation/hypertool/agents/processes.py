@@ -64,6 +64,14 @@ def _agent(process: int) -> AgentProcess | None:
         return None
 
 
+def start_of(process: int) -> int:
+    """When a process started, in the kernel's clock ticks; 0 if it is gone."""
+    try:
+        return int(_stat(process)[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _stat(process: int) -> list[bytes]:
     with open(f"/proc/{process}/stat", "rb") as file:
         return file.read().rpartition(b")")[2].split()

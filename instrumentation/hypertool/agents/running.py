@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..domain.instruments import AGENTS
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT, TRACES_ENDPOINT
 from ..runtime.tcp_sockets import listening_users
 from ..sinks.otlp import handed_on
+from . import runs
 from .ledger import location
 from .ledger.attribution import Attribution
 from .ledger.ledger import Ledger
+from .origins import SLACK_SECONDS, is_of, origin
 from .reading.read import read_file
 from .reading.registry import reader
 
@@ -35,6 +38,7 @@ COMMANDS = {
     "aider": "aider",
 }
 AIDER_LOG = "AIDER_ANALYTICS_LOG"
+KEEP_AIDER_SECONDS = 7 * 86400.0
 _TELEMETRY = {
     "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     "OTEL_LOGS_EXPORTER": "otlp",
@@ -55,9 +59,7 @@ def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, s
             made[name] = value
     made.setdefault("TRACEPARENT", f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01")
     if AIDER_LOG not in made:
-        with contextlib.suppress(OSError):  # Aider does not make the folder, and then writes nothing.
-            location.directory().mkdir(mode=0o700, parents=True, exist_ok=True)
-        made[AIDER_LOG] = str(location.directory() / "aider.jsonl")
+        made[AIDER_LOG] = _aider_log()
     where = None if any(name.startswith("OTEL_EXPORTER_") for name in given) else _receiver()
     if where is not None:
         for name, value in {"OTEL_EXPORTER_OTLP_ENDPOINT": where, **_TELEMETRY}.items():
@@ -70,6 +72,17 @@ def environment_for(given: Mapping[str, str], whose: Attribution) -> dict[str, s
     if spans_to is not None:
         made.setdefault(TRACES_ENDPOINT.name, spans_to)
     return made
+
+
+def _aider_log() -> str:
+    """A log of this run's own: what Aider writes does not say which run it is of."""
+    folder = location.directory() / "aider"
+    with contextlib.suppress(OSError):  # Aider does not make the folder, and then writes nothing.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in folder.glob("*.jsonl"):
+            if time.time() - old.lstat().st_mtime > KEEP_AIDER_SECONDS:
+                old.unlink()
+    return str(folder / f"{time.time_ns()}-{os.getpid()}.jsonl")
 
 
 def _receiver() -> str | None:
@@ -100,7 +113,9 @@ def _trusted_users() -> set[int]:
 
 
 @contextlib.contextmanager
-def counting(command: str, started: float, whose: Attribution, environment: Mapping[str, str]) -> Iterator[None]:
+def counting(
+    command: Sequence[str], started: float, whose: Attribution, environment: Mapping[str, str]
+) -> Iterator[None]:
     """Count what the command's agent uses while the block runs, so that a kill of this process loses little.
 
     Errors are left to the `take_in` after the end.
@@ -111,11 +126,12 @@ def counting(command: str, started: float, whose: Attribution, environment: Mapp
         seen: dict[_Changed, tuple[int, int]] = {}
         while not ended.wait(EVERY_SECONDS):
             with contextlib.suppress(Exception):
-                stamps = {file: _stamp(file.path) for file in _changed(_agents(command), started, environment)}
+                stamps = {file: _stamp(file.path) for file in _changed(_agents(command[0]), started, environment)}
                 if stamps != seen:
                     take_in(command, started, whose, environment)
                     seen = stamps
 
+    _noting(lambda ledger: runs.note(ledger, _agent(command[0]), command, started, os.getcwd(), whose))
     thread = threading.Thread(target=count, name="hypertool-run", daemon=True)
     thread.start()
     try:
@@ -123,12 +139,25 @@ def counting(command: str, started: float, whose: Attribution, environment: Mapp
     finally:
         ended.set()
         thread.join()
+        _noting(runs.forget)
+
+
+def _noting(change: Callable[[Ledger], None]) -> None:
+    with contextlib.suppress(Exception):  # as with the count
+        ledger = Ledger()
+        try:
+            with ledger.writing():
+                change(ledger)
+        finally:
+            ledger.close()
 
 
 def take_in(
-    command: str, started: float, whose: Attribution, environment: Mapping[str, str], bound: bool = False
+    command: Sequence[str], started: float, whose: Attribution, environment: Mapping[str, str], bound: bool = False
 ) -> int:
-    """Count what the command's agent has written since it `started`; sessions without a binding get this one.
+    """Count what the command's agent has written since it `started`; its sessions without a binding get this one.
+
+    Its sessions are those that began since then in this process's directory (`origins.is_of`).
 
     Returns the number of new calls. A command that is not a known agent may have started any of them. With `bound`,
     only sessions count that are bound to the workflow already: for an agent that ended unseen, others may have begun.
@@ -136,16 +165,20 @@ def take_in(
     ledger = Ledger()
     new = 0
     try:
-        for path in _changed(_agents(command), started, environment):
-            new += _take_in(ledger, path, started, whose, bound)
+        for file in _changed(_agents(command[0]), started, environment):
+            new += _take_in(ledger, file, command, started, whose, bound)
     finally:
         ledger.close()
     return new
 
 
 def _agents(command: str) -> Sequence[str]:
-    name = os.path.basename(command)
-    return (COMMANDS[name],) if name in COMMANDS else AGENTS
+    agent = _agent(command)
+    return (agent,) if agent else AGENTS
+
+
+def _agent(command: str) -> str:
+    return COMMANDS.get(os.path.basename(command), "")
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -162,13 +195,15 @@ def _changed(agents: Sequence[str], started: float, environment: Mapping[str, st
     for agent in agents:
         for path in reader(agent).locations(os.path.expanduser("~"), dict(environment)):
             try:
-                if os.lstat(path).st_mtime >= started - 1:
+                if os.lstat(path).st_mtime >= started - SLACK_SECONDS:
                     yield _Changed(agent, path)
             except OSError:
                 continue
 
 
-def _take_in(ledger: Ledger, file: _Changed, started: float, whose: Attribution, bound: bool) -> int:
+def _take_in(
+    ledger: Ledger, file: _Changed, command: Sequence[str], started: float, whose: Attribution, bound: bool
+) -> int:
     new, more = 0, True
     while more:
         reading = read_file(reader(file.agent), file.path, ledger.position)
@@ -176,11 +211,15 @@ def _take_in(ledger: Ledger, file: _Changed, started: float, whose: Attribution,
         if reading.position is None and not reading.unrecognised:
             return new
         with ledger.writing():
-            for session in {call.session for call in reading.calls if call.at >= started - 1 and call.session}:
+            for session in {
+                call.session for call in reading.calls if call.at >= started - SLACK_SECONDS and call.session
+            }:
                 known = ledger.binding(file.agent, session, ledger.now())
                 if bound and (known is None or known.workflow != whose.workflow):
                     return new
-                if known is None:
-                    ledger.bind(file.agent, session, whose, started)
-            new += ledger.ingest(file.agent, reading, "session_file", "", whose)
+                found = origin(file.agent, file.path, session) if known is None else None
+                if found is not None and is_of(command, started, os.getcwd(), found, file.agent):
+                    ledger.bind(file.agent, session, whose, started - SLACK_SECONDS)
+            runs.bind(ledger, file.agent, file.path, reading)
+            new += ledger.ingest(file.agent, reading, "session_file", "", Attribution())
     return new

@@ -43,10 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     with _gateway(arguments, command[0], environment, whose.persona, heard) as environment:
         hold_signals()
         started = time.time()
-        with counting(command[0], started, whose, environment):
+        with counting(command, started, whose, environment):
             code = run_command(PROGRAM, command, environment).code
         try:
-            take_in(command[0], started, whose, environment)
+            take_in(command, started, whose, environment)
         except Exception as error:
             heard.append(f"what the agent used is not counted yet, the next hook or the service will: {error}")
     for line in heard:

@@ -261,12 +261,12 @@ class Runner:
         line = agent_of(self._workflow, stage, self._agent)
         if line is None or disabled():
             return 0
-        self._take_in(agent_command(line, values_for(self._workflow, stage, "", ""))[0], began, whose, os.environ, True)
+        self._take_in(agent_command(line, values_for(self._workflow, stage, "", "")), began, whose, os.environ, True)
         return self._used(tokens)
 
     @staticmethod
     def _take_in(
-        command: str, started: float, whose: Attribution, environment: Mapping[str, str], bound: bool = False
+        command: list[str], started: float, whose: Attribution, environment: Mapping[str, str], bound: bool = False
     ) -> None:
         try:
             take_in(command, started, whose, environment, bound)
@@ -283,11 +283,11 @@ class Runner:
         ended = Ended(0)
         if line is not None:
             command = agent_command(line, values_for(self._workflow, stage, self._progress.run_id, self._body))
-            measured_too = contextlib.nullcontext() if disabled() else counting(command[0], started, whose, environment)
+            measured_too = contextlib.nullcontext() if disabled() else counting(command, started, whose, environment)
             with measured_too:
                 ended = run_command(PROGRAM, command, environment, self._output, self._note_process(stage))
             if not disabled():
-                self._take_in(command[0], started, whose, environment)
+                self._take_in(command, started, whose, environment)
             if not ended.passed:
                 return ended, _reason("agent", ended)
         if stage.gate is not None:

@@ -5,6 +5,7 @@ While streaming, the figures are Aider's own estimates; with `--no-stream` they 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,19 +28,26 @@ def with_subagents(session: str) -> Iterator[str]:
     yield session
 
 
+def opening(path: str) -> dict[str, str]:
+    """What tells this log's calls and sessions from those of another run that began in the same second."""
+    return {"file": f"{zlib.crc32(path.encode('utf-8', 'surrogateescape')):08x}"}
+
+
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:
     """The call in an event. Its key is the position in the log, given by the caller in `context`."""
     event, properties = record.get("event"), mapping(record.get("properties"))
     at = seconds(record.get("time"))
+    # Logs that were begun by an earlier release have no name of their own in their calls' keys.
+    file = context.get("file", "")
     if event == "launched":
-        context["session"] = f"launched-{at:.0f}"
+        context["session"] = f"launched-{at:.0f}-{file}".rstrip("-")
         context["version"] = text(properties.get("aider_version"))
     if event != "message_send":
         return None
     return AgentCall(
         NAME,
-        context.get("session", "") or "launched-0",
-        (f"{at:.0f}:{context['offset']}",),
+        context.get("session", "") or f"launched-0-{file}".rstrip("-"),
+        (f"{at:.0f}:{file + ':' if file else ''}{context['offset']}",),
         at,
         text(properties.get("main_model")),
         Tokens(input=whole(properties.get("prompt_tokens")), output=whole(properties.get("completion_tokens"))),

@@ -11,6 +11,7 @@ from .sources import directories, files_in
 
 NAME = "cline"
 FORMAT = "document"
+_SUBAGENT = "__agent_"
 
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
@@ -28,7 +29,8 @@ def with_subagents(session: str) -> Iterator[str]:
 def read_document(document: dict[str, Any]) -> Iterator[Read]:
     """Every call of the session so far."""
     origin = mapping(document.get("origin"))
-    session = text(origin.get("sessionId")) or text(document.get("sessionId"))
+    own = text(origin.get("parentThreadId")) or text(origin.get("sessionId")) or text(document.get("sessionId"))
+    session = own.partition(_SUBAGENT)[0]  # a sub-agent's own id begins with its session's
     version = text(origin.get("version"))
     agent = text(document.get("agent"))
     messages = document.get("messages")

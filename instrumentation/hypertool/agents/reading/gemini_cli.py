@@ -47,10 +47,20 @@ def with_subagents(session: str) -> Iterator[str]:
         yield from files_in(folder, ".jsonl")
 
 
+def opening(path: str) -> dict[str, str]:
+    """What a file's place tells of its calls: a sub-agent's chat is in the folder of its session."""
+    folder = os.path.dirname(path)
+    inside = os.path.basename(os.path.dirname(folder)) == "chats"
+    return {"parent": text(os.path.basename(folder))} if inside else {}
+
+
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:
-    """The call in a line; the first line names the session."""
+    """The call in a line; the first line names the session, or a sub-agent in its session's folder."""
     if "sessionId" in record and "projectHash" in record:
-        context["session"] = text(record.get("sessionId"))
+        own = text(record.get("sessionId"))
+        if context.get("parent"):
+            context["subagent_id"] = own
+        context["session"] = context.get("parent") or own
         return None
     if record.get("type") != "gemini":
         return None
@@ -67,6 +77,8 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         seconds(record.get("timestamp")),
         text(record.get("model")),
         tokens_of(*wholes(tokens, "input", "cached", "output", "thoughts", "tool", "total")),
+        "",
+        context.get("subagent_id", ""),
     )
 
 

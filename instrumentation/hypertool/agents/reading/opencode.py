@@ -5,6 +5,7 @@ The call that generates the session's title is not in it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -60,10 +61,8 @@ def read_database(path: str, after: Key, now: int) -> Iterator[tuple[Key | None,
 
     if not readable_by_us(path):
         return
-    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=0.2)
+    connection = _opened(path)
     try:
-        _harden(connection)
         if connection.execute(_TABLES).fetchone() != (2,):
             raise sqlite3.OperationalError("no tables `message` and `session`")
         number = 0
@@ -76,6 +75,32 @@ def read_database(path: str, after: Key, now: int) -> Iterator[tuple[Key | None,
                 yield None, _call(message) if known else Unrecognised("malformed", text(message[-1]))
     finally:
         connection.close()
+
+
+def origin_of(path: str, session: str) -> tuple[object, object]:
+    """Directory and start (milliseconds since the epoch) of a session. Raises OSError or sqlite3.Error."""
+    import sqlite3
+
+    if not readable_by_us(path):
+        return "", 0
+    with contextlib.closing(_opened(path)) as connection:
+        if connection.execute(_TABLES).fetchone() != (2,):
+            return "", 0
+        query = "SELECT directory, time_created FROM session WHERE id = ? LIMIT 1"
+        try:
+            row = connection.execute(query, (session,)).fetchone()
+        except sqlite3.OperationalError:  # without such a column
+            row = None
+    return (row[0], row[1]) if row is not None else ("", 0)
+
+
+def _opened(path: str) -> Any:
+    import sqlite3
+
+    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=0.2)
+    _harden(connection)
+    return connection
 
 
 def _harden(connection: Any) -> None:

@@ -70,7 +70,8 @@ def _read(reader: Any, path: str, descriptor: int, positions: Positions, limit: 
             return Reading([], [Unrecognised("too_large")], position)
         return _read_document(reader, descriptor, found.st_size, position, known)
     if known is None or not still_valid(known, descriptor, found.st_size):
-        known = begin(descriptor, found)
+        opening = getattr(reader, "opening", None)
+        known = begin(descriptor, found)._replace(context=tuple(opening(path).items()) if opening is not None else ())
     reads, position, more = read_lines(reader, descriptor, known, limit)
     return _sorted(reads, position if more else position._replace(stamp=stamp), more)
 

@@ -24,7 +24,10 @@ class Reader(Protocol):
 
 
 class LinesReader(Reader, Protocol):
-    """A growing file of JSON lines; a line without any of MARKERS contains no call and is not parsed."""
+    """A growing file of JSON lines; a line without any of MARKERS contains no call and is not parsed.
+
+    Where a file's place tells something, `opening(path)` gives the context that its reading begins with.
+    """
 
     MARKERS: tuple[bytes, ...]
 
