@@ -115,7 +115,10 @@ class Observed:
         """Call a function that is not async."""
         if switch.off or (switch.off is None and switch.decide()):
             return self.function(*args, **self.strip(kwargs)) if kwargs else self.function(*args)
-        call, kwargs = self.call(args, kwargs)
+        if kwargs or self._asks_model:
+            call, kwargs = self.call(args, kwargs)
+        else:  # what `self.call` does for a prompt alone
+            call = self.caller.call(None, None, args[self.place] if len(args) > self.place else None, kwargs)
         if self.generates is not None:
             call.remember_place()
             return self.generates(self.function(*args, **kwargs), call)

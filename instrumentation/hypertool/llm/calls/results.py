@@ -22,8 +22,7 @@ _BEDROCK = ("stream", "body")
 def deliver(call: Call, result: Any) -> Any:
     """What the function's caller gets in place of `result`: the same object, or one that measures it."""
     kind = type(result)
-    handler = _handlers.get(kind) or _learn(kind)
-    return handler(call, result)
+    return (_handlers.get(kind) or _learn(kind))(call, result)
 
 
 def _plain(call: Call, result: Any) -> Any:
@@ -38,7 +37,8 @@ def _dict(call: Call, result: Any) -> Any:
             if part is not None and base_named(type(part), SDK_STREAMS):
                 result[key] = observed_stream(part, Measure(call))
                 return result
-    return _plain(call, result)
+    call.finish(extract(result), output=result)
+    return result
 
 
 def _stream(call: Call, result: Any) -> Any:
