@@ -267,7 +267,7 @@ def test_generated_prices_know_tier_and_extras(
 
 
 def test_differing_providers_give_no_price() -> None:
-    """A model that several resellers sell at different prices has no cost while nobody says who served it."""
+    """A model that several resellers sell at different prices has no cost unless it is known who served it."""
     assert cost_of("llama-3.3-70b-instruct", Usage(1000)) is None
 
 

@@ -181,7 +181,7 @@ def test_labels_of_others_survive_an_update(grafana: StandIn, command: Command, 
 
 
 def test_two_folders_of_an_old_grafana(grafana: StandIn, command: Command) -> None:
-    """Before Grafana 11 no two folders have the same title: ours differ, and another one of that name is said."""
+    """Before Grafana 11, titles of folders are unique: ours differ, and a foreign folder of that title is reported."""
     grafana.reset("legacy", version="9.3.6")
     assert command("push").code == 0
     assert command("push", "--folder", "team").code == 5  # the dashboards are in the other folder

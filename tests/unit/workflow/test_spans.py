@@ -25,7 +25,7 @@ import asyncio, sys
 from hypertool import WorkflowExecutor, WorkflowTracer
 """
 
-# On a busy machine the bound of the exit could cost spans; what that does is test_otlp_delivery's.
+# On a busy machine the bounded exit could drop spans; test_otlp_delivery tests that.
 FLUSH = """
 from hypertool.spans import span as spans
 assert spans.sink() is None or spans.sink().flush(20)
