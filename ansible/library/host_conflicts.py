@@ -35,6 +35,11 @@ options:
     type: list
     elements: path
     default: []
+  writes:
+    description: Folders in which files have to be written.
+    type: list
+    elements: path
+    default: []
   packages:
     description: Packages to come. Read only where there is dpkg.
     type: list
@@ -65,6 +70,10 @@ masked:
   type: list
 noexec:
   description: Folders of O(programs) on a file system that is mounted with noexec.
+  returned: always
+  type: list
+readonly:
+  description: Folders of O(writes) on a file system that is mounted read-only.
   returned: always
   type: list
 held:
@@ -146,11 +155,11 @@ def describe(port, pid, sockets):
     return f"port {port} is taken by process {pid} ({command}{', unit ' + unit if unit else ''})"
 
 
-def refuses_programs(path):
-    """Whether a folder, or the nearest one above it that exists, is on a file system that runs no programs."""
+def mounted(path, how):
+    """Whether a folder, or the nearest one above it that exists, is on a file system mounted with a flag."""
     while not os.path.isdir(path):
         path = os.path.dirname(path)
-    return bool(os.statvfs(path).f_flag & os.ST_NOEXEC)
+    return bool(os.statvfs(path).f_flag & how)
 
 
 def held(module, packages):
@@ -173,6 +182,7 @@ def main():
             "ours": {"type": "list", "elements": "str", "default": []},
             "drop_in": {"type": "str", "default": "10-hypertool.conf"},
             "programs": {"type": "list", "elements": "path", "default": []},
+            "writes": {"type": "list", "elements": "path", "default": []},
             "packages": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -201,7 +211,8 @@ def main():
         ports=sorted(set(ports)),
         services=sorted(services),
         masked=sorted(masked),
-        noexec=[path for path in module.params["programs"] if refuses_programs(path)],
+        noexec=[path for path in module.params["programs"] if mounted(path, os.ST_NOEXEC)],
+        readonly=[path for path in module.params["writes"] if mounted(path, os.ST_RDONLY)],
         held=held(module, module.params["packages"]),
     )
 

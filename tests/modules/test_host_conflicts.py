@@ -14,12 +14,12 @@ from tests.support.ansible_module import run_module
 
 
 @pytest.fixture
-def noexec(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system that runs no programs."""
+def odd(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system that runs no programs, and is read-only."""
     folder = tmp_path / "var"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "noexec", "none", str(folder)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "noexec,ro", "none", str(folder)], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"cannot mount ({mounted.stderr.strip()}): run it as root with CAP_SYS_ADMIN")
@@ -27,11 +27,15 @@ def noexec(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_folder_that_runs_no_programs_is_named(noexec: Path) -> None:
-    """One on a file system with noexec is named, also before it exists; others are not."""
-    there, coming = str(noexec), str(noexec / "lib" / "dpkg")
-    found = run_module("host_conflicts", {"units": {}, "programs": [there, coming, os.path.dirname(os.__file__)]})
-    assert found["noexec"] == [there, coming]
+def test_mount_that_is_in_the_way_is_named(odd: Path, tmp_path: Path) -> None:
+    """A folder that runs no programs or is read-only is named, also before it exists; others are not."""
+    folders = [str(odd), str(odd / "lib" / "dpkg")]
+    others = [os.path.dirname(os.__file__), str(tmp_path)]
+    found = run_module(
+        "host_conflicts", {"units": {}, "programs": [*folders, others[0]], "writes": [*folders, others[1]]}
+    )
+    assert found["noexec"] == folders
+    assert found["readonly"] == folders
 
 
 def test_held_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
