@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from hypertool.llm import Missing, StreamReader, Usage, extract
-from tests.llm.provider_rows import STREAMS, WHOLE, Row
+from tests.llm import cloud_rows, provider_rows
+from tests.llm.provider_rows import Row
 from tests.llm.test_shapes import as_object
+
+WHOLE = provider_rows.WHOLE + cloud_rows.WHOLE
+STREAMS = provider_rows.STREAMS + cloud_rows.STREAMS
 
 
 def _expected(parts: tuple[int, ...] | str) -> Usage | Missing:

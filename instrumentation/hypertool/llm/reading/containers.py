@@ -9,6 +9,9 @@
 | CrewAI's `CrewOutput`, `LiteAgentOutput` | `token_usage`, `usage_metrics` |
 | LlamaIndex responses, LangChain's `include_raw`, one line of a batch's results | the response they wrap |
 | instructor's models and lists | `_raw_response` |
+| Haystack's `replies`, Semantic Kernel's messages | `meta`, `inner_content` or `metadata` |
+| smolagents' and Agno's results | `token_usage`, `metrics` |
+| Cloudflare, Oracle, SAP | `result`, `chatResponse`, `final_result` or `orchestration_result` |
 | raw responses of OpenAI's and Anthropic's SDKs | their body, if already read |
 """
 
@@ -28,7 +31,12 @@ Inside = Callable[[Any], Iterable[Any]]
 
 PARTS_LIMIT = 10_000
 _SCALARS = (str, bytes, bytearray, int, float, type(None))
-_SINGLE = ("raw", "_raw_response", "result", "message", "raw_response", "response", "body")
+_SINGLE = (
+    *("raw", "_raw_response", "result", "message", "raw_response", "response", "body"),
+    *("inner_content", "chatResponse", "chat_response", "final_result", "orchestration_result"),
+)
+# Where a framework's message or result has a usage record, if it does not hold the response itself.
+_RECORDS = (("token_usage", "input_tokens"), ("metrics", "input_tokens"))
 
 
 def total(parts: Iterable[Any], extract: Extract, by_id: bool = True) -> Reading:
@@ -69,7 +77,7 @@ def inside(fields: Mapping[str, Any]) -> Iterable[Any] | None:
     if record is not None and ("tasks_output" in fields or "agent_role" in fields):
         return [{"usage": record}]
     messages = get("messages")
-    if isinstance(messages, (list, tuple)):
+    if isinstance(messages, (list, tuple)) and messages:
         return _after_the_question(messages)
     if "current_agent_name" in fields and get("tool_calls"):
         return ()  # LlamaIndex's agent keeps the last of several answers only
@@ -77,6 +85,14 @@ def inside(fields: Mapping[str, Any]) -> Iterable[Any] | None:
         inner = get(name)
         if inner is not None and not isinstance(inner, _SCALARS):
             return [inner]
+    replies = get("replies")
+    if isinstance(replies, (list, tuple)):
+        return [one.get("meta") or one.get("_meta") for one in map(view, replies)]
+    if "usage" in view(get("metadata")):
+        return [fields["metadata"]]
+    for name, key in _RECORDS:
+        if key in view(get(name)):
+            return [{"usage": fields[name]}]
     return None
 
 

@@ -10,6 +10,7 @@ from .counts import ReadRecord, Record, first, names, usage_of
 from .shapes import (
     anthropic,
     bedrock,
+    camel_case,
     cohere,
     frameworks,
     gemini,
@@ -26,7 +27,11 @@ from .view import view
 RECORDS: tuple[tuple[str, ReadRecord], ...] = (
     ("prompt_tokens", openai_chat.usage),
     ("completion_tokens", openai_chat.usage),
+    ("inputTokenDetails", camel_case.ai_sdk),
     ("inputTokens", bedrock.usage),
+    ("promptTokens", camel_case.usage),
+    ("PromptTokens", camel_case.usage),
+    ("inputTextTokens", others.yandex_usage),
     ("inputTokenCount", bedrock.usage),
     ("promptTokenCount", gemini.usage),
     ("prompt_token_count", gemini.usage),
@@ -60,6 +65,8 @@ def reader_of(record: Record) -> ReadRecord | None:
     """The reader for a record, chosen by the record's own names, or None."""
     if "input_tokens" in record or "output_tokens" in record:
         return _input_tokens(record)
+    if view(record.get("inputTokens")):
+        return camel_case.ai_sdk
     for name, read in RECORDS:
         if name in record:
             return read if read is not cohere.usage or not isinstance(record[name], (int, float)) else None

@@ -12,7 +12,18 @@ from typing import Any
 from . import langchain_messages, records
 from .counts import ReadRecord, usage_of
 from .fields import Fields, ReadResponse, reading, reasons, text
-from .shapes import anthropic, bedrock, cohere, gemini, ollama, openai_chat, openai_responses, others
+from .shapes import (
+    anthropic,
+    bedrock,
+    camel_case,
+    cohere,
+    gemini,
+    local_servers,
+    ollama,
+    openai_chat,
+    openai_responses,
+    others,
+)
 from .usage import NO_USAGE, UNRECOGNISED, Reading, Usage
 from .view import view
 
@@ -77,6 +88,7 @@ NAMES: tuple[tuple[str, ReadResponse], ...] = (
     ("generation_token_count", bedrock.llama),
     ("num_tokens_prompt_total", others.aleph_alpha),
     ("predictions", gemini.predicted),
+    ("tokens_evaluated", local_servers.llama_cpp),
     ("choices", openai_chat.response),
 )
 
@@ -116,6 +128,10 @@ def _by_other_names(fields: Fields, provider: str | None) -> Reading:
         return gemini.embedded(fields, provider)
     if "total_tokens" in fields and ("embeddings" in fields or "results" in fields):
         return others.vectors(fields, provider)
+    if "total_output_tokens" in view(get("stats")):
+        return local_servers.lm_studio(fields, provider)
+    if "PromptTokens" in view((view(get("Response")) or fields).get("Usage")):
+        return camel_case.hunyuan(fields, provider)
     if get("object") in ("response", "chat.completion"):
         return openai_chat.response(fields, provider)
     if _is_count_of_tokens(fields):
@@ -139,7 +155,7 @@ def _by_usage(fields: Fields, record: object, provider: str | None) -> Reading:
     kind = fields.get("type")
     if kind == "message" or "stop_reason" in fields:
         return anthropic.response(fields, provider or ("anthropic" if kind == "message" else None))
-    if "stopReason" in fields or "inputTokens" in inner:
+    if "stopReason" in fields or ("inputTokens" in inner and records.reader_of(inner) is bedrock.usage):
         return bedrock.converse(fields, provider)
     if fields.get("object") == "response":
         return openai_responses.response(fields, provider)

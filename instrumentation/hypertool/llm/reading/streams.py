@@ -15,7 +15,7 @@ from .classes import base_named, litellm_provider
 from .counts import BadCount, ReadRecord
 from .fields import text
 from .responses import CLASSES, ID_NAMES, MODEL_NAMES, PROVIDERS, by_keys
-from .shapes import anthropic, bedrock, cohere, gemini, ollama, openai_chat, openai_responses, others
+from .shapes import anthropic, bedrock, cohere, gemini, local_servers, ollama, openai_chat, openai_responses, others
 from .usage import Usage
 from .view import view
 
@@ -232,6 +232,7 @@ NAMES: tuple[tuple[str, Step], ...] = (
     ("event", _run),
     ("totalOutputTextTokenCount", _titan),
     ("model_id", others.watsonx_step),
+    ("tokens_evaluated", local_servers.llama_cpp_step),
     ("custom_id", _batch_line),
 )
 

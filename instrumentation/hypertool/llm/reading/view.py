@@ -32,7 +32,8 @@ _NAMES = """
     input_token_count output_token_count generated_token_count num_tokens_prompt_total num_tokens_generated
     cached_prompt_text_tokens cache_read_tokens cache_write_tokens details requests total_input_tokens
     total_output_tokens total_cached_tokens total_thought_tokens total_tool_use_tokens response_token_count x_groq
-    messages tasks_output models_usage
+    messages tasks_output models_usage stats replies meta inner_content chat_response final_result orchestration_result
+    tokens_evaluated tokens_predicted timings
 """
 KNOWN = frozenset(_NAMES.split())
 

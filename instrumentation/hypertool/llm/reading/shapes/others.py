@@ -1,9 +1,10 @@
-"""Shapes with few fields: Replicate, watsonx, Aleph Alpha, and servers that report only a total.
+"""Shapes with few fields: Replicate, watsonx, Aleph Alpha, Yandex, and servers that report only a total.
 
 * Replicate (https://replicate.com/docs/topics/predictions): `input_token_count` and `output_token_count` of `metrics`.
 * watsonx (https://cloud.ibm.com/apidocs/watsonx-ai#text-generation): each result has both counts; in a stream the
   input count comes first, and the output count grows.
 * Aleph Alpha (https://docs.aleph-alpha.com/api/complete/): `num_tokens_prompt_total`, `num_tokens_generated`.
+* Yandex (https://yandex.cloud/en/docs/ai-studio/text-generation/api-ref/): counts as text, reasoning in the completion.
 * Voyage, Jina: embeddings, rankings (https://docs.voyageai.com/reference/embeddings-api): `total_tokens` is input.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..answers import Answers
-from ..counts import Record, both, count, known, partition, usage_of
+from ..counts import Record, both, count, known, names, partition, settle, usage_of
 from ..fields import Fields, reading, reasons
 from ..usage import NO_USAGE, Missing, Reading, Usage
 from ..view import view
@@ -22,10 +23,10 @@ _NONE: frozenset[str] = frozenset()
 
 
 def _pair(given: str, made: str) -> Any:
-    names = frozenset((given, made))
+    own = frozenset((given, made))
 
     def usage(record: Record) -> Usage | Missing:
-        known(record, names)
+        known(record, own)
         return partition((counts := both(record, given, made, 0))[0], 0, 0, counts[1], 0)
 
     return usage
@@ -33,6 +34,18 @@ def _pair(given: str, made: str) -> Any:
 
 replicate_usage = _pair("input_token_count", "output_token_count")
 aleph_alpha_usage = _pair("num_tokens_prompt_total", "num_tokens_generated")
+
+
+def yandex_usage(record: Record) -> Usage | Missing:
+    """The partition of a record whose counts are digits."""
+    known(record, names("inputTextTokens completionTokens totalTokens completionTokensDetails"))
+    details = view(record.get("completionTokensDetails"))
+    given, made, total = (_digits(record.get(f"{name}Tokens")) for name in ("inputText", "completion", "total"))
+    return settle(given, made, 0, 0, _digits(details.get("reasoningTokens")), total)
+
+
+def _digits(value: Any) -> int:
+    return count(int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value)
 
 
 def replicate(fields: Fields, provider: str | None) -> Reading:
