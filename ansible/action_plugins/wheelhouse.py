@@ -25,10 +25,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Build the archive, or find it in the cache. Raises AnsibleActionFail with the program's own words."""
+        options = {name: {"type": "str", "required": True} for name in ("source", "cache", "python", "arch")}
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(
-            argument_spec={name: {"type": "str", "required": True} for name in ("source", "cache", "python", "arch")}
-        )
+        _, given = self.validate_argument_spec(argument_spec=options)
         command = [sys.executable, str(PROGRAM), *(f"--{name}={value}" for name, value in sorted(given.items()))]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         if done.returncode:

@@ -6,13 +6,11 @@ import json
 import os
 import re
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool import as_user, paths
 from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.host import user_exists
 from ansible.module_utils.hypertool.record import write_json
-from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: agent_hooks
@@ -189,16 +187,14 @@ class Hooks:
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "users": {"type": "list", "elements": "str", "default": []},
             "agents": {"type": "list", "elements": "str", "default": []},
             "program": {"type": "path", "default": "/usr/local/bin/hypertool"},
             "record": {"type": "path", "default": "/var/lib/hypertool-install/agent-hooks.json"},
             "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
-        },
-        supports_check_mode=True,
+        }
     )
     try:
         hooks = Hooks(module)

@@ -6,8 +6,6 @@ import glob
 import os
 import shutil
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool.alloy import (
     PASSWORD_VARIABLE,
     Alloy,
@@ -15,6 +13,7 @@ from ansible.module_utils.hypertool.alloy import (
     scrapes_without_password,
 )
 from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.generations import (
     ENVIRONMENT,
     Generations,
@@ -22,7 +21,6 @@ from ansible.module_utils.hypertool.generations import (
     environment_variables,
 )
 from ansible.module_utils.hypertool.host import journal_tail, unit_properties, wait_for_unit
-from ansible.module_utils.hypertool.surroundings import settle
 from ansible.module_utils.hypertool.unit_start import changed_since_start, note_start
 
 DOCUMENTATION = r"""
@@ -87,14 +85,7 @@ options:
     description: Seconds to become ready, and for every component to become healthy.
     type: int
     default: 30
-  guard_seconds:
-    description: Seconds that a restart waits for a backlog to be sent.
-    type: int
-    default: 120
-  restart_with_backlog:
-    description: Restart even if the backlog is lost.
-    type: bool
-    default: false
+extends_documentation_fragment: [backlog]
 author: [Hypertool]
 """
 
@@ -323,8 +314,7 @@ class Configuration:
 
 
 def main():
-    settle()
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module = settled_module(SPEC)
     try:
         configuration = Configuration(module)
     except HostError as error:

@@ -2,11 +2,9 @@
 # Checks the destination and credential of Grafana Cloud from the collector's host before anything is changed.
 from __future__ import annotations
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool.cloud.connection import without
 from ansible.module_utils.hypertool.cloud.preflight import complaint, preflight, secrets_of
-from ansible.module_utils.hypertool.surroundings import settle
+from ansible.module_utils.hypertool.frame import settled_module
 
 DOCUMENTATION = r"""
 module: cloud_preflight
@@ -42,10 +40,6 @@ options:
     description: Access policy token with the scopes metrics:write, logs:write and traces:write.
     type: str
     default: ""
-  ca_file:
-    description: PEM file on the host with the authorities to trust instead of the system's.
-    type: str
-    default: ""
   ca_content:
     description: The same as text, where the file is not on the host yet.
     type: str
@@ -58,6 +52,7 @@ options:
     description: Seconds to wait for a connection, and for each answer.
     type: float
     default: 10
+extends_documentation_fragment: [authorities]
 author: [Hypertool]
 """
 
@@ -85,9 +80,8 @@ SERVICE = {"url": {"type": "str", "default": ""}, "user": {"type": "str", "defau
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "metrics": {"type": "dict", "required": True, "options": SERVICE},
             "logs": {"type": "dict", "options": SERVICE},
             "otlp": {"type": "dict", "options": SERVICE},
@@ -96,8 +90,7 @@ def main():
             "ca_content": {"type": "str", "default": ""},
             "proxy_url": {"type": "str", "default": ""},
             "timeout": {"type": "float", "default": 10},
-        },
-        supports_check_mode=True,
+        }
     )
     secrets = secrets_of(module.params)
     module.no_log_values.update(secrets)

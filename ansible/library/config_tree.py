@@ -6,11 +6,9 @@ import os
 import re
 import shutil
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.host import journal_tail
-from ansible.module_utils.hypertool.surroundings import settle
 from ansible.module_utils.hypertool.tree import Tree
 
 DOCUMENTATION = r"""
@@ -117,9 +115,8 @@ def difference(before, after, changed):
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "path": {"type": "path", "required": True},
             "files": {"type": "dict", "required": True},
             "owner": {"type": "str", "default": "root"},
@@ -135,8 +132,7 @@ def main():
             "reload_status_url": {"type": "str"},
             "reload_unit": {"type": "str"},
             "restart_files": {"type": "list", "elements": "path", "default": []},
-        },
-        supports_check_mode=True,
+        }
     )
     try:
         tree, wanted = Tree(module), module.params["files"]

@@ -2,13 +2,11 @@
 # Proves that metrics, logs and traces of a host arrive at the destination, or names the hop where they stop.
 from __future__ import annotations
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool import web_access
 from ansible.module_utils.hypertool.cloud.canary import Refused
 from ansible.module_utils.hypertool.cloud.connection import without
 from ansible.module_utils.hypertool.cloud.proof import SCOPES, Proof
-from ansible.module_utils.hypertool.surroundings import settle
+from ansible.module_utils.hypertool.frame import settled_module
 
 DOCUMENTATION = r"""
 module: delivery_proof
@@ -70,10 +68,6 @@ options:
     description: Token with metrics:read, logs:read and traces:read. Used for this proof only. Empty, O(token) is tried.
     type: str
     default: ""
-  ca_file:
-    description: PEM file on the host with the authorities to trust instead of the system's.
-    type: str
-    default: ""
   proxy_url:
     description: HTTP proxy on the way to the destination.
     type: str
@@ -106,6 +100,7 @@ options:
     description: Transient unit that writes the log line; it has to be one of those whose lines are sent.
     type: str
     default: hypertool-delivery-proof.service
+extends_documentation_fragment: [authorities]
 author: [Hypertool]
 """
 
@@ -146,10 +141,9 @@ failures:
 
 
 def main():
-    settle()
     service = {"url": {"type": "str", "required": True}, "user": {"type": "str", "default": ""}}
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "collector": {"type": "str", "required": True, "choices": ["alloy", "prometheus"]},
             "instance": {"type": "str", "required": True},
             "metrics": {"type": "dict", "required": True, "options": service},
@@ -168,8 +162,7 @@ def main():
             "password_file": {"type": "path", "default": web_access.PASSWORD_FILE, "no_log": False},
             "otlp_receiver": {"type": "str", "default": "http://127.0.0.1:4318"},
             "unit": {"type": "str", "default": "hypertool-delivery-proof.service"},
-        },
-        supports_check_mode=True,
+        }
     )
     if module.check_mode:
         module.exit_json(changed=False, run="", trace_id="", signals={}, msg="check mode: nothing was sent")

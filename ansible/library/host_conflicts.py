@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.host import unit_properties
-from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: host_conflicts
@@ -175,17 +173,15 @@ def held(module, packages):
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "units": {"type": "dict", "required": True},
             "ours": {"type": "list", "elements": "str", "default": []},
             "drop_in": {"type": "str", "default": "10-hypertool.conf"},
             "programs": {"type": "list", "elements": "path", "default": []},
             "writes": {"type": "list", "elements": "path", "default": []},
             "packages": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
+        }
     )
     sockets, waiting = listening(), socket_units(module)
     ports, services, masked = [], [], []

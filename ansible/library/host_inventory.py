@@ -2,14 +2,12 @@
 # Records the state of a host before the first change, so that an uninstallation can restore it.
 from __future__ import annotations
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.inventory import Inventory
 from ansible.module_utils.hypertool.packages import package_manager
 from ansible.module_utils.hypertool.planning import note_packages, note_states
 from ansible.module_utils.hypertool.record import Record
-from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: host_inventory
@@ -45,10 +43,7 @@ options:
     description: Let packages overwrite programs that no package owns; they are put back when uninstalling.
     type: bool
     default: false
-  record:
-    description: The record's path.
-    type: path
-    default: /var/lib/hypertool-install/record.json
+extends_documentation_fragment: [record]
 author: [Hypertool]
 """
 
@@ -100,17 +95,15 @@ def take(module, packages, record):
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "packages": {"type": "list", "elements": "str", "default": []},
             "folders": {"type": "list", "elements": "path", "default": []},
             "users": {"type": "list", "elements": "str", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
             "take_over": {"type": "bool", "default": False},
             "record": {"type": "path", "default": "/var/lib/hypertool-install/record.json"},
-        },
-        supports_check_mode=True,
+        }
     )
     try:
         module.exit_json(**take(module, package_manager(module), Record(module.params["record"])))

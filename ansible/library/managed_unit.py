@@ -6,11 +6,9 @@ import os
 import time
 import urllib.error
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool import web_access
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.host import journal_tail, unit_properties, wait_for_unit
-from ansible.module_utils.hypertool.surroundings import settle
 from ansible.module_utils.hypertool.unit_start import changed_since_start, note_start
 
 DOCUMENTATION = r"""
@@ -144,17 +142,15 @@ def end_the_rest(module, name, timeout):
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "name": {"type": "str", "required": True},
             "state": {"choices": ["started", "stopped", "disabled"], "default": "started"},
             "files": {"type": "list", "elements": "path", "default": []},
             "drop_in": {"type": "str"},
             "ready_url": {"type": "str"},
             "timeout": {"type": "int", "default": 60},
-        },
-        supports_check_mode=True,
+        }
     )
     name = module.params["name"]
     state, stopping = unit_properties(module, name, *PROPERTIES), module.params["state"] != "started"

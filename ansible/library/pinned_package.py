@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool.alloy import restart_refusal
 from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.host import unit_properties
 from ansible.module_utils.hypertool.packages import bring_about
 from ansible.module_utils.hypertool.planning import note_packages, note_states
-from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: pinned_package
@@ -49,22 +47,11 @@ options:
     description: Address whose metrics show the unit's backlog.
     type: str
     default: http://127.0.0.1:12345
-  guard_seconds:
-    description: Seconds that an upgrade waits for a backlog to be sent.
-    type: int
-    default: 120
-  restart_with_backlog:
-    description: Upgrade even if the backlog is lost.
-    type: bool
-    default: false
   take_over:
     description: Let the package overwrite programs that no package owns.
     type: bool
     default: false
-  record:
-    description: The record's path.
-    type: path
-    default: /var/lib/hypertool-install/record.json
+extends_documentation_fragment: [backlog, record]
 author: [Hypertool]
 """
 
@@ -160,9 +147,8 @@ def released(module, packages, record):
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "name": {"type": "str", "required": True},
             "version": {"type": "str"},
             "file": {"type": "path"},
@@ -174,8 +160,7 @@ def main():
             "restart_with_backlog": {"type": "bool", "default": False},
             "take_over": {"type": "bool", "default": False},
             "record": {"type": "path", "default": "/var/lib/hypertool-install/record.json"},
-        },
-        supports_check_mode=True,
+        }
     )
     bring_about(module, {"present": present, "released": released})
 

@@ -40,7 +40,7 @@ author: [Hypertool]
 """
 
 EXAMPLES = r"""
-- name: Wait for no other play
+- name: Take the lock, or fail where another play has it
   play_lock:
 """
 

@@ -7,13 +7,11 @@ import pwd
 import shutil
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.host import group_exists, journal_tail, unit_properties, user_exists
 from ansible.module_utils.hypertool.packages import bring_about
 from ansible.module_utils.hypertool.planning import note_packages, note_states
 from ansible.module_utils.hypertool.removal import Removal
-from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: recorded_packages
@@ -57,10 +55,7 @@ options:
     choices: [present, absent]
     default: present
     type: str
-  record:
-    description: The record's path.
-    type: path
-    default: /var/lib/hypertool-install/record.json
+extends_documentation_fragment: [record]
 author: [Hypertool]
 """
 
@@ -266,9 +261,8 @@ def absent(module, packages, record):
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "names": {"type": "list", "elements": "str", "default": []},
             "users": {"type": "list", "elements": "str", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
@@ -276,8 +270,7 @@ def main():
             "leftovers": {"type": "dict", "default": {}},
             "state": {"choices": ["present", "absent"], "default": "present"},
             "record": {"type": "path", "default": "/var/lib/hypertool-install/record.json"},
-        },
-        supports_check_mode=True,
+        }
     )
     bring_about(module, {"present": present, "absent": absent})
 

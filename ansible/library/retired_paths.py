@@ -5,7 +5,7 @@ from __future__ import annotations
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.hypertool import paths, walks
-from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.frame import answer_with
 
 DOCUMENTATION = r"""
 module: retired_paths
@@ -109,11 +109,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        result = retire(module)
-    except HostError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    answer_with(retire, module)
 
 
 if __name__ == "__main__":

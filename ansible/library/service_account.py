@@ -6,13 +6,11 @@ import grp
 import os
 import pwd
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.host import group_exists, user_exists
 from ansible.module_utils.hypertool.shared_folders import SharedFolder
-from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: service_account
@@ -127,15 +125,13 @@ class Account:
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "name": {"type": "str", "required": True},
             "home": {"type": "path", "required": True},
             "folders": {"type": "list", "elements": "dict", "default": []},
             "members": {"type": "list", "elements": "str", "default": []},
-        },
-        supports_check_mode=True,
+        }
     )
     os.umask(0o077)
     account = Account(module)

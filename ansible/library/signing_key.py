@@ -9,6 +9,7 @@ from ansible.module_utils.urls import fetch_url
 
 from ansible.module_utils.hypertool import openpgp, paths
 from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.frame import answer_with
 
 DOCUMENTATION = r"""
 module: signing_key
@@ -97,11 +98,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        result = install(module)
-    except HostError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    answer_with(install, module)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,9 @@ import json
 import time
 import urllib.error
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool import web_access
+from ansible.module_utils.hypertool.frame import settled_module
 from ansible.module_utils.hypertool.host import journal_tail, unit_properties
-from ansible.module_utils.hypertool.surroundings import settle
 
 DOCUMENTATION = r"""
 module: stack_health
@@ -115,16 +113,14 @@ def waiting_for(module, jobs):
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "units": {"type": "dict", "required": True},
             "prometheus": {"type": "str", "default": "http://127.0.0.1:9090"},
             "prometheus_unit": {"type": "str", "default": "prometheus.service"},
             "steady": {"type": "float", "default": 6},
             "timeout": {"type": "int", "default": 60},
-        },
-        supports_check_mode=True,
+        }
     )
     before = {unit: look(module, unit) for unit in module.params["units"]}
     before = {unit: state for unit, state in before.items() if state.get("LoadState") == "loaded"}

@@ -7,9 +7,7 @@ import os
 import re
 import tempfile
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible.module_utils.hypertool.surroundings import settle
+from ansible.module_utils.hypertool.frame import settled_module
 
 DOCUMENTATION = r"""
 module: vendor_repository
@@ -150,17 +148,15 @@ def read(path):
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "uri": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},
             "content": {"type": "str", "default": ""},
             "extra": {"type": "list", "elements": "path", "default": []},
             "obsolete": {"type": "list", "elements": "path", "default": []},
             "state": {"choices": ["look", "present", "absent"], "default": "present"},
-        },
-        supports_check_mode=True,
+        }
     )
     repository, params = Repository(module), module.params
     # An uninstallation removes our entry even if apt complains about other sources.

@@ -8,11 +8,9 @@ import shutil
 import tarfile
 import tempfile
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.errors import HostError
-from ansible.module_utils.hypertool.surroundings import settle
+from ansible.module_utils.hypertool.frame import settled_module
 
 DOCUMENTATION = r"""
 module: venv_release
@@ -206,9 +204,8 @@ def prune(module, current, previous):
 
 
 def main():
-    settle()
-    module = AnsibleModule(
-        argument_spec={
+    module = settled_module(
+        {
             "archive": {"type": "path", "required": True},
             "digest": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},
@@ -217,8 +214,7 @@ def main():
             "smoke": {"type": "str", "required": True},
             "standalone": {"type": "dict", "default": {}},
             "links": {"type": "dict", "default": {}},
-        },
-        supports_check_mode=True,
+        }
     )
     path, releases = module.params["path"], module.params["releases"]
     try:

@@ -56,6 +56,14 @@ def only_root_exchanges(facts, entry):
     return only_root_writes(facts) or (facts.st_uid == entry.st_uid == 0 and bool(facts.st_mode & stat.S_ISVTX))
 
 
+def _open_seen(name, flags, fd, shown):
+    """Opens what was just looked at; raises UnsafePath if it is something else by now."""
+    try:
+        return os.open(name, flags, dir_fd=fd)
+    except OSError as error:
+        raise UnsafePath(f"{shown} was exchanged while it was opened ({error}); run this again") from error
+
+
 def _open_folder(path, make, private, ancestor):
     """Opens component by component; only an ancestor may be a link, owned by root in a folder that only root writes.
 
@@ -87,10 +95,7 @@ def _open_folder(path, make, private, ancestor):
                 refuse(shown, f"a symbolic link to {target}", "a folder")
             if not stat.S_ISDIR(facts.st_mode):
                 refuse(shown, kind(facts), "a folder")
-            try:
-                below = os.open(name, FOLDER, dir_fd=fd)
-            except OSError as error:
-                raise UnsafePath(f"{shown} was exchanged while it was opened ({error}); run this again") from error
+            below = _open_seen(name, FOLDER, fd, shown)
             if private and not only_root_exchanges(os.fstat(fd), os.fstat(below)):
                 os.close(below)
                 refuse(shown, "where others than root can exchange it", "a folder in one that only root writes")
@@ -175,10 +180,7 @@ def read_bytes_at(fd, name, path, limit, only_name=False):
         raise FileNotFoundError(2, "No such file or directory", path)
     if not stat.S_ISREG(facts.st_mode):
         refuse(path, kind(facts), "a file")
-    try:
-        handle = os.open(name, FILE, dir_fd=fd)
-    except OSError as error:
-        raise UnsafePath(f"{path} was exchanged while it was opened ({error}); run this again") from error
+    handle = _open_seen(name, FILE, fd, path)
     with os.fdopen(handle, "rb") as stream:
         facts = os.fstat(stream.fileno())
         if not stat.S_ISREG(facts.st_mode):

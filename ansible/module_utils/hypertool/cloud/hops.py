@@ -5,6 +5,7 @@ import calendar
 import json
 import re
 import time
+from typing import NamedTuple
 
 from ansible.module_utils.hypertool import web_access
 from ansible.module_utils.hypertool.cloud.canary import LOOP_SECONDS
@@ -101,13 +102,12 @@ class Sender:
         return f"{said}; the newest sample handed on is {abs(age):.0f} s {side} than the canary"
 
 
-class Target:
-    """The collector's view of the exporter: `health`, `error` and the last scrape (epoch seconds, 0: never)."""
+class Target(NamedTuple):
+    """The collector's view of the exporter; `scraped` is the time of the last scrape (epoch seconds, 0: never)."""
 
-    def __init__(self, health, error, scraped):
-        self.health = health
-        self.error = error
-        self.scraped = scraped
+    health: str
+    error: str
+    scraped: float
 
 
 class Collector:

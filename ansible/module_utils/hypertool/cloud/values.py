@@ -26,16 +26,22 @@ def how_to_set(name):
     return f"set {name}, or {name.upper()} in the environment of the controller"
 
 
+def blemish_of(name, value, expected):
+    """The sentence about a value that is missing, or was copied with more than itself; empty for a clean one."""
+    if not value:
+        return f"{name} is empty; {expected}: {how_to_set(name)}"
+    dirt = dirt_in(value)
+    return f"{name} has {dirt}; {expected}: take it out" if dirt else ""
+
+
 def problems_of_url(service, url):
     """Sentences about the address of a service; empty if it is well-formed."""
     name = variable(service, "url")
     ending, example, tile = SERVICES[service]
     expected = f"expected the address that Grafana Cloud shows under {tile}, like {example}"
-    if not url:
-        return [f"{name} is empty; {expected}: {how_to_set(name)}"]
-    dirt = dirt_in(url)
-    if dirt:
-        return [f"{name} has {dirt}; {expected}: take it out"]
+    blemish = blemish_of(name, url, expected)
+    if blemish:
+        return [blemish]
     try:
         parts = urlsplit(url)
         shown, host, credential = parts.scheme, parts.hostname, parts.username is not None
@@ -80,11 +86,9 @@ def problems_of_user(service, user):
     """Sentences about the id that belongs to a service."""
     name = variable(service, "user")
     expected = f"expected the number that Grafana Cloud shows under {SERVICES[service][2]} (User, or Instance ID)"
-    if not user:
-        return [f"{name} is empty; {expected}: {how_to_set(name)}"]
-    dirt = dirt_in(user)
-    if dirt:
-        return [f"{name} has {dirt}; {expected}: take it out"]
+    blemish = blemish_of(name, user, expected)
+    if blemish:
+        return [blemish]
     if user.startswith("glc_") or len(user) > 40:
         return [f"{name} looks like a token; {expected}: the token belongs into grafana_cloud_token"]
     if not (user.isascii() and user.isdigit()):
