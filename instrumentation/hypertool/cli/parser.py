@@ -153,8 +153,12 @@ def _add(commands: Any, name: str, text: str, does: tuple[str, str], json: bool 
     parser = commands.add_parser(name, help=text, description=text, **more)
     parser.set_defaults(does=does)
     if json:
-        parser.add_argument("--json", action="store_true", help="print one JSON document")
+        _switch(parser, "--json", "print one JSON document")
     return parser
+
+
+def _switch(parser: Any, option: str, text: str) -> None:
+    parser.add_argument(option, action="store_true", help=text)
 
 
 def _persona_commands(commands: Any) -> None:
@@ -164,18 +168,16 @@ def _persona_commands(commands: Any) -> None:
     _add(commands, "list", "every persona, its budget and its aliases", (_PERSONA, "list_personas"))
     _add(commands, "current", "the active persona of this workspace, or none", (_PERSONA, "current"))
     status = _add(commands, "status", "persona, chatmode, budget, workspace and store", (_PERSONA, "status"))
-    status.add_argument(
+    _switch(
+        status,
         "--series",
-        action="store_true",
-        help="show instead how many series each metric can have, and what this host sends to Grafana Cloud",
+        "show instead how many series each metric can have, and what this host sends to Grafana Cloud",
     )
-    status.add_argument("--line", action="store_true", help="one line, for status bars")
-    status.add_argument("--watch", action="store_true", help="follow all budgets until interrupted")
+    _switch(status, "--line", "one line, for status bars")
+    _switch(status, "--watch", "follow all budgets until interrupted")
     budget = _add(commands, "budget", "what is left of each token budget on this host", (_PERSONA, "budget"))
     budget.add_argument("--persona", metavar="NAME", help="only this persona")
-    budget.add_argument(
-        "--reset", action="store_true", help="refill the budget in every process (without --persona: all budgets)"
-    )
+    _switch(budget, "--reset", "refill the budget in every process (without --persona: all budgets)")
     _add(commands, "end", "end the active session (not counted as a switch)", (_PERSONA, "end"))
 
 
@@ -242,11 +244,7 @@ def _workflow_commands(commands: Any) -> None:
         ("persona", "the persona that does the stage, or one of its aliases"),
     ):
         gate.add_argument(f"--{option}", metavar=option[0].upper(), required=True, help=text)
-    gate.add_argument(
-        "--quiet",
-        action="store_true",
-        help="print only the last lines and the exit code; write the whole output to a file",
-    )
+    _switch(gate, "--quiet", "print only the last lines and the exit code; write the whole output to a file")
     gate.add_argument(
         "--tail", metavar="N", type=_count, default=20, help="number of lines that --quiet prints (default: 20)"
     )
@@ -259,7 +257,7 @@ def _workflow_commands(commands: Any) -> None:
         default="data-scientist",
         help="persona whose budget is overspent (default: data-scientist)",
     )
-    drill.add_argument("--reset", action="store_true", help="end the drill: refill the budget")
+    _switch(drill, "--reset", "end the drill: refill the budget")
 
 
 def _price_commands(commands: Any) -> None:
@@ -321,7 +319,7 @@ def _agent_commands(commands: Any) -> None:
         metavar="WHAT",
         help="persona (default), agent, model, day, workspace or session",
     )
-    usage.add_argument("--read", action="store_true", help="first read all your session files, old ones included")
+    _switch(usage, "--read", "first read all your session files, old ones included")
     run = _add(
         commands,
         "run",
@@ -334,7 +332,7 @@ def _agent_commands(commands: Any) -> None:
     run.add_argument("--persona", metavar="P", help="a persona or one of its aliases (default: the workspace's)")
     run.add_argument("--chatmode", metavar="M", help="the kind of work (default: the workspace's)")
     run.add_argument("--workflow", metavar="W", help="workflow to record the session under (default: agent_session)")
-    run.add_argument("--gateway", action="store_true", help="through a gateway, which refuses calls at a budget")
+    _switch(run, "--gateway", "through a gateway, which refuses calls at a budget")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     agents = _add(
         commands,
@@ -354,14 +352,10 @@ def _agent_commands(commands: Any) -> None:
     agents.add_argument(
         "--scope", choices=("user", "project"), default="user", help="whose configuration: user (default) or project"
     )
-    agents.add_argument(
-        "--mcp",
-        action="store_true",
-        help="install: the tools of `hypertool mcp`, too; uninstall: these alone (default: hooks and tools)",
+    _switch(
+        agents, "--mcp", "install: the tools of `hypertool mcp`, too; uninstall: these alone (default: hooks and tools)"
     )
-    agents.add_argument(
-        "--check", action="store_true", help="install, uninstall: say what would change, change nothing"
-    )
+    _switch(agents, "--check", "install, uninstall: say what would change, change nothing")
     _add(
         commands,
         "mcp",

@@ -77,9 +77,7 @@ def _schema(parser: Any) -> None:
 def _simulate(parser: Any) -> None:
     parser.add_argument("name", metavar="NAME", help="a declared workflow")
     parser.add_argument(
-        "--severity",
-        metavar="S",
-        help="only for incident_response: p0_critical, p1_high (default), p2_medium or p3_low",
+        "--severity", metavar="S", help="only for incident_response: p0_critical, p1_high (default), p2_medium, p3_low"
     )
 
 

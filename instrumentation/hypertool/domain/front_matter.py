@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ..errors import ConfigError
-from ..runtime.text_files import read_text
+from ..runtime.text_files import nearest_line, read_text
 from .fields import Path as KeyPath
 from .fields import Problem, shown
 from .persona_tables import Persona
@@ -39,12 +39,7 @@ class PromptFile(NamedTuple):
 
     def line(self, key: KeyPath) -> int:
         """The line of a key, else of the nearest one that holds it."""
-        while key:
-            found = self.lines.get(key)
-            if found is not None:
-                return found
-            key = key[:-1]
-        return 1
+        return nearest_line(self.lines, key)
 
 
 def read_prompt(path: Path) -> PromptFile:

@@ -173,6 +173,12 @@ LABEL_OVERFLOW = Instrument(
 STORE_UNREADABLE = Instrument(
     "unr", "hypertool_store_unreadable_files", "gauge", "Files of the store that cannot be read or understood", ()
 )
+STORE_WRITERS = Instrument(
+    "wri", "hypertool_store_writers", "gauge", "Processes with a snapshot that is not folded into the archive", ()
+)
+STORE_FOLDED = Instrument(
+    "fol", "hypertool_store_folded_processes_total", "counter", "Finished processes folded into the archive", ()
+)
 STORE_QUARANTINED = Instrument(
     "qua",
     "hypertool_store_quarantined_files",
@@ -187,9 +193,6 @@ STORE_LAST_FOLD = Instrument(
     "Last time that finished processes were looked for and folded, seconds since the epoch; 0 until the first",
     (),
 )
-STORE_WRITERS = Instrument(
-    "wri", "hypertool_store_writers", "gauge", "Processes with a snapshot that is not folded into the archive", ()
-)
 DELIVERY_PROOF = Instrument(
     "dpr",
     "hypertool_delivery_proof_timestamp_seconds",
@@ -197,9 +200,6 @@ DELIVERY_PROOF = Instrument(
     "Start of the delivery proof that looks for this sample at the destination, seconds since the epoch; absent when "
     "there is none",
     (),
-)
-STORE_FOLDED = Instrument(
-    "fol", "hypertool_store_folded_processes_total", "counter", "Finished processes folded into the archive", ()
 )
 
 AGENT_CALLS = Instrument(

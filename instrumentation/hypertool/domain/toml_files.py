@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..runtime.text_files import read_text
+from ..runtime.text_files import nearest_line, read_text
 
 MAX_BYTES = 1_000_000
 
@@ -30,12 +30,7 @@ class TomlFile:
 
     def line(self, key: tuple[str | int, ...]) -> int:
         """The line of a key, else of the nearest table that holds it; 1 if there is none."""
-        while key:
-            found = self._lines.get(key)
-            if found is not None:
-                return found
-            key = key[:-1]
-        return 1
+        return nearest_line(self._lines, key)
 
 
 def _text(path: Path) -> str:

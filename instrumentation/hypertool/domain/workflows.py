@@ -57,8 +57,9 @@ class Workflow(NamedTuple):
         return next((stage for stage in self.stages if stage.name == name), None)
 
 
-def _workflow(name: str, *stages: tuple[str, str, int, str]) -> Workflow:
-    return Workflow(name, tuple(Stage(*stage) for stage in stages))
+def _workflow(name: str, *stages: tuple[str, str, int]) -> Workflow:
+    """A workflow whose stages all have the chatmode of its name."""
+    return Workflow(name, tuple(Stage(*stage, chatmode=name.replace("_", "-")) for stage in stages))
 
 
 WORKFLOWS: dict[str, Workflow] = {
@@ -66,27 +67,29 @@ WORKFLOWS: dict[str, Workflow] = {
     for workflow in (
         _workflow(
             "package_release",
-            ("version_bump", "backend-engineer", 850, "package-release"),
-            ("quality_validation", "testing-specialist", 650, "package-release"),
-            ("publish_deploy", "devops-engineer", 550, "package-release"),
+            ("version_bump", "backend-engineer", 850),
+            ("quality_validation", "testing-specialist", 650),
+            ("publish_deploy", "devops-engineer", 550),
         ),
         _workflow(
             "feature_implementation",
-            ("api_design", "backend-engineer", 800, "feature-implementation"),
-            ("frontend_components", "frontend-engineer", 900, "feature-implementation"),
-            ("testing_validation", "testing-specialist", 700, "feature-implementation"),
+            ("api_design", "backend-engineer", 800),
+            ("frontend_components", "frontend-engineer", 900),
+            ("testing_validation", "testing-specialist", 700),
         ),
-        _workflow(
+        Workflow(
             "bug_fix",
-            ("investigation", "observability-expert", 800, "bug-investigation"),
-            ("implement_fix", "backend-engineer", 900, "bug-fix"),
-            ("testing_validation", "testing-specialist", 600, "bug-validation"),
+            (
+                Stage("investigation", "observability-expert", 800, "bug-investigation"),
+                Stage("implement_fix", "backend-engineer", 900, "bug-fix"),
+                Stage("testing_validation", "testing-specialist", 600, "bug-validation"),
+            ),
         ),
         _workflow(
             "incident_response",
-            ("investigation", "observability-expert", 1820, "incident-response"),
-            ("hotfix", "backend-engineer", 1850, "incident-response"),
-            ("deploy", "devops-engineer", 1640, "incident-response"),
+            ("investigation", "observability-expert", 1820),
+            ("hotfix", "backend-engineer", 1850),
+            ("deploy", "devops-engineer", 1640),
         ),
     )
 }

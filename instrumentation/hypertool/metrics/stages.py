@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from ..recording.ambient import RUN, STAGE, CurrentStage
 from ..recording.cells import OpenStage, StageCells
+from ..runtime.either_with import EitherWith
 
 if TYPE_CHECKING:
     from .core import Core
 
 
-class StageTracker:
+class StageTracker(EitherWith):
     """Times one stage and records its quality gate.
 
     An exception or a cancellation fails the gate and propagates unchanged; `set_quality_gate` is an explicit verdict.
@@ -136,11 +137,3 @@ class StageTracker:
                 (cells.passed if passed else cells.failed).value += 1
             recorder.dirty = True
         self._core.publish_soon()
-
-    async def __aenter__(self) -> StageTracker:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..metrics.collector import get_persona_metrics
 from ..recording.ambient import STAGE, CurrentStage, current_place
+from ..runtime.either_with import EitherWith
 from ..runtime.logs import once
 from ..runtime.settings import disabled
 from ..workflow.stage import Stage, negative_verdict
@@ -48,7 +49,7 @@ def settled(result: _T, instead: str = "make the function itself async (`async d
 _INSIDE: ContextVar[_Inside | None] = ContextVar("hypertool_step", default=None)
 
 
-class Step:
+class Step(EitherWith):
     """One step of a pattern, with `with` or `async with`; `attributes` go to its span.
 
     An exception or a cancellation fails its gate, and propagates unchanged. Outside of a stage nothing is recorded,
@@ -109,14 +110,6 @@ class Step:
                 _INSIDE.set(None)
         if self._stage is not None:
             self._stage.__exit__(kind, error, trace)
-
-    async def __aenter__(self) -> Step:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
     def _open(self, workflow: str, name: str) -> Stage:
         persona, chatmode = current_place()

@@ -25,6 +25,12 @@ class Setting(NamedTuple):
         return os.environ.get(self.name) == "1"
 
 
+def _provider(name: str, address: str) -> Setting:
+    return Setting(
+        f"HYPERTOOL_GATEWAY_{name.upper()}", f"Where the gateway sends requests to `/{name}`", f"`{address}`"
+    )
+
+
 STATE_DIR = Setting(
     "HYPERTOOL_STATE_DIR",
     "The directory of the store: snapshots, archive, budgets, and the current personas of its user",
@@ -87,17 +93,9 @@ RULER_TOKEN = Setting(
     "GRAFANA_RULER_TOKEN", "Its token, with the scopes rules:read and rules:write", "`--ruler-token-file`"
 )
 GATEWAY_LISTEN = Setting("HYPERTOOL_GATEWAY_LISTEN", "Address and port of the gateway, on loopback", "`127.0.0.1:9466`")
-GATEWAY_ANTHROPIC = Setting(
-    "HYPERTOOL_GATEWAY_ANTHROPIC", "Where the gateway sends requests to `/anthropic`", "`https://api.anthropic.com`"
-)
-GATEWAY_OPENAI = Setting(
-    "HYPERTOOL_GATEWAY_OPENAI", "Where the gateway sends requests to `/openai`", "`https://api.openai.com`"
-)
-GATEWAY_GEMINI = Setting(
-    "HYPERTOOL_GATEWAY_GEMINI",
-    "Where the gateway sends requests to `/gemini`",
-    "`https://generativelanguage.googleapis.com`",
-)
+GATEWAY_ANTHROPIC = _provider("anthropic", "https://api.anthropic.com")
+GATEWAY_OPENAI = _provider("openai", "https://api.openai.com")
+GATEWAY_GEMINI = _provider("gemini", "https://generativelanguage.googleapis.com")
 
 ALL = (
     STATE_DIR,

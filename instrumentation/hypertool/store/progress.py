@@ -84,10 +84,8 @@ class ProgressFile:
         except OSError as error:
             raise self._unusable("read", error) from None
         except (ValueError, RecursionError) as error:
-            raise HypertoolError(
-                f"the progress of workflows in {self.path} cannot be understood ({error}); remove the file, "
-                "and start the workflow anew"
-            ) from None
+            why = f"the progress of workflows in {self.path} cannot be understood ({error})"
+            raise HypertoolError(f"{why}; remove the file, and start the workflow anew") from None
 
     def write(self, progress: Progress) -> None:
         """Replace the progress, durably. Raises HypertoolError."""

@@ -93,12 +93,12 @@ class Runner:
         self._catalogue = catalogue
         self._file = file
         self._progress = progress
+        self._own: dict[str, int] = {stage.name: stage.tokens for stage in progress.stages}
         self._agent = agent
         self._body = body
         self._output = output
         self._watcher = watcher or Watcher()
         self._attempts: list[Attempt] = []
-        self._own: dict[str, int] = {stage.name: stage.tokens for stage in progress.stages}
         self._tracer: WorkflowTracer | None = None
 
     def run(self) -> Report:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ..runtime.either_with import EitherWith
 from ..runtime.logs import once
 from ..spans import span as spans
 
@@ -29,7 +30,7 @@ def negative_verdict(result: Any) -> tuple[bool, str | None]:
     return verdict is False, reason if isinstance(reason, str) else None
 
 
-class Stage:
+class Stage(EitherWith):
     """One stage in progress; `set_quality_gate` is its verdict.
 
     After the block, `duration_seconds` and `quality_gate_passed` (None where nothing was recorded) say what was
@@ -125,11 +126,3 @@ class Stage:
                 },
                 error,
             )
-
-    async def __aenter__(self) -> Stage:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)

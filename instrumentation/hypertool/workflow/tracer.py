@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..metrics.collector import get_persona_metrics
 from ..recording.ambient import reset_run, set_run
+from ..runtime.either_with import EitherWith
 from ..runtime.settings import disabled
 from ..runtime.workspace import workspace_name
 from ..spans import span as spans
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _NOTHING: dict[str, Any] = {}
 
 
-class WorkflowTracer:
+class WorkflowTracer(EitherWith):
     """One run of a workflow, with `with` or `async with`; can be entered again after it has ended.
 
     `metadata` goes to the span as `workflow.<key>`; its `chatmode` is the default of every stage. Every run has its own
@@ -106,11 +107,6 @@ class WorkflowTracer:
         self.__enter__()
         self._async = True
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
     def stage_context(self, stage_name: str, persona: str, metadata: Mapping[str, Any] | None = None) -> Stage:
         """A stage as a context manager, sync or async; `metadata` goes to its span as `stage.<key>`.

@@ -10,16 +10,16 @@ from .events import Event
 # By agent and kind of event: how to stop the agent there. The end of a turn is excluded: an agent "blocked" from ending
 # continues and spends. So is denying a single tool: that always costs one more model call.
 _STOPS = {
-    ("claude-code", "prompt"): "exit 2",
-    ("claude-code", "after_batch"): "exit 2",
-    ("claude-code", "before_tool"): "continue",
-    ("claude-code", "after_tool"): "continue",
-    ("codex", "prompt"): "exit 2",
-    ("gemini-cli", "prompt"): "exit 2",
-    ("gemini-cli", "before_model"): "exit 2",
-    ("copilot-cli", "prompt"): "decision",
-    ("cline", "before_tool"): "cancel",
-    ("cline", "after_tool"): "cancel",
+    "claude-code": {
+        "prompt": "exit 2",
+        "after_batch": "exit 2",
+        "before_tool": "continue",
+        "after_tool": "continue",
+    },
+    "codex": {"prompt": "exit 2"},
+    "gemini-cli": {"prompt": "exit 2", "before_model": "exit 2"},
+    "copilot-cli": {"prompt": "decision"},
+    "cline": {"before_tool": "cancel", "after_tool": "cancel"},
 }
 # Events at which an agent adds a hook's text to the model's context.
 _CONTEXT = {
@@ -45,12 +45,12 @@ NOTHING = Answer()
 
 def stops(event: Event) -> bool:
     """Whether this agent can be stopped at this event."""
-    return (event.agent, event.kind) in _STOPS
+    return event.kind in _STOPS.get(event.agent, ())
 
 
 def stop(event: Event, why: str) -> Answer:
     """The answer that stops the agent here."""
-    form = _STOPS[event.agent, event.kind]
+    form = _STOPS[event.agent][event.kind]
     if form == "exit 2":
         return Answer("", why + "\n", 2)
     if form == "continue":

@@ -44,13 +44,16 @@ _EVENTS = {
     "qwen-code": ("SessionStart", "UserPromptSubmit", "PostToolUse", "Stop", "SessionEnd"),
 }
 HOOKED = tuple(_EVENTS)
+# Below the home or the project folder.
 _SETTINGS = {
-    "claude-code": (".claude", "settings.json", "CLAUDE_CONFIG_DIR"),
-    "codex": (".codex", "hooks.json", "CODEX_HOME"),
-    "gemini-cli": (".gemini", "settings.json", ""),
-    "auggie": (".augment", "settings.json", ""),
-    "qwen-code": (".qwen", "settings.json", "QWEN_HOME"),
+    "claude-code": ".claude/settings.json",
+    "codex": ".codex/hooks.json",
+    "gemini-cli": ".gemini/settings.json",
+    "auggie": ".augment/settings.json",
+    "qwen-code": ".qwen/settings.json",
 }
+# Names another folder than the one in the home.
+_FOLDER_VARIABLES = {"claude-code": "CLAUDE_CONFIG_DIR", "codex": "CODEX_HOME", "qwen-code": "QWEN_HOME"}
 
 # Agents whose timeouts are in milliseconds; the others' are in seconds.
 _MILLISECONDS = ("auggie", "gemini-cli", "qwen-code")
@@ -74,10 +77,11 @@ def _plan(agent: str, scope: str, home: str, project: str, environment: Mapping[
     if agent == "cline":
         base = home if scope == "user" else project
         return Plan(agent, "executables", os.path.join(base, ".cline", "hooks"), events)
-    folder, name, variable = _SETTINGS[agent]
+    folder, name = os.path.split(_SETTINGS[agent])
     base = os.path.join(home if scope == "user" else project, folder)
-    if scope == "user" and variable and environment.get(variable):
-        base = environment[variable]
+    elsewhere = environment.get(_FOLDER_VARIABLES.get(agent, ""))
+    if scope == "user" and elsewhere:
+        base = elsewhere
     return Plan(agent, "settings", os.path.join(base, name), events)
 
 

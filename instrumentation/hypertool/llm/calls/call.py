@@ -140,15 +140,15 @@ class Call:
         self.caller = caller
         self.model = model
         self._meter = meter
-        self._known = known
         self.persona = known.name if known is not None else UNKNOWN
+        self._known = known
         self.chatmode = chatmode
         self._run = run
+        self._parent = _CALL.get()
         self._prompt = prompt
         self._arguments = arguments
         self._trace = trace
         self._metadata = metadata
-        self._parent = _CALL.get()
         self.pending: list[tuple[Call, CallRecord, int]] = []  # other threads of this call append to it
 
     def add_inner(self, count: Callable[[], None]) -> bool:

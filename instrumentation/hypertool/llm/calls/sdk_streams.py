@@ -15,46 +15,28 @@ from ..reading.usage import NO_USAGE, Usage
 from . import open_streams
 from .call import Call, is_cancelled
 
-# (top package, class) -> True for a stream, False for a manager whose `with` yields one.
+# By top package: the classes of its streams, and of the managers whose `with` yields one.
+_STREAMS = {
+    "openai": "Stream AsyncStream ChatCompletionStream AsyncChatCompletionStream ResponseStream AsyncResponseStream",
+    "anthropic": "Stream AsyncStream MessageStream AsyncMessageStream BetaMessageStream BetaAsyncMessageStream "
+    "BaseSyncToolRunner BaseAsyncToolRunner JSONLDecoder AsyncJSONLDecoder",
+    **dict.fromkeys(("groq", "cerebras", "together", "google"), "Stream AsyncStream"),
+    "litellm": "CustomStreamWrapper BaseResponsesAPIStreamingIterator LiteLLMCompletionStreamingIterator",
+    "mistralai": "EventStream EventStreamAsync",
+    "botocore": "EventStream",
+}
+_MANAGERS = {
+    "openai": "ChatCompletionStreamManager AsyncChatCompletionStreamManager ResponseStreamManager "
+    "AsyncResponseStreamManager",
+    "anthropic": "MessageStreamManager AsyncMessageStreamManager BetaMessageStreamManager "
+    "BetaAsyncMessageStreamManager",
+}
+# (top package, class) -> True for a stream, False for a manager.
 SDK_STREAMS: dict[tuple[str, str], bool] = {
-    ("openai", "Stream"): True,
-    ("openai", "AsyncStream"): True,
-    ("openai", "ChatCompletionStream"): True,
-    ("openai", "AsyncChatCompletionStream"): True,
-    ("openai", "ResponseStream"): True,
-    ("openai", "AsyncResponseStream"): True,
-    ("openai", "ChatCompletionStreamManager"): False,
-    ("openai", "AsyncChatCompletionStreamManager"): False,
-    ("openai", "ResponseStreamManager"): False,
-    ("openai", "AsyncResponseStreamManager"): False,
-    ("anthropic", "Stream"): True,
-    ("anthropic", "AsyncStream"): True,
-    ("anthropic", "MessageStream"): True,
-    ("anthropic", "AsyncMessageStream"): True,
-    ("anthropic", "BetaMessageStream"): True,
-    ("anthropic", "BetaAsyncMessageStream"): True,
-    ("anthropic", "MessageStreamManager"): False,
-    ("anthropic", "AsyncMessageStreamManager"): False,
-    ("anthropic", "BetaMessageStreamManager"): False,
-    ("anthropic", "BetaAsyncMessageStreamManager"): False,
-    **dict.fromkeys(
-        (
-            (package, kind)
-            for package in ("groq", "cerebras", "together", "google")
-            for kind in ("Stream", "AsyncStream")
-        ),
-        True,
-    ),
-    ("litellm", "BaseResponsesAPIStreamingIterator"): True,
-    ("litellm", "LiteLLMCompletionStreamingIterator"): True,
-    ("anthropic", "BaseSyncToolRunner"): True,
-    ("anthropic", "BaseAsyncToolRunner"): True,
-    ("anthropic", "JSONLDecoder"): True,
-    ("anthropic", "AsyncJSONLDecoder"): True,
-    ("mistralai", "EventStream"): True,
-    ("mistralai", "EventStreamAsync"): True,
-    ("litellm", "CustomStreamWrapper"): True,
-    ("botocore", "EventStream"): True,
+    (package, kind): table is _STREAMS
+    for table in (_STREAMS, _MANAGERS)
+    for package, kinds in table.items()
+    for kind in kinds.split()
 }
 
 
@@ -103,6 +85,15 @@ class Measure:
         else:
             self.call.last = perf_counter()
             self._finish(False, error)
+
+    def __enter__(self) -> None:
+        """`with measure:` around what begins the stream: an error there is the end of the call."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.end(error)
 
     def drop(self, error: BaseException | None = None) -> None:
         """The consumer has stopped; after the final usage the call still counts as complete."""
@@ -177,14 +168,55 @@ def observed_stream(stream: Any, measure: Measure) -> ObservedStream:
     return BothStream(stream, measure) if hasattr(kind, "__iter__") else AsyncStream(stream, measure)
 
 
-class ObservedStream:
-    """An SDK's stream, measured until it ends or is closed; `isinstance` and its methods work as before.
+class Observed:
+    """What an SDK returned, measured until it ends or is closed; `isinstance` and its methods work as before.
 
     A class has only the methods of its kind: `isinstance(stream, AsyncIterator)` asks the class for them.
     """
 
+    _sdk: Any
+    _measure: Measure
+
+    @property  # type: ignore[misc]  # isinstance() reads it
+    def __class__(self) -> Any:
+        return type(self._sdk)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sdk, name)
+
+    def __del__(self) -> None:
+        self._measure.drop()
+
+
+class SyncExit(Observed):
+    """The end of a `with` block."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return self._sdk.__exit__(kind, error, trace)
+        finally:
+            self._measure.drop(error)
+
+
+class AsyncExit(Observed):
+    """The end of an `async with` block."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return await self._sdk.__aexit__(kind, error, trace)
+        finally:
+            self._measure.drop(error)
+
+
+class ObservedStream(Observed):
+    """An SDK's stream."""
+
     def __init__(self, stream: Any, measure: Measure) -> None:
-        self._stream = stream
+        self._sdk = stream
         self._measure = measure
         own = vars(stream).get("_iterator") if hasattr(stream, "__dict__") else None
         if own is not None:
@@ -194,16 +226,9 @@ class ObservedStream:
         else:
             self._tap = None
 
-    @property  # type: ignore[misc]  # isinstance() reads it
-    def __class__(self) -> Any:
-        return type(self._stream)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
     def close(self) -> Any:
         """Close the stream; for an async stream, await the result."""
-        closed = self._stream.close()
+        closed = self._sdk.close()
         if inspect.isawaitable(closed):
             return self._close(closed)
         self._measure.drop()
@@ -215,16 +240,13 @@ class ObservedStream:
         finally:
             self._measure.drop()
 
-    def __del__(self) -> None:
-        self._measure.drop()
 
-
-class SyncStream(ObservedStream):
+class SyncStream(ObservedStream, SyncExit):
     """A stream for `for` and `with`."""
 
     def __iter__(self) -> Any:
         if self._tap is None:
-            self._tap = _Tap(iter(self._stream), self._measure)
+            self._tap = _Tap(iter(self._sdk), self._measure)
         return self
 
     def __next__(self) -> Any:
@@ -233,24 +255,16 @@ class SyncStream(ObservedStream):
         return self._tap.__next__()
 
     def __enter__(self) -> Any:
-        self._stream.__enter__()
+        self._sdk.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Any:
-        try:
-            return self._stream.__exit__(kind, error, trace)
-        finally:
-            self._measure.drop(error)
 
-
-class AsyncStream(ObservedStream):
+class AsyncStream(ObservedStream, AsyncExit):
     """A stream for `async for` and `async with`."""
 
     def __aiter__(self) -> Any:
         if self._tap is None:
-            self._tap = _Tap(self._stream.__aiter__(), self._measure)
+            self._tap = _Tap(self._sdk.__aiter__(), self._measure)
         return self
 
     def __anext__(self) -> Any:  # not async: saves a second coroutine for every chunk
@@ -259,81 +273,41 @@ class AsyncStream(ObservedStream):
         return self._tap.__anext__()
 
     async def __aenter__(self) -> Any:
-        await self._stream.__aenter__()
+        await self._sdk.__aenter__()
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Any:
-        try:
-            return await self._stream.__aexit__(kind, error, trace)
-        finally:
-            self._measure.drop(error)
 
 
 class BothStream(SyncStream, AsyncStream):
     """LiteLLM's stream, which is both."""
 
 
-class ObservedManager:
+class ObservedManager(Observed):
     """The result of an SDK's `stream(...)`: entering it makes the call."""
 
     def __init__(self, manager: Any, call: Call) -> None:
-        self._manager = manager
+        self._sdk = manager
         self._measure = Measure(call)
-
-    @property  # type: ignore[misc]  # isinstance() reads it
-    def __class__(self) -> Any:
-        return type(self._manager)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._manager, name)
 
     def _entered(self, stream: Any) -> Any:
         return observed_stream(stream, self._measure)
 
-    def __del__(self) -> None:
-        self._measure.drop()
 
-
-class SyncManager(ObservedManager):
+class SyncManager(ObservedManager, SyncExit):
     """A manager for `with`."""
 
     def __enter__(self) -> Any:
-        try:
-            stream = self._manager.__enter__()
-        except BaseException as error:
-            self._measure.end(error)
-            raise
+        with self._measure:
+            stream = self._sdk.__enter__()
         return self._entered(stream)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Any:
-        try:
-            return self._manager.__exit__(kind, error, trace)
-        finally:
-            self._measure.drop(error)
 
-
-class AsyncManager(ObservedManager):
+class AsyncManager(ObservedManager, AsyncExit):
     """A manager for `async with`."""
 
     async def __aenter__(self) -> Any:
-        try:
-            stream = await self._manager.__aenter__()
-        except BaseException as error:
-            self._measure.end(error)
-            raise
+        with self._measure:
+            stream = await self._sdk.__aenter__()
         return self._entered(stream)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Any:
-        try:
-            return await self._manager.__aexit__(kind, error, trace)
-        finally:
-            self._measure.drop(error)
 
 
 def observed_manager(manager: Any, call: Call) -> ObservedManager:

@@ -236,41 +236,56 @@ NAMES: tuple[tuple[str, Step], ...] = (
     ("custom_id", _batch_line),
 )
 
-# (top package, class) -> the step for an instance. Other chunk classes of these packages carry no usage.
-STEPS: dict[tuple[str, str], Step] = {
-    ("openai", "ChatCompletionChunk"): openai_chat.openai_chunk,
-    ("openai", "ChatCompletion"): openai_chat.openai_chunk,
-    ("openai", "Completion"): openai_chat.openai_chunk,
-    ("openai", "ChunkEvent"): openai_chat.openai_event,
-    ("openai", "ResponseCreatedEvent"): openai_responses.start,
-    ("openai", "ResponseCompletedEvent"): openai_responses.end,
-    ("openai", "ResponseIncompleteEvent"): openai_responses.end,
-    ("openai", "ResponseFailedEvent"): openai_responses.end,
-    ("openai", "TranscriptionTextDoneEvent"): openai_responses.piece,
-    ("openai", "ImageGenCompletedEvent"): openai_responses.piece,
-    ("openai", "ImageEditCompletedEvent"): openai_responses.piece,
-    ("openai", "SpeechAudioDoneEvent"): openai_responses.piece,
-    ("openai", "ResponseDoneEvent"): openai_responses.end,
-    ("openai", "ThreadRunCompleted"): _mapping,
-    ("openai", "ThreadRunIncomplete"): _mapping,
-    ("anthropic", "RawMessageStartEvent"): anthropic.start,
-    ("anthropic", "BetaRawMessageStartEvent"): anthropic.start,
-    ("anthropic", "RawMessageDeltaEvent"): anthropic.delta,
-    ("anthropic", "BetaRawMessageDeltaEvent"): anthropic.delta,
-    ("anthropic", "Message"): _whole,
-    ("anthropic", "BetaMessage"): _whole,
-    ("anthropic", "MessageBatchIndividualResponse"): _batch_line,
-    ("anthropic", "BetaMessageBatchIndividualResponse"): _batch_line,
-    ("google", "GenerateContentResponse"): gemini.step,
-    ("mistralai", "CompletionEvent"): openai_chat.mistral_event,
-    ("mistralai", "ConversationEvents"): openai_chat.mistral_event,
-    ("xai_sdk", "Response"): _xai,
-    ("litellm", "ModelResponseStream"): _litellm_chunk,
-    ("litellm", "ModelResponse"): _litellm_chunk,
-    ("litellm", "TextCompletionResponse"): _litellm_chunk,
-    ("langchain_core", "AIMessage"): langchain_messages.step,
-    ("langchain_core", "ChatGenerationChunk"): langchain_messages.generation_step,
+# Top package -> class -> the step for an instance. Other chunk classes of these packages carry no usage.
+_BY_PACKAGE: dict[str, dict[str, Step]] = {
+    "openai": {
+        "ChatCompletionChunk": openai_chat.openai_chunk,
+        "ChatCompletion": openai_chat.openai_chunk,
+        "Completion": openai_chat.openai_chunk,
+        "ChunkEvent": openai_chat.openai_event,
+        "ResponseCreatedEvent": openai_responses.start,
+        "ResponseCompletedEvent": openai_responses.end,
+        "ResponseIncompleteEvent": openai_responses.end,
+        "ResponseFailedEvent": openai_responses.end,
+        "TranscriptionTextDoneEvent": openai_responses.piece,
+        "ImageGenCompletedEvent": openai_responses.piece,
+        "ImageEditCompletedEvent": openai_responses.piece,
+        "SpeechAudioDoneEvent": openai_responses.piece,
+        "ResponseDoneEvent": openai_responses.end,
+        "ThreadRunCompleted": _mapping,
+        "ThreadRunIncomplete": _mapping,
+    },
+    "anthropic": {
+        "RawMessageStartEvent": anthropic.start,
+        "BetaRawMessageStartEvent": anthropic.start,
+        "RawMessageDeltaEvent": anthropic.delta,
+        "BetaRawMessageDeltaEvent": anthropic.delta,
+        "Message": _whole,
+        "BetaMessage": _whole,
+        "MessageBatchIndividualResponse": _batch_line,
+        "BetaMessageBatchIndividualResponse": _batch_line,
+    },
+    "google": {
+        "GenerateContentResponse": gemini.step,
+    },
+    "mistralai": {
+        "CompletionEvent": openai_chat.mistral_event,
+        "ConversationEvents": openai_chat.mistral_event,
+    },
+    "xai_sdk": {
+        "Response": _xai,
+    },
+    "litellm": {
+        "ModelResponseStream": _litellm_chunk,
+        "ModelResponse": _litellm_chunk,
+        "TextCompletionResponse": _litellm_chunk,
+    },
+    "langchain_core": {
+        "AIMessage": langchain_messages.step,
+        "ChatGenerationChunk": langchain_messages.generation_step,
+    },
 }
+STEPS = {(package, name): step for package, steps in _BY_PACKAGE.items() for name, step in steps.items()}
 _steps: dict[type, Step] = {}
 
 

@@ -11,6 +11,8 @@ MAX_TOKENS = 10**12
 
 Reason = Literal["no_usage", "stream_cut", "invalid", "unrecognised"]
 REASONS: tuple[str, ...] = get_args(Reason)
+# Langfuse's names of the five parts.
+_DETAILS = ("input", "input_cached_tokens", "input_cache_creation", "output", "output_reasoning_tokens")
 
 
 class _Fields(NamedTuple):
@@ -75,16 +77,7 @@ class Usage(_Fields):
 
     def usage_details(self) -> dict[str, int]:
         """The disjoint parts under Langfuse's names, without zeros (a zero would need a price that may not exist)."""
-        details = {"input": self[0]} if self[0] else {}
-        if self[1]:
-            details["input_cached_tokens"] = self[1]
-        if self[2]:
-            details["input_cache_creation"] = self[2]
-        if self[3]:
-            details["output"] = self[3]
-        if self[4]:
-            details["output_reasoning_tokens"] = self[4]
-        return details
+        return {name: part for name, part in zip(_DETAILS, self[:5], strict=True) if part}
 
     def gen_ai(self) -> dict[str, int]:
         """OpenTelemetry GenAI attributes: inclusive counts, and those of their parts that are not zero.

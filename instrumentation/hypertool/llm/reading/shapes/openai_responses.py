@@ -58,8 +58,7 @@ def usage(record: Record) -> Usage | Missing:
     total = get("total_tokens")
     total = 0 if total is None else count(total)
     given, made = both(record, "input_tokens", "output_tokens", total)
-    details = get("input_tokens_details")
-    thoughts = get("output_tokens_details")
+    details, thoughts = get("input_tokens_details"), get("output_tokens_details")
     # A record with all five names and no other needs no further look-up.
     more = (len(record) != 5 or details is None or thoughts is None) and not _PLAIN.issuperset(record)
     if more:
