@@ -23,6 +23,7 @@ from tests.support.otlp_receiver import OtlpReceiver
 # Agent, what stops it, calls served after the one that overspent, and calls that were refused.
 _AFTER_LIMIT: list[tuple[str, str, int, int]] = []
 AfterLimit = Callable[[str, str, int, int], None]
+Limit = Callable[..., None]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -42,6 +43,19 @@ def after_limit(record_property: Callable[[str, object], None]) -> AfterLimit:
         record_property(f"{agent}, {way}: calls served and refused after the limit", f"{served}, {refused}")
 
     return note
+
+
+@pytest.fixture
+def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Limit:
+    """Declares the persona `backend-engineer` with a budget of so many tokens that blocks."""
+
+    def declare(tokens: int, window: str = "run") -> None:
+        config = tmp_path / "hypertool.toml"
+        budget = f'tokens = {tokens}\nwindow = "{window}"\non_exceed = "block"\n'
+        config.write_text(f"[personas.backend-engineer]\n{budget}")
+        monkeypatch.setenv("HYPERTOOL_CONFIG", str(config))
+
+    return declare
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 
 from hypertool.domain.instruments import AGENT_BLOCKED, AGENT_CALLS, AGENT_TOKENS, TOKENS
 from hypertool.service.agent_sessions import AgentSessions
-from tests.agents.conftest import AfterLimit
+from tests.agents.conftest import AfterLimit, Limit
 from tests.agents.gateways import PATHS, Gateway, through
 from tests.agents.ledgers import counted, open_ledger, remaining
 from tests.agents.real_clients import AGENTS, run
@@ -49,17 +49,14 @@ def test_real_client_through_the_gateway(
 @pytest.mark.parametrize("agent", PATHS)
 def test_real_client_is_stopped_by_the_gateway(
     agent: str,
+    limit: Limit,
     gateway: Callable[[FakeModels], Gateway],
     programs: Path,
     project: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     after_limit: AfterLimit,
 ) -> None:
     """Without any hook: after the call that overspent, none is served, and the agent ends."""
-    config = tmp_path / "hypertool.toml"
-    config.write_text('[personas.backend-engineer]\ntokens = 1100\nwindow = "day"\non_exceed = "block"\n')
-    monkeypatch.setenv("HYPERTOOL_CONFIG", str(config))
+    limit(1100, "day")
     with FakeModels(commands=["echo one", "echo two", "echo three", "echo four"]) as models:
         behind = gateway(models)
         client = through(AGENTS[agent], behind.base(agent), project, models, programs)

@@ -16,6 +16,7 @@ from hypertool.agents.installing import jsonc, plans
 from hypertool.cli import main
 from tests.agents import homes
 from tests.agents.hooking import event
+from tests.support.odd_places import put_pipe_or_folder
 
 SETTINGS = ("claude-code", "codex", "gemini-cli", "auggie", "qwen-code")
 CONTENTS = {
@@ -229,12 +230,7 @@ def test_mode_and_link_are_kept(home: Path) -> None:
 def test_hostile_places_are_refused(kind: str, home: Path) -> None:
     """A pipe, a folder or another user's file in the place of the settings is refused, without waiting."""
     path = settings("claude-code", home)
-    path.parent.mkdir(parents=True)
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "folder":
-        path.mkdir()
-    else:
+    if not put_pipe_or_folder(kind, path):
         if os.geteuid() != 0:
             pytest.skip("needs root to give a file to another user")
         path.write_bytes(b"{}")

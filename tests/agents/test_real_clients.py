@@ -11,7 +11,7 @@ from hypertool.agents.installing.plans import HOOKED
 from hypertool.cli import main
 from hypertool.domain.instruments import AGENT_BLOCKED, AGENT_CALLS, AGENT_TOKENS, AGENT_UNRECOGNISED, TOKENS
 from hypertool.service.agent_sessions import AgentSessions
-from tests.agents.conftest import AfterLimit
+from tests.agents.conftest import AfterLimit, Limit
 from tests.agents.ledgers import counted
 from tests.agents.real_clients import AGENTS, kill, profile, run, set_up, start, until
 from tests.support.fake_models import FakeModels
@@ -54,14 +54,11 @@ def test_real_client_stops_at_its_budget(
     agent: str,
     programs: Path,
     project: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
     after_limit: AfterLimit,
 ) -> None:
     """With a budget that blocks, no call is made after the one that overspent it; at most one, on a busy machine."""
-    config = tmp_path / "hypertool.toml"
-    config.write_text('[personas.backend-engineer]\ntokens = 1500\non_exceed = "block"\n')
-    monkeypatch.setenv("HYPERTOOL_CONFIG", str(config))
+    limit(1500)
     with FakeModels(commands=["echo one", "echo two", "echo three", "echo four"]) as models:
         set_up(AGENTS[agent], models, programs, project)
         assert main(["agents", "install", agent]) == 0
@@ -74,12 +71,10 @@ def test_real_client_stops_at_its_budget(
 
 
 def test_real_client_is_refused_at_the_prompt(
-    programs: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_limit: AfterLimit
+    programs: Path, project: Path, limit: Limit, after_limit: AfterLimit
 ) -> None:
     """A workspace whose budget of the day is used up: Copilot CLI makes no call at all."""
-    config = tmp_path / "hypertool.toml"
-    config.write_text('[personas.backend-engineer]\ntokens = 100\nwindow = "day"\non_exceed = "block"\n')
-    monkeypatch.setenv("HYPERTOOL_CONFIG", str(config))
+    limit(100, "day")
     assert main(["agents", "install", "copilot-cli"]) == 0
     metrics = get_persona_metrics()
     metrics.record_token_usage("backend-engineer", "default", "gpt-4.1", 100)

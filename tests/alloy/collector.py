@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import os
 import random
@@ -22,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.box import until
 from tests.support.cloud import CloudStandIn
+from tests.support.loaded import loaded
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "alloy"
@@ -34,11 +34,7 @@ FLAGS = ("--disable-reporting", "--server.http.enable-pprof=false", "--server.ht
 
 def budget_environment(budget: str) -> dict[str, str]:
     """The variables that follow from the outage budget, by the filter that the playbook uses."""
-    spec = importlib.util.spec_from_file_location("outage_budget", ROOT / "ansible/filter_plugins/outage_budget.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded(ROOT / "ansible/filter_plugins/outage_budget.py")
     environment: dict[str, str] = module.outage_settings(budget)["environment"]
     return environment
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.alloy.syntax import Block, parse
+from tests.support.loaded import loaded
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "alloy"
@@ -79,11 +79,7 @@ def test_read_variables_are_the_documented_ones() -> None:
 
 def test_derived_outage_settings_are_the_read_ones() -> None:
     """What the outage budget derives is exactly what the files read."""
-    spec = importlib.util.spec_from_file_location("outage_budget", ROOT / "ansible/filter_plugins/outage_budget.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded(ROOT / "ansible/filter_plugins/outage_budget.py")
     read = {name for path in FOLDER.glob("*.alloy") for name in variables(path.read_text(encoding="utf-8"))}
     assert set(module.outage_settings("8h")["environment"]) <= read
 

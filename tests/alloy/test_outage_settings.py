@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,10 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from tests.support.loaded import loaded
+
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = importlib.util.spec_from_file_location("outage_budget", ROOT / "ansible/filter_plugins/outage_budget.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-MODULE = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(MODULE)
+MODULE = loaded(ROOT / "ansible/filter_plugins/outage_budget.py")
 outage_settings = MODULE.FilterModule().filters()["outage_settings"]
 
 MIB = 1024 * 1024

@@ -12,7 +12,7 @@ from testinfra.host import Host
 from tests.alloy_hosts.conftest import STRANGER, VERSION, Playing, generation, main_pids
 from tests.rules.runbook_blocks import pasteable
 from tests.support.cloud import CloudStandIn
-from tests.support.fleet import Fleet, Play, ask, differences
+from tests.support.fleet import Fleet, Play, ask, differences, modes
 from tests.support.pasting import pasted
 
 pytestmark = pytest.mark.host
@@ -104,9 +104,8 @@ MODES = {
 
 def test_modes_are_right_and_package_files_untouched(host: Host) -> None:
     """Files have the modes that they should have, and no file of the package was changed."""
-    shown = host.check_output(f"stat -c '%n=%a %U:%G' {' '.join(MODES)}")
-    assert dict(line.split("=") for line in shown.splitlines()) == MODES
     assert [line for line in host.run("dpkg --verify alloy").stdout.splitlines() if " c /" in line] == []
+    assert modes(host, MODES) == MODES
 
 
 def leaks(host: Host, secret: str) -> list[str]:

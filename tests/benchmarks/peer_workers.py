@@ -8,11 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.debian_binaries import cache_dir
+from tests.support.pinned_python import make
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKERS = Path(__file__).parent / "peers"
@@ -34,23 +34,7 @@ def environment(name: str) -> Path:
     if not (place / "made").exists():
         for old in cache_dir().glob(f"peers-{name}-{version}-*"):
             shutil.rmtree(old)
-        venv.create(place, clear=True, with_pip=True)
-        done = subprocess.run(
-            [
-                place / "bin" / "python",
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "--disable-pip-version-check",
-                "--require-hashes",
-                "-r",
-                pins,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=1800,
-        )
+        done = make(place, pins, seconds=1800)
         if done.returncode:
             shutil.rmtree(place)
             raise RuntimeError(

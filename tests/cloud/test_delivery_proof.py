@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.ansible_module import ROOT, run_module
+from tests.support.ansible_module import run_module, run_task
 from tests.support.box import free_port, until
 from tests.support.cloud import READ, WRITE, CloudStandIn
 from tests.support.cloud.front import Answer, Front, Request
@@ -74,6 +71,12 @@ class Bench:
             "timeout": ARRIVES,
             **more,
         }
+
+    def stops_at(self, kind: str) -> tuple[str, str]:
+        """Hop and evidence where the destination of metrics fails in this way from before the start on."""
+        self.cloud.fault("metrics", kind)
+        with self.collector() as agent:
+            return self.stops(agent)
 
     def stops(self, agent: Agent, **more: Any) -> tuple[str, str]:
         """Hop and evidence of a proof that fails; no token may be in any of it, and nothing may be left."""
@@ -274,11 +277,17 @@ def test_credential_is_named_for_a_missing_scope(bench: Bench) -> None:
 @pytest.mark.parametrize("kind", ["down", "black_hole"])
 def test_network_is_named_for_a_silent_destination(bench: Bench, kind: str) -> None:
     """The step `network` is named when the destination does not answer."""
-    bench.cloud.fault("metrics", kind)
-    with bench.collector() as agent:
-        hop, evidence = bench.stops(agent)
+    hop, evidence = bench.stops_at(kind)
     assert hop == "network", evidence
     assert {"down": "refuses connections", "black_hole": "said nothing"}[kind] in evidence
+
+
+@pytest.mark.parametrize("kind", ["503", "429"])
+def test_remote_is_named_when_it_refuses_for_now(bench: Bench, kind: str) -> None:
+    """The step `remote` is named when the destination does not take samples at the moment."""
+    hop, evidence = bench.stops_at(kind)
+    assert hop == "remote", evidence
+    assert kind in evidence
 
 
 def test_network_is_named_for_the_collector_alone(bench: Bench) -> None:
@@ -287,16 +296,6 @@ def test_network_is_named_for_the_collector_alone(bench: Bench) -> None:
         hop, evidence = bench.stops(agent)
     assert hop == "network", evidence
     assert "the destination answers this host, but the collector does not get through" in evidence
-
-
-@pytest.mark.parametrize("kind", ["503", "429"])
-def test_remote_is_named_when_it_refuses_for_now(bench: Bench, kind: str) -> None:
-    """The step `remote` is named when the destination does not take samples at the moment."""
-    bench.cloud.fault("metrics", kind)
-    with bench.collector() as agent:
-        hop, evidence = bench.stops(agent)
-    assert hop == "remote", evidence
-    assert kind in evidence
 
 
 def other_destination(bench: Bench, serve: Callable[[Request], Answer]) -> dict[str, Any]:
@@ -367,47 +366,19 @@ def test_check_mode_sends_nothing(bench: Bench) -> None:
 
 
 def test_ansible_shows_no_token_at_its_most_talkative(bench: Bench, tmp_path: Path) -> None:
-    play = tmp_path / "play.yml"
-    play.write_text(
-        """
-- hosts: localhost
-  connection: local
-  gather_facts: false
-  tasks:
-    - delivery_proof: {collector: prometheus, instance: x, timeout: 1, metrics: {url: "{{ url }}", user: "1001"},
-                       token: "{{ lookup('env', 'TOKEN') }}", read_token: "{{ lookup('env', 'READ_TOKEN') }}",
-                       state_dir: /nonexistent, collector_address: "{{ agent }}", ca_file: "{{ ca }}"}
-""",
-        encoding="utf-8",
-    )
     cloud = bench.cloud
     with bench.collector() as agent:
-        done = subprocess.run(
-            [
-                str(Path(sys.executable).with_name("ansible-playbook")),
-                "-i",
-                "localhost,",
-                "-vvv",
-                "--diff",
-                str(play),
-                "-e",
-                f"url={cloud.metrics_url} agent={agent.url} ca={cloud.ca_file}",
-                "-e",
-                f"ansible_python_interpreter={sys.executable}",
-            ],
-            env={
-                **os.environ,
-                "TOKEN": cloud.token,
-                "READ_TOKEN": cloud.read_token,
-                "ANSIBLE_LIBRARY": str(ROOT / "ansible/library"),
-                "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
-                "ANSIBLE_MODULE_UTILS": str(ROOT / "ansible/module_utils"),
-                "ANSIBLE_REMOTE_TEMP": str(tmp_path),
-            },
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
+        done = run_task(
+            """
+            delivery_proof: {collector: prometheus, instance: x, timeout: 1, metrics: {url: "{{ url }}", user: "1001"},
+                             token: "{{ lookup('env', 'TOKEN') }}", read_token: "{{ lookup('env', 'READ_TOKEN') }}",
+                             state_dir: /nonexistent, collector_address: "{{ agent }}", ca_file: "{{ ca }}"}
+            """,
+            tmp_path,
+            "-e",
+            f"url={cloud.metrics_url} agent={agent.url} ca={cloud.ca_file}",
+            TOKEN=cloud.token,
+            READ_TOKEN=cloud.read_token,
         )
     said = done.stdout + done.stderr
     assert "no canary can be put into the state directory /nonexistent" in said

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.cloud.preflight import arguments, problems
-from tests.support.ansible_module import ROOT, run_module
+from tests.support.ansible_module import run_module, run_task
 from tests.support.cloud import CloudStandIn
 from tests.support.forward_proxy import ForwardProxy
 
@@ -43,51 +40,23 @@ def test_all_problems_come_in_one_go(cloud: CloudStandIn) -> None:
 
 def test_ansible_shows_no_secret_at_its_most_talkative(cloud: CloudStandIn, tmp_path: Path) -> None:
     """The real ansible-playbook, -vvv and --diff, for a failure and for a success."""
-    play = tmp_path / "play.yml"
-    play.write_text(
-        """
-- hosts: localhost
-  connection: local
-  gather_facts: false
-  tasks:
-    - cloud_preflight: {metrics: {url: "{{ url }}", user: "{{ user }}"}, token: "{{ lookup('env', 'TOKEN') }}",
-                        ca_file: "{{ ca }}", proxy_url: "{{ lookup('env', 'PROXY') }}"}
-""",
-        encoding="utf-8",
-    )
     with ForwardProxy() as proxy:
         for user, credential, reason in (
             (cloud.metrics_user, "", ""),
             ("7", "", "grafana_cloud_token: metrics answers 401"),
             (cloud.metrics_user, "squid:proxy-secret@", "has a credential in it"),
         ):
-            done = subprocess.run(
-                [
-                    str(Path(sys.executable).with_name("ansible-playbook")),
-                    "-i",
-                    "localhost,",
-                    "-vvv",
-                    "--diff",
-                    "--check",
-                    str(play),
-                    "-e",
-                    f"url={cloud.metrics_url} user={user} ca={cloud.ca_file}",
-                    "-e",
-                    f"ansible_python_interpreter={sys.executable}",
-                ],
-                env={
-                    **os.environ,
-                    "TOKEN": cloud.token,
-                    "PROXY": f"http://{credential}{proxy.address}",
-                    "ANSIBLE_LIBRARY": str(ROOT / "ansible/library"),
-                    "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
-                    "ANSIBLE_MODULE_UTILS": str(ROOT / "ansible/module_utils"),
-                    "ANSIBLE_REMOTE_TEMP": str(tmp_path),
-                },
-                capture_output=True,
-                text=True,
-                timeout=240,
-                check=False,
+            done = run_task(
+                """
+                cloud_preflight: {metrics: {url: "{{ url }}", user: "{{ user }}"}, ca_file: "{{ ca }}",
+                                  token: "{{ lookup('env', 'TOKEN') }}", proxy_url: "{{ lookup('env', 'PROXY') }}"}
+                """,
+                tmp_path,
+                "--check",
+                "-e",
+                f"url={cloud.metrics_url} user={user} ca={cloud.ca_file}",
+                TOKEN=cloud.token,
+                PROXY=f"http://{credential}{proxy.address}",
             )
             said = done.stdout + done.stderr
             assert done.returncode == (2 if reason else 0), said

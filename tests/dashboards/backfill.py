@@ -6,19 +6,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.support.personas import BUDGETS
+
 #: A series of the exporter: its name and its labels without `job` and `instance`.
 Key = tuple[str, tuple[tuple[str, str], ...]]
 State = dict[Key, float]
 Event = Callable[[State], None]
 
-BUDGETS = {
-    "backend-engineer": 2000,
-    "frontend-engineer": 1800,
-    "testing-specialist": 1500,
-    "observability-expert": 2000,
-    "devops-engineer": 1800,
-    "data-scientist": 1700,
-}
 #: The baseline first, and one more that is declared but never run, as on a real host.
 DECLARED = {
     "package_release": (

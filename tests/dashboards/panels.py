@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.dashboards.backfill import BUDGETS
 from tests.dashboards.queries import DASHBOARDS, Query, View, all_queries, interpolate, step_seconds
+from tests.support.personas import BUDGETS
 
 #: `fetch(path, parameters)` answers with the decoded JSON of Prometheus, errors included.
 Fetch = Callable[[str, Mapping[str, str]], dict[str, Any]]

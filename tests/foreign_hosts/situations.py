@@ -108,9 +108,9 @@ SITUATIONS = (
         "Grafana's repository by hand, as deb822",
         "packaged",
         "grafana-deb822",
+        uses=("REPOSITORY",),
         same=("apt-cache policy loki alloy", "apt-get update -q >/dev/null && echo apt works"),
         meanwhile=("apt-get update -q", "apt-cache policy loki | grep -A1 -F '1.1-1' | grep -q 500"),
-        uses=("REPOSITORY",),
     ),
     Situation(
         "a proxy that reaches nothing on loopback",

@@ -8,6 +8,7 @@ import http.client
 import json
 import threading
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from hypertool.domain.instruments import AGENT_CALLS, LLM_REQUESTS, LLM_USAGE_MISSING, TOKENS
 from tests.agents.ledgers import counted
 from tests.gateway.answers import chat, chat_tokens
-from tests.gateway.conftest import Start
+from tests.gateway.conftest import Running, Start
 from tests.gateway.upstreams import Asked, Connection, serving
 from tests.support.hypertool_host import wait_until
 
@@ -63,6 +64,14 @@ def test_bytes_are_untouched_and_read(encoding: str, start: Start) -> None:
     assert counted(TOKENS.key) == chat_tokens(1)
 
 
+@contextlib.contextmanager
+def streaming(gateway: Running) -> Iterator[http.client.HTTPResponse]:
+    """The answer to a chat, as it comes."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)) as client:
+        client.request("POST", CHAT, b"{}")
+        yield client.getresponse()
+
+
 def test_each_piece_is_passed_on_at_once(start: Start) -> None:
     """The provider sends an event only after the client has the one before it."""
     arrived = threading.Semaphore(0)
@@ -76,10 +85,7 @@ def test_each_piece_is_passed_on_at_once(start: Start) -> None:
 
     with serving(answer) as upstream:
         gateway = start(upstream.url)
-        client = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
-        with contextlib.closing(client):
-            client.request("POST", CHAT, b"{}")
-            response = client.getresponse()
+        with streaming(gateway) as response:
             for event in chat(1):
                 assert response.read(len(event)) == event
                 arrived.release()
@@ -234,10 +240,7 @@ def test_stop_drains(start: Start) -> None:
 
     with serving(answer) as upstream:
         gateway = start(upstream.url)
-        client = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
-        with contextlib.closing(client):
-            client.request("POST", CHAT, b"{}")
-            response = client.getresponse()
+        with streaming(gateway) as response:
             gateway.process.terminate()
 
             def refused() -> bool:

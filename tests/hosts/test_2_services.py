@@ -13,7 +13,7 @@ from testinfra.host import Host
 from tests.hosts.conftest import SECRET, STRANGER
 from tests.hosts.test_1_installation import assert_every_query_runs
 from tests.support.box import until
-from tests.support.fleet import ask, on_all
+from tests.support.fleet import ask, modes, on_all
 
 pytestmark = pytest.mark.host
 
@@ -65,18 +65,19 @@ def assert_steady(host: Host) -> None:
     assert restarts(host) == before
 
 
+def unsteadiness(host: Host) -> str:
+    """What `assert_steady` says; empty for a host that is."""
+    try:
+        assert_steady(host)
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
 @pytest.fixture(scope="module")
 def steady(hosts: dict[str, Host]) -> dict[str, str]:
     """Both hosts are watched at once; what is wrong with each."""
-
-    def watch(host: Host) -> str:
-        try:
-            assert_steady(host)
-        except AssertionError as error:
-            return str(error)
-        return ""
-
-    return on_all(hosts, watch)
+    return on_all(hosts, unsteadiness)
 
 
 def test_units_are_enabled(host: Host) -> None:
@@ -176,8 +177,7 @@ MODES = {
 
 
 def test_modes_are_what_they_should_be(host: Host) -> None:
-    shown = host.check_output(f"stat -c '%n=%a %U:%G' {' '.join(MODES)}")
-    assert dict(line.split("=") for line in shown.splitlines()) == MODES
+    assert modes(host, MODES) == MODES
 
 
 def test_nothing_of_ours_is_writable_by_others(host: Host) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from testinfra.host import Host
 
-from tests.hosts.test_2_services import assert_steady, units
+from tests.hosts.test_2_services import units, unsteadiness
 from tests.hosts.test_4_people import exposed
 from tests.support.box import until
 from tests.support.fleet import Fleet, Play, on_all
@@ -20,15 +20,7 @@ COUNTERS = "hypertool_persona_tokens_used_total"
 
 def steady(fleet: Fleet) -> dict[str, str]:
     """What is wrong on each host after what was done to it; both are watched at once."""
-
-    def watch(host: Host) -> str:
-        try:
-            assert_steady(host)
-        except AssertionError as error:
-            return str(error)
-        return ""
-
-    return on_all(fleet.hosts, watch)
+    return on_all(fleet.hosts, unsteadiness)
 
 
 def counted(fleet: Fleet) -> dict[str, float]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
-import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from tests.llm.calls import isolated as isolated
 from tests.llm.calls import metrics as metrics
 from tests.support.debian_binaries import cache_dir
+from tests.support.pinned_python import make
 from tests.support.sinks import host as host
 from tests.support.sinks import langfuse as langfuse
 from tests.support.sinks import receiver as receiver
@@ -53,25 +52,7 @@ def sdk_python() -> Path:
 
 
 def _make(place: Path) -> None:
-    venv.create(place, clear=True, with_pip=True)
-    done = subprocess.run(
-        [
-            place / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-            "-r",
-            PINS,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+    done = make(place, PINS, "--only-binary", ":all:", seconds=900)
     if done.returncode == 0:
         (place / "made").touch()
         return

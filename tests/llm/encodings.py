@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-from hypertool.llm import Usage
+from hypertool.llm import StreamReader, Usage
 
 # A busy machine is no failure of what is tested.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,14 +27,18 @@ class Encoding:
     keeps: Callable[[Usage], Usage] = lambda usage: usage
 
 
-def _chat_tokens(u: Usage) -> dict[str, Any]:
+def _openai_tokens(u: Usage, given: str, made: str) -> dict[str, Any]:
     return {
-        "prompt_tokens": u.input_tokens,
-        "completion_tokens": u.output_tokens,
+        f"{given}_tokens": u.input_tokens,
+        f"{made}_tokens": u.output_tokens,
         "total_tokens": u.total,
-        "prompt_tokens_details": {"cached_tokens": u.cached_input, "cache_write_tokens": u.cache_write},
-        "completion_tokens_details": {"reasoning_tokens": u.reasoning},
+        f"{given}_tokens_details": {"cached_tokens": u.cached_input, "cache_write_tokens": u.cache_write},
+        f"{made}_tokens_details": {"reasoning_tokens": u.reasoning},
     }
+
+
+def _chat_tokens(u: Usage) -> dict[str, Any]:
+    return _openai_tokens(u, "prompt", "completion")
 
 
 def _chat(u: Usage) -> Any:
@@ -64,13 +68,7 @@ def _growing_stream(u: Usage, texts: list[str]) -> Chunks:
 
 
 def _response_tokens(u: Usage) -> dict[str, Any]:
-    return {
-        "input_tokens": u.input_tokens,
-        "output_tokens": u.output_tokens,
-        "total_tokens": u.total,
-        "input_tokens_details": {"cached_tokens": u.cached_input, "cache_write_tokens": u.cache_write},
-        "output_tokens_details": {"reasoning_tokens": u.reasoning},
-    }
+    return _openai_tokens(u, "input", "output")
 
 
 def _responses(u: Usage) -> Any:
@@ -114,14 +112,15 @@ def _claude_stream(u: Usage, texts: list[str]) -> Chunks:
     ]
 
 
+def _google_counts(u: Usage, *names: str) -> dict[str, Any]:
+    """Under its names for the prompt, the cached part of it, the answer, the thoughts, and all of them."""
+    counts = (u.input + u.cached_input, u.cached_input, u.output, u.reasoning, u.total - u.cache_write)
+    return dict(zip(names, counts, strict=True))
+
+
 def _google_tokens(u: Usage) -> dict[str, Any]:
-    return {
-        "promptTokenCount": u.input + u.cached_input,
-        "cachedContentTokenCount": u.cached_input,
-        "candidatesTokenCount": u.output,
-        "thoughtsTokenCount": u.reasoning,
-        "totalTokenCount": u.total - u.cache_write,
-    }
+    kinds = ("prompt", "cachedContent", "candidates", "thoughts", "total")
+    return _google_counts(u, *(f"{kind}TokenCount" for kind in kinds))
 
 
 def _google(u: Usage) -> Any:
@@ -133,14 +132,17 @@ def _google_stream(u: Usage, texts: list[str]) -> Chunks:
     return [*({"candidates": [{"content": text}], "usageMetadata": part} for text in texts), _google(u)]
 
 
-def _amazon_tokens(u: Usage) -> dict[str, Any]:
+def _amazon_counts(u: Usage, ending: str) -> dict[str, Any]:
     return {
-        "inputTokens": u.input,
-        "outputTokens": u.output_tokens,
-        "totalTokens": u.total,
-        "cacheReadInputTokens": u.cached_input,
-        "cacheWriteInputTokens": u.cache_write,
+        f"input{ending}": u.input,
+        f"output{ending}": u.output_tokens,
+        f"cacheReadInput{ending}": u.cached_input,
+        f"cacheWriteInput{ending}": u.cache_write,
     }
+
+
+def _amazon_tokens(u: Usage) -> dict[str, Any]:
+    return {**_amazon_counts(u, "Tokens"), "totalTokens": u.total}
 
 
 def _amazon(u: Usage) -> Any:
@@ -157,14 +159,7 @@ def _amazon_stream(u: Usage, texts: list[str]) -> Chunks:
 
 
 def _invoke_stream(u: Usage, texts: list[str]) -> Chunks:
-    last = {
-        "amazon-bedrock-invocationMetrics": {
-            "inputTokenCount": u.input,
-            "outputTokenCount": u.output_tokens,
-            "cacheReadInputTokenCount": u.cached_input,
-            "cacheWriteInputTokenCount": u.cache_write,
-        }
-    }
+    last = {"amazon-bedrock-invocationMetrics": _amazon_counts(u, "TokenCount")}
     return [{"chunk": {"bytes": json.dumps(piece).encode()}} for piece in (*({"text": t} for t in texts), last)]
 
 
@@ -222,13 +217,8 @@ def _ollama_stream(u: Usage, texts: list[str]) -> Chunks:
 
 
 def _interaction_tokens(u: Usage) -> dict[str, Any]:
-    return {
-        "total_input_tokens": u.input + u.cached_input,
-        "total_cached_tokens": u.cached_input,
-        "total_output_tokens": u.output,
-        "total_thought_tokens": u.reasoning,
-        "total_tokens": u.total - u.cache_write,
-    }
+    kinds = ("input_", "cached_", "output_", "thought_", "")
+    return _google_counts(u, *(f"total_{kind}tokens" for kind in kinds))
 
 
 def _interaction(u: Usage) -> Any:
@@ -265,11 +255,11 @@ def _groq_stream(u: Usage, texts: list[str]) -> Chunks:
 def _pydantic_ai(u: Usage) -> Any:
     return {
         "usage": {
+            "details": {"reasoning_tokens": u.reasoning},
             "input_tokens": u.input_tokens,
             "cache_read_tokens": u.cached_input,
             "cache_write_tokens": u.cache_write,
             "output_tokens": u.output_tokens,
-            "details": {"reasoning_tokens": u.reasoning},
         }
     }
 
@@ -304,3 +294,11 @@ ENCODINGS = [
     ),
     Encoding("pydantic-ai", _pydantic_ai, lambda u, texts: [*({"kind": text} for text in texts), _pydantic_ai(u)]),
 ]
+
+
+def fed(chunks: list[Any]) -> StreamReader:
+    """A reader that was given these chunks."""
+    reader = StreamReader()
+    for chunk in chunks:
+        reader.feed(chunk)
+    return reader

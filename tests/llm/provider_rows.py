@@ -130,12 +130,7 @@ WHOLE: list[Row] = [
         "openai run",
         {
             "object": "thread.run",
-            "usage": {
-                "prompt_tokens": 376,
-                "completion_tokens": 83,
-                "total_tokens": 459,
-                "prompt_token_details": {"cached_tokens": 128},
-            },
+            "usage": _chat(376, 83, 459, prompt_token_details={"cached_tokens": 128})["usage"],
         },
         (248, 128, 0, 83, 0),
     ),

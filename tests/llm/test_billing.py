@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from hypertool import ObservableLLM, PersonaMetricsCollector
-from hypertool.llm import Missing, StreamReader, Usage, extract
+from hypertool.llm import Missing, Usage, extract
 from hypertool.llm.describing.attributes import at_end
 from hypertool.llm.reading.usage import Billing, Reading
 from hypertool.llm.record import make_record
 from tests.llm.billed_rows import BILLED, Billed
 from tests.llm.calls import CHAT, counted, stream
+from tests.llm.encodings import fed
 from tests.llm.provider_rows import WHOLE, Row
 from tests.llm.streamed import streamed
 from tests.llm.test_shapes import as_object
@@ -103,13 +104,6 @@ def _cost(reading: Reading, model: str = "m") -> int | None:
     return make_record("p", "c", model, "success", 1.0, reading).nano_usd
 
 
-def _fed(chunks: list[Any]) -> StreamReader:
-    reader = StreamReader()
-    for chunk in chunks:
-        reader.feed(chunk)
-    return reader
-
-
 @pytest.mark.parametrize("row", BILLED, ids=_name)
 def test_response_costs_what_it_is_billed(row: Billed) -> None:
     """The cost of a whole response is right to the nano-dollar, as a dict and as an object."""
@@ -123,12 +117,12 @@ def test_stream_costs_what_it_is_billed(row: Billed) -> None:
     """The streamed form costs the same, and says as the whole one does whether the provider stated it."""
     chunks = streamed(row[1])
     assert chunks is not None
-    found, whole = _fed(chunks).finish(), extract(row[1])
+    found, whole = fed(chunks).finish(), extract(row[1])
     assert _cost(found) == _cost(extract(chunks)) == row[2]
     assert found.billing == whole.billing
     # LangChain's records are dicts in its objects, too.
     if "AIMessageChunk" not in str(chunks):
-        assert _cost(_fed([as_object(chunk) for chunk in chunks]).finish()) == row[2]
+        assert _cost(fed([as_object(chunk) for chunk in chunks]).finish()) == row[2]
 
 
 @pytest.mark.parametrize("row", BILLED, ids=_name)
@@ -136,7 +130,7 @@ def test_stated_cost_is_marked_on_the_span(row: Billed) -> None:
     """Whole and streamed alike: only where the provider stated the cost of the whole call."""
     chunks = streamed(row[1])
     assert chunks is not None
-    for reading in (extract(row[1]), _fed(chunks).finish()):
+    for reading in (extract(row[1]), fed(chunks).finish()):
         said = at_end(make_record("p", "c", "m", "success", 1.0, reading), None)
         assert said.get("hypertool.cost_stated", False) == (row[0] in STATED)
 
@@ -147,7 +141,7 @@ def test_cut_stream_states_no_cost(row: Billed) -> None:
     chunks = streamed(row[1])
     assert chunks is not None
     for where in range(len(chunks)):
-        reader = _fed(chunks[:where])
+        reader = fed(chunks[:where])
         found = reader.finish(complete=False)
         if isinstance(found.usage, Missing):
             assert found.billing is None
@@ -163,7 +157,7 @@ def test_stream_costs_as_its_whole_response(row: Row, model: str) -> None:
     """Each documented response that can be streamed has the same usage, bill and cost either way."""
     chunks = streamed(row[1])
     assert chunks is not None
-    found, whole = _fed(chunks).finish(), extract(row[1])
+    found, whole = fed(chunks).finish(), extract(row[1])
     assert (found.usage, found.billing, found.service_tier) == (whole.usage, whole.billing, whole.service_tier)
     # A dict may not say whose it is where the events of a stream do.
     priced = [one._replace(provider=None, model=None) for one in (found, whole)]
@@ -195,4 +189,4 @@ def test_stream_of_an_sdk_names_its_provider(package: str, provider: str) -> Non
         return one
 
     chunks = [made("ChatCompletionChunk", fields) for fields in streamed(CHAT) or ()]
-    assert _fed(chunks).finish().provider == extract(made("ChatCompletion", CHAT)).provider == provider
+    assert fed(chunks).finish().provider == extract(made("ChatCompletion", CHAT)).provider == provider

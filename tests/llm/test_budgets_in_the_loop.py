@@ -214,12 +214,18 @@ def test_processes_overshoot_by_at_most_one_call(host: Host, window: str) -> Non
     assert host.read().budgets[STRICT].remaining == 1000 - 4 * 300
 
 
+def _one_in_flight(host: Host) -> tuple[subprocess.Popen[str], subprocess.Popen[str]]:
+    """Two processes of one budget that is enough for one call; the first has begun it."""
+    _config(host, "day", tokens=300)
+    first, second = _start(host, CALL), _start(host, CALL)
+    _tell(first)
+    assert _hear(first) == "in flight"
+    return first, second
+
+
 def test_killed_process_holds_no_reservation(host: Host) -> None:
     """The reservation of a killed process is void at once."""
-    _config(host, "day", tokens=300)
-    killed, other = _start(host, CALL), _start(host, CALL)
-    _tell(killed)
-    assert _hear(killed) == "in flight"
+    killed, other = _one_in_flight(host)
     _tell(other)
     assert _hear(other) == "blocked", "the one in flight has reserved all that is left"
     killed.send_signal(signal.SIGKILL)
@@ -234,10 +240,7 @@ def test_killed_process_holds_no_reservation(host: Host) -> None:
 
 def test_recent_use_counts_for_the_next_processes(host: Host) -> None:
     """What a process has just used counts for those that start next."""
-    _config(host, "day", tokens=300)
-    first, second = _start(host, CALL), _start(host, CALL)
-    _tell(first)
-    assert _hear(first) == "in flight"
+    first, second = _one_in_flight(host)
     _tell(first)
     assert _hear(first) == "made"
     _tell(second)

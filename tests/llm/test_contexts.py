@@ -225,10 +225,8 @@ async def work():
         task = asyncio.create_task(staged())
         await begun.wait()
         task.cancel()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await task
-        except asyncio.CancelledError:
-            pass
 asyncio.run(work())
 assert spans.sink().flush(20)
 """,

@@ -76,8 +76,7 @@ def test_parent_is_right_in_gather_and_executor(host: Host, receiver: OtlpReceiv
         """
         @observe_llm("stream")
         def stream(prompt):
-            yield CHUNK
-            yield LAST
+            yield from (CHUNK, LAST)
 
         @observe_llm("later")
         async def later(prompt):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from hypertool.llm import Missing, StreamReader, Usage, extract
+from hypertool.llm import Missing, Usage, extract
 from tests.llm import cloud_rows, provider_rows
+from tests.llm.encodings import fed
 from tests.llm.provider_rows import Row
 from tests.llm.test_shapes import as_object
 
@@ -21,13 +20,6 @@ def _expected(parts: tuple[int, ...] | str) -> Usage | Missing:
 
 def _name(row: Row) -> str:
     return row[0].replace(" ", "-")
-
-
-def _fed(chunks: list[Any]) -> StreamReader:
-    reader = StreamReader()
-    for chunk in chunks:
-        reader.feed(chunk)
-    return reader
 
 
 @pytest.mark.parametrize("row", WHOLE, ids=_name)
@@ -45,7 +37,7 @@ def test_response_object_reads_as_its_dict(row: Row) -> None:
 @pytest.mark.parametrize("row", STREAMS, ids=_name)
 def test_stream_adds_up_its_answers(row: Row) -> None:
     """A whole stream has the sum of its answers, each counted once."""
-    assert _fed(row[1]).finish().usage == _expected(row[2])
+    assert fed(row[1]).finish().usage == _expected(row[2])
 
 
 @pytest.mark.parametrize("row", [row for row in STREAMS if not isinstance(row[2], str)], ids=_name)
@@ -54,7 +46,7 @@ def test_cut_stream_never_gives_another_number(row: Row) -> None:
     whole = _expected(row[2])
     assert isinstance(whole, Usage)
     for where in range(len(row[1])):
-        reader = _fed(row[1][:where])
+        reader = fed(row[1][:where])
         found = reader.finish(complete=False).usage
         assert isinstance(found, Missing) != reader.settled
         assert isinstance(found, Missing) or found.total <= whole.total

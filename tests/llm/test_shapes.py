@@ -24,6 +24,17 @@ from hypertool.llm.reading.counts import usage_of
 from hypertool.llm.reading.shapes import openai_chat
 from tests.llm.encodings import PATIENT
 
+
+def _openai(given: str, made: str) -> dict[str, Any]:
+    return {
+        f"{given}_tokens": 100,
+        f"{made}_tokens": 50,
+        "total_tokens": 150,
+        f"{given}_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 20},
+        f"{made}_tokens_details": {"reasoning_tokens": 10},
+    }
+
+
 # Shape -> a whole response as a plain dict, and its partition.
 BODIES: dict[str, tuple[dict[str, Any], Usage]] = {
     "chat": (
@@ -31,13 +42,7 @@ BODIES: dict[str, tuple[dict[str, Any], Usage]] = {
             "model": "m",
             "id": "i",
             "choices": [{"finish_reason": "stop"}],
-            "usage": {
-                "prompt_tokens": 100,
-                "completion_tokens": 50,
-                "total_tokens": 150,
-                "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 20},
-                "completion_tokens_details": {"reasoning_tokens": 10},
-            },
+            "usage": _openai("prompt", "completion"),
         },
         Usage(50, 30, 20, 40, 10),
     ),
@@ -47,13 +52,7 @@ BODIES: dict[str, tuple[dict[str, Any], Usage]] = {
             "id": "i",
             "object": "response",
             "status": "completed",
-            "usage": {
-                "input_tokens": 100,
-                "output_tokens": 50,
-                "total_tokens": 150,
-                "input_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 20},
-                "output_tokens_details": {"reasoning_tokens": 10},
-            },
+            "usage": _openai("input", "output"),
         },
         Usage(50, 30, 20, 40, 10),
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import pwd
@@ -19,6 +18,7 @@ import yaml
 from hypertool.agents.installing.plans import HOOKED
 from tests.support.ansible_module import ROOT, shared_code
 from tests.support.hypertool_host import wait_until
+from tests.support.loaded import loaded
 
 as_user = shared_code("as_user")
 HYPERTOOL = Path(sys.executable).with_name("hypertool")
@@ -28,12 +28,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a
 
 
 def library() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("agent_hooks", ROOT / "ansible/library/agent_hooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "ansible/library/agent_hooks.py")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.ansible_module import shared_code
+from tests.support.loaded import loaded
 
 LIBRARY = Path(__file__).resolve().parents[2] / "ansible" / "library"
 shared_code("packages")
@@ -17,13 +17,7 @@ shared_code("packages")
 
 @pytest.fixture(scope="module")
 def recorded() -> ModuleType:
-    path = LIBRARY / "recorded_packages.py"
-    spec = importlib.util.spec_from_file_location("recorded_packages", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(LIBRARY / "recorded_packages.py")
 
 
 class Apt:

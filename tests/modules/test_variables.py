@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,6 +11,8 @@ from types import ModuleType
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
+from tests.support.loaded import loaded
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAY = """
@@ -115,13 +116,7 @@ def test_what_is_no_port_is_refused(port: object) -> None:
 
 
 def loopback_ports() -> ModuleType:
-    path = ROOT / "ansible" / "filter_plugins" / "loopback_ports.py"
-    spec = importlib.util.spec_from_file_location("loopback_ports", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "ansible" / "filter_plugins" / "loopback_ports.py")
 
 
 def test_interpreter_is_the_systems_from_any_folder(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.box import free_port, until
+from tests.support.service import end
 
 PASSWORD = "tests-only"
 MIMIR = """\
@@ -52,11 +53,7 @@ def started(command: list[str], ready: Callable[[], bool], log: Path, env: dict[
             assert process.poll() is None, log.read_text()[-2000:]
             yield
         finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            end(process)
 
 
 def answers(url: str) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from hypertool.domain import personas as catalogue
 from tests.support.exporter_process import running
 from tests.support.hypertool_host import Host, wait_until
+from tests.support.small_disk import small_disk_at
 
 BACKEND = ("backend-engineer", "default", "simulated")
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a file system or become another user")
@@ -36,18 +37,8 @@ def wait(what, condition):
 @pytest.fixture
 def small_disk(host: Host) -> Iterator[Path]:
     host.state.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0770", "tmpfs", str(host.state)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"this machine lets nobody mount a tmpfs ({mounted.stderr.strip()}); run it where root may")
-    try:
+    with small_disk_at(host.state, "0770"):
         yield host.state
-    finally:
-        subprocess.run(["umount", "-l", str(host.state)], check=True)
 
 
 def _python(host: Host, code: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -20,11 +20,11 @@ RULE_FILES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 CASE_FILES = sorted((PROMETHEUS / "tests").glob("*.yml"))
 WRITTEN_AT = 15
 SCRAPES = (15, 60)
-PER_SCRAPE = "(per scrape)"
 # "Name fires: text" or "Name quiet: text"
 NAME = re.compile(r"^(?P<alert>\w+) (?P<verdict>fires|quiet): (?P<what>.+)$")
 NUMBER = r"[-+]?(?:\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|NaN|Inf)"
 EXPANDING = re.compile(rf"^(?P<start>{NUMBER})(?:(?P<step>[-+]\d+(?:\.\d+)?))?x(?P<times>\d+)$")
+PER_SCRAPE = "(per scrape)"
 
 
 @dataclass(frozen=True)

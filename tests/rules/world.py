@@ -98,10 +98,10 @@ MORE: list[tuple[str, str, float, float]] = [
     ("up", "", 1, 0),
     ("hypertool_build_info", 'version="1.0.0"', 1, 0),
     ("scrape_duration_seconds", "", 0.01, 0),
+    ("hypertool_llm_requests_total", f'{CALL},outcome="error"', 0, 1),
     ("hypertool_store_writers", "", 3, 0),
     ("prometheus_target_scrapes_sample_out_of_bounds_total", "", 0, 0),
     ("hypertool_persona_token_budget_exceeded_total", 'persona="data-scientist"', 2, 0),
-    ("hypertool_llm_requests_total", f'{CALL},outcome="error"', 0, 1),
     ("hypertool_llm_request_duration_seconds_bucket", f'{CALL},le="81.92"', 0, 3),
     ("hypertool_llm_request_duration_seconds_count", CALL, 0, 4),
     ("hypertool_workflow_stage_duration_seconds_sum", STAGE, 0, 40),
@@ -118,11 +118,6 @@ MORE_OF_ALLOY: list[tuple[str, str, float, float]] = [
     ("prometheus_remote_storage_samples_retried_total", "", 0, 0),
     ("prometheus_remote_storage_samples_total", "", 0, 40),
     ("loki_source_journal_target_parsing_errors_total", 'error="empty_labels"', 0, 3),
-    ("otelcol_exporter_queue_capacity", 'data_type="traces"', 1e9, 0),
-    ("otelcol_exporter_queue_size", 'data_type="traces"', 0, 0),
-    ("otelcol_receiver_accepted_spans_total", "", 0, 20),
-    ("loki_write_dropped_entries_total", 'reason="line_too_long"', 5, 0),
-    ("loki_write_request_duration_seconds_count", 'status_code="401"', 5, 0),
     *(
         (f"otelcol_{what}_{signal}_total", labels, 5, 0)
         for what, labels in (
@@ -132,6 +127,11 @@ MORE_OF_ALLOY: list[tuple[str, str, float, float]] = [
         )
         for signal in ("spans", "metric_points", "log_records")
     ),
+    ("otelcol_exporter_queue_capacity", 'data_type="traces"', 1e9, 0),
+    ("otelcol_exporter_queue_size", 'data_type="traces"', 0, 0),
+    ("otelcol_receiver_accepted_spans_total", "", 0, 20),
+    ("loki_write_dropped_entries_total", 'reason="line_too_long"', 5, 0),
+    ("loki_write_request_duration_seconds_count", 'status_code="401"', 5, 0),
 ]
 MOVED = re.compile(r"_(?:timestamp|timestamp_in|process_start_time)_seconds\{")
 

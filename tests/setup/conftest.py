@@ -16,15 +16,7 @@ def setup(tmp_path: Path) -> Run:
     """Run the script with arguments; its cache is a folder of the test's own, and nobody can be asked anything."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(SCRIPT), *arguments],
-            env={**os.environ, "HYPERTOOL_CACHE_DIR": str(tmp_path / "cache"), **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return _run([str(SCRIPT), *arguments], {"HYPERTOOL_CACHE_DIR": str(tmp_path / "cache"), **environment})
 
     return run
 
@@ -37,14 +29,18 @@ def shell() -> Run:
         sources = "".join(
             f'source "{PARTS / name}.sh"\n' for name in ("environment", "ui", "host", "controller", "cloud")
         )
-        return subprocess.run(
-            ["bash", "-c", f"set -euo pipefail\nPROGRAM=setup\n{sources}{code}"],
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return _run(["bash", "-c", f"set -euo pipefail\nPROGRAM=setup\n{sources}{code}"], environment)
 
     return run
+
+
+def _run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

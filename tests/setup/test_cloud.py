@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.setup.script import TOP, Run
+from tests.support.ansible_module import run_playbook
 
 TOKEN = 'glc_"odd\\token"'
 VARIABLES = {
@@ -125,34 +124,22 @@ def test_no_value_is_ever_a_template(shell: Run, tmp_path: Path, way: str) -> No
         f"GRAFANA_CLOUD_{name}": HOSTILE[index % len(HOSTILE)].replace("%s", str(pwned)).replace("%%", "%")
         for index, name in enumerate(names)
     }
-    play, arguments = tmp_path / "play.yml", ["-e", f"folder={tmp_path} ansible_python_interpreter={sys.executable}"]
-    play.write_text(PLAY, encoding="utf-8")
+    arguments = ["-e", f"folder={tmp_path}"]
     if way == "by the script's file":
         done = shell(f'{WRITE} cp "$CLOUD_FILE" {tmp_path}/kept.yml', FOLDER=str(tmp_path / "tmp"), **values)
         assert done.returncode == 0, done.stderr
         arguments += ["-e", f"@{tmp_path}/kept.yml"]
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "-i",
-            "localhost,",
-            "-c",
-            "local",
-            str(play),
-            *arguments,
-        ],
-        env={
-            **os.environ,
+    done = run_playbook(
+        PLAY,
+        tmp_path,
+        "-c",
+        "local",
+        *arguments,
+        environment={
             **(values if way == "by the environment" else {}),
             "ANSIBLE_ROLES_PATH": str(TOP / "ansible/roles"),
-            "ANSIBLE_LIBRARY": str(TOP / "ansible/library"),
-            "ANSIBLE_MODULE_UTILS": str(TOP / "ansible/module_utils"),
             "ANSIBLE_HOME": str(tmp_path / "ansible"),
         },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for name in names:

@@ -9,25 +9,33 @@ import pytest
 
 from tests.setup.script import Run
 
-CASES = {
-    "Debian 12": ('ID=debian\nVERSION_ID="12"\n', "run"),
-    "Debian 13": ("ID=debian\nVERSION_ID=13\n", "run"),
-    "Debian 11": ('ID=debian\nVERSION_ID="11"\n', "none"),
-    "Debian testing has no VERSION_ID": ('PRETTY_NAME="Debian GNU/Linux forky/sid"\nID=debian\n', "none"),
-    "Ubuntu 22.04": ('ID=ubuntu\nVERSION_ID="22.04"\nID_LIKE=debian\n', "not run"),
-    "Ubuntu 24.04": ("VERSION_ID='24.04'\nID='ubuntu'\n", "not run"),
-    "Ubuntu 20.04": ('ID=ubuntu\nVERSION_ID="20.04"\n', "none"),
-    "Rocky 9": ('ID="rocky"\nVERSION_ID="9.4"\n', "not run"),
-    "RHEL 9": ('ID="rhel"\nVERSION_ID="9.6"\n', "not run"),
-    "CentOS Stream 9": ('ID="centos"\nVERSION_ID="9"\n', "not run"),
-    "RHEL 8": ('ID="rhel"\nVERSION_ID="8.10"\n', "none"),
-    "RHEL 90 is not 9": ('ID="rhel"\nVERSION_ID="90"\n', "none"),
-    "Fedora 42": ("ID=fedora\nVERSION_ID=42\n", "not run"),
-    "Arch": ("ID=arch\n", "none"),
-    "empty file": ("", "none"),
-    "carriage returns": ("ID=debian\r\nVERSION_ID=12\r\n", "run"),
-    "no newline at the end": ("ID=debian\nVERSION_ID=12", "run"),
+# How well a system is supported -> its name -> its os-release.
+SYSTEMS = {
+    "run": {
+        "Debian 12": 'ID=debian\nVERSION_ID="12"\n',
+        "Debian 13": "ID=debian\nVERSION_ID=13\n",
+        "carriage returns": "ID=debian\r\nVERSION_ID=12\r\n",
+        "no newline at the end": "ID=debian\nVERSION_ID=12",
+    },
+    "none": {
+        "Debian 11": 'ID=debian\nVERSION_ID="11"\n',
+        "Debian testing has no VERSION_ID": 'PRETTY_NAME="Debian GNU/Linux forky/sid"\nID=debian\n',
+        "Ubuntu 20.04": 'ID=ubuntu\nVERSION_ID="20.04"\n',
+        "RHEL 8": 'ID="rhel"\nVERSION_ID="8.10"\n',
+        "RHEL 90 is not 9": 'ID="rhel"\nVERSION_ID="90"\n',
+        "Arch": "ID=arch\n",
+        "empty file": "",
+    },
+    "not run": {
+        "Ubuntu 22.04": 'ID=ubuntu\nVERSION_ID="22.04"\nID_LIKE=debian\n',
+        "Ubuntu 24.04": "VERSION_ID='24.04'\nID='ubuntu'\n",
+        "Rocky 9": 'ID="rocky"\nVERSION_ID="9.4"\n',
+        "RHEL 9": 'ID="rhel"\nVERSION_ID="9.6"\n',
+        "CentOS Stream 9": 'ID="centos"\nVERSION_ID="9"\n',
+        "Fedora 42": "ID=fedora\nVERSION_ID=42\n",
+    },
 }
+CASES = {name: (content, support) for support, systems in SYSTEMS.items() for name, content in systems.items()}
 ASK = 'os_support "$(os_field ID)" "$(os_field VERSION_ID)"'
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import tarfile
 from pathlib import Path
 from types import ModuleType
@@ -11,17 +10,12 @@ from types import ModuleType
 import pytest
 
 from tests.setup.script import TOP
+from tests.support.loaded import loaded
 
 
 @pytest.fixture(scope="module")
 def wheelhouse() -> ModuleType:
-    path = TOP / "ansible" / "roles" / "hypertool" / "files" / "wheelhouse.py"
-    spec = importlib.util.spec_from_file_location("wheelhouse", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(TOP / "ansible" / "roles" / "hypertool" / "files" / "wheelhouse.py")
 
 
 REQUIREMENTS = """\

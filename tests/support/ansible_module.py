@@ -1,14 +1,21 @@
-"""Runs one of our Ansible modules the way a host does: a Python process that reads its arguments and prints JSON."""
+"""Runs one of our Ansible modules the way a host does: a Python process that reads its arguments and prints JSON.
+
+Or a play of them on this machine, by the real ansible-playbook.
+"""
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import yaml
 
 import ansible.module_utils as shared
 
@@ -57,3 +64,33 @@ def run_module(
     except ValueError:
         raise AssertionError(f"{name} printed no JSON:\n{done.stdout[-3000:]}{done.stderr[-3000:]}") from None
     return answer
+
+
+def run_playbook(
+    play: str, folder: Path, *arguments: str, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Runs a play with our modules on this machine; what Ansible writes beside is below `folder`."""
+    path = folder / "play.yml"
+    path.write_text(play, encoding="utf-8")
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    return subprocess.run(
+        [program, "-i", "localhost,", str(path), "-e", f"ansible_python_interpreter={sys.executable}", *arguments],
+        env={
+            **os.environ,
+            "ANSIBLE_LIBRARY": str(ROOT / "ansible/library"),
+            "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+            "ANSIBLE_MODULE_UTILS": str(UTILS),
+            "ANSIBLE_REMOTE_TEMP": str(folder),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def run_task(task: str, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a play of one task, a line of YAML or several, at the verbosity and with the differences of -vvv --diff."""
+    play = [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [yaml.safe_load(task)]}]
+    return run_playbook(yaml.safe_dump(play), folder, "-vvv", "--diff", *arguments, environment=environment)

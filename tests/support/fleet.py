@@ -57,6 +57,12 @@ def ask(host: Host, url: str) -> str:
     return body
 
 
+def modes(host: Host, paths: Iterable[str]) -> dict[str, str]:
+    """Mode, user and group of each path, as in `640 root:alloy`."""
+    shown = host.check_output(f"stat -c '%n=%a %U:%G' {' '.join(paths)}")
+    return dict(line.split("=") for line in shown.splitlines())
+
+
 def authorization(host: Host) -> str:
     """The header that Prometheus, Alertmanager and Alloy of the host ask for; empty before it is installed."""
     file = host.file("/etc/hypertool/secrets/web_password")

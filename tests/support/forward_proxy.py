@@ -6,31 +6,22 @@ import socket
 import threading
 from base64 import b64encode
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from tests.support.loopback import Loopback
 
-class ForwardProxy:
+
+class ForwardProxy(Loopback):
     """Listens on loopback; `tunnels` are the host:port it was asked to connect to and did."""
 
     def __init__(self, user: str = "", password: str = "") -> None:
         self.tunnels: list[str] = []
-        wanted = "Basic " + b64encode(f"{user}:{password}".encode()).decode() if user else ""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.tunnels, wanted))
-        self._server.daemon_threads = True
+        self._wanted = "Basic " + b64encode(f"{user}:{password}".encode()).decode() if user else ""
 
     def __enter__(self) -> ForwardProxy:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._serve(_handler(self.tunnels, self._wanted))
         return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def address(self) -> str:
-        """Its host and port."""
-        return f"127.0.0.1:{self._server.server_port}"
 
 
 def _handler(tunnels: list[str], wanted: str) -> type[BaseHTTPRequestHandler]:

@@ -11,13 +11,15 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
+from tests.support.loopback import Loopback
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Received:
 
 
 @dataclass
-class OtlpReceiver:
+class OtlpReceiver(Loopback):
     """`status`, `headers`, `reject` (partial success) and `delay` (seconds) say how requests are answered.
 
     `at` has the times (monotonic) of `requests`; a `port` of 0 is any.
@@ -56,19 +58,13 @@ class OtlpReceiver:
 
     def __enter__(self) -> OtlpReceiver:
         self._changed = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._serve(_handler(self), self.port)
         return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     @property
     def url(self) -> str:
         """The base URL, for OTEL_EXPORTER_OTLP_ENDPOINT."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self.address}"
 
     def wait(self, spans: int, seconds: float = 10.0) -> list[Received]:
         """The spans, once there are that many. AssertionError after `seconds`."""

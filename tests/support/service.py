@@ -12,6 +12,16 @@ from pathlib import Path
 from tests.support.box import until
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and kill it if it has not after 20 s."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextmanager
 def service(command: Sequence[str], url: str, log: Path, seconds: float = 60) -> Iterator[str]:
     """A program that listens at `url`, from ready to ended; yields the URL. What it says is in `log`."""
@@ -31,12 +41,7 @@ def service(command: Sequence[str], url: str, log: Path, seconds: float = 60) ->
         until(f"{url} to be ready ({log})", seconds, ready)
         yield url
     finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 @contextmanager

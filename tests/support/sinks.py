@@ -16,7 +16,7 @@ from tests.support.langfuse_receiver import LangfuseReceiver
 from tests.support.otlp_receiver import OtlpReceiver
 
 HEAD = """
-import asyncio, sys
+import asyncio, contextlib, sys
 import hypertool
 from hypertool import ObservableLLM, WorkflowExecutor, WorkflowTracer, observe_llm
 from hypertool.spans import span as spans

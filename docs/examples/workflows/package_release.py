@@ -97,18 +97,16 @@ class Release:
 def release(folder: Path, broken: str | None = None) -> str:
     """Run the release in an empty folder; the version, or why it was stopped."""
     steps = Release(folder, broken)
+    stages = [
+        Task("version_bump", "backend-engineer", steps.version_bump),
+        Task("quality_validation", "testing-specialist", steps.quality_validation),
+        Task("build_artifact", "backend-engineer", steps.build_artifact),
+        Task("publish_deploy", "devops-engineer", steps.publish_deploy),
+        Task("verify_installation", "testing-specialist", steps.verify_installation),
+    ]
     with WorkflowTracer("package_release", {"chatmode": "package-release"}) as workflow:
         try:
-            sequential(
-                workflow,
-                [
-                    Task("version_bump", "backend-engineer", steps.version_bump),
-                    Task("quality_validation", "testing-specialist", steps.quality_validation),
-                    Task("build_artifact", "backend-engineer", steps.build_artifact),
-                    Task("publish_deploy", "devops-engineer", steps.publish_deploy),
-                    Task("verify_installation", "testing-specialist", steps.verify_installation),
-                ],
-            )
+            sequential(workflow, stages)
         except QualityGateFailed as failed:
             return f"not released: {failed}"
     return f"released {steps.version}"

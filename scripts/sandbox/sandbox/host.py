@@ -10,22 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import access, image, ports
+from . import access, image, ports, state
 from .engine import Engine
 from .progress import SandboxError, Step, say, undo_on_error, wait_for
-from .state import (
-    LABEL,
-    alive,
-    identity,
-    load,
-    locked,
-    make_private_dir,
-    run_dir,
-    save,
-    state_dir,
-    stop_process,
-    suffix,
-)
+from .state import LABEL, alive, identity, load, locked, make_private_dir, run_dir, save, state_dir, stop_process
 
 BOOT_SECONDS = 60
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
@@ -34,7 +22,7 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 def container_of(name: str) -> str:
     if not NAME.fullmatch(name):
         raise SandboxError(f"`{name}` is not a host name; use lower-case letters, digits and inner dashes")
-    return f"hypertool-sandbox{suffix()}-{name}"
+    return f"hypertool-sandbox{state.suffix()}-{name}"
 
 
 def _record_path(name: str) -> Path:

@@ -82,11 +82,11 @@ def _apt(arguments: list[str], step: Step) -> None:
     command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", *arguments]
     process = subprocess.Popen(
         command,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
     )
     lines: list[str] = []
     assert process.stdout is not None

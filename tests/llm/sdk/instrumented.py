@@ -16,6 +16,7 @@ import litellm
 import ollama
 import openai
 import pytest
+from chats import chat
 from google import genai
 from mistralai.client import Mistral
 from provider import PROVIDER
@@ -29,14 +30,7 @@ from hypertool.llm.instrumenting.instrument import packages
 from hypertool.llm.record import CallRecord
 
 HI: list[Any] = [{"role": "user", "content": "x"}]
-CHAT = {
-    "id": "c",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "gpt-4o",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
-    "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
-}
+CHAT = chat("gpt-4o", "hi", usage={"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15})
 MESSAGE = {
     "id": "m",
     "type": "message",

@@ -75,14 +75,6 @@ def _final(start: dict[str, Any], delta: dict[str, Any]) -> Any:
 
 
 _PLAIN: dict[str, Any] = {"input_tokens": 2095, "output_tokens": 503, "service_tier": "standard"}
-_CACHED: dict[str, Any] = {
-    "input_tokens": 50,
-    "cache_read_input_tokens": 100_000,
-    "cache_creation_input_tokens": 248,
-    "output_tokens": 503,
-    "cache_creation": {"ephemeral_5m_input_tokens": 148, "ephemeral_1h_input_tokens": 100},
-    "output_tokens_details": {"thinking_tokens": 200},
-}
 _STARTS: dict[str, Any] = {
     "input_tokens": 50,
     "cache_read_input_tokens": 100_000,
@@ -90,6 +82,7 @@ _STARTS: dict[str, Any] = {
     "output_tokens": 1,
     "cache_creation": {"ephemeral_5m_input_tokens": 148, "ephemeral_1h_input_tokens": 100},
 }
+_CACHED: dict[str, Any] = {**_STARTS, "output_tokens": 503, "output_tokens_details": {"thinking_tokens": 200}}
 _IS: dict[str, Any] = {"model": "claude-sonnet-5-5", "provider": "anthropic"}
 _STOP: dict[str, Any] = {**_IS, "reasons": ("end_turn",)}
 _PARTS = (50, 100_000, 248, 303, 200, 100)

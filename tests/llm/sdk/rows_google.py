@@ -46,6 +46,7 @@ def _tokens(prompt: int, made: int | None, total: int, **more: int) -> dict[str,
 
 _IS: dict[str, Any] = {"model": "gemini-2.5-pro", "provider": "gcp.gen_ai"}
 _STOP: dict[str, Any] = {**_IS, "reasons": ("STOP",)}
+_VERTEX: dict[str, Any] = {**_STOP, "provider": "gcp.vertex_ai"}
 _FULL = _tokens(1000, 80, 1700, cachedContentTokenCount=600, thoughtsTokenCount=420, toolUsePromptTokenCount=200)
 
 ROWS = [
@@ -77,18 +78,14 @@ ROWS = [
         "vertex provisioned throughput",
         lambda: _ask({**_tokens(8, 12, 20), "trafficType": "PROVISIONED_THROUGHPUT"}),
         (8, 0, 0, 12, 0),
-        model="gemini-2.5-pro",
-        provider="gcp.vertex_ai",
-        reasons=("STOP",),
+        **_VERTEX,
         tier="provisioned_throughput",
     ),
     Row(
         "vertex on demand",
         lambda: _ask({**_tokens(8, 12, 20), "trafficType": "ON_DEMAND"}),
         (8, 0, 0, 12, 0),
-        model="gemini-2.5-pro",
-        provider="gcp.vertex_ai",
-        reasons=("STOP",),
+        **_VERTEX,
     ),
     Row(
         "gemini stream",

@@ -172,6 +172,7 @@ ROWS = [
     ),
     Row("langchain openai stream", lambda: _OPENAI_STREAM, (176, 1024, 0, 108, 192), **_STOP, stream=True),
     Row("langchain openai stream added up", lambda: _sum(_OPENAI_STREAM), (176, 1024, 0, 108, 192), **_STOP),
+    Row("langchain stream without usage", lambda: _OPENAI_STREAM[:3], "no_usage", **_STOP, stream=True),
     Row(
         "langchain openai stream cut before its usage",
         lambda: _OPENAI_STREAM,
@@ -191,7 +192,6 @@ ROWS = [
         stream=True,
         cut_after=2,
     ),
-    Row("langchain stream without usage", lambda: _OPENAI_STREAM[:3], "no_usage", **_STOP, stream=True),
     Row(
         "langchain generation chunks",
         lambda: [ChatGenerationChunk(message=chunk) for chunk in _CLAUDE_STREAM],

@@ -8,6 +8,7 @@ from typing import Any
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else its import asks the network for prices
 
 import litellm
+from chats import chat, chat_piece, chat_tokens
 from provider import PROVIDER
 from table import Row
 
@@ -16,26 +17,14 @@ _ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "api_ke
 
 
 def _openai(usage: dict[str, Any] | None, **more: Any) -> Any:
-    body = {
-        "id": "c1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "gpt-5",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-    }
+    body = chat("gpt-5")
     url = PROVIDER.json(body if usage is None else {**body, "usage": usage})
     return litellm.completion(model="openai/gpt-5", api_base=url, **_ASK, **more)
 
 
 def _openai_stream(usage: dict[str, Any] | None) -> Any:
     def piece(content: str | None, finish: str | None = None) -> dict[str, Any]:
-        return {
-            "id": "c2",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": "gpt-5",
-            "choices": [{"index": 0, "delta": {"content": content} if content else {}, "finish_reason": finish}],
-        }
+        return chat_piece("gpt-5", {"content": content} if content else {}, finish)
 
     pieces = [piece("hel"), piece("lo"), piece(None, "stop")]
     if usage is not None:
@@ -108,21 +97,23 @@ def _gemini(usage: dict[str, Any]) -> Any:
     return litellm.completion(model="gemini/gemini-2.5-pro", api_base=url, **_ASK)
 
 
-_TOKENS = {
-    "prompt_tokens": 1200,
-    "completion_tokens": 300,
-    "total_tokens": 1500,
-    "prompt_tokens_details": {"cached_tokens": 1024},
-    "completion_tokens_details": {"reasoning_tokens": 192},
-}
+_TOKENS = chat_tokens(1200, 300, 1500, 1024, 192)
 _CLAUDE = {
     "input_tokens": 50,
     "cache_read_input_tokens": 1000,
     "cache_creation_input_tokens": 248,
     "output_tokens": 503,
 }
+_GEMINI = {
+    "promptTokenCount": 100,
+    "candidatesTokenCount": 80,
+    "thoughtsTokenCount": 420,
+    "totalTokenCount": 600,
+    "cachedContentTokenCount": 60,
+}
 _IS: dict[str, Any] = {"model": "gpt-5", "provider": "openai"}
 _STOP: dict[str, Any] = {**_IS, "reasons": ("stop",)}
+_CLAUDE_STOP: dict[str, Any] = {"model": "claude-sonnet-5-5", "provider": "anthropic", "reasons": ("stop",)}
 
 ROWS = [
     Row("litellm openai", lambda: _openai(_TOKENS), (176, 1024, 0, 108, 192), **_STOP),
@@ -135,9 +126,7 @@ ROWS = [
         "litellm anthropic cache",
         lambda: _anthropic(_CLAUDE),
         (50, 1000, 248, 503, 0),
-        model="claude-sonnet-5-5",
-        provider="anthropic",
-        reasons=("stop",),
+        **_CLAUDE_STOP,
     ),
     Row(
         "litellm anthropic cache for an hour",
@@ -145,30 +134,18 @@ ROWS = [
             {**_CLAUDE, "cache_creation": {"ephemeral_5m_input_tokens": 48, "ephemeral_1h_input_tokens": 200}}
         ),
         (50, 1000, 248, 503, 0, 200),
-        model="claude-sonnet-5-5",
-        provider="anthropic",
-        reasons=("stop",),
+        **_CLAUDE_STOP,
     ),
     Row(
         "litellm anthropic stream",
         lambda: _anthropic_stream({**_CLAUDE, "output_tokens": 1}, {"output_tokens": 503}),
         (50, 1000, 248, 503, 0),
-        model="claude-sonnet-5-5",
-        provider="anthropic",
-        reasons=("stop",),
+        **_CLAUDE_STOP,
         stream=True,
     ),
     Row(
         "litellm gemini thoughts",
-        lambda: _gemini(
-            {
-                "promptTokenCount": 100,
-                "candidatesTokenCount": 80,
-                "thoughtsTokenCount": 420,
-                "totalTokenCount": 600,
-                "cachedContentTokenCount": 60,
-            }
-        ),
+        lambda: _gemini(_GEMINI),
         (40, 60, 0, 80, 420),
         model="gemini-2.5-pro",
         provider="gcp.gemini",

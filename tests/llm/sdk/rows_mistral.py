@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chats import chat, chat_piece
 from mistralai.client import Mistral
 from provider import PROVIDER
 from table import Row
@@ -16,27 +17,12 @@ def _client(url: str) -> Any:
 
 
 def _ask(usage: dict[str, Any]) -> Any:
-    body = {
-        "id": "c1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "mistral-large-2512",
-        "usage": usage,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-    }
-    return _client(PROVIDER.json(body)).chat.complete(**_ASK)
+    return _client(PROVIDER.json(chat("mistral-large-2512", usage=usage))).chat.complete(**_ASK)
 
 
 def _stream(usage: dict[str, Any] | None) -> Any:
     def piece(content: str, finish: str | None = None, **more: Any) -> dict[str, Any]:
-        return {
-            "id": "c2",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": "mistral-large-2512",
-            "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}],
-            **more,
-        }
+        return chat_piece("mistral-large-2512", {"content": content}, finish, **more)
 
     last = piece("", "stop") if usage is None else piece("", "stop", usage=usage)
     return _client(PROVIDER.events([piece("hel"), piece("lo"), last], done=True)).chat.stream(**_ASK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chats import chat_tokens as _tokens
 from openai import OpenAI
 from provider import PROVIDER
 from table import Row
@@ -134,31 +135,22 @@ def _embeddings() -> Any:
     )
 
 
-def _tokens(
-    prompt: int, completion: int, total: int, cached: int = 0, reasoning: int = 0, **more: Any
-) -> dict[str, Any]:
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": total,
-        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0, **more},
-        "completion_tokens_details": {
-            "reasoning_tokens": reasoning,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
+def _bare(prompt: int, completion: int, total: int) -> dict[str, Any]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
 
 
 def _response_tokens(given: int, made: int, cached: int, written: int, reasoning: int) -> dict[str, Any]:
-    return {
-        "input_tokens": given,
-        "output_tokens": made,
-        "total_tokens": given + made,
-        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
-        "output_tokens_details": {"reasoning_tokens": reasoning},
-    }
+    counts = {"input_tokens": given, "output_tokens": made, "total_tokens": given + made}
+    details = {"cached_tokens": cached, "cache_write_tokens": written}
+    return {**counts, "input_tokens_details": details, "output_tokens_details": {"reasoning_tokens": reasoning}}
+
+
+def _growing() -> list[dict[str, Any]]:
+    return [
+        _piece("a", usage=_tokens(10, 1, 11)),
+        _piece("b", usage=_tokens(10, 2, 12)),
+        _piece(None, "stop", usage=_tokens(10, 3, 13)),
+    ]
 
 
 _IS = {"model": "gpt-5-2025-08-07", "provider": "openai"}
@@ -181,12 +173,7 @@ ROWS = [
         (93, 0, 3207, 40, 0),
         **_STOP,
     ),
-    Row(
-        "openai chat without details",
-        lambda: _chat({"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}),
-        (7, 0, 0, 3, 0),
-        **_STOP,
-    ),
+    Row("openai chat without details", lambda: _chat(_bare(7, 3, 10)), (7, 0, 0, 3, 0), **_STOP),
     Row(
         "openai chat two choices",
         lambda: _chat(_tokens(19, 20, 39), choices=2),
@@ -221,23 +208,10 @@ ROWS = [
     # xAI: reasoning is beside the 9 shown; 32 + 9 + 233 = 274.
     Row("xai chat reasoning beside", lambda: _chat(_tokens(32, 9, 274, 6, 233)), (26, 6, 0, 9, 233), **_STOP),
     # Gemini behind OpenAI's API: 8 + 12 + 80 without details = 100.
-    Row(
-        "gemini compatible thinking in total only",
-        lambda: _chat({"prompt_tokens": 8, "completion_tokens": 12, "total_tokens": 100}),
-        (8, 0, 0, 12, 80),
-        **_STOP,
-    ),
+    Row("gemini compatible thinking in total only", lambda: _chat(_bare(8, 12, 100)), (8, 0, 0, 12, 80), **_STOP),
     Row(
         "deepseek chat cache hit",
-        lambda: _chat(
-            {
-                "prompt_tokens": 100,
-                "completion_tokens": 5,
-                "total_tokens": 105,
-                "prompt_cache_hit_tokens": 64,
-                "prompt_cache_miss_tokens": 36,
-            }
-        ),
+        lambda: _chat({**_bare(100, 5, 105), "prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}),
         (36, 64, 0, 5, 0),
         **_STOP,
     ),
@@ -271,22 +245,14 @@ ROWS = [
     # vLLM's continuous_usage_stats: each chunk has the count so far, the last one is the call's.
     Row(
         "growing usage on every chunk",
-        lambda: _stream(
-            _piece("a", usage=_tokens(10, 1, 11)),
-            _piece("b", usage=_tokens(10, 2, 12)),
-            _piece(None, "stop", usage=_tokens(10, 3, 13)),
-        ),
+        lambda: _stream(*_growing()),
         (10, 0, 0, 3, 0),
         **_STOP,
         stream=True,
     ),
     Row(
         "growing usage cut",
-        lambda: _stream(
-            _piece("a", usage=_tokens(10, 1, 11)),
-            _piece("b", usage=_tokens(10, 2, 12)),
-            _piece(None, "stop", usage=_tokens(10, 3, 13)),
-        ),
+        lambda: _stream(*_growing()),
         "stream_cut",
         **_IS,
         stream=True,

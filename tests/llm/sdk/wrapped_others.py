@@ -11,6 +11,7 @@ from typing import Any
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else its import asks the network for prices
 
+import chats
 import litellm
 import openai
 import pytest
@@ -34,27 +35,12 @@ HI: list[Any] = [{"role": "user", "content": "hi"}]
 
 
 def chat(**more: Any) -> dict[str, Any]:
-    return {
-        "id": "c",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "gpt-4o",
-        "usage": TOKENS,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-        **more,
-    }
+    return chats.chat("gpt-4o", usage=TOKENS, **more)
 
 
 def chunks() -> list[Any]:
     def piece(content: str, finish: str | None = None, **more: Any) -> dict[str, Any]:
-        return {
-            "id": "c",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": "gpt-4o",
-            "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}],
-            **more,
-        }
+        return chats.chat_piece("gpt-4o", {"content": content}, finish, **more)
 
     return [piece("hel"), piece("lo"), piece("", "stop", usage=TOKENS)]
 

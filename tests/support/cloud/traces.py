@@ -6,8 +6,7 @@ import base64
 import json
 import threading
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
@@ -23,8 +22,7 @@ EXPORT, TRACE = "/otlp/v1/traces", "/tempo/api/traces/"
 _IDS = ("traceId", "spanId", "parentSpanId")
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """One span as it arrived; `count` says how many times it did."""
 
     trace_id: str

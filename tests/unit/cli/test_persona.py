@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.hypertool_host import Host
+from tests.support.personas import BUDGETS
+from tests.support.small_disk import small_disk_at
 
 
 def said(host: Host, *arguments: str, **more: str) -> str:
@@ -113,14 +115,7 @@ def test_json_is_for_programs(host: Host) -> None:
     assert [p["name"] for p in listed if p["active"]] == ["backend-engineer"]
     assert len(listed) == 6
     budgets = json.loads(said(host, "budget", "--json"))["budgets"]
-    assert {name: budget["limit"] for name, budget in budgets.items()} == {
-        "backend-engineer": 2000,
-        "frontend-engineer": 1800,
-        "testing-specialist": 1500,
-        "observability-expert": 2000,
-        "devops-engineer": 1800,
-        "data-scientist": 1700,
-    }
+    assert {name: budget["limit"] for name, budget in budgets.items()} == BUDGETS
     assert json.loads(said(host, "end", "--json"))["ended"]["persona"] == "backend-engineer"
     assert json.loads(said(host, "current", "--json"))["persona"] is None
 
@@ -254,15 +249,7 @@ def test_full_disk_prevents_the_switch(host: Host, below: str) -> None:
     """A full disk is one line of error, and the current persona stays the same."""
     full = host.state / below
     full.mkdir(parents=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", str(full)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount a small file system here ({mounted.stderr.strip()}); run where mounting is allowed")
-    try:
+    with small_disk_at(full, "0700"):
         said(host, "switch", "backend")
         filler = full / "filler"
         with filler.open("wb", buffering=0) as file:
@@ -282,8 +269,6 @@ def test_full_disk_prevents_the_switch(host: Host, below: str) -> None:
             ("none", "backend-engineer", "default"): 1,
             ("backend-engineer", "testing-specialist", "default"): 1,
         }
-    finally:
-        subprocess.run(["umount", str(full)], check=True)
 
 
 def test_a_reader_that_goes_away_is_no_error_of_ours(host: Host) -> None:

@@ -10,15 +10,8 @@ from hypertool.domain import personas as module
 from hypertool.domain.personas import load_catalogue
 from hypertool.errors import ConfigError
 from tests.support.hypertool_host import Host
+from tests.support.personas import BUDGETS
 
-BUDGETS = {
-    "backend-engineer": 2000,
-    "frontend-engineer": 1800,
-    "testing-specialist": 1500,
-    "observability-expert": 2000,
-    "devops-engineer": 1800,
-    "data-scientist": 1700,
-}
 ALIASES = {
     "backend": "backend-engineer",
     "obs": "observability-expert",

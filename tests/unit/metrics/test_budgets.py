@@ -276,9 +276,17 @@ on_exceed = "block"
 """
 
 
-def _waiting(host: Host, code: str) -> Callable[[], str]:
+def _waiting(host: Host, tokens: int, code: str) -> Callable[[], str]:
+    """A process that has used these tokens, and does the rest of its code once the function is called."""
     program = host.home / "waiting.py"
-    head = "import sys, time\nfrom hypertool import get_persona_metrics\nm = get_persona_metrics()\n"
+    head = f"""
+import sys, time
+from hypertool import get_persona_metrics
+m = get_persona_metrics()
+m.record_token_usage("{BACKEND}", "default", "simulated", {tokens})
+m.flush()
+print("ready", flush=True)
+"""
     program.write_text(head + code)
     process = host.background([sys.executable, "-u", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -299,10 +307,8 @@ def test_reset_reaches_a_running_process(host: Host, window: str) -> None:
     host.config.write_text(BLOCK.replace("WINDOW", window))
     end = _waiting(
         host,
+        2500,
         f"""
-m.record_token_usage("{BACKEND}", "default", "simulated", 2500)
-m.flush()
-print("ready", flush=True)
 began = None
 sys.stdin.readline()
 began = time.monotonic()
@@ -323,10 +329,8 @@ def test_shared_hour_blocks_both_processes(host: Host) -> None:
     host.config.write_text(BLOCK.replace("WINDOW", "day"))
     end = _waiting(
         host,
+        1500,
         f"""
-m.record_token_usage("{BACKEND}", "default", "simulated", 1500)
-m.flush()
-print("ready", flush=True)
 sys.stdin.readline()
 print(m.get_remaining_budget("{BACKEND}"))
 try:

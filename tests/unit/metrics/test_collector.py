@@ -45,13 +45,19 @@ def test_an_alias_counts_under_the_full_name(collector: PersonaMetricsCollector)
 # Switching
 
 
+def work(collector: PersonaMetricsCollector, hands: Hands, *switches: tuple[str, str, str, int]) -> None:
+    """Switch from a persona to another with a chatmode, and work for so many seconds; then the session ends."""
+    for origin, persona, chatmode, seconds in switches:
+        collector.switch_persona(origin, persona, chatmode)
+        hands.now += seconds
+    collector.end_session()
+
+
 @pytest.mark.predecessor("D8")
 def test_a_session_is_closed_under_its_own_chatmode(collector: PersonaMetricsCollector, hands: Hands) -> None:
-    collector.switch_persona("none", "backend", "feature-implementation")
-    hands.now += 10
-    collector.switch_persona("backend", "testing", "bug-validation")
-    hands.now += 5
-    collector.end_session()
+    work(
+        collector, hands, ("none", "backend", "feature-implementation", 10), ("backend", "testing", "bug-validation", 5)
+    )
     assert sessions(collector) == {(BACKEND, "feature-implementation"): 10, (TESTING, "bug-validation"): 5}
     assert counted(collector, "sw") == {
         ("none", BACKEND, "feature-implementation"): 1,
@@ -62,22 +68,14 @@ def test_a_session_is_closed_under_its_own_chatmode(collector: PersonaMetricsCol
 @pytest.mark.predecessor("D8")
 def test_switch_to_the_active_persona(collector: PersonaMetricsCollector, hands: Hands) -> None:
     """A switch to the active persona counts nothing and keeps the session."""
-    collector.switch_persona("none", "backend", "bug-fix")
-    hands.now += 1
-    collector.switch_persona("backend", "tta-backend-engineer", "bug-fix")
-    hands.now += 1
-    collector.end_session()
+    work(collector, hands, ("none", "backend", "bug-fix", 1), ("backend", "tta-backend-engineer", "bug-fix", 1))
     assert counted(collector, "sw") == {("none", BACKEND, "bug-fix"): 1}
     assert sessions(collector) == {(BACKEND, "bug-fix"): 2}
 
 
 def test_new_chatmode_closes_the_session(collector: PersonaMetricsCollector, hands: Hands) -> None:
     """Another chatmode of the same persona closes the session and counts no switch."""
-    collector.switch_persona("none", "backend", "bug-fix")
-    hands.now += 1
-    collector.switch_persona("backend", "backend", "default")
-    hands.now += 2
-    collector.end_session()
+    work(collector, hands, ("none", "backend", "bug-fix", 1), ("backend", "backend", "default", 2))
     assert counted(collector, "sw") == {("none", BACKEND, "bug-fix"): 1}
     assert sessions(collector) == {(BACKEND, "bug-fix"): 1, (BACKEND, "default"): 2}
 

@@ -40,7 +40,6 @@ with WorkflowTracer("w") as w:
 """,
     )
     assert out == "ConnectionError CircuitBreakerError CircuitBreakerError CircuitBreakerError open\nanswer closed\n"
-    assert tokens(traced) == {"backend-engineer": 30}
     assert gates(traced) == {
         "answer": "1 pass",
         "answer.call": "1 pass, 2 fail",
@@ -48,6 +47,7 @@ with WorkflowTracer("w") as w:
         "answer.refused": "2 fail",
         "answer.recovered": "1 pass",
     }
+    assert tokens(traced) == {"backend-engineer": 30}
     receiver.wait(12)
     assert [line.strip() for line in tree(receiver) if "chat" not in line] == [
         *("workflow.w", "stage.answer", "stage.answer.call !", "stage.answer.call !", "stage.answer.tripped !"),

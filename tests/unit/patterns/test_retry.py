@@ -21,17 +21,25 @@ calls = []
 """
 
 
-def test_each_attempt_is_a_step(traced: Host, receiver: OtlpReceiver) -> None:
-    """Two failures and a success: three attempts, paid for, in one stage that passes."""
-    out = run(
-        traced,
+def failed(host: Host) -> str:
+    """What a stage ends with whose function never gets an answer."""
+    return run(
+        host,
         POLICY
         + """
 with WorkflowTracer("w") as w:
-    print(w.trace_stage("fetch", "backend", ask, 2))
+    try:
+        w.trace_stage("fetch", "backend", ask, 9)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
 """,
     )
-    assert out == "3\n"
+
+
+def test_each_attempt_is_a_step(traced: Host, receiver: OtlpReceiver) -> None:
+    """Two failures and a success: three attempts, paid for, in one stage that passes."""
+    program = 'with WorkflowTracer("w") as w:\n    print(w.trace_stage("fetch", "backend", ask, 2))\n'
+    assert run(traced, POLICY + program) == "3\n"
     assert gates(traced) == {"fetch": "1 pass", "fetch.attempt": "1 pass, 2 fail"}
     assert tokens(traced) == {"backend-engineer": 30}
     assert traced.counters("sw") == {("none", "backend-engineer", "default"): 1}
@@ -50,18 +58,7 @@ with WorkflowTracer("w") as w:
 
 def test_last_attempt_raises_as_it_is(host: Host) -> None:
     """After the third failure the caller gets the exception of the function itself, and the stage fails."""
-    out = run(
-        host,
-        POLICY
-        + """
-with WorkflowTracer("w") as w:
-    try:
-        w.trace_stage("fetch", "backend", ask, 9)
-    except ConnectionError as error:
-        print(error)
-""",
-    )
-    assert out == "no answer 3\n"
+    assert failed(host) == "ConnectionError: no answer 3\n"
     assert gates(host) == {"fetch": "1 fail", "fetch.attempt": "3 fail"}
 
 
@@ -86,18 +83,7 @@ with WorkflowTracer("w") as w:
 def test_refused_budget_is_not_retried(host: Host) -> None:
     """A budget that blocks stops the retries at once."""
     host.config.write_text('[personas.backend-engineer]\ntokens = 15\non_exceed = "block"\n')
-    out = run(
-        host,
-        POLICY
-        + """
-with WorkflowTracer("w") as w:
-    try:
-        w.trace_stage("fetch", "backend", ask, 9)
-    except Exception as error:
-        print(type(error).__name__)
-""",
-    )
-    assert out == "TokenBudgetExceeded\n"
+    assert failed(host).startswith("TokenBudgetExceeded: ")
     assert gates(host)["fetch.attempt"] == "3 fail"
     assert host.counters("llm")["backend-engineer", "simulated", "blocked"] == 1
 

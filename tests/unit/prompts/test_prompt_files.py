@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from hypertool.errors import ConfigError
 from hypertool.prompts import marks
 from hypertool.prompts.source import prompts
 from hypertool.prompts.targets import TARGETS, File, files_for
+from tests.support.odd_places import put_pipe_or_folder
 
 # A token of such a text has about 4 characters, and never fewer than 3 on average: 1,500 tokens.
 LONGEST = 4500
@@ -322,12 +322,7 @@ def test_link_inside_is_followed(project: Path) -> None:
 def test_odd_file_in_the_way(odd: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A pipe does not hang the command, a huge file is not read."""
     place = project / ".claude/agents/backend-engineer.md"
-    place.parent.mkdir(parents=True)
-    if odd == "fifo":
-        os.mkfifo(place)
-    elif odd == "folder":
-        place.mkdir()
-    else:
+    if not put_pipe_or_folder(odd, place):
         with place.open("wb") as file:
             file.truncate(1 << 30)
     assert exported(project, "--force") == 1

@@ -52,13 +52,19 @@ def left(path: Path, declared: Catalogue, now: float | None = None) -> int:
     return budgets(declared, totals, {}, time.time() if now is None else now)[P].remaining
 
 
-def test_run_overspent_a_day_ahead_lingers_15_minutes(tmp_path: Path) -> None:
-    """The clock was a day ahead when a run overspent; set right, the gauge shows it no longer than any other run."""
+def overspent_a_day_ahead(path: Path) -> tuple[Wall, Catalogue]:
+    """A run has used 1500 of 1000 tokens and ended, under a clock that was a day ahead."""
     wall, declared = Wall(), catalogue()
     wall.now += DAY
-    ahead = process(tmp_path, wall, declared).tokens(1500)
+    ahead = process(path, wall, declared).tokens(1500)
     ahead.recorder.close_implicit()
     ahead.publish().die()
+    return wall, declared
+
+
+def test_run_overspent_a_day_ahead_lingers_15_minutes(tmp_path: Path) -> None:
+    """The clock was a day ahead when a run overspent; set right, the gauge shows it no longer than any other run."""
+    _, declared = overspent_a_day_ahead(tmp_path)
     assert left(tmp_path, declared) == -500
     store(tmp_path).fold()
     assert left(tmp_path, declared) == -500
@@ -69,11 +75,7 @@ def test_run_overspent_a_day_ahead_lingers_15_minutes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("since", [-20, 1], ids=["before it was looked at", "after"])
 def test_later_run_replaces_one_of_a_clock_ahead(tmp_path: Path, since: int, folded: str) -> None:
     """A healthy run after the clock was set right takes the place of the overspent one, at once and for good."""
-    wall, declared = Wall(), catalogue()
-    wall.now += DAY
-    ahead = process(tmp_path, wall, declared).tokens(1500)
-    ahead.recorder.close_implicit()
-    ahead.publish().die()
+    wall, declared = overspent_a_day_ahead(tmp_path)
     if folded == "before":
         store(tmp_path).fold()
     wall.now = time.time() + since
@@ -88,11 +90,7 @@ def test_later_run_replaces_one_of_a_clock_ahead(tmp_path: Path, since: int, fol
 @pytest.mark.shared_host("S10")
 def test_archive_of_a_clock_ahead_is_corrected(tmp_path: Path) -> None:
     """The service folded while the clock was ahead: its next fold under the right one corrects what it kept."""
-    wall, declared = Wall(), catalogue()
-    wall.now += DAY
-    ahead = process(tmp_path, wall, declared).tokens(1500)
-    ahead.recorder.close_implicit()
-    ahead.publish().die()
+    overspent_a_day_ahead(tmp_path)
     archive = Archive(StateDirectory(tmp_path))
     archive.fold(time.time() + DAY)
     archive.fold(time.time())
