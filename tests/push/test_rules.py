@@ -171,3 +171,12 @@ def test_fields_dropped_on_the_way_are_seen(grafana: StandIn, command: Command) 
     assert "does not read back as written (" in seen.error
     assert "has no keep_firing_for)" in seen.error
     assert "--rules ruler" in seen.error
+
+
+def test_managed_rules_need_a_newer_grafana(grafana: StandIn, command: Command) -> None:
+    """Said before anything else: a token for an older one cannot have the permissions that are named otherwise."""
+    grafana.reset("legacy", version="11.6.1")
+    seen = command("push", "--rules", "grafana", "--data-source", "ds1")
+    assert seen.code == 1
+    assert "need Grafana 12 or newer; this is 11.6.1" in seen.error
+    assert grafana.writes() == []

@@ -22,6 +22,8 @@ _OVERVIEW = "user/overview.html?dashboard=hypertool-"
 # Prometheus 3 has none of them, but our own page.
 _PROMETHEUS = (f"query?{_EXPRESSION}", f"graph?{_EXPRESSION}", f"classic/graph?{_EXPRESSION}", f"{_OVERVIEW}llm-cost")
 _ALERTS = ("alerts", "classic/alerts", f"{_OVERVIEW}pipeline-health")
+GRAFANA = "http://localhost:3000/"
+_GRAFANA = b"Grafana"
 # What Debian's packages serve instead of the pages they omit.
 _NO_PAGE = (b"does not include the modern", b"does not include", b"not found")
 
@@ -32,6 +34,11 @@ class Place(NamedTuple):
     what: str
     url: str
     now: str
+
+    @property
+    def leads(self) -> bool:
+        """Whether a browser finds something there, perhaps after a login."""
+        return self.now == "shows a page" or self.now.startswith("asks for user")
 
 
 def alerts_page(base: str = PROMETHEUS) -> Place:
@@ -49,13 +56,14 @@ def prometheus_pages(base: str = PROMETHEUS) -> list[Place]:
     ]
 
 
-def pages() -> list[Place]:
-    """The web pages of this host's Prometheus and Grafana."""
-    return [
-        *prometheus_pages(),
-        _first("Grafana", "http://localhost:3000/d/", ("hypertool-persona-overview",)),
-        _first("Grafana", "http://localhost:3000/d/", ("hypertool-workflow-performance",)),
+def pages(prometheus: str = PROMETHEUS, grafana: str = GRAFANA) -> list[Place]:
+    """The web pages of this host's Prometheus and Grafana that there are."""
+    boards = ("hypertool-persona-overview", "hypertool-workflow-performance")
+    found = [
+        *prometheus_pages(prometheus),
+        *(_first("Grafana", grafana, (f"d/{board}",), _GRAFANA) for board in boards),
     ]
+    return [place for place in found if place.leads]
 
 
 def places(endpoint: str, store: Store, report: WorkflowReport, after: HostState, traces: list[Place]) -> list[Place]:
@@ -63,14 +71,14 @@ def places(endpoint: str, store: Store, report: WorkflowReport, after: HostState
     return [Place("metrics", endpoint, _endpoint_now(endpoint, store, report, after)), *pages(), *traces]
 
 
-def _first(what: str, base: str, paths: tuple[str, ...]) -> Place:
+def _first(what: str, base: str, paths: tuple[str, ...], words: bytes = b"") -> Place:
     """The first of these pages that shows something, else the first one with the reason why it does not."""
-    found = [Place(what, base + path, _look(base + path)) for path in paths]
+    found = [Place(what, base + path, _look(base + path, words)) for path in paths]
     return next((place for place in found if place.now == "shows a page"), found[0])
 
 
-def _look(url: str) -> str:
-    """What a browser would find at `url`."""
+def _look(url: str, words: bytes) -> str:
+    """What a browser would find at `url`; a page without `words` is that of another program."""
     from base64 import b64encode
     from http.client import HTTPException
     from urllib.error import HTTPError
@@ -91,7 +99,7 @@ def _look(url: str) -> str:
         return "nobody listens there now" if "refused" in str(error) else f"does not answer: {error}"
     if kind != "text/html" or any(words in page[:2000] for words in _NO_PAGE):
         return "no page there: this Prometheus has no web interface"
-    return "shows a page"
+    return "shows a page" if words in page else "another program has this port"
 
 
 def _endpoint_now(endpoint: str, store: Store, report: WorkflowReport, after: HostState) -> str:

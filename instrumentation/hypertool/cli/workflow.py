@@ -99,12 +99,13 @@ def drill(arguments: argparse.Namespace) -> int:
         return 0
     tell(store.note)
     watch = alerts_page()
+    see = f"{watch.url}  ({watch.now})" if watch.leads else "hypertool status --watch  (no Prometheus answers here)"
     lasts = "15 minutes from now" if persona.window == "run" else f"when the {persona.window} ends"
     print(
         f"{persona.name} used {spent} simulated tokens and has {budget.remaining} of {budget.limit} left\n"
         f"what happens   TokenBudgetExceeded is pending at once and fires after 1 minute; the notification\n"
         f"               arrives in {store.directory.private}/alerts.jsonl and the journal of hypertool-alert-log\n"
-        f"watch it       {watch.url}  ({watch.now})\n"
+        f"watch it       {see}\n"
         f"end it         {undo}\n"
         f"               (without that, it ends {lasts})"
     )

@@ -5,6 +5,7 @@ discover -> permissions -> read all -> plan -> (a check ends here) -> folder -> 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -87,6 +88,10 @@ class Push:
         self._client, self._needs = client, needs
         self.report = Report(discover(client))
         server = self.report.server
+        if ruler is not None and ruler.managed and re.match(r"(9|1[01])\.", server.version):
+            raise PushProblem(
+                f"Grafana-managed rules from rule files need Grafana 12 or newer; this is {server.version}"
+            )
         self._boards: Dashboards | LegacyDashboards = (
             Dashboards(client, server, wanted.folder) if server.dashboards else LegacyDashboards(client, wanted.folder)
         )

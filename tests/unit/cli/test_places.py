@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hypertool.cli.places import Place, prometheus_pages
+from hypertool.cli.places import Place, pages, prometheus_pages
 from tests.dashboards.prometheus import binaries
 from tests.support import service
 from tests.support.box import free_port
@@ -49,6 +51,32 @@ def test_printed_address_shows_a_page(release: str, tmp_path: Path) -> None:
 
 def test_nothing_listens(tmp_path: Path) -> None:
     assert {place.now for place in prometheus_pages(f"http://127.0.0.1:{free_port()}/")} == {"nobody listens there now"}
+
+
+class Answering(BaseHTTPRequestHandler):
+    page = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(self.page)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(("page", "shown"), [(b"<title>Grafana</title>", 2), (b"<title>My app</title>", 0)])
+def test_only_what_is_there_is_named(page: bytes, shown: int) -> None:
+    """No address of a Prometheus or a Grafana that this host has not, nor of another program on their port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Page", (Answering,), {"page": page}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        found = pages(f"http://127.0.0.1:{free_port()}/", f"http://127.0.0.1:{server.server_port}/")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [place.what for place in found] == ["Grafana"] * shown
 
 
 def test_pages_named_in_guides_are_known() -> None:

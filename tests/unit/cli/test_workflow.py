@@ -35,7 +35,6 @@ def test_baseline_prints_what_the_store_shows(host: Host) -> None:
         "none -> backend-engineer (package-release) +1",
         "2050 tokens",
         "http://localhost:9464/metrics",
-        "hypertool-persona-overview",
         "simulated",
     ):
         assert fact in done.stdout, fact
