@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -23,7 +23,8 @@ MAKEFILE = "lint build publish:\n\t@true\ntest:\n\t@test -e repaired\n"
 class Loading(NamedTuple):
     """An agent's command line for a prompt, and the file whose text its first request has, or lists.
 
-    `instead` is a folder whose files of the same name it prefers, and which is not there.
+    `instead` is a folder whose files of the same name it prefers, and which is not there. With a `tool` that the model
+    asks for, it is the second request.
     """
 
     agent: str
@@ -31,6 +32,7 @@ class Loading(NamedTuple):
     arguments: list[str]
     listed: bool = False
     instead: str = ""
+    tool: tuple[str, dict[str, Any]] | None = None
 
 
 LOADED = (
@@ -54,6 +56,16 @@ LOADED = (
         ".opencode/agents/backend-engineer.md",
         [*AGENTS["opencode"].command[:2], "--agent", "backend-engineer", *AGENTS["opencode"].command[2:]],
     ),
+    Loading("opencode", ".agents/skills/bug-fix-hypertool/SKILL.md", AGENTS["opencode"].command, True, ".claude"),
+    Loading(
+        "cline",
+        ".agents/skills/bug-fix-hypertool/SKILL.md",
+        AGENTS["cline"].command,
+        instead=".claude",
+        tool=("skills", {"skill": "bug-fix-hypertool", "args": None}),
+    ),
+    Loading("qwen-code", ".agents/skills/bug-fix-hypertool/SKILL.md", AGENTS["qwen-code"].command, listed=True),
+    Loading("qwen-code", ".qwen/agents/backend-engineer.md", AGENTS["qwen-code"].command, listed=True),
     Loading("auggie", ".augment/commands/bug-fix-hypertool.md", ["auggie", "-p", "/bug-fix-hypertool now"]),
     Loading("auggie", ".claude/skills/bug-fix-hypertool/SKILL.md", AGENTS["auggie"].command, listed=True),
     Loading(
@@ -86,7 +98,7 @@ def test_agent_loads_its_file(case: Loading, programs: Path, project: Path) -> N
     marks = exported(project)
     if case.instead:
         shutil.rmtree(project / case.instead)
-    with FakeModels() as models:
+    with FakeModels(commands=[[case.tool]] if case.tool else []) as models:
         client = using(case.agent, case.arguments)
         set_up(client, models, programs, project)
         done = run(client, models, programs, project, PWD=str(project))  # opencode goes by it
