@@ -22,10 +22,8 @@ EVERY_SECONDS = 1.0
 COALESCE_SECONDS = 0.02
 RETRY_SECONDS = 5.0
 EXIT_SECONDS = 0.4
-# Publishing a call takes 25 us on an idle machine, and milliseconds where others keep disk and processors busy. In a
-# burst the next one waits for this multiple of the time that the last one took, within these limits (seconds).
-CALL_SPACING = 50
-CALL_SPACING_LEAST, CALL_SPACING_MOST = 0.003, 0.01
+# Publishing a call takes 25 us, and 100 us where others keep disk and processors busy: at most 1 per cent of the time.
+CALL_SPACING_SECONDS = 0.01
 CALL_BURST = 4
 # Slewing moves a clock by less; what moves it by more sets it.
 CLOCK_STEP_SECONDS = 1.0
@@ -93,8 +91,8 @@ class Publisher:
     def publish_call(self) -> None:
         """Publish a call before it returns, so that no signal can lose it; in a long burst, within 20 ms.
 
-        The first CALL_BURST calls of a burst are published one by one, later ones at intervals of 3 to 10 ms, which
-        keep the cost to 2 per cent. A multiprocessing child may be terminated at any time, so it publishes every call.
+        The first CALL_BURST calls of a burst are published one by one, later ones every 10 ms.
+        A multiprocessing child may be terminated at any time, so it publishes every call.
         """
         now = time.monotonic()
         if self._failed or (now < self.next_call and not self._every_call):
@@ -103,11 +101,9 @@ class Publisher:
                 self._urgent = True
                 self.notify()
             return
+        self._calls_paid_until = paid = max(self._calls_paid_until, now) + CALL_SPACING_SECONDS
+        self.next_call = float("-inf") if self._every_call else paid - CALL_BURST * CALL_SPACING_SECONDS
         self.publish()
-        took = time.monotonic() - now
-        interval = min(max(CALL_SPACING * took, CALL_SPACING_LEAST), CALL_SPACING_MOST)
-        self._calls_paid_until = paid = max(self._calls_paid_until, now) + interval
-        self.next_call = float("-inf") if self._every_call else paid - CALL_BURST * interval
 
     def _publish_inline(self) -> None:
         """Publish in the caller's thread: this interpreter has no thread for it, or is about to end.
