@@ -9,6 +9,7 @@ from .dashboard import dashboard, query_variable
 from .links import link_to
 from .parameters import (
     FEWER_COLUMNS,
+    MANY,
     NEUTRAL,
     NONE_IS_GOOD,
     RATE_INTERVAL,
@@ -105,7 +106,7 @@ def not_understood() -> p.Json:
         no_value="No record was left uncounted",
         name="${__field.labels.agent}: ${__field.labels.reason}",
         steps=NONE_IS_GOOD,
-        defaults={"min": 0, "decimals": 0},
+        defaults={"min": 0, "max": MANY, "decimals": 0},
     )
 
 
@@ -175,7 +176,7 @@ def blocked() -> p.Json:
         no_value="No agent was stopped by a budget",
         name="${__field.labels.agent} as ${__field.labels.persona}",
         steps=NONE_IS_GOOD,
-        defaults={"min": 0, "decimals": 0},
+        defaults={"min": 0, "max": MANY, "decimals": 0},
     )
 
 

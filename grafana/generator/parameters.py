@@ -23,6 +23,8 @@ GATE_SUCCESS: Steps = ((None, RED), (0.80, YELLOW), (0.95, GREEN))
 #: Failed gates of one stage in the last hour. They are whole numbers, so "above 5" begins at 6, where the bar is full.
 FAILED_GATES: Steps = ((None, GREEN), (1, YELLOW), (6, RED))
 FAILED_GATES_FULL = 6
+#: Where none is good, a single one is a short bar: Grafana 9 draws the only bar as high as the panel.
+MANY = 6
 #: Transitions are shaded by their number, up to 30, from which ExcessivePersonaSwitching assumes a loop.
 TRANSITIONS_FULL = 30
 #: Share of input tokens from the provider's cache: 60 % is good. A low share is no fault: short prompts are not cached.

@@ -12,6 +12,7 @@ from .parameters import (
     FEWER_COLUMNS,
     GREEN,
     LAG_SECONDS,
+    MANY,
     NEUTRAL,
     NONE_IS_GOOD,
     RATE_INTERVAL,
@@ -243,7 +244,7 @@ def overflow() -> p.Json:
         no_value="No label has reached its limit",
         name="${__field.labels.label}",
         steps=NONE_IS_GOOD,
-        defaults={"min": 0, "decimals": 0},
+        defaults={"min": 0, "max": MANY, "decimals": 0},
     )
 
 

@@ -146,6 +146,13 @@ def test_a_table_has_one_query_a_stable_order_and_room(panel: dict[str, Any]) ->
     assert all("max" in {one["id"] for one in o["properties"]} for o in continuous), "one event would be full colour"
 
 
+@panels("stat", "gauge", "bargauge", "timeseries", "heatmap", "table")
+def test_a_single_event_is_a_short_bar(panel: dict[str, Any]) -> None:
+    """Where the first one is a warning, it fills a sixth: Grafana 9 draws the only bar as high as its panel."""
+    if panel["type"] == "bargauge" and [step["value"] for step in defaults(panel)["thresholds"]["steps"]][1:2] == [1]:
+        assert defaults(panel).get("max", 0) >= 6
+
+
 def test_failed_gates_are_full_where_they_turn_red() -> None:
     [panel] = [panel for _, panel in PANELS if panel["title"] == "Failed Quality Gates"]
     red = [step["value"] for step in defaults(panel)["thresholds"]["steps"] if step["color"] == "red"]
