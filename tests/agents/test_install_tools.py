@@ -241,6 +241,23 @@ def test_doctor_starts_no_program_of_a_repository(
         assert named in found["remedy"]
 
 
+@pytest.mark.parametrize("command", ["'hypertool hook claude-code Stop", "\x1b]0;hypertool hook claude-code Stop"])
+def test_doctor_survives_the_text_of_a_repository(
+    command: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Open quotes in a hook's command are named; what a terminal would obey is shown and not sent to it."""
+    repository = tmp_path / "theirs"
+    hooks = {"Stop": [{"hooks": [{"type": "command", "command": command}]}]}
+    put(repository / ".claude" / "settings.json", json.dumps({"hooks": hooks}).encode())
+    (repository / ".git").mkdir()
+    monkeypatch.chdir(repository)
+    assert main(["agents", "doctor", "claude-code"]) == 1
+    found = capsys.readouterr()
+    assert "hook program" in found.out
+    assert "\x1b" not in found.out
+    assert found.err == ""
+
+
 def test_list_shows_the_tools(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`hypertool agents` says where the tools are."""
     assert main(["agents", "install", "opencode", "--mcp"]) == 0

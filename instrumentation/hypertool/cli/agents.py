@@ -20,7 +20,7 @@ from ..runtime.home import own_home
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT
 from ..runtime.workspace import find_workspace
 from ..service.addresses import parse_address
-from .output import UsageProblem, complain, print_json, print_table
+from .output import UsageProblem, complain, print_json, print_table, visible
 
 
 def agents(arguments: argparse.Namespace) -> int:
@@ -117,8 +117,8 @@ def _doctor(names: list[str], json: bool) -> int:
 
 def _line(finding: Finding) -> str:
     mark = "ok  " if finding.holds else "FAIL"
-    return f"{mark}  {finding.agent}: {finding.link}: {finding.seen}" + (
-        f"\n      -> {finding.remedy}" if finding.remedy else ""
+    return f"{mark}  {finding.agent}: {finding.link}: {visible(finding.seen)}" + (
+        f"\n      -> {visible(finding.remedy)}" if finding.remedy else ""
     )
 
 

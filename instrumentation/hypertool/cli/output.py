@@ -15,9 +15,16 @@ class UsageProblem(HypertoolError):
     """Wrong use of a command: exit code 2."""
 
 
+def visible(text: str) -> str:
+    """The text with characters that a terminal would obey instead of showing written as `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def complain(program: str, text: str) -> None:
     """Print one line on stderr, whatever the text contains."""
-    line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
+    line = visible(" ".join(text.split()))
     if sys.stderr is None:  # Closed at the start; print() would use stdout instead.
         return
     with contextlib.suppress(OSError):  # The reader is gone.
@@ -32,7 +39,7 @@ def print_json(document: Mapping[str, Any]) -> None:
 def print_table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
     """Print columns; numbers are aligned to the right."""
     rows = list(rows)
-    cells = [head, *[tuple(str(cell) for cell in row) for row in rows]]
+    cells = [head, *[tuple(visible(str(cell)) for cell in row) for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     right = [bool(rows) and all(isinstance(row[column], (int, float)) for row in rows) for column in range(len(head))]
     for row in cells:

@@ -128,7 +128,7 @@ def _hooks(agent: str, home: str, project: str, environment: Mapping[str, str]) 
     if not found:
         yield Finding(agent, "hooks", False, "not installed", _install(agent, "user"))
         return
-    for command in sorted({shlex.split(command)[0] for command in found.values()}):
+    for command in sorted({_program_of(command) for command in found.values()}):
         runs = os.access(command, os.X_OK)
         yield Finding(agent, "hook program", runs, command, "" if runs else _install(agent, "user"))
     yield Finding(agent, "hooks", True, _NOTES.get(agent, f"{len(found)} events"))
@@ -152,6 +152,14 @@ def _tools(agent: str, home: str, project: str, environment: Mapping[str, str]) 
             wrong = _not_served(command, environment.get("PATH"))
             remedy = f"{wrong}; or take the tools out: `hypertool agents uninstall {agent} --mcp`" if wrong else ""
             yield Finding(agent, f"tools ({scope})", not wrong, " ".join(command), remedy)
+
+
+def _program_of(command: str) -> str:
+    """The first word of a command line; all of it where its quotes are open."""
+    try:
+        return next(iter(shlex.split(command)), command)
+    except ValueError:
+        return command
 
 
 def _own_program(command: str, path: str | None) -> bool:
