@@ -153,6 +153,16 @@ def test_endless_line_is_skipped(follower: Follower, path: Path, monkeypatch: py
     assert len(reading.calls) == 5
 
 
+@pytest.mark.parametrize("agent", ["claude-code", "codex", "copilot-cli", "qwen-code"])
+def test_unreadable_line_has_its_version(agent: str, home: Path) -> None:
+    """A line that cannot be read is told with the version that the lines before it name."""
+    path = homes.qwen_session(home, homes.qwen_record(1)) if agent == "qwen-code" else homes.install(home, agent)[0]
+    with path.open("ab") as file:
+        file.write(b'{"type": "assistant", "session.usage_record", "token_usage_record", ui_telemetry\n')
+    [one] = Follower(agent).read(path).unrecognised
+    assert (one.reason, bool(one.version)) == ("malformed", True)
+
+
 def test_unrecognised_in_a_document_counts_once(home: Path) -> None:
     """A document is written anew at each message: what was not understood before is not counted again."""
     path = homes.install(home, "auggie")[0]

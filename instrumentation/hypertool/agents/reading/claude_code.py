@@ -36,12 +36,13 @@ def with_subagents(session: str) -> Iterator[str]:
     yield from files_in(os.path.join(session.removesuffix(".jsonl"), "subagents"), ".jsonl")
 
 
-def read(record: dict[str, Any], _context: dict[str, str]) -> Read:
+def read(record: dict[str, Any], context: dict[str, str]) -> Read:
     """The call in a line, or None."""
     if record.get("type") != "assistant":
         return None
     message = mapping(record.get("message"))
     model, version = text(message.get("model")), text(record.get("version"))
+    context["version"] = version or context.get("version", "")  # for lines that cannot be read
     if model == _SYNTHETIC or record.get("isApiErrorMessage") is True:
         return None
     identity, request = text(message.get("id")), text(record.get("requestId"))

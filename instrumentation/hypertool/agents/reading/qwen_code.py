@@ -27,14 +27,14 @@ def with_subagents(session: str) -> Iterator[str]:
     yield session
 
 
-def read(record: dict[str, Any], _context: dict[str, str]) -> Read:
+def read(record: dict[str, Any], context: dict[str, str]) -> Read:
     """The call in a line. The assistant's own line repeats the event's figures and is skipped."""
     if record.get("type") != "system" or record.get("subtype") != "ui_telemetry":
         return None
     event = mapping(mapping(record.get("systemPayload")).get("uiEvent"))
     if not str(event.get("event.name", "")).endswith("api_response"):
         return None
-    version = text(record.get("version"))
+    version = context["version"] = text(record.get("version")) or context.get("version", "")
     response = text(event.get("response_id"))
     if not response:
         return Unrecognised("no_id", version)
