@@ -1,4 +1,4 @@
-"""Generates web/overview.html with its script and style sheet: the dashboards, live, on Prometheus' own address.
+"""Generates the script and the style sheet of web/overview.html: the dashboards, live, on Prometheus' own address.
 
 Report and overview page share one drawing: the Python modules below are translated to JavaScript. What the translator
 does not know stops it here, and a test compares what both draw.
@@ -93,9 +93,8 @@ def script() -> str:
 
 
 def outputs() -> list[tuple[Path, str]]:
-    """The page, its script and its style sheet with their expected texts."""
+    """The script and the style sheet of the page with their expected texts."""
     return [
-        (WEB / "overview.html", (HERE / "overview" / "page.html").read_text(encoding="utf-8")),
         (WEB / "overview.js", script()),
         (WEB / "overview.css", style.sheet()),
     ]

@@ -123,7 +123,7 @@ def page(markdown: str) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{headings[0][2]}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{headings[0][2]}</title>\n<style>{' '.join(STYLE.split())}</style>\n</head>\n<body>\n"
         f"{body}<nav>\n<ul>\n{chr(10).join(entries)}\n</ul>\n</nav>\n{rest}</body>\n</html>\n"
     )
 

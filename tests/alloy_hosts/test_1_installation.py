@@ -12,7 +12,7 @@ from testinfra.host import Host
 from tests.alloy_hosts.conftest import STRANGER, VERSION, Playing, generation, main_pids
 from tests.rules.runbook_blocks import pasteable
 from tests.support.cloud import CloudStandIn
-from tests.support.fleet import Fleet, Play, ask, differences, modes
+from tests.support.fleet import Fleet, Play, ask, clock_service_said, differences, modes
 from tests.support.pasting import pasted
 
 pytestmark = pytest.mark.host
@@ -50,14 +50,9 @@ def test_service_is_enabled_ready_and_healthy(host: Host) -> None:
 
 def test_change_of_the_clock_is_looked_after(host: Host) -> None:
     """The timer waits for one, and its service gets an answer from Alloy and leaves a good one alone."""
-    clock = "hypertool-alloy-clock"
-    assert host.check_output(f"systemctl show --value -p ActiveState,UnitFileState {clock}.timer") == "active\nenabled"
-    process = host.check_output("systemctl show --value -p MainPID alloy")
-    host.check_output(f"systemctl start {clock}.service")
-    said = host.check_output(f"journalctl --unit={clock}.service --lines=20 --output=cat")
+    said = clock_service_said(host, "hypertool-alloy-clock", "alloy")
     assert "nothing to do" in said
     assert "Failed to parse" not in said
-    assert host.check_output("systemctl show --value -p MainPID alloy") == process
 
 
 def test_only_what_the_destination_needs_is_installed(host: Host) -> None:

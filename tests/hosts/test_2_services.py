@@ -13,7 +13,7 @@ from testinfra.host import Host
 from tests.hosts.conftest import SECRET, STRANGER
 from tests.hosts.test_1_installation import assert_every_query_runs
 from tests.support.box import until
-from tests.support.fleet import ask, modes, on_all
+from tests.support.fleet import ask, clock_service_said, modes, on_all
 
 pytestmark = pytest.mark.host
 
@@ -215,14 +215,10 @@ def test_every_unit_has_a_good_security_score(host: Host) -> None:
 
 def test_change_of_the_clock_is_looked_after(fleet: object, host: Host) -> None:
     """The timer waits for one, and its service gets an answer from Prometheus and leaves a good one alone."""
-    assert host.check_output(f"systemctl show --value -p ActiveState,UnitFileState {CLOCK}.timer") == "active\nenabled"
-    process = host.check_output("systemctl show --value -p MainPID prometheus")
-    host.check_output(f"systemctl start {CLOCK}.service")
-    said = host.check_output(f"journalctl --unit={CLOCK}.service --lines=20 --output=cat")
+    said = clock_service_said(host, CLOCK, "prometheus")
     assert "nothing to do" in said
     assert "Alertmanager was not told" not in said
     assert "Failed to parse" not in said
-    assert host.check_output("systemctl show --value -p MainPID prometheus") == process
 
 
 def test_no_conffile_of_a_package_was_touched(fleet: object, host: Host) -> None:

@@ -63,6 +63,18 @@ def modes(host: Host, paths: Iterable[str]) -> dict[str, str]:
     return dict(line.split("=") for line in shown.splitlines())
 
 
+def clock_service_said(host: Host, service: str, unit: str) -> str:
+    """What our service for a changed clock says; its timer waits, and the unit's process stays as it is."""
+    assert (
+        host.check_output(f"systemctl show --value -p ActiveState,UnitFileState {service}.timer") == "active\nenabled"
+    )
+    process = host.check_output(f"systemctl show --value -p MainPID {unit}")
+    host.check_output(f"systemctl start {service}.service")
+    said = str(host.check_output(f"journalctl --unit={service}.service --lines=20 --output=cat"))
+    assert host.check_output(f"systemctl show --value -p MainPID {unit}") == process
+    return said
+
+
 def authorization(host: Host) -> str:
     """The header that Prometheus, Alertmanager and Alloy of the host ask for; empty before it is installed."""
     file = host.file("/etc/hypertool/secrets/web_password")

@@ -194,8 +194,7 @@ def load_catalogue(strict: bool = True) -> Catalogue:
         for path in config_files():
             merged.add(path, str(path))
         merged.finish()
-        if merged.findings:
-            raise ConfigError(str(merged.findings[0]))
+        merged.raise_first()
     except ConfigError as error:
         if strict:
             raise
@@ -203,8 +202,7 @@ def load_catalogue(strict: bool = True) -> Catalogue:
         merged = defaults
     try:
         merged.add_prompts(prompt_paths())
-        if merged.findings:
-            raise ConfigError(str(merged.findings[0]))
+        merged.raise_first()
     except ConfigError as error:
         if strict:
             raise
@@ -241,6 +239,11 @@ class _Merged:
         self.unknown_persona = "error"
         self.findings: list[Finding] = []
         self._files: dict[str, TomlFile] = {}
+
+    def raise_first(self) -> None:
+        """Raise the first finding, if there is one, as a ConfigError."""
+        if self.findings:
+            raise ConfigError(str(self.findings[0]))
 
     def add_defaults(self) -> None:
         """Merge the package's own personas."""
