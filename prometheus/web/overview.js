@@ -327,7 +327,7 @@ var _pymeth_strip = function (chars) { // nargs: 0 1
         if (chars.indexOf(s2[i]) < 0) {s3 = s2.slice(0, i+1); break;}
     } return s3;
 };
-var BOTTOM, COLUMN, HEAT, LEFT, NAMED, PALETTE, RIGHT, ROW, SCRAPE_SECONDS, SHADES, TOP, _BAR_ROW, _BYTES, _COLUMNS, _DAY, _HOUR, _LADDER, _LEGEND_SHARE, _LETTERS, _MINUTE, _MONEY, _MOST, _NOTHING, _PADDING, _ROW, _SCALES, _SECONDS, _TIMES, _TIP_ROWS, _TITLE, _TITLES, _apply, _backwards, _bars, _bound, _cell, _cell_html, _cell_svg, _columns, _dots, _filled, _gauge, _highest, _key, _label, _line, _lowest, _mapped, _marks, _named, _numeric, _order, _orders, _organized, _picture, _plain, _rank, _replaced, _row, _size, _sorted, _span, _starts, _thresholds, _tip, _tips, ago, arc, auto_decimals, bars_height, chosen_pattern, color_of, coordinate, dashboard_html, display_name, draw_bars, draw_gauges, draw_heatmap, draw_series, draw_stat, draw_times, draw_values, drawn, duration, empty_heatmap, empty_words, escaped, expression, field_of, fixed, formatted, grouped, heat, hidden, highest, label, last_value, layers, legend, legend_of, ordered, paint, panel_html, panel_range, panel_svg, path, plain, points_of, rectangle, reduced, requests_of, row_name, rows_of, scaled, seconds, series_color, series_of, share, shortened, shown, stacked, step_seconds, steps_of, stub1_, svg_html, table_cells, table_html, table_of, table_svg, threshold_color, time_mark, time_text, trimmed, two, value_axis, variables_of, view_of, x_of, y_of;
+var BOTTOM, COLUMN, HEAT, LEFT, NAMED, PALETTE, RIGHT, ROW, SCRAPE_SECONDS, SHADES, TOP, _BAR_ROW, _BYTES, _COLUMNS, _DAY, _HOUR, _LADDER, _LEGEND_SHARE, _LETTERS, _MINUTE, _MONEY, _MOST, _MOST_ROWS, _NOTHING, _PADDING, _ROW, _SCALES, _SECONDS, _TIMES, _TIP_ROWS, _TITLE, _TITLES, _apply, _backwards, _bars, _bound, _cell, _cell_html, _cell_svg, _columns, _dots, _filled, _gauge, _highest, _key, _label, _line, _lowest, _mapped, _marks, _named, _numeric, _order, _orders, _organized, _picture, _plain, _rank, _replaced, _row, _size, _sorted, _span, _starts, _thresholds, _tip, _tips, ago, arc, auto_decimals, bars_height, chosen_pattern, color_of, coordinate, dashboard_html, display_name, draw_bars, draw_gauges, draw_heatmap, draw_series, draw_stat, draw_times, draw_values, drawn, duration, empty_heatmap, empty_words, escaped, expression, field_of, fixed, formatted, grouped, heat, hidden, highest, label, last_value, layers, legend, legend_of, ordered, paint, panel_html, panel_range, panel_svg, path, plain, points_of, rectangle, reduced, requests_of, row_name, rows_of, scaled, seconds, series_color, series_of, share, shortened, shown, stacked, step_seconds, steps_of, stub1_, svg_html, table_cells, table_html, table_of, table_svg, threshold_color, time_mark, time_text, trimmed, two, value_axis, variables_of, view_of, x_of, y_of;
 escaped = function flx_escaped (text) {
     var safe;
     safe = _pymeth_replace.call(((_pymeth_replace.call(_pymeth_replace.call(text, "&", "&amp;"), "<", "&lt;"))), ">", "&gt;");
@@ -808,6 +808,7 @@ paint = function flx_paint (color, prefix) {
     return (prefix + "-") + (((found !== null))? (_pyfunc_str(found)) : ("quiet"));
 };
 
+_MOST_ROWS = 500;
 series_of = function flx_series_of (panel, answers) {
     var field, found, labels, name, result, stub29_seq, stub30_itr, stub31_seq, stub32_itr, target, title;
     found = [];
@@ -833,18 +834,26 @@ series_of = function flx_series_of (panel, answers) {
 };
 
 points_of = function flx_points_of (result) {
-    var points, raw, stub33_, stub33_i0, stub33_iter0, stub33_pair;
+    var pair, points, raw, stub33_seq, stub34_itr, value;
     raw = (_pyfunc_truthy(_pymeth_get.call(result, "values"))) || ([result["value"]]);
-    stub33_ = [];stub33_iter0 = raw;if ((typeof stub33_iter0 === "object") && (!Array.isArray(stub33_iter0))) {stub33_iter0 = Object.keys(stub33_iter0);}for (stub33_i0=0; stub33_i0<stub33_iter0.length; stub33_i0++) {stub33_pair = stub33_iter0[stub33_i0];{stub33_.push([stub33_pair[0], number(stub33_pair[1])]);}}
-    points = stub33_;
-    return (function list_comprehension (iter0) {var res = [];var point, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {point = iter0[i0];if (!(finite(point[1]))) {continue;}{res.push(point);}}return res;}).call(this, points);
+    points = [];
+    stub33_seq = raw;
+    if ((typeof stub33_seq === "object") && (!Array.isArray(stub33_seq))) { stub33_seq = Object.keys(stub33_seq);}
+    for (stub34_itr = 0; stub34_itr < stub33_seq.length; stub34_itr += 1) {
+        pair = stub33_seq[stub34_itr];
+        value = number(pair[1]);
+        if (((_pyfunc_truthy(finite(value))) && ((_pyfunc_abs(value) < (1e+150))))) {
+            _pymeth_append.call(points, ([pair[0], ((_pyfunc_abs(value) < (1e-150)))? (0.0) : (value)]));
+        }
+    }
+    return points;
 };
 
 legend = function flx_legend (pattern, labels) {
-    var names, stub34_, stub34_i0, stub34_iter0, stub34_name;
+    var names, stub35_, stub35_i0, stub35_iter0, stub35_name;
     if (_pyfunc_op_equals(pattern, "__auto")) {
-        stub34_ = [];stub34_iter0 = _pyfunc_sorted(_pymeth_keys.call(labels), undefined, false);if ((typeof stub34_iter0 === "object") && (!Array.isArray(stub34_iter0))) {stub34_iter0 = Object.keys(stub34_iter0);}for (stub34_i0=0; stub34_i0<stub34_iter0.length; stub34_i0++) {stub34_name = stub34_iter0[stub34_i0];if (!((!_pyfunc_op_equals(stub34_name, "__name__")))) {continue;}{stub34_.push(stub34_name);}}
-        names = stub34_;
+        stub35_ = [];stub35_iter0 = _pyfunc_sorted(_pymeth_keys.call(labels), undefined, false);if ((typeof stub35_iter0 === "object") && (!Array.isArray(stub35_iter0))) {stub35_iter0 = Object.keys(stub35_iter0);}for (stub35_i0=0; stub35_i0<stub35_iter0.length; stub35_i0++) {stub35_name = stub35_iter0[stub35_i0];if (!((!_pyfunc_op_equals(stub35_name, "__name__")))) {continue;}{stub35_.push(stub35_name);}}
+        names = stub35_;
         return ("{" + (_pymeth_join.call(", ", ((function list_comprehension (iter0) {var res = [];var name, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {name = iter0[i0];{res.push(((name + ("=\"")) + labels[name]) + ("\""));}}return res;}).call(this, names))))) + "}";
     }
     return _filled(pattern, "{{", "}}", labels);
@@ -855,13 +864,13 @@ display_name = function flx_display_name (pattern, labels) {
 };
 
 _filled = function flx__filled (pattern, before, after, labels) {
-    var cut, known, made, part, parts, stub35_seq, stub36_itr;
+    var cut, known, made, part, parts, stub36_seq, stub37_itr;
     parts = _pymeth_split.call(pattern, before);
     made = parts[0];
-    stub35_seq = parts.slice(1);
-    if ((typeof stub35_seq === "object") && (!Array.isArray(stub35_seq))) { stub35_seq = Object.keys(stub35_seq);}
-    for (stub36_itr = 0; stub36_itr < stub35_seq.length; stub36_itr += 1) {
-        part = stub35_seq[stub36_itr];
+    stub36_seq = parts.slice(1);
+    if ((typeof stub36_seq === "object") && (!Array.isArray(stub36_seq))) { stub36_seq = Object.keys(stub36_seq);}
+    for (stub37_itr = 0; stub37_itr < stub36_seq.length; stub37_itr += 1) {
+        part = stub36_seq[stub37_itr];
         cut = _pymeth_find.call(part, after);
         known = ((cut < 0))? (part) : (part.slice(_pyfunc_op_add(cut, after.length)));
         made = _pyfunc_op_add((_pyfunc_op_add(made, (((cut < 0))? (before) : (_label(labels, _pymeth_strip.call(part.slice(0,cut))))))), known);
@@ -880,17 +889,17 @@ last_value = function flx_last_value (one) {
 };
 
 reduced = function flx_reduced (one, how) {
-    var stub37_, stub37_i0, stub37_iter0, stub37_point, stub38_seq, stub39_itr, total, value, values;
-    stub37_ = [];stub37_iter0 = one["points"];if ((typeof stub37_iter0 === "object") && (!Array.isArray(stub37_iter0))) {stub37_iter0 = Object.keys(stub37_iter0);}for (stub37_i0=0; stub37_i0<stub37_iter0.length; stub37_i0++) {stub37_point = stub37_iter0[stub37_i0];{stub37_.push(stub37_point[1]);}}
-    values = stub37_;
+    var stub38_, stub38_i0, stub38_iter0, stub38_point, stub39_seq, stub40_itr, total, value, values;
+    stub38_ = [];stub38_iter0 = one["points"];if ((typeof stub38_iter0 === "object") && (!Array.isArray(stub38_iter0))) {stub38_iter0 = Object.keys(stub38_iter0);}for (stub38_i0=0; stub38_i0<stub38_iter0.length; stub38_i0++) {stub38_point = stub38_iter0[stub38_i0];{stub38_.push(stub38_point[1]);}}
+    values = stub38_;
     if ((values.length == 0)) {
         return null;
     }
     total = 0.0;
-    stub38_seq = values;
-    if ((typeof stub38_seq === "object") && (!Array.isArray(stub38_seq))) { stub38_seq = Object.keys(stub38_seq);}
-    for (stub39_itr = 0; stub39_itr < stub38_seq.length; stub39_itr += 1) {
-        value = stub38_seq[stub39_itr];
+    stub39_seq = values;
+    if ((typeof stub39_seq === "object") && (!Array.isArray(stub39_seq))) { stub39_seq = Object.keys(stub39_seq);}
+    for (stub40_itr = 0; stub40_itr < stub39_seq.length; stub40_itr += 1) {
+        value = stub39_seq[stub40_itr];
         total = _pyfunc_op_add(total, value);
     }
     if (_pyfunc_op_equals(how, "sum")) {
@@ -909,44 +918,44 @@ reduced = function flx_reduced (one, how) {
 };
 
 table_of = function flx_table_of (panel, answers) {
-    var columns, index, made, name, names, order, result, results, rows, stub40_seq, stub41_itr, stub42_seq, stub43_itr, stub44_seq, stub45_itr, stub46_, stub46_i0, stub46_iter0, stub47_seq, stub48_itr, stub49_seq, stub50_itr, target, transformation;
+    var columns, index, made, name, names, order, result, results, rows, stub41_seq, stub42_itr, stub43_seq, stub44_itr, stub45_seq, stub46_itr, stub47_, stub47_i0, stub47_iter0, stub48_seq, stub49_itr, stub50_seq, stub51_itr, target, transformation;
     results = [];
-    stub40_seq = (_pyfunc_truthy(_pymeth_get.call(panel, "targets"))) || [];
-    if ((typeof stub40_seq === "object") && (!Array.isArray(stub40_seq))) { stub40_seq = Object.keys(stub40_seq);}
-    for (stub41_itr = 0; stub41_itr < stub40_seq.length; stub41_itr += 1) {
-        target = stub40_seq[stub41_itr];
+    stub41_seq = (_pyfunc_truthy(_pymeth_get.call(panel, "targets"))) || [];
+    if ((typeof stub41_seq === "object") && (!Array.isArray(stub41_seq))) { stub41_seq = Object.keys(stub41_seq);}
+    for (stub42_itr = 0; stub42_itr < stub41_seq.length; stub42_itr += 1) {
+        target = stub41_seq[stub42_itr];
         results = _pyfunc_op_add(results, ((_pyfunc_truthy(_pymeth_get.call(answers, target["refId"]))) || []));
     }
     names = [];
-    stub44_seq = results;
-    if ((typeof stub44_seq === "object") && (!Array.isArray(stub44_seq))) { stub44_seq = Object.keys(stub44_seq);}
-    for (stub45_itr = 0; stub45_itr < stub44_seq.length; stub45_itr += 1) {
-        result = stub44_seq[stub45_itr];
-        stub42_seq = result["metric"];
-        if ((typeof stub42_seq === "object") && (!Array.isArray(stub42_seq))) { stub42_seq = Object.keys(stub42_seq);}
-        for (stub43_itr = 0; stub43_itr < stub42_seq.length; stub43_itr += 1) {
-            name = stub42_seq[stub43_itr];
+    stub45_seq = results;
+    if ((typeof stub45_seq === "object") && (!Array.isArray(stub45_seq))) { stub45_seq = Object.keys(stub45_seq);}
+    for (stub46_itr = 0; stub46_itr < stub45_seq.length; stub46_itr += 1) {
+        result = stub45_seq[stub46_itr];
+        stub43_seq = result["metric"];
+        if ((typeof stub43_seq === "object") && (!Array.isArray(stub43_seq))) { stub43_seq = Object.keys(stub43_seq);}
+        for (stub44_itr = 0; stub44_itr < stub43_seq.length; stub44_itr += 1) {
+            name = stub43_seq[stub44_itr];
             if ((!_pyfunc_op_contains(name, names))) {
                 _pymeth_append.call(names, name);
             }
         }
     }
     names = _pyfunc_op_add(_pyfunc_sorted(names, undefined, false), ["Value"]);
-    stub46_ = [];stub46_iter0 = results;if ((typeof stub46_iter0 === "object") && (!Array.isArray(stub46_iter0))) {stub46_iter0 = Object.keys(stub46_iter0);}for (stub46_i0=0; stub46_i0<stub46_iter0.length; stub46_i0++) {result = stub46_iter0[stub46_i0];{stub46_.push(_row(result, names));}}
-    rows = stub46_;
+    stub47_ = [];stub47_iter0 = results;if ((typeof stub47_iter0 === "object") && (!Array.isArray(stub47_iter0))) {stub47_iter0 = Object.keys(stub47_iter0);}for (stub47_i0=0; stub47_i0<stub47_iter0.length; stub47_i0++) {result = stub47_iter0[stub47_i0];{stub47_.push(_row(result, names));}}
+    rows = stub47_;
     made = ({names: _pyfunc_op_add(["Time"], names), rows: rows});
-    stub47_seq = (_pyfunc_truthy(_pymeth_get.call(panel, "transformations"))) || [];
-    if ((typeof stub47_seq === "object") && (!Array.isArray(stub47_seq))) { stub47_seq = Object.keys(stub47_seq);}
-    for (stub48_itr = 0; stub48_itr < stub47_seq.length; stub48_itr += 1) {
-        transformation = stub47_seq[stub48_itr];
+    stub48_seq = (_pyfunc_truthy(_pymeth_get.call(panel, "transformations"))) || [];
+    if ((typeof stub48_seq === "object") && (!Array.isArray(stub48_seq))) { stub48_seq = Object.keys(stub48_seq);}
+    for (stub49_itr = 0; stub49_itr < stub48_seq.length; stub49_itr += 1) {
+        transformation = stub48_seq[stub49_itr];
         if (_pyfunc_op_equals(transformation["id"], "organize")) {
             made = _organized(made, transformation["options"]);
         }
     }
-    stub49_seq = _orders(panel);
-    if ((typeof stub49_seq === "object") && (!Array.isArray(stub49_seq))) { stub49_seq = Object.keys(stub49_seq);}
-    for (stub50_itr = 0; stub50_itr < stub49_seq.length; stub50_itr += 1) {
-        order = stub49_seq[stub50_itr];
+    stub50_seq = _orders(panel);
+    if ((typeof stub50_seq === "object") && (!Array.isArray(stub50_seq))) { stub50_seq = Object.keys(stub50_seq);}
+    for (stub51_itr = 0; stub51_itr < stub50_seq.length; stub51_itr += 1) {
+        order = stub50_seq[stub51_itr];
         made = _sorted(made, order[0], order[1]);
     }
     columns = [];
@@ -954,18 +963,18 @@ table_of = function flx_table_of (panel, answers) {
         name = made["names"][index];
         _pymeth_append.call(columns, (({name: name, field: field_of(panel, name, index)})));
     }
-    return ({columns: columns, rows: made["rows"]});
+    return ({columns: columns, rows: made["rows"].slice(0,_MOST_ROWS)});
 };
 
 _row = function flx__row (result, names) {
-    var last, name, points, row, stub51_seq, stub52_itr;
+    var last, name, points, row, stub52_seq, stub53_itr;
     points = points_of(result);
     last = ((points.length > 0))? (points[points.length - 1]) : ([0, null]);
     row = [last[0]];
-    stub51_seq = names.slice(0,names.length - 1);
-    if ((typeof stub51_seq === "object") && (!Array.isArray(stub51_seq))) { stub51_seq = Object.keys(stub51_seq);}
-    for (stub52_itr = 0; stub52_itr < stub51_seq.length; stub52_itr += 1) {
-        name = stub51_seq[stub52_itr];
+    stub52_seq = names.slice(0,names.length - 1);
+    if ((typeof stub52_seq === "object") && (!Array.isArray(stub52_seq))) { stub52_seq = Object.keys(stub52_seq);}
+    for (stub53_itr = 0; stub53_itr < stub52_seq.length; stub53_itr += 1) {
+        name = stub52_seq[stub53_itr];
         _pymeth_append.call(row, _label(result["metric"], name));
     }
     _pymeth_append.call(row, last[1]);
@@ -973,7 +982,7 @@ _row = function flx__row (result, names) {
 };
 
 _organized = function flx__organized (table, options) {
-    var excluded, index, kept, name, order, place, renamed, rows, stub53_, stub53_i0, stub53_iter0, stub53_row;
+    var excluded, index, kept, name, order, place, renamed, rows, stub54_, stub54_i0, stub54_iter0, stub54_row;
     excluded = (_pyfunc_truthy(_pymeth_get.call(options, "excludeByName"))) || ({});
     order = (_pyfunc_truthy(_pymeth_get.call(options, "indexByName"))) || ({});
     renamed = (_pyfunc_truthy(_pymeth_get.call(options, "renameByName"))) || ({});
@@ -986,19 +995,19 @@ _organized = function flx__organized (table, options) {
         }
     }
     kept = _pyfunc_sorted(kept, ((function (one) {return one[0];}).bind(this)), false);
-    stub53_ = [];stub53_iter0 = table["rows"];if ((typeof stub53_iter0 === "object") && (!Array.isArray(stub53_iter0))) {stub53_iter0 = Object.keys(stub53_iter0);}for (stub53_i0=0; stub53_i0<stub53_iter0.length; stub53_i0++) {stub53_row = stub53_iter0[stub53_i0];{stub53_.push((function list_comprehension (iter0) {var res = [];var one, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {one = iter0[i0];{res.push(stub53_row[one[1]]);}}return res;}).call(this, kept));}}
-    rows = stub53_;
+    stub54_ = [];stub54_iter0 = table["rows"];if ((typeof stub54_iter0 === "object") && (!Array.isArray(stub54_iter0))) {stub54_iter0 = Object.keys(stub54_iter0);}for (stub54_i0=0; stub54_i0<stub54_iter0.length; stub54_i0++) {stub54_row = stub54_iter0[stub54_i0];{stub54_.push((function list_comprehension (iter0) {var res = [];var one, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {one = iter0[i0];{res.push(stub54_row[one[1]]);}}return res;}).call(this, kept));}}
+    rows = stub54_;
     return ({names: (function list_comprehension (iter0) {var res = [];var one, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {one = iter0[i0];{res.push(one[2]);}}return res;}).call(this, kept), rows: rows});
 };
 
 _orders = function flx__orders (panel) {
-    var one, options, orders, stub54_seq, stub55_itr;
+    var one, options, orders, stub55_seq, stub56_itr;
     orders = [];
     options = (_pyfunc_truthy(_pymeth_get.call(panel, "options"))) || ({});
-    stub54_seq = (_pyfunc_truthy(_pymeth_get.call(options, "sortBy"))) || [];
-    if ((typeof stub54_seq === "object") && (!Array.isArray(stub54_seq))) { stub54_seq = Object.keys(stub54_seq);}
-    for (stub55_itr = 0; stub55_itr < stub54_seq.length; stub55_itr += 1) {
-        one = stub54_seq[stub55_itr];
+    stub55_seq = (_pyfunc_truthy(_pymeth_get.call(options, "sortBy"))) || [];
+    if ((typeof stub55_seq === "object") && (!Array.isArray(stub55_seq))) { stub55_seq = Object.keys(stub55_seq);}
+    for (stub56_itr = 0; stub56_itr < stub55_seq.length; stub56_itr += 1) {
+        one = stub55_seq[stub56_itr];
         _pymeth_append.call(orders, ([one["displayName"], _pyfunc_bool(_pymeth_get.call(one, "desc"))]));
     }
     return (function list_comprehension (iter0) {var res = [];var index, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {index = iter0[i0];{res.push(orders[(orders.length - 1) - index]);}}return res;}).call(this, _pyfunc_range(0, orders.length, 1));
@@ -1022,20 +1031,27 @@ _rank = function flx__rank (value) {
 };
 
 _backwards = function flx__backwards (rows, at) {
-    var group, made, row, stub56_seq, stub57_itr;
-    made = [];
-    group = [];
-    stub56_seq = rows;
-    if ((typeof stub56_seq === "object") && (!Array.isArray(stub56_seq))) { stub56_seq = Object.keys(stub56_seq);}
-    for (stub57_itr = 0; stub57_itr < stub56_seq.length; stub57_itr += 1) {
-        row = stub56_seq[stub57_itr];
-        if (((group.length > 0) && ((!_pyfunc_op_equals((group[0][at]), row[at]))))) {
-            made = _pyfunc_op_add(group, made);
-            group = [];
+    var groups, index, made, row, stub57_seq, stub58_itr, stub59_seq, stub60_itr;
+    groups = [];
+    stub57_seq = rows;
+    if ((typeof stub57_seq === "object") && (!Array.isArray(stub57_seq))) { stub57_seq = Object.keys(stub57_seq);}
+    for (stub58_itr = 0; stub58_itr < stub57_seq.length; stub58_itr += 1) {
+        row = stub57_seq[stub58_itr];
+        if (((groups.length == 0) || (!_pyfunc_op_equals((groups[groups.length - 1][0][at]), row[at])))) {
+            _pymeth_append.call(groups, []);
         }
-        _pymeth_append.call(group, row);
+        _pymeth_append.call(groups[groups.length - 1], row);
     }
-    return _pyfunc_op_add(group, made);
+    made = [];
+    for (index = 0; index < groups.length; index += 1) {
+        stub59_seq = groups[(groups.length - 1) - index];
+        if ((typeof stub59_seq === "object") && (!Array.isArray(stub59_seq))) { stub59_seq = Object.keys(stub59_seq);}
+        for (stub60_itr = 0; stub60_itr < stub59_seq.length; stub60_itr += 1) {
+            row = stub59_seq[stub60_itr];
+            _pymeth_append.call(made, row);
+        }
+    }
+    return made;
 };
 
 _TIMES = [60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000];
@@ -1044,7 +1060,7 @@ RIGHT = 10;
 TOP = 8;
 BOTTOM = 22;
 value_axis = function flx_value_axis (low, high, height) {
-    var count, decimals, factor, marks, size, span, step, stub58_seq, stub59_itr, stub60_, stub60_i0, stub60_index, stub60_iter0, wanted;
+    var count, decimals, factor, marks, size, span, step, stub61_seq, stub62_itr, stub63_, stub63_i0, stub63_index, stub63_iter0, wanted;
     wanted = Math.max(2, floor(height / 42));
     span = high - low;
     if ((span <= 0)) {
@@ -1052,10 +1068,10 @@ value_axis = function flx_value_axis (low, high, height) {
     }
     size = Math.pow(10, (floor(log10(span / wanted))));
     step = _pyfunc_op_mult(size, 10);
-    stub58_seq = [1, 2, 2.5, 5, 10];
-    if ((typeof stub58_seq === "object") && (!Array.isArray(stub58_seq))) { stub58_seq = Object.keys(stub58_seq);}
-    for (stub59_itr = 0; stub59_itr < stub58_seq.length; stub59_itr += 1) {
-        factor = stub58_seq[stub59_itr];
+    stub61_seq = [1, 2, 2.5, 5, 10];
+    if ((typeof stub61_seq === "object") && (!Array.isArray(stub61_seq))) { stub61_seq = Object.keys(stub61_seq);}
+    for (stub62_itr = 0; stub62_itr < stub61_seq.length; stub62_itr += 1) {
+        factor = stub61_seq[stub62_itr];
         if (((span / _pyfunc_op_mult(size, factor)) <= wanted)) {
             step = _pyfunc_op_mult(size, factor);
             break;
@@ -1066,8 +1082,8 @@ value_axis = function flx_value_axis (low, high, height) {
     if ((!_pyfunc_op_equals((_pyfunc_op_mult(step, Math.pow(10, decimals))), (floor(_pyfunc_op_mult(step, Math.pow(10, decimals))))))) {
         decimals += 1;
     }
-    stub60_ = [];stub60_iter0 = _pyfunc_range(0, (count + 1), 1);if ((typeof stub60_iter0 === "object") && (!Array.isArray(stub60_iter0))) {stub60_iter0 = Object.keys(stub60_iter0);}for (stub60_i0=0; stub60_i0<stub60_iter0.length; stub60_i0++) {stub60_index = stub60_iter0[stub60_i0];{stub60_.push(_pyfunc_op_add(low, _pyfunc_op_mult(step, stub60_index)));}}
-    marks = stub60_;
+    stub63_ = [];stub63_iter0 = _pyfunc_range(0, (count + 1), 1);if ((typeof stub63_iter0 === "object") && (!Array.isArray(stub63_iter0))) {stub63_iter0 = Object.keys(stub63_iter0);}for (stub63_i0=0; stub63_i0<stub63_iter0.length; stub63_i0++) {stub63_index = stub63_iter0[stub63_i0];{stub63_.push(_pyfunc_op_add(low, _pyfunc_op_mult(step, stub63_index)));}}
+    marks = stub63_;
     return ({low: low, high: _pyfunc_op_add(low, _pyfunc_op_mult(step, count)), marks: marks, decimals: decimals});
 };
 
@@ -1082,12 +1098,12 @@ x_of = function flx_x_of (view, moment, width) {
 };
 
 draw_values = function flx_draw_values (axis, unit, width, height) {
-    var made, mark, stub61_seq, stub62_itr, y;
+    var made, mark, stub64_seq, stub65_itr, y;
     made = [];
-    stub61_seq = axis["marks"];
-    if ((typeof stub61_seq === "object") && (!Array.isArray(stub61_seq))) { stub61_seq = Object.keys(stub61_seq);}
-    for (stub62_itr = 0; stub62_itr < stub61_seq.length; stub62_itr += 1) {
-        mark = stub61_seq[stub62_itr];
+    stub64_seq = axis["marks"];
+    if ((typeof stub64_seq === "object") && (!Array.isArray(stub64_seq))) { stub64_seq = Object.keys(stub64_seq);}
+    for (stub65_itr = 0; stub65_itr < stub64_seq.length; stub65_itr += 1) {
+        mark = stub64_seq[stub65_itr];
         y = y_of(axis, mark, height);
         _pymeth_append.call(made, (path(_pymeth_format.call("M{} {}H{}", LEFT, coordinate(y), coordinate(width - RIGHT)), "grid")));
         _pymeth_append.call(made, (label(LEFT - 6, y + 4, formatted(mark, unit, axis["decimals"], 0), "t", "end")));
@@ -1096,13 +1112,13 @@ draw_values = function flx_draw_values (axis, unit, width, height) {
 };
 
 draw_times = function flx_draw_times (view, width, height) {
-    var anchor, made, moment, one, parts, since_midnight, span, step, stub63_seq, stub64_itr, x;
+    var anchor, made, moment, one, parts, since_midnight, span, step, stub66_seq, stub67_itr, x;
     span = view["end"] - view["start"];
     step = _TIMES[_TIMES.length - 1];
-    stub63_seq = _TIMES;
-    if ((typeof stub63_seq === "object") && (!Array.isArray(stub63_seq))) { stub63_seq = Object.keys(stub63_seq);}
-    for (stub64_itr = 0; stub64_itr < stub63_seq.length; stub64_itr += 1) {
-        one = stub63_seq[stub64_itr];
+    stub66_seq = _TIMES;
+    if ((typeof stub66_seq === "object") && (!Array.isArray(stub66_seq))) { stub66_seq = Object.keys(stub66_seq);}
+    for (stub67_itr = 0; stub67_itr < stub66_seq.length; stub67_itr += 1) {
+        one = stub66_seq[stub67_itr];
         if (((_pyfunc_op_mult((span / one), 64)) <= ((width - LEFT) - RIGHT))) {
             step = one;
             break;
@@ -1151,19 +1167,19 @@ stacked = function flx_stacked (one) {
 };
 
 layers = function flx_layers (series) {
-    var before, bottom, found, heights, key, moment, one, spans, stub65_seq, stub66_itr, stub67_tgt, stub68_seq, stub69_itr, value;
+    var before, bottom, found, heights, key, moment, one, spans, stub68_seq, stub69_itr, stub70_tgt, stub71_seq, stub72_itr, value;
     heights = ({});
     found = [];
-    stub68_seq = series;
-    if ((typeof stub68_seq === "object") && (!Array.isArray(stub68_seq))) { stub68_seq = Object.keys(stub68_seq);}
-    for (stub69_itr = 0; stub69_itr < stub68_seq.length; stub69_itr += 1) {
-        one = stub68_seq[stub69_itr];
+    stub71_seq = series;
+    if ((typeof stub71_seq === "object") && (!Array.isArray(stub71_seq))) { stub71_seq = Object.keys(stub71_seq);}
+    for (stub72_itr = 0; stub72_itr < stub71_seq.length; stub72_itr += 1) {
+        one = stub71_seq[stub72_itr];
         spans = [];
-        stub65_seq = one["points"];
-        if ((typeof stub65_seq === "object") && (!Array.isArray(stub65_seq))) { stub65_seq = Object.keys(stub65_seq);}
-        for (stub66_itr = 0; stub66_itr < stub65_seq.length; stub66_itr += 1) {
-            stub67_tgt = stub65_seq[stub66_itr];
-            moment = stub67_tgt[0]; value = stub67_tgt[1];
+        stub68_seq = one["points"];
+        if ((typeof stub68_seq === "object") && (!Array.isArray(stub68_seq))) { stub68_seq = Object.keys(stub68_seq);}
+        for (stub69_itr = 0; stub69_itr < stub68_seq.length; stub69_itr += 1) {
+            stub70_tgt = stub68_seq[stub69_itr];
+            moment = stub70_tgt[0]; value = stub70_tgt[1];
             bottom = 0.0;
             if (_pyfunc_truthy(stacked(one))) {
                 key = _pymeth_format.call("{}", coordinate(moment));
@@ -1183,16 +1199,16 @@ hidden = function flx_hidden (one, where) {
 };
 
 draw_series = function flx_draw_series (panel, series, view, width, height) {
-    var axis, field, layer, made, stub70_seq, stub71_itr, visible;
+    var axis, field, layer, made, stub73_seq, stub74_itr, visible;
     visible = layers((function list_comprehension (iter0) {var res = [];var one, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {one = iter0[i0];if (!((!_pyfunc_truthy(hidden(one, "viz"))))) {continue;}{res.push(one);}}return res;}).call(this, series));
     field = series[0]["field"];
     axis = value_axis(_lowest(visible, field), _highest(visible, field), height);
     made = [draw_values(axis, (_pyfunc_truthy(_pymeth_get.call(field, "unit"))) || "none", width, height), draw_times(view, width, height)];
     _pymeth_append.call(made, _thresholds(field, axis, width, height));
-    stub70_seq = visible;
-    if ((typeof stub70_seq === "object") && (!Array.isArray(stub70_seq))) { stub70_seq = Object.keys(stub70_seq);}
-    for (stub71_itr = 0; stub71_itr < stub70_seq.length; stub71_itr += 1) {
-        layer = stub70_seq[stub71_itr];
+    stub73_seq = visible;
+    if ((typeof stub73_seq === "object") && (!Array.isArray(stub73_seq))) { stub73_seq = Object.keys(stub73_seq);}
+    for (stub74_itr = 0; stub74_itr < stub73_seq.length; stub74_itr += 1) {
+        layer = stub73_seq[stub74_itr];
         _pymeth_append.call(made, _marks(layer, axis, view, width, height));
     }
     _pymeth_append.call(made, _tips(visible, view, width, height));
@@ -1200,16 +1216,16 @@ draw_series = function flx_draw_series (panel, series, view, width, height) {
 };
 
 _lowest = function flx__lowest (visible, field) {
-    var configured, layer, lowest, span, stub72_seq, stub73_itr, stub74_seq, stub75_itr;
+    var configured, layer, lowest, span, stub75_seq, stub76_itr, stub77_seq, stub78_itr;
     lowest = 0.0;
-    stub74_seq = visible;
-    if ((typeof stub74_seq === "object") && (!Array.isArray(stub74_seq))) { stub74_seq = Object.keys(stub74_seq);}
-    for (stub75_itr = 0; stub75_itr < stub74_seq.length; stub75_itr += 1) {
-        layer = stub74_seq[stub75_itr];
-        stub72_seq = layer["spans"];
-        if ((typeof stub72_seq === "object") && (!Array.isArray(stub72_seq))) { stub72_seq = Object.keys(stub72_seq);}
-        for (stub73_itr = 0; stub73_itr < stub72_seq.length; stub73_itr += 1) {
-            span = stub72_seq[stub73_itr];
+    stub77_seq = visible;
+    if ((typeof stub77_seq === "object") && (!Array.isArray(stub77_seq))) { stub77_seq = Object.keys(stub77_seq);}
+    for (stub78_itr = 0; stub78_itr < stub77_seq.length; stub78_itr += 1) {
+        layer = stub77_seq[stub78_itr];
+        stub75_seq = layer["spans"];
+        if ((typeof stub75_seq === "object") && (!Array.isArray(stub75_seq))) { stub75_seq = Object.keys(stub75_seq);}
+        for (stub76_itr = 0; stub76_itr < stub75_seq.length; stub76_itr += 1) {
+            span = stub75_seq[stub76_itr];
             lowest = Math.min(lowest, span[2]);
         }
     }
@@ -1218,20 +1234,20 @@ _lowest = function flx__lowest (visible, field) {
 };
 
 _highest = function flx__highest (visible, field) {
-    var configured, highest, layer, span, stub76_seq, stub77_itr, stub78_seq, stub79_itr;
+    var configured, highest, layer, span, stub79_seq, stub80_itr, stub81_seq, stub82_itr;
     configured = _pymeth_get.call(field, "max");
     if ((configured !== null)) {
         return _pyfunc_float(configured);
     }
     highest = 0.0;
-    stub78_seq = visible;
-    if ((typeof stub78_seq === "object") && (!Array.isArray(stub78_seq))) { stub78_seq = Object.keys(stub78_seq);}
-    for (stub79_itr = 0; stub79_itr < stub78_seq.length; stub79_itr += 1) {
-        layer = stub78_seq[stub79_itr];
-        stub76_seq = layer["spans"];
-        if ((typeof stub76_seq === "object") && (!Array.isArray(stub76_seq))) { stub76_seq = Object.keys(stub76_seq);}
-        for (stub77_itr = 0; stub77_itr < stub76_seq.length; stub77_itr += 1) {
-            span = stub76_seq[stub77_itr];
+    stub81_seq = visible;
+    if ((typeof stub81_seq === "object") && (!Array.isArray(stub81_seq))) { stub81_seq = Object.keys(stub81_seq);}
+    for (stub82_itr = 0; stub82_itr < stub81_seq.length; stub82_itr += 1) {
+        layer = stub81_seq[stub82_itr];
+        stub79_seq = layer["spans"];
+        if ((typeof stub79_seq === "object") && (!Array.isArray(stub79_seq))) { stub79_seq = Object.keys(stub79_seq);}
+        for (stub80_itr = 0; stub80_itr < stub79_seq.length; stub80_itr += 1) {
+            span = stub79_seq[stub80_itr];
             highest = Math.max(highest, span[2]);
         }
     }
@@ -1239,13 +1255,13 @@ _highest = function flx__highest (visible, field) {
 };
 
 _thresholds = function flx__thresholds (field, axis, width, height) {
-    var made, step, stub80_seq, stub81_itr, style, value, y;
+    var made, step, stub83_seq, stub84_itr, style, value, y;
     style = (_pyfunc_truthy(_pymeth_get.call((((_pyfunc_truthy(_pymeth_get.call(field["custom"], "thresholdsStyle"))) || ({}))), "mode"))) || "off";
     made = [];
-    stub80_seq = steps_of(field);
-    if ((typeof stub80_seq === "object") && (!Array.isArray(stub80_seq))) { stub80_seq = Object.keys(stub80_seq);}
-    for (stub81_itr = 0; stub81_itr < stub80_seq.length; stub81_itr += 1) {
-        step = stub80_seq[stub81_itr];
+    stub83_seq = steps_of(field);
+    if ((typeof stub83_seq === "object") && (!Array.isArray(stub83_seq))) { stub83_seq = Object.keys(stub83_seq);}
+    for (stub84_itr = 0; stub84_itr < stub83_seq.length; stub84_itr += 1) {
+        step = stub83_seq[stub84_itr];
         value = _pymeth_get.call(step, "value");
         if ((((!_pyfunc_op_equals(style, "off"))) && (value !== null) && (((axis["low"] <= value) && (value <= axis["high"]))))) {
             y = coordinate(y_of(axis, value, height));
@@ -1282,15 +1298,15 @@ series_color = function flx_series_color (one) {
 };
 
 _bars = function flx__bars (spans, axis, view, width, height, side) {
-    var bar, bottom, column, high, low, made, moment, stub82_seq, stub83_itr, stub84_tgt, top, x;
+    var bar, bottom, column, high, low, made, moment, stub85_seq, stub86_itr, stub87_tgt, top, x;
     column = (_pyfunc_op_mult(((width - LEFT) - RIGHT), view["step"])) / (view["end"] - view["start"]);
     bar = Math.max(1.5, (((column > 4))? (column - 1) : (_pyfunc_op_mult(column, 0.9))));
     made = [];
-    stub82_seq = spans;
-    if ((typeof stub82_seq === "object") && (!Array.isArray(stub82_seq))) { stub82_seq = Object.keys(stub82_seq);}
-    for (stub83_itr = 0; stub83_itr < stub82_seq.length; stub83_itr += 1) {
-        stub84_tgt = stub82_seq[stub83_itr];
-        moment = stub84_tgt[0]; bottom = stub84_tgt[1]; top = stub84_tgt[2];
+    stub85_seq = spans;
+    if ((typeof stub85_seq === "object") && (!Array.isArray(stub85_seq))) { stub85_seq = Object.keys(stub85_seq);}
+    for (stub86_itr = 0; stub86_itr < stub85_seq.length; stub86_itr += 1) {
+        stub87_tgt = stub85_seq[stub86_itr];
+        moment = stub87_tgt[0]; bottom = stub87_tgt[1]; top = stub87_tgt[2];
         if ((!_pyfunc_op_equals(top, bottom))) {
             x = _pyfunc_op_add(x_of(view, moment, width), ((_pyfunc_op_mult((side - 1), bar)) / 2));
             low = y_of(axis, Math.max(axis["low"], bottom), height);
@@ -1303,12 +1319,12 @@ _bars = function flx__bars (spans, axis, view, width, height, side) {
 };
 
 _dots = function flx__dots (spans, axis, view, width, height) {
-    var made, span, stub85_seq, stub86_itr, x;
+    var made, span, stub88_seq, stub89_itr, x;
     made = [];
-    stub85_seq = spans;
-    if ((typeof stub85_seq === "object") && (!Array.isArray(stub85_seq))) { stub85_seq = Object.keys(stub85_seq);}
-    for (stub86_itr = 0; stub86_itr < stub85_seq.length; stub86_itr += 1) {
-        span = stub85_seq[stub86_itr];
+    stub88_seq = spans;
+    if ((typeof stub88_seq === "object") && (!Array.isArray(stub88_seq))) { stub88_seq = Object.keys(stub88_seq);}
+    for (stub89_itr = 0; stub89_itr < stub88_seq.length; stub89_itr += 1) {
+        span = stub88_seq[stub89_itr];
         x = x_of(view, span[0], width);
         _pymeth_append.call(made, (_pymeth_format.call("M{} {}h0", coordinate(x), (coordinate(y_of(axis, span[2], height))))));
     }
@@ -1316,13 +1332,13 @@ _dots = function flx__dots (spans, axis, view, width, height) {
 };
 
 _line = function flx__line (spans, axis, view, width, height) {
-    var before, joined, made, place, span, stub87_seq, stub88_itr;
+    var before, joined, made, place, span, stub90_seq, stub91_itr;
     made = "";
     before = -1.0;
-    stub87_seq = spans;
-    if ((typeof stub87_seq === "object") && (!Array.isArray(stub87_seq))) { stub87_seq = Object.keys(stub87_seq);}
-    for (stub88_itr = 0; stub88_itr < stub87_seq.length; stub88_itr += 1) {
-        span = stub87_seq[stub88_itr];
+    stub90_seq = spans;
+    if ((typeof stub90_seq === "object") && (!Array.isArray(stub90_seq))) { stub90_seq = Object.keys(stub90_seq);}
+    for (stub91_itr = 0; stub91_itr < stub90_seq.length; stub91_itr += 1) {
+        span = stub90_seq[stub91_itr];
         place = _pymeth_format.call("{} {}", (coordinate(x_of(view, span[0], width))), (coordinate(y_of(axis, span[2], height))));
         joined = (before >= 0) && (((span[0] - before) <= _pyfunc_op_mult(view["step"], 1.5)));
         made = _pyfunc_op_add((_pyfunc_op_add((_pyfunc_op_add(made, ((_pyfunc_truthy(joined))? ("L") : ("M")))), place)), ((_pyfunc_truthy(joined))? ("") : ("h0")));
@@ -1332,13 +1348,13 @@ _line = function flx__line (spans, axis, view, width, height) {
 };
 
 _tips = function flx__tips (visible, view, width, height) {
-    var column, columns, index, key, layer, made, moment, moments, rows, stub89_seq, stub90_itr, stub91_seq, stub92_itr, x;
+    var column, columns, index, key, layer, made, moment, moments, rows, stub92_seq, stub93_itr, stub94_seq, stub95_itr, x;
     columns = ({});
     moments = [];
-    stub89_seq = visible;
-    if ((typeof stub89_seq === "object") && (!Array.isArray(stub89_seq))) { stub89_seq = Object.keys(stub89_seq);}
-    for (stub90_itr = 0; stub90_itr < stub89_seq.length; stub90_itr += 1) {
-        layer = stub89_seq[stub90_itr];
+    stub92_seq = visible;
+    if ((typeof stub92_seq === "object") && (!Array.isArray(stub92_seq))) { stub92_seq = Object.keys(stub92_seq);}
+    for (stub93_itr = 0; stub93_itr < stub92_seq.length; stub93_itr += 1) {
+        layer = stub92_seq[stub93_itr];
         for (index = 0; index < layer["spans"].length; index += 1) {
             moment = layer["spans"][index][0];
             key = _pymeth_format.call("{}", coordinate(moment));
@@ -1351,10 +1367,10 @@ _tips = function flx__tips (visible, view, width, height) {
     }
     column = Math.max(2.0, ((_pyfunc_op_mult(((width - LEFT) - RIGHT), view["step"])) / (view["end"] - view["start"])));
     made = [];
-    stub91_seq = _pyfunc_sorted(moments, undefined, false);
-    if ((typeof stub91_seq === "object") && (!Array.isArray(stub91_seq))) { stub91_seq = Object.keys(stub91_seq);}
-    for (stub92_itr = 0; stub92_itr < stub91_seq.length; stub92_itr += 1) {
-        moment = stub91_seq[stub92_itr];
+    stub94_seq = _pyfunc_sorted(moments, undefined, false);
+    if ((typeof stub94_seq === "object") && (!Array.isArray(stub94_seq))) { stub94_seq = Object.keys(stub94_seq);}
+    for (stub95_itr = 0; stub95_itr < stub94_seq.length; stub95_itr += 1) {
+        moment = stub94_seq[stub95_itr];
         rows = _pyfunc_sorted(columns[_pymeth_format.call("{}", coordinate(moment))], ((function (row) {return -row[0];}).bind(this)), false);
         x = Math.max(LEFT, (x_of(view, moment, width) - column));
         _pymeth_append.call(made, (_pymeth_format.call("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" class=\"tip\"><title>{}</title></rect>", coordinate(x), TOP, coordinate(column), (coordinate((height - TOP) - BOTTOM)), (escaped(_tip(moment, rows))))));
@@ -1363,13 +1379,13 @@ _tips = function flx__tips (visible, view, width, height) {
 };
 
 _tip = function flx__tip (moment, rows) {
-    var lines, one, stub93_seq, stub94_itr, stub95_tgt, value;
+    var lines, one, stub96_seq, stub97_itr, stub98_tgt, value;
     lines = [time_text(moment)];
-    stub93_seq = rows.slice(0,_TIP_ROWS);
-    if ((typeof stub93_seq === "object") && (!Array.isArray(stub93_seq))) { stub93_seq = Object.keys(stub93_seq);}
-    for (stub94_itr = 0; stub94_itr < stub93_seq.length; stub94_itr += 1) {
-        stub95_tgt = stub93_seq[stub94_itr];
-        value = stub95_tgt[0]; one = stub95_tgt[1];
+    stub96_seq = rows.slice(0,_TIP_ROWS);
+    if ((typeof stub96_seq === "object") && (!Array.isArray(stub96_seq))) { stub96_seq = Object.keys(stub96_seq);}
+    for (stub97_itr = 0; stub97_itr < stub96_seq.length; stub97_itr += 1) {
+        stub98_tgt = stub96_seq[stub97_itr];
+        value = stub98_tgt[0]; one = stub98_tgt[1];
         _pymeth_append.call(lines, ((one["name"] + ": ") + (_pyfunc_str((shown(one["field"], value, moment, 1)["text"])))));
     }
     if ((rows.length > _TIP_ROWS)) {
@@ -1379,39 +1395,39 @@ _tip = function flx__tip (moment, rows) {
 };
 
 legend_of = function flx_legend_of (panel, series, now) {
-    var calculations, cells, how, one, options, rows, stub100_, stub100_i0, stub100_iter0, stub96_seq, stub97_itr, stub98_seq, stub99_itr, titles, value;
+    var calculations, cells, how, one, options, rows, stub100_itr, stub101_seq, stub102_itr, stub103_, stub103_i0, stub103_iter0, stub99_seq, titles, value;
     options = (_pyfunc_truthy(_pymeth_get.call((((_pyfunc_truthy(_pymeth_get.call(panel, "options"))) || ({}))), "legend"))) || ({});
     calculations = (_pyfunc_truthy(_pymeth_get.call(options, "calcs"))) || [];
     rows = [];
-    stub98_seq = series;
-    if ((typeof stub98_seq === "object") && (!Array.isArray(stub98_seq))) { stub98_seq = Object.keys(stub98_seq);}
-    for (stub99_itr = 0; stub99_itr < stub98_seq.length; stub99_itr += 1) {
-        one = stub98_seq[stub99_itr];
+    stub101_seq = series;
+    if ((typeof stub101_seq === "object") && (!Array.isArray(stub101_seq))) { stub101_seq = Object.keys(stub101_seq);}
+    for (stub102_itr = 0; stub102_itr < stub101_seq.length; stub102_itr += 1) {
+        one = stub101_seq[stub102_itr];
         if ((!_pyfunc_truthy(hidden(one, "legend")))) {
             cells = [({text: one["name"], sort: one["name"], mark: series_color(one)})];
-            stub96_seq = calculations;
-            if ((typeof stub96_seq === "object") && (!Array.isArray(stub96_seq))) { stub96_seq = Object.keys(stub96_seq);}
-            for (stub97_itr = 0; stub97_itr < stub96_seq.length; stub97_itr += 1) {
-                how = stub96_seq[stub97_itr];
+            stub99_seq = calculations;
+            if ((typeof stub99_seq === "object") && (!Array.isArray(stub99_seq))) { stub99_seq = Object.keys(stub99_seq);}
+            for (stub100_itr = 0; stub100_itr < stub99_seq.length; stub100_itr += 1) {
+                how = stub99_seq[stub100_itr];
                 value = reduced(one, how);
                 _pymeth_append.call(cells, (({text: shown(one["field"], value, now, 1)["text"], sort: value})));
             }
             _pymeth_append.call(rows, cells);
         }
     }
-    stub100_ = [];stub100_iter0 = calculations;if ((typeof stub100_iter0 === "object") && (!Array.isArray(stub100_iter0))) {stub100_iter0 = Object.keys(stub100_iter0);}for (stub100_i0=0; stub100_i0<stub100_iter0.length; stub100_i0++) {how = stub100_iter0[stub100_i0];{stub100_.push((_pyfunc_truthy(_pymeth_get.call(_TITLES, how))) || how);}}
-    titles = stub100_;
+    stub103_ = [];stub103_iter0 = calculations;if ((typeof stub103_iter0 === "object") && (!Array.isArray(stub103_iter0))) {stub103_iter0 = Object.keys(stub103_iter0);}for (stub103_i0=0; stub103_i0<stub103_iter0.length; stub103_i0++) {how = stub103_iter0[stub103_i0];{stub103_.push((_pyfunc_truthy(_pymeth_get.call(_TITLES, how))) || how);}}
+    titles = stub103_;
     return ({columns: _pyfunc_op_add(["Name"], titles), rows: rows});
 };
 
 _BAR_ROW = 26;
 highest = function flx_highest (series) {
-    var found, one, stub101_seq, stub102_itr, value;
+    var found, one, stub104_seq, stub105_itr, value;
     found = 0.0;
-    stub101_seq = series;
-    if ((typeof stub101_seq === "object") && (!Array.isArray(stub101_seq))) { stub101_seq = Object.keys(stub101_seq);}
-    for (stub102_itr = 0; stub102_itr < stub101_seq.length; stub102_itr += 1) {
-        one = stub101_seq[stub102_itr];
+    stub104_seq = series;
+    if ((typeof stub104_seq === "object") && (!Array.isArray(stub104_seq))) { stub104_seq = Object.keys(stub104_seq);}
+    for (stub105_itr = 0; stub105_itr < stub104_seq.length; stub105_itr += 1) {
+        one = stub104_seq[stub105_itr];
         value = last_value(one);
         if ((value !== null)) {
             found = Math.max(found, value);
@@ -1421,19 +1437,19 @@ highest = function flx_highest (series) {
 };
 
 draw_stat = function flx_draw_stat (panel, series, view, width, height) {
-    var cell, columns, filled, index, kind, made, middle, name, named, one, options, row, rows, size, stub103_, stub104_, tip, what, x, y;
+    var cell, columns, filled, index, kind, made, middle, name, named, one, options, row, rows, size, stub106_, stub107_, tip, what, x, y;
     options = (_pyfunc_truthy(_pymeth_get.call(panel, "options"))) || ({});
     filled = _pyfunc_op_equals(_pymeth_get.call(options, "colorMode"), "background");
     named = ((_pyfunc_op_equals(_pymeth_get.call(options, "textMode"), "value_and_name"))) || ((series.length > 1) && ((!_pyfunc_op_equals(_pymeth_get.call(options, "textMode"), "value"))));
     columns = _columns(series.length, width, height);
     rows = floor((_pyfunc_op_add(series.length, columns) - 1) / columns);
-    stub103_ = [width / columns, height / rows];
-    cell = stub103_[0];row = stub103_[1];
+    stub106_ = [width / columns, height / rows];
+    cell = stub106_[0];row = stub106_[1];
     made = [];
     for (index = 0; index < series.length; index += 1) {
         one = series[index];
-        stub104_ = [_pyfunc_op_mult((index % columns), cell), _pyfunc_op_mult(floor(index / columns), row)];
-        x = stub104_[0];y = stub104_[1];
+        stub107_ = [_pyfunc_op_mult((index % columns), cell), _pyfunc_op_mult(floor(index / columns), row)];
+        x = stub107_[0];y = stub107_[1];
         what = shown(one["field"], last_value(one), view["end"], highest(series));
         if ((_pyfunc_truthy(filled) && ((!_pyfunc_op_equals(what["color"], "quiet"))))) {
             tip = (one["name"] + ": ") + what["text"];
@@ -1461,11 +1477,11 @@ _columns = function flx__columns (count, width, height) {
 };
 
 _size = function flx__size (text, width, height) {
-    var size, stub105_seq, stub106_itr;
-    stub105_seq = [4, 3, 2];
-    if ((typeof stub105_seq === "object") && (!Array.isArray(stub105_seq))) { stub105_seq = Object.keys(stub105_seq);}
-    for (stub106_itr = 0; stub106_itr < stub105_seq.length; stub106_itr += 1) {
-        size = stub105_seq[stub106_itr];
+    var size, stub108_seq, stub109_itr;
+    stub108_seq = [4, 3, 2];
+    if ((typeof stub108_seq === "object") && (!Array.isArray(stub108_seq))) { stub108_seq = Object.keys(stub108_seq);}
+    for (stub109_itr = 0; stub109_itr < stub108_seq.length; stub109_itr += 1) {
+        size = stub108_seq[stub109_itr];
         if (((((_pyfunc_op_mult(_pyfunc_op_mult(text.length, size), 6.2)) <= (width - 16))) && ((_pyfunc_op_mult(size, 11) <= (height - 8))))) {
             return size;
         }
@@ -1501,23 +1517,23 @@ bars_height = function flx_bars_height (series) {
 };
 
 draw_gauges = function flx_draw_gauges (panel, series, view, width, height) {
-    var cell, columns, count, index, made, row, rows, stub107_, stub108_, x, y;
+    var cell, columns, count, index, made, row, rows, stub110_, stub111_, x, y;
     count = series.length;
     columns = Math.max(1, (Math.min(count, floor(width / 130))));
     rows = floor((_pyfunc_op_add(count, columns) - 1) / columns);
-    stub107_ = [width / columns, height / rows];
-    cell = stub107_[0];row = stub107_[1];
+    stub110_ = [width / columns, height / rows];
+    cell = stub110_[0];row = stub110_[1];
     made = [];
     for (index = 0; index < count; index += 1) {
-        stub108_ = [_pyfunc_op_mult(((index % columns) + 0.5), cell), _pyfunc_op_mult(floor(index / columns), row)];
-        x = stub108_[0];y = stub108_[1];
+        stub111_ = [_pyfunc_op_mult(((index % columns) + 0.5), cell), _pyfunc_op_mult(floor(index / columns), row)];
+        x = stub111_[0];y = stub111_[1];
         _pymeth_append.call(made, (_gauge(series[index], x, y, cell, row, view["end"], highest(series))));
     }
     return _pymeth_join.call("", made);
 };
 
 _gauge = function flx__gauge (one, x, y, width, height, now, top) {
-    var base, before, bound, color, field, made, part, radius, start, step, stub109_, stub110_, stub111_seq, stub112_itr, value, what;
+    var base, before, bound, color, field, made, part, radius, start, step, stub112_, stub113_, stub114_seq, stub115_itr, value, what;
     field = one["field"];
     value = last_value(one);
     what = shown(field, value, now, top);
@@ -1528,19 +1544,19 @@ _gauge = function flx__gauge (one, x, y, width, height, now, top) {
     if ((part > 0)) {
         _pymeth_append.call(made, (path(arc(x, base, radius - 8, 0, part), "ring " + paint(what["color"], "l"))));
     }
-    stub109_ = [0.0, "green"];
-    before = stub109_[0];color = stub109_[1];
-    stub111_seq = steps_of(field);
-    if ((typeof stub111_seq === "object") && (!Array.isArray(stub111_seq))) { stub111_seq = Object.keys(stub111_seq);}
-    for (stub112_itr = 0; stub112_itr < stub111_seq.length; stub112_itr += 1) {
-        step = stub111_seq[stub112_itr];
+    stub112_ = [0.0, "green"];
+    before = stub112_[0];color = stub112_[1];
+    stub114_seq = steps_of(field);
+    if ((typeof stub114_seq === "object") && (!Array.isArray(stub114_seq))) { stub114_seq = Object.keys(stub114_seq);}
+    for (stub115_itr = 0; stub115_itr < stub114_seq.length; stub115_itr += 1) {
+        step = stub114_seq[stub115_itr];
         bound = _pymeth_get.call(step, "value");
         start = ((bound === null))? (0.0) : (share(field, bound, 0, top));
         if ((start > before)) {
             _pymeth_append.call(made, (path(arc(x, base, radius + 3, before, start), "rim " + paint(color, "l"))));
         }
-        stub110_ = [start, step["color"]];
-        before = stub110_[0];color = stub110_[1];
+        stub113_ = [start, step["color"]];
+        before = stub113_[0];color = stub113_[1];
     }
     _pymeth_append.call(made, (path(arc(x, base, radius + 3, before, 1), "rim " + paint(color, "l"))));
     _pymeth_append.call(made, label(x, base - 6, what["text"], "v big2", "middle"));
@@ -1549,10 +1565,10 @@ _gauge = function flx__gauge (one, x, y, width, height, now, top) {
 };
 
 arc = function flx_arc (x, y, radius, start, end) {
-    var begin, first, last, size, stub113_;
+    var begin, first, last, size, stub116_;
     radius = Math.max(4.0, radius);
-    stub113_ = [_pyfunc_op_mult(PI, (1 - start)), _pyfunc_op_mult(PI, (1 - end))];
-    first = stub113_[0];last = stub113_[1];
+    stub116_ = [_pyfunc_op_mult(PI, (1 - start)), _pyfunc_op_mult(PI, (1 - end))];
+    first = stub116_[0];last = stub116_[1];
     begin = _pymeth_format.call("M{} {}", (coordinate(_pyfunc_op_add(x, (_pyfunc_op_mult(radius, cos(first)))))), (coordinate(y - (_pyfunc_op_mult(radius, sin(first))))));
     size = coordinate(radius);
     return _pyfunc_op_add(begin, (_pymeth_format.call("A{} {} 0 0 1 {} {}", size, size, (coordinate(_pyfunc_op_add(x, (_pyfunc_op_mult(radius, cos(last)))))), (coordinate(y - (_pyfunc_op_mult(radius, sin(last))))))));
@@ -1561,21 +1577,21 @@ arc = function flx_arc (x, y, radius, start, end) {
 _NOTHING = 1e-09;
 HEAT = 16;
 rows_of = function flx_rows_of (series) {
-    var before, below, cells, current, events, found, key, moment, one, ordered, stub114_seq, stub115_itr, stub116_tgt, stub117_seq, stub118_itr, value;
+    var before, below, cells, current, events, found, key, moment, one, ordered, stub117_seq, stub118_itr, stub119_tgt, stub120_seq, stub121_itr, value;
     ordered = _pyfunc_sorted(((function list_comprehension (iter0) {var res = [];var one, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {one = iter0[i0];if (!((_pymeth_get.call(one["labels"], "le") !== null))) {continue;}{res.push(one);}}return res;}).call(this, series)), _bound, false);
     below = ({});
     found = [];
-    stub117_seq = ordered;
-    if ((typeof stub117_seq === "object") && (!Array.isArray(stub117_seq))) { stub117_seq = Object.keys(stub117_seq);}
-    for (stub118_itr = 0; stub118_itr < stub117_seq.length; stub118_itr += 1) {
-        one = stub117_seq[stub118_itr];
+    stub120_seq = ordered;
+    if ((typeof stub120_seq === "object") && (!Array.isArray(stub120_seq))) { stub120_seq = Object.keys(stub120_seq);}
+    for (stub121_itr = 0; stub121_itr < stub120_seq.length; stub121_itr += 1) {
+        one = stub120_seq[stub121_itr];
         cells = [];
         current = ({});
-        stub114_seq = one["points"];
-        if ((typeof stub114_seq === "object") && (!Array.isArray(stub114_seq))) { stub114_seq = Object.keys(stub114_seq);}
-        for (stub115_itr = 0; stub115_itr < stub114_seq.length; stub115_itr += 1) {
-            stub116_tgt = stub114_seq[stub115_itr];
-            moment = stub116_tgt[0]; value = stub116_tgt[1];
+        stub117_seq = one["points"];
+        if ((typeof stub117_seq === "object") && (!Array.isArray(stub117_seq))) { stub117_seq = Object.keys(stub117_seq);}
+        for (stub118_itr = 0; stub118_itr < stub117_seq.length; stub118_itr += 1) {
+            stub119_tgt = stub117_seq[stub118_itr];
+            moment = stub119_tgt[0]; value = stub119_tgt[1];
             key = _pymeth_format.call("{}", coordinate(moment));
             current[key] = value;
             before = _pymeth_get.call(below, key);
@@ -1595,18 +1611,18 @@ _bound = function flx__bound (one) {
 };
 
 draw_heatmap = function flx_draw_heatmap (panel, series, view, width, height) {
-    var cell, column, events, index, made, moment, most, name, row, rows, stub119_seq, stub120_itr, stub121_seq, stub122_itr, stub123_seq, stub124_itr, stub125_tgt, tall, tip, unit, x, y;
+    var cell, column, events, index, made, moment, most, name, row, rows, stub122_seq, stub123_itr, stub124_seq, stub125_itr, stub126_seq, stub127_itr, stub128_tgt, tall, tip, unit, x, y;
     rows = rows_of(series);
     unit = (_pyfunc_truthy(_pymeth_get.call((((_pyfunc_truthy(_pymeth_get.call((((_pyfunc_truthy(_pymeth_get.call(panel, "options"))) || ({}))), "yAxis"))) || ({}))), "unit"))) || "none";
     most = 0.0;
-    stub121_seq = rows;
-    if ((typeof stub121_seq === "object") && (!Array.isArray(stub121_seq))) { stub121_seq = Object.keys(stub121_seq);}
-    for (stub122_itr = 0; stub122_itr < stub121_seq.length; stub122_itr += 1) {
-        row = stub121_seq[stub122_itr];
-        stub119_seq = row["cells"];
-        if ((typeof stub119_seq === "object") && (!Array.isArray(stub119_seq))) { stub119_seq = Object.keys(stub119_seq);}
-        for (stub120_itr = 0; stub120_itr < stub119_seq.length; stub120_itr += 1) {
-            cell = stub119_seq[stub120_itr];
+    stub124_seq = rows;
+    if ((typeof stub124_seq === "object") && (!Array.isArray(stub124_seq))) { stub124_seq = Object.keys(stub124_seq);}
+    for (stub125_itr = 0; stub125_itr < stub124_seq.length; stub125_itr += 1) {
+        row = stub124_seq[stub125_itr];
+        stub122_seq = row["cells"];
+        if ((typeof stub122_seq === "object") && (!Array.isArray(stub122_seq))) { stub122_seq = Object.keys(stub122_seq);}
+        for (stub123_itr = 0; stub123_itr < stub122_seq.length; stub123_itr += 1) {
+            cell = stub122_seq[stub123_itr];
             most = Math.max(most, cell[1]);
         }
     }
@@ -1618,11 +1634,11 @@ draw_heatmap = function flx_draw_heatmap (panel, series, view, width, height) {
         y = (height - BOTTOM) - (_pyfunc_op_mult((index + 1), tall));
         name = row_name(row, unit);
         _pymeth_append.call(made, (label(LEFT - 6, (_pyfunc_op_add(y, (tall / 2))) + 4, name, "t", "end")));
-        stub123_seq = row["cells"];
-        if ((typeof stub123_seq === "object") && (!Array.isArray(stub123_seq))) { stub123_seq = Object.keys(stub123_seq);}
-        for (stub124_itr = 0; stub124_itr < stub123_seq.length; stub124_itr += 1) {
-            stub125_tgt = stub123_seq[stub124_itr];
-            moment = stub125_tgt[0]; events = stub125_tgt[1];
+        stub126_seq = row["cells"];
+        if ((typeof stub126_seq === "object") && (!Array.isArray(stub126_seq))) { stub126_seq = Object.keys(stub126_seq);}
+        for (stub127_itr = 0; stub127_itr < stub126_seq.length; stub127_itr += 1) {
+            stub128_tgt = stub126_seq[stub127_itr];
+            moment = stub128_tgt[0]; events = stub128_tgt[1];
             x = Math.max(LEFT, (x_of(view, moment, width) - column));
             tip = (((time_text(moment) + "\n") + name) + ": ") + formatted(events, "locale", null, 0);
             _pymeth_append.call(made, (_pymeth_format.call("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" class=\"heat{}\"><title>{}</title></rect>", coordinate(x), coordinate(y + 0.5), coordinate(column), (coordinate(Math.max(1, (tall - 1)))), heat(events, most), escaped(tip))));
@@ -1650,12 +1666,12 @@ empty_heatmap = function flx_empty_heatmap (series) {
 
 _ROW = 22;
 table_cells = function flx_table_cells (panel, table, now) {
-    var cells, index, orders, row, rows, stub126_seq, stub127_itr;
+    var cells, index, orders, row, rows, stub129_seq, stub130_itr;
     rows = [];
-    stub126_seq = table["rows"];
-    if ((typeof stub126_seq === "object") && (!Array.isArray(stub126_seq))) { stub126_seq = Object.keys(stub126_seq);}
-    for (stub127_itr = 0; stub127_itr < stub126_seq.length; stub127_itr += 1) {
-        row = stub126_seq[stub127_itr];
+    stub129_seq = table["rows"];
+    if ((typeof stub129_seq === "object") && (!Array.isArray(stub129_seq))) { stub129_seq = Object.keys(stub129_seq);}
+    for (stub130_itr = 0; stub130_itr < stub129_seq.length; stub130_itr += 1) {
+        row = stub129_seq[stub130_itr];
         cells = [];
         for (index = 0; index < row.length; index += 1) {
             _pymeth_append.call(cells, _cell(table, index, row[index], now));
@@ -1680,7 +1696,7 @@ _cell = function flx__cell (table, index, value, now) {
 };
 
 table_html = function flx_table_html (caption, table) {
-    var index, kind, made, name, row, stub128_seq, stub129_itr;
+    var index, kind, made, name, row, stub131_seq, stub132_itr;
     made = [_pymeth_format.call("<table class=\"sortable\"><caption>{}</caption><thead><tr>", escaped(caption))];
     for (index = 0; index < table["columns"].length; index += 1) {
         name = table["columns"][index];
@@ -1689,10 +1705,10 @@ table_html = function flx_table_html (caption, table) {
         _pymeth_append.call(made, (_pymeth_format.call("<button type=\"button\">{}</button></th>", escaped(name))));
     }
     _pymeth_append.call(made, "</tr></thead><tbody>");
-    stub128_seq = table["rows"];
-    if ((typeof stub128_seq === "object") && (!Array.isArray(stub128_seq))) { stub128_seq = Object.keys(stub128_seq);}
-    for (stub129_itr = 0; stub129_itr < stub128_seq.length; stub129_itr += 1) {
-        row = stub128_seq[stub129_itr];
+    stub131_seq = table["rows"];
+    if ((typeof stub131_seq === "object") && (!Array.isArray(stub131_seq))) { stub131_seq = Object.keys(stub131_seq);}
+    for (stub132_itr = 0; stub132_itr < stub131_seq.length; stub132_itr += 1) {
+        row = stub131_seq[stub132_itr];
         _pymeth_append.call(made, (("<tr>" + (_pymeth_join.call("", ((function list_comprehension (iter0) {var res = [];var cell, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {cell = iter0[i0];{res.push(_cell_html(cell));}}return res;}).call(this, row))))) + "</tr>"));
     }
     _pymeth_append.call(made, "</tbody></table>");
@@ -1754,23 +1770,23 @@ table_svg = function flx_table_svg (table, width, top) {
 };
 
 _starts = function flx__starts (table, width) {
-    var found, index, longest, one, row, starts, stub130_seq, stub131_itr, stub132_seq, stub133_itr;
+    var found, index, longest, one, row, starts, stub133_seq, stub134_itr, stub135_seq, stub136_itr;
     longest = [];
     for (index = 0; index < table["columns"].length; index += 1) {
         found = ((table["columns"][index]).length) + 3;
-        stub130_seq = table["rows"];
-        if ((typeof stub130_seq === "object") && (!Array.isArray(stub130_seq))) { stub130_seq = Object.keys(stub130_seq);}
-        for (stub131_itr = 0; stub131_itr < stub130_seq.length; stub131_itr += 1) {
-            row = stub130_seq[stub131_itr];
+        stub133_seq = table["rows"];
+        if ((typeof stub133_seq === "object") && (!Array.isArray(stub133_seq))) { stub133_seq = Object.keys(stub133_seq);}
+        for (stub134_itr = 0; stub134_itr < stub133_seq.length; stub134_itr += 1) {
+            row = stub133_seq[stub134_itr];
             found = Math.max(found, (((row[index]["text"]).length) + 3));
         }
         _pymeth_append.call(longest, found);
     }
     starts = [0.0];
-    stub132_seq = longest;
-    if ((typeof stub132_seq === "object") && (!Array.isArray(stub132_seq))) { stub132_seq = Object.keys(stub132_seq);}
-    for (stub133_itr = 0; stub133_itr < stub132_seq.length; stub133_itr += 1) {
-        one = stub132_seq[stub133_itr];
+    stub135_seq = longest;
+    if ((typeof stub135_seq === "object") && (!Array.isArray(stub135_seq))) { stub135_seq = Object.keys(stub135_seq);}
+    for (stub136_itr = 0; stub136_itr < stub135_seq.length; stub136_itr += 1) {
+        one = stub135_seq[stub136_itr];
         _pymeth_append.call(starts, (_pyfunc_op_add(starts[starts.length - 1], (_pyfunc_op_mult(width, one) / _pyfunc_sum(longest)))));
     }
     return starts;
@@ -1805,13 +1821,13 @@ view_of = function flx_view_of (panel, end, range_seconds) {
 };
 
 drawn = function flx_drawn (panel, answers, end, range_seconds) {
-    var answer, height, kind, ref, stub134_seq, table, width;
+    var answer, height, kind, ref, stub137_seq, table, width;
     width = (_pyfunc_op_mult((panel["gridPos"]["w"]), COLUMN)) - _PADDING;
     height = (_pyfunc_op_mult((panel["gridPos"]["h"]), ROW)) - _TITLE;
-    stub134_seq = answers;
-    for (ref in stub134_seq) {
-        if (!stub134_seq.hasOwnProperty(ref)){ continue; }
-        answer = stub134_seq[ref];
+    stub137_seq = answers;
+    for (ref in stub137_seq) {
+        if (!stub137_seq.hasOwnProperty(ref)){ continue; }
+        answer = stub137_seq[ref];
         if ((Object.prototype.toString.call(answer).slice(8,-1).toLowerCase() === 'string')) {
             return ({words: _pymeth_format.call("Query {} failed: {}", ref, answer), problem: true});
         }
@@ -1895,12 +1911,12 @@ svg_html = function flx_svg_html (title, what) {
 };
 
 dashboard_html = function flx_dashboard_html (dashboard, answers, end, range_seconds) {
-    var found, made, panel, stub135_seq, stub136_itr;
+    var found, made, panel, stub138_seq, stub139_itr;
     made = [];
-    stub135_seq = ordered(dashboard);
-    if ((typeof stub135_seq === "object") && (!Array.isArray(stub135_seq))) { stub135_seq = Object.keys(stub135_seq);}
-    for (stub136_itr = 0; stub136_itr < stub135_seq.length; stub136_itr += 1) {
-        panel = stub135_seq[stub136_itr];
+    stub138_seq = ordered(dashboard);
+    if ((typeof stub138_seq === "object") && (!Array.isArray(stub138_seq))) { stub138_seq = Object.keys(stub138_seq);}
+    for (stub139_itr = 0; stub139_itr < stub138_seq.length; stub139_itr += 1) {
+        panel = stub138_seq[stub139_itr];
         found = (_pyfunc_truthy(_pymeth_get.call(answers, _pymeth_format.call("{}", panel["id"])))) || ({});
         _pymeth_append.call(made, (panel_html(panel, drawn(panel, found, end, range_seconds))));
     }
@@ -1908,12 +1924,12 @@ dashboard_html = function flx_dashboard_html (dashboard, answers, end, range_sec
 };
 
 panel_svg = function flx_panel_svg (panel, what) {
-    var below, grid, height, made, stub137_, stub138_, width, x, y;
+    var below, grid, height, made, stub140_, stub141_, width, x, y;
     grid = panel["gridPos"];
-    stub137_ = [_pyfunc_op_mult(grid["x"], COLUMN), _pyfunc_op_mult(grid["y"], ROW)];
-    x = stub137_[0];y = stub137_[1];
-    stub138_ = [_pyfunc_op_mult(grid["w"], COLUMN) - 8, _pyfunc_op_mult(grid["h"], ROW) - 8];
-    width = stub138_[0];height = stub138_[1];
+    stub140_ = [_pyfunc_op_mult(grid["x"], COLUMN), _pyfunc_op_mult(grid["y"], ROW)];
+    x = stub140_[0];y = stub140_[1];
+    stub141_ = [_pyfunc_op_mult(grid["w"], COLUMN) - 8, _pyfunc_op_mult(grid["h"], ROW) - 8];
+    width = stub141_[0];height = stub141_[1];
     made = [_pymeth_format.call("<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\">", x, y, width, height)];
     _pymeth_append.call(made, (_pymeth_format.call("<rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"3\" class=\"frame\"/>", (width - 1), (height - 1))));
     _pymeth_append.call(made, (label(8, 18, shortened(panel["title"], width - 16), "h", "start")));

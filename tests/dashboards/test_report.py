@@ -201,6 +201,23 @@ def test_no_number_is_no_data(value: str) -> None:
     assert dashboard_html({"panels": [panel("table")]}, {"1": {"A": [sample("x", value)]}}, 1000, HOUR)
 
 
+def test_a_table_is_cut() -> None:
+    """Of a hundred thousand rows the first in the table's order are shown, and soon."""
+    rows = [sample(f"n{number}", str(number % 90_000)) for number in range(100_000)]
+    ordered = panel("table", options={"sortBy": [{"displayName": "Value", "desc": True}]})
+    shown = drawn(ordered, {"A": rows}, 1000, HOUR)["table"]["rows"]
+    assert len(shown) == 500
+    assert "89,999" in str(shown[0]) or "89999" in str(shown[0])
+
+
+@pytest.mark.parametrize("kind", ["table", "stat", "bargauge", "gauge", "timeseries"])
+@pytest.mark.parametrize("value", ["1e308", "-1e308", "5e-324"])
+def test_any_number_is_drawn(kind: str, value: str) -> None:
+    """The largest and smallest floats break no page."""
+    made = dashboard_html({"panels": [panel(kind)]}, {"1": {"A": [sample("x", value)]}}, 1000, HOUR)
+    assert not re.search(r'="(?:nan|-?inf)', made)
+
+
 def test_override_beats_default() -> None:
     config = {
         "defaults": {"unit": "none"},

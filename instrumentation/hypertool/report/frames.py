@@ -8,6 +8,9 @@ from .environment import finite, number
 from .fields import field_of
 from .model import Json, Row
 
+#: Rows of a table, the first ones in its order; ours have ten, and a list of alerts one for each.
+_MOST_ROWS = 500
+
 
 def series_of(panel: Json, answers: Json) -> list[Json]:
     """The series of a panel: name, labels, points (seconds and value, without gaps) and settings."""
@@ -28,8 +31,13 @@ def series_of(panel: Json, answers: Json) -> list[Json]:
 def points_of(result: Json) -> list[list[float]]:
     """The samples of one series; those that are no number are left out."""
     raw = result.get("values") or [result["value"]]
-    points = [[pair[0], number(pair[1])] for pair in raw]
-    return [point for point in points if finite(point[1])]
+    points: list[list[float]] = []
+    for pair in raw:
+        value = number(pair[1])
+        # Floats at the end of their range overflow in every axis; no figure of ours comes near.
+        if finite(value) and abs(value) < 1e150:
+            points.append([pair[0], 0.0 if abs(value) < 1e-150 else value])
+    return points
 
 
 def legend(pattern: str, labels: Json) -> str:
@@ -104,7 +112,7 @@ def table_of(panel: Json, answers: Json) -> Json:
     for index in range(len(made["names"])):
         name = made["names"][index]
         columns.append({"name": name, "field": field_of(panel, name, index)})
-    return {"columns": columns, "rows": made["rows"]}
+    return {"columns": columns, "rows": made["rows"][:_MOST_ROWS]}
 
 
 def _row(result: Json, names: list[str]) -> Row:
@@ -158,11 +166,13 @@ def _rank(value: Any) -> Any:
 
 
 def _backwards(rows: list[Row], at: int) -> list[Row]:
-    made: list[Row] = []
-    group: list[Row] = []
+    groups: list[list[Row]] = []
     for row in rows:
-        if len(group) > 0 and group[0][at] != row[at]:
-            made = group + made
-            group = []
-        group.append(row)
-    return group + made
+        if len(groups) == 0 or groups[len(groups) - 1][0][at] != row[at]:
+            groups.append([])
+        groups[len(groups) - 1].append(row)
+    made: list[Row] = []
+    for index in range(len(groups)):
+        for row in groups[len(groups) - 1 - index]:
+            made.append(row)
+    return made
