@@ -24,7 +24,7 @@ RETRY_SECONDS = 5.0
 EXIT_SECONDS = 0.4
 # Publishing a call takes 25 us, and 100 us where others keep disk and processors busy: at most 1 per cent of the time.
 CALL_SPACING_SECONDS = 0.01
-CALL_BURST = 4
+CALL_BURST = 10
 # Slewing moves a clock by less; what moves it by more sets it.
 CLOCK_STEP_SECONDS = 1.0
 
