@@ -16,6 +16,10 @@ function matches(pattern, text) {
   return new RegExp(pattern.replace(/^\/|\/$/g, "")).test(text);
 }
 
+function printable(text) {
+  return text.replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]/gu, "\ufffd");
+}
+
 function local_time(seconds) {
   const moment = new Date(Math.floor(seconds) * 1000);
   const day = [moment.getFullYear(), moment.getMonth() + 1, moment.getDate()];
@@ -327,10 +331,10 @@ var _pymeth_strip = function (chars) { // nargs: 0 1
         if (chars.indexOf(s2[i]) < 0) {s3 = s2.slice(0, i+1); break;}
     } return s3;
 };
-var BOTTOM, COLUMN, HEAT, LEFT, NAMED, PALETTE, RIGHT, ROW, SCRAPE_SECONDS, SHADES, TOP, _BAR_ROW, _BYTES, _COLUMNS, _DAY, _HOUR, _LADDER, _LEGEND_SHARE, _LETTERS, _MINUTE, _MONEY, _MOST, _MOST_ROWS, _NOTHING, _PADDING, _ROW, _SCALES, _SECONDS, _TIMES, _TIP_ROWS, _TITLE, _TITLES, _apply, _backwards, _bars, _bound, _cell, _cell_html, _cell_svg, _columns, _dots, _filled, _gauge, _highest, _key, _label, _line, _lowest, _mapped, _marks, _named, _numeric, _order, _orders, _organized, _picture, _plain, _rank, _replaced, _row, _size, _sorted, _span, _starts, _thresholds, _tip, _tips, ago, arc, auto_decimals, bars_height, chosen_pattern, color_of, coordinate, dashboard_html, display_name, draw_bars, draw_gauges, draw_heatmap, draw_series, draw_stat, draw_times, draw_values, drawn, duration, empty_heatmap, empty_words, escaped, expression, field_of, fixed, formatted, grouped, heat, hidden, highest, label, last_value, layers, legend, legend_of, ordered, paint, panel_html, panel_range, panel_svg, path, plain, points_of, rectangle, reduced, requests_of, row_name, rows_of, scaled, seconds, series_color, series_of, share, shortened, shown, stacked, step_seconds, steps_of, stub1_, svg_html, table_cells, table_html, table_of, table_svg, threshold_color, time_mark, time_text, trimmed, two, value_axis, variables_of, view_of, x_of, y_of;
+var BOTTOM, COLUMN, HEAT, LEFT, NAMED, PALETTE, RIGHT, ROW, SCRAPE_SECONDS, SHADES, TOP, _BAR_ROW, _BYTES, _COLUMNS, _DAY, _HOUR, _LADDER, _LEGEND_SHARE, _LETTERS, _MINUTE, _MONEY, _MOST, _MOST_ROWS, _NOTHING, _PADDING, _ROW, _SCALES, _SECONDS, _TIMES, _TIP_ROWS, _TITLE, _TITLES, _apply, _backwards, _bars, _bound, _cell, _cell_html, _cell_svg, _columns, _cut, _dots, _filled, _gauge, _highest, _key, _label, _line, _lowest, _mapped, _marks, _named, _numeric, _order, _orders, _organized, _picture, _plain, _rank, _replaced, _row, _size, _sorted, _span, _starts, _thresholds, _tip, _tips, ago, arc, auto_decimals, bars_height, chosen_pattern, color_of, coordinate, dashboard_html, display_name, draw_bars, draw_gauges, draw_heatmap, draw_series, draw_stat, draw_times, draw_values, drawn, duration, empty_heatmap, empty_words, escaped, expression, field_of, fixed, formatted, grouped, heat, hidden, highest, label, last_value, layers, legend, legend_of, ordered, paint, panel_html, panel_range, panel_svg, path, plain, points_of, rectangle, reduced, requests_of, row_name, rows_of, scaled, seconds, series_color, series_of, share, shortened, shown, stacked, step_seconds, steps_of, stub1_, svg_html, table_cells, table_html, table_of, table_svg, threshold_color, time_mark, time_text, trimmed, two, value_axis, variables_of, view_of, x_of, y_of;
 escaped = function flx_escaped (text) {
     var safe;
-    safe = _pymeth_replace.call(((_pymeth_replace.call(_pymeth_replace.call(text, "&", "&amp;"), "<", "&lt;"))), ">", "&gt;");
+    safe = _pymeth_replace.call(((_pymeth_replace.call(((_pymeth_replace.call(printable(text), "&", "&amp;"))), "<", "&lt;"))), ">", "&gt;");
     return _pymeth_replace.call(((_pymeth_replace.call(safe, ("\""), "&quot;"))), "'", "&#39;");
 };
 
@@ -963,7 +967,7 @@ table_of = function flx_table_of (panel, answers) {
         name = made["names"][index];
         _pymeth_append.call(columns, (({name: name, field: field_of(panel, name, index)})));
     }
-    return ({columns: columns, rows: made["rows"].slice(0,_MOST_ROWS)});
+    return ({columns: columns, rows: made["rows"].slice(0,_MOST_ROWS), found: made["rows"].length});
 };
 
 _row = function flx__row (result, names) {
@@ -1821,7 +1825,7 @@ view_of = function flx_view_of (panel, end, range_seconds) {
 };
 
 drawn = function flx_drawn (panel, answers, end, range_seconds) {
-    var answer, height, kind, ref, stub137_seq, table, width;
+    var answer, found, height, kind, ref, series, stub137_seq, stub138_, stub138_i0, stub138_iter0, stub138_one, table, what, width;
     width = (_pyfunc_op_mult((panel["gridPos"]["w"]), COLUMN)) - _PADDING;
     height = (_pyfunc_op_mult((panel["gridPos"]["h"]), ROW)) - _TITLE;
     stub137_seq = answers;
@@ -1837,10 +1841,22 @@ drawn = function flx_drawn (panel, answers, end, range_seconds) {
         return ({words: (_pyfunc_truthy(_pymeth_get.call((((_pyfunc_truthy(_pymeth_get.call(panel, "options"))) || ({}))), "content"))) || ""});
     }
     if (_pyfunc_op_equals(kind, "table")) {
-        table = table_cells(panel, table_of(panel, answers), end);
-        return (((table["rows"].length) > 0))? (({table: table})) : (({words: empty_words(panel)}));
+        found = table_of(panel, answers);
+        table = table_cells(panel, found, end);
+        if ((_pyfunc_op_equals((table["rows"].length), 0))) {
+            return ({words: empty_words(panel)});
+        }
+        return ({table: table, cut: _cut(table["rows"].length, found["found"], "rows")});
     }
-    return _picture(panel, kind, series_of(panel, answers), view_of(panel, end, range_seconds), width, height);
+    stub138_ = [];stub138_iter0 = series_of(panel, answers);if ((typeof stub138_iter0 === "object") && (!Array.isArray(stub138_iter0))) {stub138_iter0 = Object.keys(stub138_iter0);}for (stub138_i0=0; stub138_i0<stub138_iter0.length; stub138_i0++) {stub138_one = stub138_iter0[stub138_i0];if (!(((stub138_one["points"].length) > 0))) {continue;}{stub138_.push(stub138_one);}}
+    series = stub138_;
+    what = _picture(panel, kind, series.slice(0,_MOST), view_of(panel, end, range_seconds), width, height);
+    what["cut"] = _cut(Math.min(_MOST, series.length), series.length, "series");
+    return what;
+};
+
+_cut = function flx__cut (shown, found, what) {
+    return (_pyfunc_op_equals(shown, found))? ("") : (_pymeth_format.call("The first {} of {} {}; Grafana shows all.", shown, found, what));
 };
 
 _picture = function flx__picture (panel, kind, series, view, width, height) {
@@ -1848,7 +1864,6 @@ _picture = function flx__picture (panel, kind, series, view, width, height) {
     if ((!_pyfunc_op_contains(kind, ["stat", "gauge", "bargauge", "heatmap", "timeseries"]))) {
         return ({words: _pymeth_format.call("The panel type \"{}\" is not drawn here; Grafana shows it.", kind), problem: true});
     }
-    series = (function list_comprehension (iter0) {var res = [];var one, i0;if ((typeof iter0 === "object") && (!Array.isArray(iter0))) {iter0 = Object.keys(iter0);}for (i0=0; i0<iter0.length; i0++) {one = iter0[i0];if (!(((one["points"].length) > 0))) {continue;}{res.push(one);}}return res;}).call(this, series).slice(0,_MOST);
     if (((series.length == 0) || (_pyfunc_op_equals(kind, "heatmap") && (_pyfunc_truthy(empty_heatmap(series)))))) {
         return ({words: empty_words(panel)});
     }
@@ -1901,6 +1916,9 @@ panel_html = function flx_panel_html (panel, what) {
         _pymeth_append.call(made, (_pymeth_format.call("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}: table\">", escaped(panel["title"]))));
         _pymeth_append.call(made, (table_html(panel["title"], what["table"]) + "</div>"));
     }
+    if (_pyfunc_truthy(_pymeth_get.call(what, "cut"))) {
+        _pymeth_append.call(made, _pymeth_format.call("<p class=\"cut\">{}</p>", what["cut"]));
+    }
     return _pymeth_join.call("", made) + "</section>";
 };
 
@@ -1911,12 +1929,12 @@ svg_html = function flx_svg_html (title, what) {
 };
 
 dashboard_html = function flx_dashboard_html (dashboard, answers, end, range_seconds) {
-    var found, made, panel, stub138_seq, stub139_itr;
+    var found, made, panel, stub139_seq, stub140_itr;
     made = [];
-    stub138_seq = ordered(dashboard);
-    if ((typeof stub138_seq === "object") && (!Array.isArray(stub138_seq))) { stub138_seq = Object.keys(stub138_seq);}
-    for (stub139_itr = 0; stub139_itr < stub138_seq.length; stub139_itr += 1) {
-        panel = stub138_seq[stub139_itr];
+    stub139_seq = ordered(dashboard);
+    if ((typeof stub139_seq === "object") && (!Array.isArray(stub139_seq))) { stub139_seq = Object.keys(stub139_seq);}
+    for (stub140_itr = 0; stub140_itr < stub139_seq.length; stub140_itr += 1) {
+        panel = stub139_seq[stub140_itr];
         found = (_pyfunc_truthy(_pymeth_get.call(answers, _pymeth_format.call("{}", panel["id"])))) || ({});
         _pymeth_append.call(made, (panel_html(panel, drawn(panel, found, end, range_seconds))));
     }
@@ -1924,12 +1942,12 @@ dashboard_html = function flx_dashboard_html (dashboard, answers, end, range_sec
 };
 
 panel_svg = function flx_panel_svg (panel, what) {
-    var below, grid, height, made, stub140_, stub141_, width, x, y;
+    var below, grid, height, made, stub141_, stub142_, width, x, y;
     grid = panel["gridPos"];
-    stub140_ = [_pyfunc_op_mult(grid["x"], COLUMN), _pyfunc_op_mult(grid["y"], ROW)];
-    x = stub140_[0];y = stub140_[1];
-    stub141_ = [_pyfunc_op_mult(grid["w"], COLUMN) - 8, _pyfunc_op_mult(grid["h"], ROW) - 8];
-    width = stub141_[0];height = stub141_[1];
+    stub141_ = [_pyfunc_op_mult(grid["x"], COLUMN), _pyfunc_op_mult(grid["y"], ROW)];
+    x = stub141_[0];y = stub141_[1];
+    stub142_ = [_pyfunc_op_mult(grid["w"], COLUMN) - 8, _pyfunc_op_mult(grid["h"], ROW) - 8];
+    width = stub142_[0];height = stub142_[1];
     made = [_pymeth_format.call("<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\">", x, y, width, height)];
     _pymeth_append.call(made, (_pymeth_format.call("<rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"3\" class=\"frame\"/>", (width - 1), (height - 1))));
     _pymeth_append.call(made, (label(8, 18, shortened(panel["title"], width - 16), "h", "start")));

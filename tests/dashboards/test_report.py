@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -17,7 +18,7 @@ from hypertool.errors import HypertoolError
 from hypertool.report import report
 from hypertool.report.fields import field_of
 from hypertool.report.frames import series_of
-from hypertool.report.panels import dashboard_html, drawn
+from hypertool.report.panels import dashboard_html, drawn, panel_html, panel_svg
 from hypertool.report.prometheus import Prometheus, PrometheusUnavailable
 from hypertool.report.query import chosen_pattern, expression, requests_of, variables_of
 from hypertool.report.timeseries import layers
@@ -205,9 +206,26 @@ def test_a_table_is_cut() -> None:
     """Of a hundred thousand rows the first in the table's order are shown, and soon."""
     rows = [sample(f"n{number}", str(number % 90_000)) for number in range(100_000)]
     ordered = panel("table", options={"sortBy": [{"displayName": "Value", "desc": True}]})
-    shown = drawn(ordered, {"A": rows}, 1000, HOUR)["table"]["rows"]
-    assert len(shown) == 500
-    assert "89,999" in str(shown[0]) or "89999" in str(shown[0])
+    shown = drawn(ordered, {"A": rows}, 1000, HOUR)
+    assert len(shown["table"]["rows"]) == 500
+    assert "89,999" in str(shown["table"]["rows"][0]) or "89999" in str(shown["table"]["rows"][0])
+    assert "The first 500 of 100000 rows" in panel_html(ordered, shown)
+
+
+def test_series_left_out_are_named() -> None:
+    """A panel draws a hundred series, and says how many there are."""
+    answers = {"A": [sample(f"n{number}", "1") for number in range(101)]}
+    assert "The first 100 of 101 series" in panel_html(panel("bargauge"), drawn(panel("bargauge"), answers, 1000, HOUR))
+
+
+@pytest.mark.parametrize("kind", ["table", "stat", "bargauge", "gauge", "timeseries"])
+def test_any_label_is_printable(kind: str) -> None:
+    """Characters that XML forbids, or that turn the text around them, do not reach a page or a picture."""
+    answers = {"A": [sample("a\0b\x1b[2J\u202ec\ud800", "1")]}
+    what = drawn(panel(kind), answers, 1000, HOUR)
+    for made in (panel_html(panel(kind), what), panel_svg(panel(kind), what)):
+        assert not re.search("[\0-\x08\x1b\u202e\ud800]", made)
+    ElementTree.fromstring(panel_svg(panel(kind), what))
 
 
 @pytest.mark.parametrize("kind", ["table", "stat", "bargauge", "gauge", "timeseries"])

@@ -14,6 +14,8 @@ sin = math.sin
 cos = math.cos
 PI = math.pi
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
 
 def finite(value: float | None) -> bool:
     """Whether there is a number at all, neither NaN nor infinite."""
@@ -28,6 +30,11 @@ def number(text: str) -> float:
 def matches(pattern: str, text: str) -> bool:
     """Whether a pattern of Grafana (`/.../`) occurs in the text."""
     return re.search(pattern.strip("/"), text) is not None
+
+
+def printable(text: str) -> str:
+    """The text with a sign in place of characters that XML forbids, or that would turn the text around them."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def local_time(seconds: float) -> list[int]:

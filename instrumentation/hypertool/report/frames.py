@@ -112,7 +112,7 @@ def table_of(panel: Json, answers: Json) -> Json:
     for index in range(len(made["names"])):
         name = made["names"][index]
         columns.append({"name": name, "field": field_of(panel, name, index)})
-    return {"columns": columns, "rows": made["rows"][:_MOST_ROWS]}
+    return {"columns": columns, "rows": made["rows"][:_MOST_ROWS], "found": len(made["rows"])}
 
 
 def _row(result: Json, names: list[str]) -> Row:

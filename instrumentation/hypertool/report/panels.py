@@ -33,6 +33,7 @@ def view_of(panel: Json, end: float, range_seconds: int) -> Json:
 def drawn(panel: Json, answers: Json, end: float, range_seconds: int) -> Json:
     """What the panel shows: `svg` with its width and height, `table`, or `words` where there is nothing to draw.
 
+    `cut` names the rows or series that are left out, if there are many;
     `answers` has the result of each query by its letter, or its error as a text.
     """
     width = panel["gridPos"]["w"] * COLUMN - _PADDING
@@ -44,15 +45,25 @@ def drawn(panel: Json, answers: Json, end: float, range_seconds: int) -> Json:
     if kind == "text":
         return {"words": (panel.get("options") or {}).get("content") or ""}
     if kind == "table":
-        table = table_cells(panel, table_of(panel, answers), end)
-        return {"table": table} if len(table["rows"]) > 0 else {"words": empty_words(panel)}
-    return _picture(panel, kind, series_of(panel, answers), view_of(panel, end, range_seconds), width, height)
+        found = table_of(panel, answers)
+        table = table_cells(panel, found, end)
+        if len(table["rows"]) == 0:
+            return {"words": empty_words(panel)}
+        return {"table": table, "cut": _cut(len(table["rows"]), found["found"], "rows")}
+    series = [one for one in series_of(panel, answers) if len(one["points"]) > 0]
+    what = _picture(panel, kind, series[:_MOST], view_of(panel, end, range_seconds), width, height)
+    what["cut"] = _cut(min(_MOST, len(series)), len(series), "series")
+    return what
+
+
+def _cut(shown: int, found: int, what: str) -> str:
+    """What to say about rows or series that are left out; empty if none are."""
+    return "" if shown == found else f"The first {shown} of {found} {what}; Grafana shows all."
 
 
 def _picture(panel: Json, kind: str, series: list[Json], view: Json, width: float, height: float) -> Json:
     if kind not in ["stat", "gauge", "bargauge", "heatmap", "timeseries"]:
         return {"words": f'The panel type "{kind}" is not drawn here; Grafana shows it.', "problem": True}
-    series = [one for one in series if len(one["points"]) > 0][:_MOST]
     if len(series) == 0 or (kind == "heatmap" and empty_heatmap(series)):
         return {"words": empty_words(panel)}
     if kind == "stat":
@@ -97,6 +108,8 @@ def panel_html(panel: Json, what: Json) -> str:
     if what.get("table") is not None:
         made.append(f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(panel["title"])}: table">')
         made.append(table_html(panel["title"], what["table"]) + "</div>")
+    if what.get("cut"):
+        made.append(f'<p class="cut">{what["cut"]}</p>')
     return "".join(made) + "</section>"
 
 

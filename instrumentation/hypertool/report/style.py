@@ -44,7 +44,7 @@ header, main, footer { margin: 0 auto; max-width: 1500px; }
 h1 { font-size: 1.4rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 1.6rem 0 .2rem; }
 h3 { font-size: .92rem; margin: 0; } p { margin: .2rem 0; } a { color: var(--k-blue); }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1rem; list-style: none; margin: .5rem 0; padding: 0; }
-.about, caption, footer { color: var(--soft); font-size: .8rem; text-align: left; }
+.about, caption, .cut, footer { color: var(--soft); font-size: .8rem; text-align: left; }
 .about { float: right; max-width: 100%; } .about[open] { float: none; }
 summary { cursor: pointer; list-style: none; text-align: right; }
 summary::-webkit-details-marker { display: none; }

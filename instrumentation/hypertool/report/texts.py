@@ -6,12 +6,12 @@ This module and its neighbours that do not talk to the outside are also translat
 
 from __future__ import annotations
 
-from .environment import finite, floor
+from .environment import finite, floor, printable
 
 
 def escaped(text: str) -> str:
     """The text for HTML and XML, between tags or in an attribute."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return safe.replace('"', "&quot;").replace("'", "&#39;")
 
 

@@ -13,6 +13,10 @@ function matches(pattern, text) {
   return new RegExp(pattern.replace(/^\/|\/$/g, "")).test(text);
 }
 
+function printable(text) {
+  return text.replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]/gu, "\ufffd");
+}
+
 function local_time(seconds) {
   const moment = new Date(Math.floor(seconds) * 1000);
   const day = [moment.getFullYear(), moment.getMonth() + 1, moment.getDate()];
