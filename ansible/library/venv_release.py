@@ -18,7 +18,8 @@ short_description: Install a wheelhouse archive as a release and switch to it at
 description:
   - Builds a new virtual environment under O(releases) from the archive, without any network, runs O(smoke) in it, and
     only then points O(path) at it. A build that fails or is interrupted never replaces the one in use.
-  - Where nothing in it is compiled, it goes on working when an upgrade of the distribution brings a newer Python 3.
+  - Where nothing in it is compiled but O(accelerators), it goes on working when an upgrade of the distribution brings a
+    newer Python 3.
 options:
   archive:
     description: A tar file with wheels and a C(requirements.txt) that pins them by hash. On the managed host.
@@ -50,6 +51,11 @@ options:
         the environment, each with C(package) and C(arguments). `PYTHON -I FOLDER` runs it with any later Python.
     type: dict
     default: {}
+  accelerators:
+    description: Compiled modules without which their packages work too, only slower, each as C(package/module).
+    type: list
+    elements: str
+    default: []
   links:
     description: Links to make, each to a program of the environment.
     type: dict
@@ -135,7 +141,7 @@ def build(module, release):
             "installing the wheels",
         )
         keep_wheels(unpacked, release)
-    serve_later_pythons(release)
+    serve_later_pythons(release, module.params["accelerators"])
     for name, program in module.params["standalone"].items():
         make_standalone(module, release, name, program)
     run(
@@ -156,12 +162,18 @@ def keep_wheels(unpacked, release):
             shutil.copyfile(os.path.join(unpacked, name), os.path.join(folder, name))
 
 
-def serve_later_pythons(release):
-    """Link the packages where every later Python 3 looks for them, unless one of them is compiled for this version."""
+def serve_later_pythons(release, accelerators):
+    """Link the packages where every later Python 3 looks for them, unless one needs a module compiled for this one."""
     library = os.path.join(release, "lib")
     (own,) = [name for name in os.listdir(library) if name.startswith("python3.")]
     packages = os.path.join(library, own, "site-packages")
-    if any(name.endswith(".so") for _, _, names in os.walk(packages) for name in names):
+    compiled = [
+        os.path.relpath(os.path.join(folder, name), packages)
+        for folder, _, names in os.walk(packages)
+        for name in names
+        if name.endswith(".so")
+    ]
+    if any(name.partition(".")[0] not in accelerators for name in compiled):
         return
     for minor in MINORS:
         path = os.path.join(library, f"python3.{minor}")
@@ -213,6 +225,7 @@ def main():
             "python": {"type": "path", "required": True},
             "smoke": {"type": "str", "required": True},
             "standalone": {"type": "dict", "default": {}},
+            "accelerators": {"type": "list", "elements": "str", "default": []},
             "links": {"type": "dict", "default": {}},
         }
     )

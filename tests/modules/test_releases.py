@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.ansible_module import run_module
 from tests.support.box import free_port
@@ -20,6 +21,7 @@ from tests.support.hypertool_host import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = Path("/usr/bin/python3")
+INSTALL = ROOT / "ansible/roles/hypertool/tasks/install.yml"
 
 
 def other_python() -> Path | None:
@@ -45,12 +47,13 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, program, "--source", ROOT, "--cache", cache_dir()]
     command += ["--python", version(SYSTEM), "--arch", os.uname().machine]
     built = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    installation = next(task for task in yaml.safe_load(INSTALL.read_text()) if "venv_release" in task)
     answer = run_module(
         "venv_release",
         {
+            **{name: installation["venv_release"][name] for name in ("accelerators", "standalone")},
             "archive": built["archive"], "digest": built["digest"], "path": str(folder / "venv"),
             "releases": str(folder / "releases"), "python": str(SYSTEM), "smoke": "import hypertool.service.exporter",
-            "standalone": {"alert-log": {"package": "hypertool", "arguments": ["alert-log"]}},
         },
     )  # fmt: skip
     assert not answer.get("failed"), answer
@@ -74,8 +77,9 @@ def upgraded(release: Path) -> Iterator[Path]:
 
 def test_the_endpoint_outlives_an_upgrade(upgraded: Path) -> None:
     """The command and the endpoint's imports work by a Python that was not there when they were installed."""
+    program = "import hypertool.service.exporter, sys, yaml; print(sys.version_info[1])"
     found = subprocess.run(
-        [upgraded / "bin/python", "-I", "-c", "import hypertool.service.exporter, sys; print(sys.version_info[1])"],
+        [upgraded / "bin/python", "-I", "-c", program],
         capture_output=True,
         text=True,
         check=False,
