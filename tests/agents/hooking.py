@@ -52,3 +52,11 @@ def call_hook(
         check=False,
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def spend(persona: str, tokens: int) -> None:
+    """A program of its own, which reads the configuration as it is now, uses that many tokens."""
+    program = (
+        f"import hypertool; hypertool.get_persona_metrics().record_token_usage({persona!r}, 'default', 'm', {tokens})"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

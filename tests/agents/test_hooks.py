@@ -14,7 +14,7 @@ from hypertool.agents.ledger.attribution import Attribution
 from hypertool.cli import main
 from hypertool.domain.instruments import AGENT_BLOCKED, AGENT_CALLS, AGENT_TOKENS, TOKENS
 from tests.agents import homes
-from tests.agents.hooking import call_hook, event, recorded_events
+from tests.agents.hooking import call_hook, event, recorded_events, spend
 from tests.agents.ledgers import counted, open_ledger, remaining
 from tests.agents.test_ledger import FIGURES
 
@@ -257,6 +257,24 @@ def test_locked_ledger_makes_no_agent_wait(home: Path) -> None:
     holder.close()
     call_hook("claude-code", "PreToolUse", given)
     assert counted(AGENT_CALLS.key) == 6
+
+
+@pytest.mark.parametrize("bound", [True, False])
+@pytest.mark.usefixtures("blocking")
+def test_locked_ledger_stops_all_the_same(bound: bool, home: Path) -> None:
+    """A budget of the day that is used up stops the agent, even while another process holds the ledger."""
+    config = Path(os.environ["HYPERTOOL_CONFIG"])
+    config.write_text('[personas.backend-engineer]\ntokens = 1000\nwindow = "day"\non_exceed = "block"\n')
+    given = event("copilot-cli", home, "userPromptSubmitted")
+    if bound:
+        call_hook("copilot-cli", "sessionStart", given, HYPERTOOL_PERSONA="backend-engineer")
+    spend("backend-engineer", 1000)
+    open_ledger().close()
+    holder = sqlite3.connect(location.directory() / "ledger.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    done = call_hook("copilot-cli", "userPromptSubmitted", given, HYPERTOOL_PERSONA="backend-engineer")
+    holder.close()
+    assert json.loads(done.stdout)["decision"] == "block"
 
 
 def test_ended_session_is_not_active(home: Path) -> None:

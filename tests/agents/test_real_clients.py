@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from hypertool import get_persona_metrics
 from hypertool.agents.installing.plans import HOOKED
 from hypertool.cli import main
 from hypertool.domain.instruments import AGENT_BLOCKED, AGENT_CALLS, AGENT_TOKENS, AGENT_UNRECOGNISED, TOKENS
 from hypertool.service.agent_sessions import AgentSessions
 from tests.agents.conftest import AfterLimit, Limit
+from tests.agents.hooking import spend
 from tests.agents.ledgers import counted
 from tests.agents.real_clients import AGENTS, kill, profile, run, set_up, start, until
 from tests.support.fake_models import FakeModels
@@ -76,9 +76,7 @@ def test_real_client_is_refused_at_the_prompt(
     """A workspace whose budget of the day is used up: Copilot CLI makes no call at all."""
     limit(100, "day")
     assert main(["agents", "install", "copilot-cli"]) == 0
-    metrics = get_persona_metrics()
-    metrics.record_token_usage("backend-engineer", "default", "gpt-4.1", 100)
-    metrics.flush()
+    spend("backend-engineer", 100)
     served = []
     for _ in range(3):  # A hook that a busy machine holds up for seconds lets the prompt pass, and says so.
         with FakeModels() as models:

@@ -35,7 +35,7 @@ HI: list[Any] = [{"role": "user", "content": "hi"}]
 
 
 def chat(**more: Any) -> dict[str, Any]:
-    return chats.chat("gpt-4o", usage=TOKENS, **more)
+    return chats.chat("gpt-4o", **{"usage": TOKENS, **more})
 
 
 def chunks() -> list[Any]:

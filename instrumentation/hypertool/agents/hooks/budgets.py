@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...domain.budget_windows import WINDOW_SECONDS, window_start
 from ...domain.personas import HOST_FILE, Persona
-from ..ledger.attribution import UNKNOWN
+from ..ledger.attribution import UNKNOWN, wanted
 from ..ledger.ledger import Ledger
 from .events import Event
 
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
 def standing(ledger: Ledger, event: Event) -> Standing | None:
     """The budget that applies at this event: of the sub-agent's persona, else of the session's; None without one."""
     own = ledger.catalogue.find(event.subagent) if event.subagent else None
-    bound = ledger.binding(event.agent, event.session, time.time())
+    bound = ledger.binding(event.agent, event.session, time.time()) or wanted()
     name = own.name if own is not None else bound.persona if bound is not None else UNKNOWN
     persona = ledger.catalogue.find(name)
     if persona is None:

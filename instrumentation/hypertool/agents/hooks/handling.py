@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from pathlib import Path
 
 from ...domain.instruments import AGENTS
@@ -30,6 +32,13 @@ def handle(event: Event) -> answers.Answer | None:
     if event.agent not in AGENTS:
         return None
     ledger = Ledger(seconds=database.HOOK_SECONDS)
+    with contextlib.suppress(sqlite3.OperationalError):  # another process writes: it or the next hook counts
+        _count(ledger, event)
+    return _decide(ledger, event) if event.session else None
+
+
+def _count(ledger: Ledger, event: Event) -> None:
+    """Bind the session and count its new calls. Raises sqlite3.OperationalError if another process writes too long."""
     home, environment = os.path.expanduser("~"), dict(os.environ)
     workspace = find_workspace(Path(event.directory)) if event.directory else None
     name = workspace.name if workspace is not None else ""
@@ -49,7 +58,6 @@ def handle(event: Event) -> answers.Answer | None:
     if event.kind == "session_end" and event.session:
         with ledger.writing():
             ledger.end_session(event.agent, event.session)
-    return _decide(ledger, event) if event.session else None
 
 
 def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str) -> None:
@@ -101,7 +109,7 @@ def _decide(ledger: Ledger, event: Event) -> answers.Answer | None:
     if found is None:
         return None
     if found.blocks and answers.stops(event):
-        with ledger.writing():
+        with contextlib.suppress(sqlite3.OperationalError), ledger.writing():
             ledger.count_blocked(event.agent, found.persona.name)
         return answers.stop(event, message(found))
     return _warn(ledger, event, found)

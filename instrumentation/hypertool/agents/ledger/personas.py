@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -24,8 +25,9 @@ def cached_catalogue(connection: sqlite3.Connection) -> Catalogue:
     if signature == _signature():
         declared = [list(workflow) for workflow in found.workflows.values() if workflow.source != "package"]
         data = json.dumps([found.loaded_at, [list(persona) for persona in found.personas.values()], declared])
-        connection.execute("DELETE FROM personas")
-        connection.execute("INSERT OR REPLACE INTO personas VALUES (?, ?)", (signature, data))
+        with contextlib.suppress(sqlite3.OperationalError):  # another process writes: a later hook keeps it
+            connection.execute("DELETE FROM personas")
+            connection.execute("INSERT OR REPLACE INTO personas VALUES (?, ?)", (signature, data))
     return found
 
 
