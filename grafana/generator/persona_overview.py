@@ -211,7 +211,7 @@ def alerts_firing() -> p.Json:
         targets=[p.instant(f'count({firing}) or 0 * count(ALERTS{{alertname="Watchdog"}})', "Alerts firing")],
         grid=(0, 0, 6, 4),
         unit=WHOLE,
-        no_value="No rules are evaluated here",
+        no_value="No rule has been evaluated yet",
         steps=NONE_IS_GOOD_ELSE_RED,
         named=False,
         defaults={"decimals": 0, "links": [link_to("hypertool-pipeline-health", "Which alerts")]},
