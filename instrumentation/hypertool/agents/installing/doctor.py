@@ -41,7 +41,8 @@ _NOTES = {
     "aider": "Aider has no hooks and estimates while it streams: use --no-stream and --analytics-log",
 }
 LATE_SECONDS = 120.0
-START_SECONDS = 20.0
+# How long the doctor waits for a server that it tries; what agents are told to wait is in `tools`.
+_TRIAL_SECONDS = 20.0
 
 
 class Finding(NamedTuple):
@@ -183,7 +184,7 @@ def _not_served(command: list[str], path: str | None) -> str:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=START_SECONDS,
+            timeout=_TRIAL_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
