@@ -7,7 +7,7 @@ Nothing here counts tokens or budgets.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -106,6 +106,14 @@ class LangfuseIntegration:
                 "langfuse-keys",
                 f"this process sends to Langfuse as {self._sink.keys.public} already; other keys are not used",
             )
+
+    def __deepcopy__(self, memo: dict[int, object]) -> LangfuseIntegration:
+        """Itself: a process has one connection."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[[], LangfuseIntegration], tuple[()]]:
+        """In another process, the integration of that process, with the keys of its environment."""
+        return get_langfuse_integration, ()
 
     def start_trace(
         self, name: str, persona: str = UNKNOWN, chatmode: str = "default", metadata: Mapping[str, Any] | None = None

@@ -54,6 +54,16 @@ class PersonaMetricsCollector:
     ) -> None:
         self._core = shared() if registry is None else isolated(registry, catalogue, clock)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> PersonaMetricsCollector:
+        """Itself: the copy of an object that counts still counts in the same place."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[[], PersonaMetricsCollector], tuple[()]]:
+        """In another process, the collector of that process. Raises TypeError for one with a registry of its own."""
+        if self._core is not shared():
+            raise TypeError("a PersonaMetricsCollector with a registry of its own cannot be sent to another process")
+        return get_persona_metrics, ()
+
     @property
     def catalogue(self) -> Catalogue:
         """The personas and budgets of this collector."""

@@ -65,7 +65,16 @@ class ObservableLLM(FunctionShape, Generic[P, R_co]):
         self.model = model
         self._look_like(llm_function)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `copy`, `pickle` and process pools: a copy calls its own copy of the function, with the same settings."""
+        setting = self._observed.caller.setting
+        metrics = setting.metrics if setting.counts and setting.metrics is not None else setting.counts
+        own = {name: value for name, value in vars(self).items() if name not in _MADE_BY_INIT}
+        arguments = (setting.model, setting.langfuse, metrics, setting.persona, setting.chatmode, setting.provider)
+        return _made_again, (type(self), self.__wrapped__, *arguments), own
+
     if TYPE_CHECKING:
+        __wrapped__: Callable[P, R_co]
 
         @property
         def __call__(self) -> Callback[P, R_co]: ...
@@ -98,6 +107,25 @@ class ObservableLLM(FunctionShape, Generic[P, R_co]):
         import asyncio
 
         return await asyncio.to_thread(self, *args, **kwargs)
+
+
+_MADE_BY_INIT = frozenset(("_observed", "model", "__wrapped__", *functools.WRAPPER_ASSIGNMENTS))
+
+
+def _made_again(
+    kind: type[ObservableLLM[..., Any]],
+    function: Callable[..., Any],
+    model: str | None,
+    langfuse: bool,
+    metrics: PersonaMetricsCollector | bool,
+    persona: str,
+    chatmode: str,
+    provider: str | None,
+) -> ObservableLLM[..., Any]:
+    # Not `kind(...)`: a subclass may take other arguments; its own attributes follow as the state.
+    made = kind.__new__(kind)
+    ObservableLLM.__init__(made, function, model, langfuse, metrics, persona, chatmode, provider=provider)
+    return made
 
 
 def _wait_for(awaitable: Any) -> Any:
@@ -140,6 +168,10 @@ class _GeneratorFunction(FunctionShape):
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> str:
+        """Pickled by name and copied as itself, as functions are."""
+        return str(getattr(self, "__qualname__", self.__name__))
 
 
 def observe_llm(
