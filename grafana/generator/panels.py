@@ -137,10 +137,16 @@ def horizontal_bars(title: str, description: str, *, name: str, beside: bool = F
 
 
 def gauges(title: str, description: str, *, name: str, **rest: Any) -> Json:
+    # The arc begins at 0: an overspent budget has a longer one the more is overspent, an empty panel none. Grafana 13
+    # has another gauge: it reads where the arc begins from the options, and draws it so wide that it covers names.
     options = reduce_last(
-        orientation="auto", showThresholdLabels=False, showThresholdMarkers=True, text={"titleSize": 11}
+        orientation="auto",
+        showThresholdLabels=False,
+        showThresholdMarkers=True,
+        text={"titleSize": 11},
+        neutral=0,
+        barWidthFactor=0.2,
     )
-    # The arc begins at 0: an overspent budget has a longer one the more is overspent, an empty panel none.
     rest["defaults"] = {"displayName": name, "custom": {"neutral": 0}} | rest.get("defaults", {})
     return panel("gauge", title, description, options=options, **rest)
 

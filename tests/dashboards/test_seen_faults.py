@@ -83,6 +83,7 @@ def test_names_and_figures_have_a_size_and_room(panel: dict[str, Any]) -> None:
 def test_a_gauge_without_a_value_has_no_arc(panel: dict[str, Any]) -> None:
     """No value is drawn as 0: with the arc from the minimum, an empty panel was yellow, and a larger debt shorter."""
     assert defaults(panel)["custom"]["neutral"] == 0
+    assert panel["options"]["neutral"] == 0, "the gauge of Grafana 13 reads it here"
     assert defaults(panel)["min"] < 0
 
 
