@@ -6,9 +6,9 @@ Names are loaded when they are first used, so that importing the package stays c
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from .runtime.lazy_names import loader
+from .runtime.light_typing import TYPE_CHECKING
 from .runtime.version import __version__ as __version__
 
 try:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import SpanProcessor
 
@@ -24,6 +23,7 @@ from .llm.foreign_spans import describe
 from .llm.record_call import count_call
 from .metrics.collector import PersonaMetricsCollector, get_persona_metrics
 from .recording.ambient import RUN, current_place
+from .runtime.light_typing import TYPE_CHECKING, Any
 from .runtime.logs import once
 
 if TYPE_CHECKING:

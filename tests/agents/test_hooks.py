@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -259,20 +261,27 @@ def test_locked_ledger_makes_no_agent_wait(home: Path) -> None:
     assert counted(AGENT_CALLS.key) == 6
 
 
-@pytest.mark.parametrize("bound", [True, False])
+@pytest.mark.parametrize("whose", ["bound", "run", "switched"])
 @pytest.mark.usefixtures("blocking")
-def test_locked_ledger_stops_all_the_same(bound: bool, home: Path) -> None:
-    """A budget of the day that is used up stops the agent, even while another process holds the ledger."""
+def test_locked_ledger_stops_all_the_same(whose: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget of the day that is used up stops the agent, even while another process holds the ledger.
+
+    Also at a session's first event, whose persona is that of `hypertool run` or the workspace's.
+    """
     config = Path(os.environ["HYPERTOOL_CONFIG"])
     config.write_text('[personas.backend-engineer]\ntokens = 1000\nwindow = "day"\non_exceed = "block"\n')
     given = event("copilot-cli", home, "userPromptSubmitted")
-    if bound:
-        call_hook("copilot-cli", "sessionStart", given, HYPERTOOL_PERSONA="backend-engineer")
+    started = {"HYPERTOOL_PERSONA": "backend-engineer"} if whose != "switched" else {}
+    if whose == "bound":
+        call_hook("copilot-cli", "sessionStart", given, **started)
+    if whose == "switched":
+        monkeypatch.chdir(given["cwd"])
+        assert main(["switch", "backend-engineer"]) == 0
     spend("backend-engineer", 1000)
     open_ledger().close()
     holder = sqlite3.connect(location.directory() / "ledger.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    done = call_hook("copilot-cli", "userPromptSubmitted", given, HYPERTOOL_PERSONA="backend-engineer")
+    done = call_hook("copilot-cli", "userPromptSubmitted", given, **started)
     holder.close()
     assert json.loads(done.stdout)["decision"] == "block"
 
@@ -288,21 +297,24 @@ def test_ended_session_is_not_active(home: Path) -> None:
 
 
 def test_hook_imports_nothing_heavy(home: Path) -> None:
-    """OpenTelemetry, protobuf, the Prometheus client, asyncio, HTTP and TLS stay out of a hook's way."""
-    homes.install(home, "claude-code")
-    import subprocess
-    import sys
-
+    """What costs milliseconds stays out of a hook's way, up to `typing`, `datetime` and `urllib.parse`."""
+    path = homes.install(home, "claude-code")[0]
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+    given = event("claude-code", home, "PreToolUse")
+    call_hook("claude-code", "PreToolUse", given)  # the first one also admits new label values
+    path.write_bytes(whole)
     code = (
-        "import sys, os; from hypertool.agents.hooks import hook\n"
-        "hook.run(['claude-code', 'PreToolUse'])\n"
-        "heavy = {'opentelemetry', 'google', 'prometheus_client', 'asyncio', 'http', 'ssl', 'urllib.request', 'email',"
-        " 'argparse', 'subprocess', 'logging.handlers', 'socket', 'hypertool.llm', 'hypertool.metrics'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
+        "import os, sys; from hypertool.agents.hooks import hook\n"
+        "heavy = {'typing', 'datetime', 'urllib.parse', 'threading', 'logging', 'argparse', 'dataclasses',"
+        " 'subprocess', 'socket', 'asyncio', 'opentelemetry', 'google', 'prometheus_client', 'hypertool.llm',"
+        " 'hypertool.metrics'}\n"
+        "os._exit = lambda code: print(sorted(heavy & set(sys.modules)))\n"
+        "hook.run_alone(['claude-code', 'PreToolUse'])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        input=json.dumps(event("claude-code", home, "PreToolUse")).encode(),
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}"],
+        input=json.dumps(given).encode(),
         capture_output=True,
         env=dict(os.environ),
         check=True,

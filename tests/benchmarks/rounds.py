@@ -29,7 +29,12 @@ class Timing(NamedTuple):
         return statistics.median(ours / theirs for ours, theirs in zip(self.times, peer.times, strict=True))
 
 
-def measure(contenders: Mapping[str, Callable[[], object]], rounds: int, inner: int = 1) -> dict[str, Timing]:
+def measure(
+    contenders: Mapping[str, Callable[[], object]],
+    rounds: int,
+    inner: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Timing]:
     """One call of each, over rounds that take turns; collections of garbage happen outside them."""
     for call in contenders.values():
         call()
@@ -39,10 +44,10 @@ def measure(contenders: Mapping[str, Callable[[], object]], rounds: int, inner: 
     try:
         for _ in range(rounds):
             for name, call in contenders.items():
-                began = time.perf_counter()
+                began = clock()
                 for _ in range(inner):
                     call()
-                times[name].append((time.perf_counter() - began) / inner)
+                times[name].append((clock() - began) / inner)
     finally:
         gc.enable()
     return {name: Timing(found) for name, found in times.items()}

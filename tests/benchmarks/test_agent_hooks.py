@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +20,10 @@ from tests.agents.ledgers import counted
 from tests.benchmarks.rounds import measure, row
 
 pytestmark = pytest.mark.benchmark
-# `python -c "import prometheus_client"` on an idle machine with two cores, the yardstick where others are at work.
+# `python -c "import prometheus_client"` on an idle machine with two cores, the yardstick where others are at work: wall
+# and processor time.
 CLIENT_IMPORT_MS = 69
+CLIENT_PROCESSOR_MS = 67
 SESSION_BYTES = 50 << 20
 
 
@@ -28,8 +32,25 @@ def _process(command: list[str], given: bytes) -> Callable[[], object]:
     return lambda: subprocess.run(command, input=given, stdout=subprocess.DEVNULL, env=environment, check=True)
 
 
-def test_hook_takes_at_most_40_ms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a session file of 50 MB that has grown by a call, the hook takes 40 ms on an idle machine."""
+def _processor() -> float:
+    """Seconds that the processes which this one waited for have had of a processor."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.parametrize(
+    ("what", "clock", "client_ms", "limit_ms"),
+    [("wall", time.perf_counter, CLIENT_IMPORT_MS, 40), ("processor", _processor, CLIENT_PROCESSOR_MS, 30)],
+)
+def test_hook_takes_no_time(
+    what: str,
+    clock: Callable[[], float],
+    client_ms: int,
+    limit_ms: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At a session of 50 MB that has grown by a call, the hook takes 40 ms, 30 of a processor, on an idle machine."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -51,13 +72,13 @@ def test_hook_takes_at_most_40_ms(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     hook = _process([str(HYPERTOOL), "hook", "claude-code", "PreToolUse"], given)
     client = _process([sys.executable, "-c", "import prometheus_client"], b"")
-    found = measure({"client": client, "hook": grown}, 25)
-    idle = min(found["hook"].idle * 1e3, found["hook"].ratio(found["client"]) * CLIENT_IMPORT_MS)
+    found = measure({"client": client, "hook": grown}, 25, clock=clock)
+    idle = min(found["hook"].idle * 1e3, found["hook"].ratio(found["client"]) * client_ms)
     row(
         "hypertool hook, a session of 50 MB",
-        f"{found['hook'].idle * 1e3:.0f} ms wall",
+        f"{found['hook'].idle * 1e3:.0f} ms {what}",
         f"{found['client'].idle * 1e3:.0f} ms, import prometheus_client",
-        f"idle {idle:.0f} <= 40 ms",
+        f"idle {idle:.0f} <= {limit_ms} ms",
     )
     assert counted(AGENT_CALLS.key) == 6 + calls
-    assert idle <= 40
+    assert idle <= limit_ms

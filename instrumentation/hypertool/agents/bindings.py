@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+
+from ..runtime.light_typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,10 +97,12 @@ def standing_here(catalogue: Catalogue, session: Session) -> Standing | None:
         return None
     from .hooks.budgets import standing
     from .hooks.events import Event
+    from .hooks.owners import owner
     from .ledger.ledger import Ledger
 
     ledger = Ledger(catalogue)
     try:
-        return standing(ledger, Event(session.agent, "", "other", session.id, "", ""))
+        event = Event(session.agent, "", "other", session.id, "", "")
+        return standing(ledger, event, owner(ledger, event, None))
     finally:
         ledger.close()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+
+from ..runtime.light_typing import Any, NamedTuple
 
 MAX_TOKENS = 10**9
 """More than any call can use: a larger count is a broken one."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from ..domain.instruments import AGENTS
+from ..runtime.light_typing import NamedTuple
 from . import runs
 from .ledger.attribution import Attribution
 from .ledger.ledger import Ledger

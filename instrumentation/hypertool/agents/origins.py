@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
 
+from ..runtime.light_typing import Any, NamedTuple
 from .calls import mapping, seconds, text
 from .reading.sources import open_source
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from ..runtime.light_typing import NamedTuple
 
 _COMMANDS = {"gemini": "gemini-cli", "cline": "cline", "auggie": "auggie"}
 _INTERPRETERS = ("node", "bun")

@@ -7,9 +7,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from ..domain.instruments import AGENTS
+from ..runtime.light_typing import NamedTuple
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT, TRACES_ENDPOINT
 from ..runtime.tcp_sockets import listening_users
 from ..sinks.otlp import handed_on

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
+from ..runtime.light_typing import TYPE_CHECKING, NamedTuple
 from .ledger.attribution import Attribution
 from .origins import SLACK_SECONDS, Origin, origin, resumes
 from .processes import start_of

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """`hypertool ...`; returns the exit code (0 done, 1 failed, 2 wrong use)."""
     if argv is None and sys.argv[1:2] == ["hook"] and not {"-h", "--help"} & set(sys.argv[2:3]):
-        # Agents wait for hooks at each of their steps: parse and import only what a hook needs, and skip
-        # the clean-up at the end (the ledger's log stays for the next hook).
-        from ..agents.hooks.hook import run
+        from ..agents.hooks.hook import run_alone
 
-        os._exit(run(sys.argv[2:]))
+        run_alone(sys.argv[2:])
     return _run("hypertool", argv)
 
 

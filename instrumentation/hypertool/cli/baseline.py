@@ -6,10 +6,10 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.personas import Catalogue, load_catalogue
 from ..errors import HypertoolError, StoreUnavailable
+from ..runtime.light_typing import TYPE_CHECKING, Any, NamedTuple
 from ..runtime.redaction import redact
 from ..service.addresses import listen_address
 from ..store.store import HostState, Store

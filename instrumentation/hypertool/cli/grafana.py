@@ -8,7 +8,6 @@ import re
 import stat
 import sys
 from pathlib import Path
-from typing import Any
 
 from ..errors import ConfigError
 from ..grafana import rulers, sources
@@ -16,6 +15,7 @@ from ..grafana.client import Client, Credential
 from ..grafana.problems import PushProblem
 from ..grafana.push import Choice, Push, Report, Wanted
 from ..grafana.steps import Step
+from ..runtime.light_typing import Any
 from ..runtime.settings import GRAFANA_TOKEN, GRAFANA_URL, RULER_TOKEN, RULER_URL, RULER_USER, Setting
 from .output import UsageProblem, complain, print_json
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+
+from ..runtime.light_typing import Any
 
 
 def add_grafana(grafana: Any, count: Callable[[str], int]) -> None:

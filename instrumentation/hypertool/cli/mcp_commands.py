@@ -7,10 +7,11 @@ import re
 import signal
 from collections.abc import Mapping
 from subprocess import DEVNULL, PIPE
-from typing import Any, NamedTuple
 
 import anyio
 from anyio.abc import Process
+
+from ..runtime.light_typing import Any, NamedTuple
 
 END_SECONDS = 5.0
 MAX_OUTPUT = 1 << 20

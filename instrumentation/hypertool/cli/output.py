@@ -6,9 +6,9 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from ..errors import HypertoolError
+from ..runtime.light_typing import Any
 
 
 class UsageProblem(HypertoolError):

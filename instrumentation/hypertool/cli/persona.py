@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from typing import TYPE_CHECKING
 
 from ..domain.personas import Catalogue, Persona, load_catalogue
 from ..errors import StoreUnavailable
+from ..runtime.light_typing import TYPE_CHECKING
 from ..runtime.workspace import find_workspace
 from ..store.sessions import SavedSession, Sessions
 from .output import UsageProblem, complain, label, listen, print_json, print_table

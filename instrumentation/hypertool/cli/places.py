@@ -6,9 +6,8 @@ first that shows a page is printed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from ..report.prometheus import LOGIN_FILE, LOGIN_USER, PROMETHEUS, own_password
+from ..runtime.light_typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ..simulation.workflows import WorkflowReport

@@ -6,10 +6,10 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import HypertoolError
 from ..report.query import duration
+from ..runtime.light_typing import TYPE_CHECKING
 from .output import UsageProblem
 
 if TYPE_CHECKING:

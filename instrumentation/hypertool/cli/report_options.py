@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from ..runtime.light_typing import Any
 
 
 def add_report(report: Any) -> None:

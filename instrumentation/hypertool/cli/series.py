@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..runtime.light_typing import TYPE_CHECKING, Any, NamedTuple
 from .output import print_json, print_table
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+
+from ..runtime.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..domain.personas import Catalogue

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+
+from ..runtime.light_typing import Any, NamedTuple
 
 
 class SubCommand(NamedTuple):

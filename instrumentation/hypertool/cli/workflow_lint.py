@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..domain.personas import Catalogue, check_files, config_files, finding_of, prompt_paths
 from ..domain.prompt_folders import prompt_files
 from ..errors import ConfigError
+from ..runtime.light_typing import TYPE_CHECKING
 from .output import print_json
 
 if TYPE_CHECKING:

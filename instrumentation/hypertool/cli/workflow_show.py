@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from typing import TYPE_CHECKING, Any
 
 from ..domain.personas import Catalogue, load_catalogue
 from ..domain.workflows import Workflow
+from ..runtime.light_typing import TYPE_CHECKING, Any
 from ..workflow.declared import UnknownWorkflow, find_workflow
 from .output import UsageProblem, print_json, print_table
 

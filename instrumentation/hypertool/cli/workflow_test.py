@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ..domain.personas import load_catalogue
 from ..errors import ConfigError
+from ..runtime.light_typing import TYPE_CHECKING, Any
 from .output import UsageProblem, print_json, print_table
 
 if TYPE_CHECKING:

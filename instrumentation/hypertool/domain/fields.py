@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+
+from ..runtime.light_typing import Any, NamedTuple
 
 Path = tuple[str | int, ...]
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"

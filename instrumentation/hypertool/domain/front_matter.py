@@ -11,9 +11,9 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
 
 from ..errors import ConfigError
+from ..runtime.light_typing import Any, NamedTuple, Protocol
 from ..runtime.text_files import nearest_line, read_text
 from .fields import Path as KeyPath
 from .fields import Problem, shown

@@ -6,7 +6,7 @@ microseconds, nano-dollars) until they are exposed, so that merging processes is
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from ..runtime.light_typing import NamedTuple
 
 DURATION_BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 PERSONA_BUCKETS = (0.1, *DURATION_BUCKETS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from ..runtime.light_typing import Any
 from .fields import Choice, Field, Many, Text
 
 TOOLS = ("read", "search", "edit", "execute", "web")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from ..errors import ConfigError
+from ..runtime.light_typing import Any, NamedTuple
 
 UNKNOWN = "unknown"  # the persona of an LLM call that names none; it has no budget
 RESERVED = frozenset({"none", UNKNOWN, "other"})
@@ -15,14 +15,14 @@ ON_EXCEED = ("warn", "block")
 UNKNOWN_PERSONA = ("error", "count")
 MAX_BUDGET = 10**12
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,98}[a-z0-9])?")
+_NAME = r"[a-z0-9](?:[a-z0-9_.-]{0,98}[a-z0-9])?"  # compiled when it is first needed: hooks never do
 _PROFILE = ("description", "tools", "servers", "restricted_paths")
 _KEYS = {"tokens", "window", "on_exceed", "aliases", "workflows", *_PROFILE}
 
 
 def is_name(text: str) -> bool:
     """Whether this is a valid name of a persona."""
-    return _NAME.fullmatch(text) is not None
+    return re.fullmatch(_NAME, text) is not None
 
 
 class Persona(NamedTuple):
@@ -68,7 +68,7 @@ class Place(NamedTuple):
 
 
 def persona_from(known: Persona | None, name: str, table: Any, place: Place, source: str) -> Persona:
-    if name in RESERVED or not _NAME.fullmatch(name):
+    if name in RESERVED or not is_name(name):
         raise place.error(
             None,
             "the name must be lower-case letters, digits, '-', '_' or '.', up to 100 "
@@ -91,7 +91,7 @@ def persona_from(known: Persona | None, name: str, table: Any, place: Place, sou
     if on_exceed not in ON_EXCEED:
         raise place.error("on_exceed", f"on_exceed = {on_exceed!r:.60}, expected one of {', '.join(ON_EXCEED)}")
     aliases = table.get("aliases", list(persona.aliases))
-    if not isinstance(aliases, list) or not all(isinstance(a, str) and _NAME.fullmatch(a) for a in aliases):
+    if not isinstance(aliases, list) or not all(isinstance(a, str) and is_name(a) for a in aliases):
         raise place.error("aliases", f"aliases = {aliases!r:.80}, expected a list of lower-case names")
     workflows = {**dict(persona.workflows), **_workflows(table.get("workflows", {}), place)}
     if workflows and window != "run":

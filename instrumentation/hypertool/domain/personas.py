@@ -8,10 +8,10 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..runtime.home import own_home
+from ..runtime.light_typing import TYPE_CHECKING, Any
 from ..runtime.logs import once
 from ..runtime.settings import CONFIG
 from .persona_tables import RESERVED as RESERVED

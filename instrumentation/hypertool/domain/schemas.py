@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from ..runtime.light_typing import Any
 from .fields import SCHEMA, Choice, Count, Field, Many, Named, Table, Text
 from .persona_profile import FIELDS as PROFILE
 from .persona_tables import MAX_BUDGET, ON_EXCEED, UNKNOWN_PERSONA, WINDOWS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import NamedTuple
 
+from ..runtime.light_typing import NamedTuple
 from .instruments import (
     AGENT_SOURCES,
     AGENT_UNRECOGNISED,

@@ -6,9 +6,9 @@ import re
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ..errors import ConfigError
+from ..runtime.light_typing import Any
 from ..runtime.text_files import nearest_line, read_text
 
 MAX_BYTES = 1_000_000

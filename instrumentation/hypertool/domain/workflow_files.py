@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
 
+from ..runtime.light_typing import Any, NamedTuple
 from .fields import Path, Problem, shown
 from .workflow_fields import WORKFLOWS
 from .workflows import DEFAULT_CHATMODE, Stage, Workflow

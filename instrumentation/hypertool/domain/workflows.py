@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from ..runtime.light_typing import NamedTuple
 
 ON_FAIL = ("stop", "retry", "continue")
 DEFAULT_CHATMODE = "default"

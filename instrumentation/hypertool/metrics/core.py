@@ -6,14 +6,13 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from ..domain.budget_windows import window_start
+from ..domain.budget_windows import SHARES, shares_reached, window_start
 from ..domain.instruments import LABEL_OVERFLOW
 from ..domain.labels import LabelGuard
 from ..domain.personas import Catalogue, Persona, load_catalogue
 from ..errors import StoreUnavailable
 from ..recording.cells import Clock
 from ..recording.recorder import Recorder
-from ..recording.runs import SHARES, shares_reached
 from ..runtime.late_imports import loading
 from ..runtime.logs import log
 from ..runtime.settings import disabled

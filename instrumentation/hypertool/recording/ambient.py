@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Protocol
+
+from ..runtime.light_typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from .runs import Run

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time as _time
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import NamedTuple
+
+from ..runtime.light_typing import NamedTuple
 
 
 class Clock(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from ..domain.budget_windows import KEEP_WINDOWS_SECONDS, WINDOW_SECONDS, window_start
 from ..domain.instruments import (
@@ -23,6 +22,7 @@ from ..domain.instruments import (
     TOKENS,
 )
 from ..domain.personas import Persona
+from ..runtime.light_typing import Any
 from ..store import snapshot_format
 from ..store.snapshot_format import Key
 from .cells import Clock, Counter, Exemplar, Histogram, OpenStage, StageCells

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
+from ..domain.budget_windows import SHARES, shares_reached
 from ..domain.personas import Persona
 
-# Soft thresholds of a budget, in per cent; the first use past each is announced.
-SHARES = (80, 100)
 _NEVER = float("inf")
 
 
@@ -52,11 +51,6 @@ class Account:
             self.told = shares[-1]
             self.next_threshold = next_threshold(self.limit, self.told)
         return shares
-
-
-def shares_reached(used: int, limit: int, told: int) -> tuple[int, ...]:
-    """The thresholds (per cent of the limit) that `used` has reached, above the one announced last (`told`)."""
-    return tuple(share for share in SHARES if told < share and used * 100 >= limit * share)
 
 
 def next_threshold(limit: int, told: int) -> float:

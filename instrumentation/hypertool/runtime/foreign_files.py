@@ -12,8 +12,8 @@ import errno
 import fcntl
 import os
 import stat
-import threading
 import time
+from _thread import RLock, get_ident  # `threading` takes a hook half a millisecond to import
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -179,7 +179,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 _held: dict[object, int] = {}
 # No fork may happen between opening a lock's file and noting its descriptor: the child would keep the lock.
-_opening = threading.RLock()
+_opening = RLock()
 _paused_by = 0
 _impatient: dict[str, float] = {}
 
@@ -240,12 +240,12 @@ def _let_go(held: object) -> None:
 def _before_fork() -> None:
     global _paused_by
     if _opening.acquire(timeout=1.0):
-        _paused_by = threading.get_ident()
+        _paused_by = get_ident()
 
 
 def _after_fork_in_parent() -> None:
     global _paused_by
-    if _paused_by == threading.get_ident():
+    if _paused_by == get_ident():
         _paused_by = 0
         _opening.release()
 
@@ -253,7 +253,7 @@ def _after_fork_in_parent() -> None:
 def after_fork_in_child() -> None:
     """Close the locks that the parent's threads hold: otherwise the child would hold them for its whole life."""
     global _opening, _paused_by
-    _opening = threading.RLock()
+    _opening = RLock()
     _paused_by = 0
     for held in list(_held):
         with contextlib.suppress(OSError):

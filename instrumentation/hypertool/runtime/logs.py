@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import threading
+from _thread import allocate_lock
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # logging's own numbers
 
@@ -77,7 +77,7 @@ class StateLog:
 
     def __init__(self, initial: str = "ok") -> None:
         self._state = initial
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def change(self, state: str, level: int, message: str) -> bool:
         """Log `message` if `state` is new; returns whether it was."""

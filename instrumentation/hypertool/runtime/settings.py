@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from .light_typing import NamedTuple
 
 
 class Setting(NamedTuple):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+
+from .light_typing import Any, NamedTuple
 
 # Not /proc/net: a unit with ProcSubset=pid has only the folders of processes.
 TABLES = ("/proc/self/net/tcp", "/proc/self/net/tcp6")

@@ -15,11 +15,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
-from typing import NamedTuple
 
 from ..domain.budget_windows import KEEP_WINDOWS_SECONDS
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder, locked
+from ..runtime.light_typing import NamedTuple
 from ..runtime.logs import once
 from . import tidying
 from .admission import MAX_SETS, Admission, within_sets

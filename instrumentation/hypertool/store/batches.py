@@ -12,9 +12,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import Any
 
 from ..runtime.foreign_files import Folder, stamp, write_all
+from ..runtime.light_typing import Any
 from .directory import SNAPSHOT_MODE, StateDirectory
 from .snapshot_format import WRITER, encode
 

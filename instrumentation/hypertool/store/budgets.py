@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..domain.budget_windows import window_start
 from ..domain.personas import Catalogue
+from ..runtime.light_typing import NamedTuple
 from .snapshot_format import Window
 from .totals import AgentSession, Ended, Limit, Totals
 

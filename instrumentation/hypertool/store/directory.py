@@ -12,11 +12,11 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder
 from ..runtime.home import own_home
+from ..runtime.light_typing import NamedTuple
 from ..runtime.settings import STATE_DIR
 
 HOST_DIRECTORY = Path("/var/lib/hypertool")

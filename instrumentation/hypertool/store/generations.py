@@ -7,9 +7,9 @@ import errno
 import os
 import zlib
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from ..runtime.foreign_files import Folder, stamp, write_all
+from ..runtime.light_typing import NamedTuple
 from ..runtime.logs import log
 from .snapshot_format import Window, encode
 from .snapshot_reader import ARCHIVE, parse

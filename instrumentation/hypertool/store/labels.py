@@ -12,10 +12,10 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder, locked, write_all
+from ..runtime.light_typing import NamedTuple
 from .admission import Members, limit_of, share
 from .directory import StateDirectory
 from .snapshot_reader import MAX_TIME

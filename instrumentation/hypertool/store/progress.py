@@ -7,10 +7,10 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from ..errors import HypertoolError
 from ..runtime.foreign_files import Folder, locked
+from ..runtime.light_typing import Any, NamedTuple
 from . import workspace_files
 from .directory import full, open_personal
 

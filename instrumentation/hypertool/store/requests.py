@@ -7,24 +7,23 @@ another member's request.
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import json
 import os
 import re
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from ..domain.budget_windows import KEEP_WINDOWS_SECONDS
 from ..runtime.foreign_files import Folder, locked
+from ..runtime.light_typing import Any
 from .directory import StateDirectory
 
 LOCK_SECONDS = 0.25
 REQUEST_BYTES = 65_536
 FILES_OF_A_USER = 4
 RESETS, TOLD = "resets", "told"
-_FILE = re.compile(r"(\d{1,10})-[0-9a-f]{16}\.json")
+_FILE = r"(\d{1,10})-[0-9a-f]{16}\.json"
 # A change shows in the folder's time, which has the resolution of a kernel tick: two changes in one tick look like one.
 _SETTLED_NS = 50_000_000
 
@@ -158,14 +157,15 @@ def own_files(folder: Folder) -> dict[int, list[str]]:
                 continue
             if full:
                 mine.pop()
-            bisect.insort(mine, entry.name)
+            mine.append(entry.name)
+            mine.sort()
             found[user] = mine
     return found
 
 
 def user_of(name: str) -> int | None:
     """The user in the name of a request file; None for another name."""
-    named = _FILE.fullmatch(name)
+    named = re.fullmatch(_FILE, name)
     return int(named[1]) if named is not None else None
 
 

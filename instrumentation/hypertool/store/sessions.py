@@ -8,10 +8,10 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import HypertoolError
 from ..runtime.foreign_files import Folder, locked
+from ..runtime.light_typing import NamedTuple
 from . import workspace_files
 from .directory import full, open_personal
 

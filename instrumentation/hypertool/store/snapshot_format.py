@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+
+from ..runtime.light_typing import Any
 
 LINE_END = b"\n"
 VERSION = 1

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from ..domain.budget_windows import WINDOW_SECONDS
 from ..domain.instruments import BY_KEY
 from ..domain.personas import WINDOWS
+from ..runtime.light_typing import Any, NamedTuple
 from ..runtime.logs import once
 from . import snapshot_format as rows
 from .snapshot_format import VERSION, VERSION_KEY, Exemplar, Key, newest

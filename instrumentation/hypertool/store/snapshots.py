@@ -7,9 +7,9 @@ import fcntl
 import os
 import re
 import time
-from typing import NamedTuple
 
 from ..runtime.foreign_files import Folder, read_descriptor
+from ..runtime.light_typing import NamedTuple
 from .admission import Admission
 from .snapshot_format import MAX_BYTES, TAKEN, WRITER, newest
 from .snapshot_reader import moment, parse

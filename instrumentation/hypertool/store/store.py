@@ -6,11 +6,11 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from ..domain.personas import Catalogue, load_catalogue
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import locked
+from ..runtime.light_typing import NamedTuple
 from ..runtime.logs import once
 from . import directory as places
 from .archive import Archive

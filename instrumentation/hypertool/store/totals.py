@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from ..domain.budget_windows import KEEP_WINDOWS_SECONDS, WINDOW_SECONDS, window_start
+from ..runtime.light_typing import Any, NamedTuple
 from . import snapshot_format
 from .snapshot_format import Exemplar, Key, Window
 

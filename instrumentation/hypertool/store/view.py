@@ -6,10 +6,10 @@ import contextlib
 import os
 import time
 from collections import Counter
-from typing import NamedTuple
 
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder, locked
+from ..runtime.light_typing import NamedTuple
 from .admission import MAX_SETS, within_sets
 from .archive import LOCK, Archive
 from .directory import StateDirectory

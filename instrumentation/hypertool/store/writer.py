@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import Any
 
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder, stamp, write_all
+from ..runtime.light_typing import Any
 from . import snapshot_format
 from .directory import SNAPSHOT_MODE, StateDirectory
 from .snapshot_format import LINE_END, WRITER, encode, without_exemplars

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
 
+from ...runtime.light_typing import Any, NamedTuple
 from .events import Event
 
 # By agent and kind of event: how to stop the agent there. The end of a turn is excluded: an agent "blocked" from ending

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
 from ...domain.budget_windows import WINDOW_SECONDS, window_start
 from ...domain.personas import HOST_FILE, Persona
-from ..ledger.attribution import UNKNOWN, wanted
+from ...runtime.light_typing import NamedTuple
+from ..ledger.attribution import UNKNOWN, Attribution
 from ..ledger.ledger import Ledger
 from .events import Event
 
@@ -25,10 +25,12 @@ class Standing(NamedTuple):
         return self.persona.on_exceed == "block" and self.left <= 0
 
 
-def standing(ledger: Ledger, event: Event) -> Standing | None:
-    """The budget that applies at this event: of the sub-agent's persona, else of the session's; None without one."""
+def standing(ledger: Ledger, event: Event, bound: Attribution | None) -> Standing | None:
+    """The budget that applies at this event: of the sub-agent's persona, else of the one that the session is bound to.
+
+    None without one.
+    """
     own = ledger.catalogue.find(event.subagent) if event.subagent else None
-    bound = ledger.binding(event.agent, event.session, time.time()) or wanted()
     name = own.name if own is not None else bound.persona if bound is not None else UNKNOWN
     persona = ledger.catalogue.find(name)
     if persona is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
+from ...runtime.light_typing import Any, NamedTuple
 from ..calls import mapping, text
 from ..reading.registry import reader
 

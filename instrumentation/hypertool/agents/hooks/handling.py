@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from pathlib import Path
 
 from ...domain.instruments import AGENTS
+from ...runtime.light_modules import sqlite3
 from ...runtime.workspace import find_workspace
-from ...store.sessions import Sessions
 from ..ledger import database
-from ..ledger.attribution import Attribution, wanted
+from ..ledger.attribution import Attribution
 from ..ledger.ledger import Ledger
 from ..reading.read import read_file
 from ..reading.registry import reader
 from . import answers
 from .budgets import Standing, message, standing
 from .events import Event, files, session_file
+from .owners import enter, owner
 
 SOURCE = "session_file"
 LIMIT = 32 << 20
@@ -32,29 +32,34 @@ def handle(event: Event) -> answers.Answer | None:
     if event.agent not in AGENTS:
         return None
     ledger = Ledger(seconds=database.HOOK_SECONDS)
+    workspace = find_workspace(Path(event.directory)) if event.directory else None
     with contextlib.suppress(sqlite3.OperationalError):  # another process writes: it or the next hook counts
-        _count(ledger, event)
-    return _decide(ledger, event) if event.session else None
+        _count(ledger, event, workspace)
+    return _decide(ledger, event, workspace) if event.session else None
 
 
-def _count(ledger: Ledger, event: Event) -> None:
+def _count(ledger: Ledger, event: Event, workspace: Path | None) -> None:
     """Bind the session and count its new calls. Raises sqlite3.OperationalError if another process writes too long."""
     home, environment = os.path.expanduser("~"), dict(os.environ)
-    workspace = find_workspace(Path(event.directory)) if event.directory else None
     name = workspace.name if workspace is not None else ""
-    with ledger.writing():
-        if event.session:
-            _enter(ledger, event, workspace, name)
-            _note_process(ledger, event, home, environment)
+    entered = not event.session
     module = reader(event.agent)
     for path in files(event, home, environment):
         for _ in range(PASSES):
             reading = read_file(module, path, ledger.position, LIMIT)
             if reading.position is not None or reading.unrecognised:
                 with ledger.writing():
+                    if not entered:  # in the same transaction: each one costs the agent a millisecond
+                        _enter(ledger, event, workspace, name)
+                        _note_process(ledger, event, home, environment)
+                        entered = True
                     ledger.ingest(event.agent, reading, SOURCE, name, Attribution())
             if not reading.more:
                 break
+    if not entered:
+        with ledger.writing():
+            _enter(ledger, event, workspace, name)
+            _note_process(ledger, event, home, environment)
     if event.kind == "session_end" and event.session:
         with ledger.writing():
             ledger.end_session(event.agent, event.session)
@@ -64,11 +69,7 @@ def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str) -> N
     ledger.see_session(event.agent, event.session, name)
     if event.subagent_id and event.subagent:
         ledger.name_subagent(event.agent, event.subagent_id, event.subagent)
-    if ledger.binding(event.agent, event.session, ledger.now()) is None:
-        # Bind from the start: two sessions in one workspace stay apart, whichever of them switches.
-        whose = wanted() or _current(workspace)
-        if whose is not None:
-            ledger.bind(event.agent, event.session, whose, 0.0)
+    enter(ledger, event, workspace)
 
 
 def _note_process(ledger: Ledger, event: Event, home: str, environment: dict[str, str]) -> None:
@@ -95,17 +96,10 @@ def _is_sessions(event: Event, home: str, environment: dict[str, str]) -> bool:
     )
 
 
-def _current(workspace: Path | None) -> Attribution | None:
-    if workspace is None:
-        return None
-    active = Sessions(workspace).read()
-    return Attribution(active.persona, active.chatmode) if active is not None else None
-
-
-def _decide(ledger: Ledger, event: Event) -> answers.Answer | None:
+def _decide(ledger: Ledger, event: Event, workspace: Path | None) -> answers.Answer | None:
     if not answers.stops(event) and not answers.can_warn(event):
         return None
-    found = standing(ledger, event)
+    found = standing(ledger, event, owner(ledger, event, workspace))
     if found is None:
         return None
     if found.blocks and answers.stops(event):

@@ -5,19 +5,32 @@ Some agents treat exit code 2 as "stop", so only a blocking budget may return it
 
 from __future__ import annotations
 
+import gc
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from ...runtime.light_modules import signal
+from ...runtime.light_paths import import_light
+from ...runtime.light_typing import TYPE_CHECKING
 from ...runtime.settings import DEBUG, disabled
 
 if TYPE_CHECKING:
     import argparse
+    from typing import NoReturn
 
 DEADLINE_SECONDS = 3.0
 MAX_INPUT = 64 << 20
+
+
+def run_alone(arguments: Sequence[str]) -> NoReturn:
+    """Like `run`, as the only thing that this process does, which an agent waits for at each of its steps.
+
+    There is no clean-up at the end: the ledger's log stays for the next hook, and so does garbage.
+    """
+    gc.disable()
+    import_light()
+    os._exit(run(arguments))
 
 
 def run(arguments: Sequence[str]) -> int:

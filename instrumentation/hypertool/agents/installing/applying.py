@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
+from ...runtime.light_typing import NamedTuple
 from . import files, records
 from .files import CannotEdit
 

@@ -9,10 +9,10 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from ...domain.instruments import AGENTS
 from ...errors import HypertoolError
+from ...runtime.light_typing import NamedTuple
 from ...store.directory import locate
 from ..behind_gateway import broken_base
 from ..ledger import location

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
 
 from ...errors import HypertoolError
+from ...runtime.light_typing import Any, NamedTuple
 
 MAX_DEPTH = 200
 _SPACE = re.compile(r"(?:[ \t\r\n]|//[^\n]*|/\*.*?\*/)*", re.DOTALL)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+
+from ...runtime.light_typing import Any, NamedTuple
 
 SCOPES = ("user", "project")
 TIMEOUT_SECONDS = 10

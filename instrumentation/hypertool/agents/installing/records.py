@@ -7,8 +7,8 @@ import contextlib
 import json
 import os
 import zlib
-from typing import NamedTuple
 
+from ...runtime.light_typing import NamedTuple
 from ..ledger import location
 from . import files
 

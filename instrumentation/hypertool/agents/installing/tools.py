@@ -8,8 +8,8 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
 
+from ...runtime.light_typing import Any, NamedTuple
 from . import jsonc
 from .files import CannotEdit
 

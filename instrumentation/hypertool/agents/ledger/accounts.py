@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Any, NamedTuple
-
-from ...domain.budget_windows import KEEP_WINDOWS_SECONDS, window_start
+from ...domain.budget_windows import KEEP_WINDOWS_SECONDS, shares_reached, window_start
 from ...domain.personas import Catalogue, Persona
-from ...recording.runs import shares_reached
+from ...runtime.light_modules import sqlite3
+from ...runtime.light_typing import Any, NamedTuple
 from .batch import Batch
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from ...runtime.light_typing import NamedTuple
 from ...runtime.settings import CHATMODE, PERSONA, WORKFLOW
 
 UNKNOWN = "unknown"

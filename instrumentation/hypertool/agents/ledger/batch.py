@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import Any
 
 from ...domain.instruments import (
     AGENT_BLOCKED,
@@ -19,6 +18,7 @@ from ...domain.instruments import (
     TOKEN_KINDS,
     TOKENS,
 )
+from ...runtime.light_typing import Any
 from ...store import snapshot_format
 from ..calls import Tokens
 

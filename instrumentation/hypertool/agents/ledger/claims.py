@@ -5,8 +5,7 @@ A session's file may tell of such a call before the gateway knows what it used; 
 
 from __future__ import annotations
 
-import sqlite3
-
+from ...runtime.light_modules import sqlite3
 from .attribution import UNKNOWN, Attribution
 
 # The name under which an agent's claims are kept among its sessions' bindings.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import HypertoolError
+from ...runtime.light_modules import sqlite3
 from .location import FILE
 
 VERSION = 1

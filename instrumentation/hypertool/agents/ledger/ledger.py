@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...domain.instruments import LABEL_OVERFLOW
 from ...domain.personas import Catalogue
 from ...errors import StoreUnavailable
+from ...runtime.light_modules import sqlite3
+from ...runtime.light_typing import TYPE_CHECKING
 from ...store.directory import locate
 from ...store.requests import Resets
 from ..calls import AgentCall, Tokens

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
 from pathlib import Path
 
 from ...errors import StoreUnavailable
+from ...runtime.light_modules import sqlite3
 from ...store import batches
 from ...store.directory import StateDirectory
 from . import database

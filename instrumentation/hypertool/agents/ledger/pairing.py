@@ -7,8 +7,7 @@ call is paired once.
 
 from __future__ import annotations
 
-import sqlite3
-
+from ...runtime.light_modules import sqlite3
 from ..calls import AgentCall
 
 GATEWAY = "gateway"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
-from typing import Any
 
 from ...domain.personas import Catalogue, Persona, all_files, default_file, load_catalogue
 from ...domain.workflows import WORKFLOWS, Stage, Workflow
+from ...runtime.light_modules import sqlite3
+from ...runtime.light_typing import Any
 
 
 def cached_catalogue(connection: sqlite3.Connection) -> Catalogue:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import TYPE_CHECKING
-
 from ...errors import HypertoolError
+from ...runtime.light_modules import sqlite3
+from ...runtime.light_typing import TYPE_CHECKING
 from . import database, location
 
 if TYPE_CHECKING:

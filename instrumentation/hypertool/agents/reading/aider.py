@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Any
 
+from ...runtime.light_typing import Any
 from ..calls import AgentCall, Read, Tokens, mapping, seconds, text, whole
 
 NAME = "aider"

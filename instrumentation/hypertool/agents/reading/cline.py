@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
+from ...runtime.light_typing import Any
 from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, mapping, part, seconds, text, whole
 from .sources import directories, files_in
 

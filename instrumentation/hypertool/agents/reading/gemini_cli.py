@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from ...runtime.light_typing import Any
 from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, part, seconds, text, wholes
 from .sources import directories, files_in
 

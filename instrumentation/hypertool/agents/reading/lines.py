@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
+from ...runtime.light_typing import Any
 from ..calls import Inconsistent, Read, Unrecognised
 from .positions import Position
 from .registry import LinesReader

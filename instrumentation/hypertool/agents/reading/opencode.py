@@ -10,8 +10,8 @@ import json
 import os
 from collections.abc import Iterator
 from time import monotonic
-from typing import Any
 
+from ...runtime.light_typing import Any
 from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, seconds, text, whole, wholes
 from .sources import readable_by_us
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from typing import NamedTuple
+
+from ...runtime.light_typing import NamedTuple
 
 HEAD_BYTES = 256
 

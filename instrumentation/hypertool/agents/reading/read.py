@@ -6,8 +6,8 @@ import json
 import os
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
+from ...runtime.light_typing import Any, NamedTuple
 from ..calls import AgentCall, Read, Unrecognised
 from .lines import read_lines
 from .positions import Position, begin, stamp_of, still_valid

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
-from typing import Any, Protocol
 
 from ...domain.instruments import AGENTS
+from ...runtime.light_typing import Any, Protocol
 from ..calls import Read
 
 
@@ -57,4 +56,5 @@ def reader(agent: str) -> Any:
     """The reader of that agent. Raises ValueError that names the known ones."""
     if agent not in AGENTS:
         raise ValueError(f"unknown agent {agent!r:.60}, expected one of {', '.join(AGENTS)}")
-    return import_module("." + agent.replace("-", "_"), __package__)
+    # Like import_module of importlib, which takes a hook a third of a millisecond to import.
+    return __import__(f"{__package__}.{agent.replace('-', '_')}", fromlist=["NAME"])

@@ -6,8 +6,7 @@ that its session file lacks are read (the router's, and others with a role other
 
 from __future__ import annotations
 
-from typing import Any
-
+from ...runtime.light_typing import Any
 from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, part, seconds, text, whole, wholes
 from ..reading.gemini_cli import TELEMETRY, tokens_of
 from .wire import Record

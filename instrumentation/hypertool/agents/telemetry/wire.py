@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+
+from ...runtime.light_typing import Any, NamedTuple
 
 MAX_RECORDS = 10_000
 
