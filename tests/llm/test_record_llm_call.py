@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,16 @@ def test_recorded_call_counts_like_an_observed_one(metrics: PersonaMetricsCollec
     assert metrics.get_remaining_budget("backend-engineer") == 900
 
 
+def test_usage_may_be_an_sdks_object(metrics: PersonaMetricsCollector) -> None:
+    """`response.usage` as an SDK gives it, with its details as objects."""
+    usage = SimpleNamespace(
+        prompt_tokens=100, completion_tokens=20, prompt_tokens_details=SimpleNamespace(cached_tokens=40)
+    )
+    record_llm_call("backend-engineer", "gpt-4o", usage, 0.5, metrics=metrics)
+    kinds = {kind: tokens for (*_, kind), tokens in counted(metrics, "ltk").items()}
+    assert kinds == {"input": 60, "cache_read": 40, "output": 20}
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -35,6 +46,8 @@ def test_recorded_call_counts_like_an_observed_one(metrics: PersonaMetricsCollec
         ({"seconds": -1}, ValueError),
         ({"seconds": "1"}, TypeError),
         ({"usage": 5}, TypeError),
+        ({"usage": "12 tokens"}, TypeError),
+        ({"usage": SimpleNamespace(id="r1", choices=[])}, TypeError),
         ({"model": ""}, TypeError),
     ],
     ids=str,

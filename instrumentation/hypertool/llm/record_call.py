@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..domain.checks import duration
 from ..domain.instruments import LLM_OUTCOMES
@@ -11,7 +11,8 @@ from ..domain.personas import UNKNOWN
 from ..metrics.collector import PersonaMetricsCollector, get_persona_metrics
 from ..recording.ambient import RUN, current_place
 from .reading.records import read_usage
-from .reading.usage import Missing, Reading, Usage
+from .reading.usage import UNRECOGNISED, Missing, Reading, Usage
+from .reading.view import view
 from .record import Meter, make_record
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _shared_meter: Meter | None = None
 def record_llm_call(
     persona: str | None,
     model: str,
-    usage: Usage | Mapping[str, Any] | None,
+    usage: object,
     seconds: float | None,
     outcome: str = "success",
     *,
@@ -35,9 +36,10 @@ def record_llm_call(
 ) -> None:
     """Count one LLM call: tokens by kind, cost, request and duration; debit the persona's budget. Makes no span.
 
-    `usage` is a `hypertool.llm.Usage`, a provider's own usage record, or None if it is unknown: the call then counts
-    as one without usage (if `outcome` is "success"). `seconds` None records no duration. `outcome` is "success",
-    "error" or "cancelled". If `persona` or `chatmode` is None, the context's applies, as for observed calls.
+    `usage` is a `hypertool.llm.Usage`, a provider's own usage record (a mapping, or its SDK's object, such as
+    `response.usage`), or None if it is unknown: the call then counts as one without usage (if `outcome` is "success").
+    `seconds` None records no duration. `outcome` is "success", "error" or "cancelled". If `persona` or `chatmode` is
+    None, the context's applies, as for observed calls.
 
     Raises ValueError or TypeError for an unknown persona or an impossible duration, outcome or usage, before it counts
     anything.
@@ -46,13 +48,15 @@ def record_llm_call(
         raise ValueError(f"outcome {outcome!r:.60}, expected one of {', '.join(_OUTCOMES)}")
     if not isinstance(model, str) or not model:
         raise TypeError(f"model must be a string that is not empty, not {model!r:.60}")
-    if usage is not None and not isinstance(usage, (Usage, Mapping)):
-        raise TypeError(f"usage must be a Usage, a mapping or None, not {type(usage).__name__} ({usage!r:.60})")
+    found = None if usage is None else read_usage(usage)
+    if isinstance(found, Missing) and not isinstance(usage, Mapping) and (found == UNRECOGNISED or not view(usage)):
+        raise TypeError(
+            f"usage must be a Usage, a provider's usage record or None, not {type(usage).__name__} ({usage!r:.60})"
+        )
     took = None if seconds is None else duration(seconds)
     first = None if first_chunk_seconds is None else duration(first_chunk_seconds)
     collector = metrics or get_persona_metrics()
     active, mode = current_place()
-    found: Usage | Missing | None = None if usage is None else read_usage(usage)
     count_call(
         collector,
         persona or active,
