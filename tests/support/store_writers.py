@@ -69,7 +69,7 @@ class Process:
 
     def publish(self) -> Process:
         """Write a snapshot."""
-        self.writer.write(self.recorder.snapshot(self.catalogue.personas, self.catalogue.loaded_at))
+        self.writer.write(self.recorder.written(self.catalogue.personas, self.catalogue.loaded_at))
         return self
 
     def die(self) -> None:

@@ -22,11 +22,30 @@ from ..domain.instruments import (
     TOKENS,
 )
 from ..domain.personas import Persona
-from ..runtime.light_typing import Any
+from ..runtime.light_typing import Any, NamedTuple
 from ..store import snapshot_format
-from ..store.snapshot_format import Key
+from ..store.snapshot_format import Key, Limit
 from .cells import Clock, Counter, Exemplar, Histogram, OpenStage, StageCells
 from .runs import Account, Run, Session
+from .written import Unusual, Written, figure
+
+# A recorder has no sessions of agents.
+_MEMBERS = ",".join([f'"{key}":%s' for key in (snapshot_format.TAKEN, *snapshot_format.PARTS[:-1])]) + (
+    f',"{snapshot_format.AGENT_SESSIONS}":[]'
+)
+
+
+class _State(NamedTuple):
+    """Rows of a snapshot, in the units and order of `snapshot_format`."""
+
+    now: float
+    reserved: list[tuple[str, int]]
+    latest: dict[Key, int]
+    open_stages: list[OpenStage]
+    pending: list[tuple[str, int]]
+    active: list[tuple[str, int, int]]
+    ended: list[tuple[str, float, int, int]]
+    windows: list[tuple[str, int, int, int]]
 
 
 class Recorder:
@@ -62,6 +81,8 @@ class Recorder:
         # Caches for every record; kept here because a fork must drop them together with the counters.
         self.token_cells: dict[tuple[str, str, str], tuple[Counter, Persona]] = {}
         self.stage_cells: dict[tuple[str, str, str], StageCells] = {}
+        self._outcomes: dict[str, list[Counter]] = {}
+        self._pieces = Written()
 
     def set_latest(self, value: int, *key: str) -> None:
         """Set a value of which only the newest counts; marks the recorder as dirty."""
@@ -262,35 +283,23 @@ class Recorder:
 
     def _resolved(self, sink: str) -> int:
         """How many of a sink's spans have an outcome."""
-        found = (self.counters.get((EXPORT_SPANS.key, sink, outcome)) for outcome in EXPORT_OUTCOMES)
-        return sum(counter.value for counter in found if counter is not None)
+        outcomes = self._outcomes.get(sink)
+        if outcomes is None:
+            found = [self.counters.get((EXPORT_SPANS.key, sink, outcome)) for outcome in EXPORT_OUTCOMES]
+            outcomes = [counter for counter in found if counter is not None]
+            if len(outcomes) == len(found):
+                self._outcomes[sink] = outcomes
+        return sum([counter.value for counter in outcomes])
 
     def snapshot(self, personas: dict[str, Persona], loaded_at: float) -> dict[str, Any]:
         """All counts as plain data for the store; marks the recorder as clean."""
         with self.lock:
-            self.dirty = False
-            now = self.clock.time()
-            # Ages use the monotonic clock: setting the clock or suspending the host makes nothing older than it is.
-            since = now - self.clock.monotonic()
-            active: dict[str, int] = {}
-            # Copy names and values first: a record may interrupt this, see `lock`.
-            for run in list(self.runs.values()):
-                for account in list(run.accounts.values()):
-                    name, left = account.persona.name, account.remaining
-                    if not account.windowed:
-                        active[name] = min(active.get(name, left), left)
+            state = self._state()
             counters, histograms = self.counters, self.histograms
-            # Read resolved before submitted: a span is never resolved before it is submitted.
-            resolved = {sink: self._resolved(sink) for sink in self.submitted}
-            submitted = {sink: count() for sink, count in self.submitted.items()}
-            self._published_spans = sum(submitted.values())
             names = list(counters)
-            used = {key[1] for key in names if key[0] == TOKENS.key}
             return {
-                snapshot_format.TAKEN: now,
-                snapshot_format.RESERVED: [
-                    [key[1], tokens] for key, tokens in list(self.reserved.items()) if not key[0]
-                ],
+                snapshot_format.TAKEN: state.now,
+                snapshot_format.RESERVED: [list(row) for row in state.reserved],
                 **snapshot_format.rows(
                     counters={key: counters[key].value for key in names},
                     histograms=[
@@ -302,24 +311,83 @@ class Recorder:
                         )
                         for key in list(histograms)
                     ],
-                    latest=self.latest.copy(),
-                    open_stages=[
-                        stage._replace(started=stage.started + since) for stage in self.open_stages.copy().values()
-                    ],
-                    pending={
-                        sink: submitted[sink] - resolved[sink] for sink in submitted if submitted[sink] > resolved[sink]
-                    },
-                    active=[(name, left, self.resets_seen.get(name, 0)) for name, left in active.items()],
-                    ended=[
-                        (name, ended[0] + since, ended[1], self.resets_seen.get(name, 0))
-                        for name, ended in self.ended.copy().items()
-                    ],
-                    windows=self.windows.copy(),
-                    # A default is included once it is used: it may replace a configuration that was removed.
-                    limits=[
-                        (p.name, p.tokens, p.window, loaded_at)
-                        for p in personas.values()
-                        if p.source != "package" or p.name in used
-                    ],
+                    latest=state.latest,
+                    open_stages=state.open_stages,
+                    pending=dict(state.pending),
+                    active=state.active,
+                    ended=state.ended,
+                    windows={row[:3]: row[3] for row in state.windows},
+                    limits=self._limits(personas, loaded_at),
                 ),
             }
+
+    def written(self, personas: dict[str, Persona], loaded_at: float) -> str:
+        """A snapshot as `snapshot_format.members`, in a third of the time."""
+        with self.lock:
+            try:
+                return self._written(personas, loaded_at)
+            except Unusual:
+                return snapshot_format.members(self.snapshot(personas, loaded_at))
+
+    def _written(self, personas: dict[str, Persona], loaded_at: float) -> str:
+        state, pieces, counters = self._state(), self._pieces, self.counters
+        limits = pieces.limits(personas, loaded_at, len(counters), lambda: self._limits(personas, loaded_at))
+        named, rows = pieces.named, pieces.rows
+        return _MEMBERS % (
+            figure(state.now),
+            pieces.counters(counters),
+            pieces.histograms(self.histograms),
+            pieces.latest(state.latest),
+            rows(state.open_stages),
+            named(state.pending),
+            named(state.active),
+            rows(state.ended),
+            rows(state.windows),
+            named(state.reserved),
+            limits,
+        )
+
+    def _limits(self, personas: dict[str, Persona], loaded_at: float) -> list[Limit]:
+        """A default is included once it is used: it may replace a configuration that was removed."""
+        used = {key[1] for key in list(self.counters) if key[0] == TOKENS.key}
+        return [
+            (p.name, p.tokens, p.window, loaded_at)
+            for p in personas.values()
+            if p.source != "package" or p.name in used
+        ]
+
+    def _state(self) -> _State:
+        """What both forms of a snapshot tell beside counters, histograms and limits; the caller holds the lock."""
+        self.dirty = False
+        now = self.clock.time()
+        # Ages use the monotonic clock: setting the clock or suspending the host makes nothing older than it is.
+        since = now - self.clock.monotonic()
+        resets = self.resets_seen
+        active: dict[str, int] = {}
+        # Copy names and values first: a record may interrupt this, see `lock`.
+        for run in list(self.runs.values()):
+            for account in list(run.accounts.values()):
+                if not account.windowed:
+                    name, left = account.persona.name, account.limit - account.used
+                    active[name] = min(active.get(name, left), left)
+        pending = []
+        if self.submitted:
+            # Read resolved before submitted: a span is never resolved before it is submitted.
+            resolved = {sink: self._resolved(sink) for sink in self.submitted}
+            submitted = {sink: count() for sink, count in self.submitted.items()}
+            self._published_spans = sum(submitted.values())
+            pending = [
+                (sink, submitted[sink] - resolved[sink]) for sink in submitted if submitted[sink] > resolved[sink]
+            ]
+        stages, ended = self.open_stages.copy(), self.ended.copy()
+        made = (
+            now,
+            [(key[1], tokens) for key, tokens in list(self.reserved.items()) if not key[0]] if self.reserved else [],
+            self.latest.copy(),
+            [stage._replace(started=stage.started + since) for stage in stages.values()] if stages else [],
+            pending,
+            [(name, left, resets.get(name, 0)) for name, left in active.items()],
+            [(name, one[0] + since, one[1], resets.get(name, 0)) for name, one in ended.items()] if ended else [],
+            [(*window, used) for window, used in self.windows.copy().items()] if self.windows else [],
+        )
+        return tuple.__new__(_State, made)

@@ -37,6 +37,8 @@ PARTS = (COUNTERS, HISTOGRAMS, LATEST, OPEN_STAGES, PENDING, ACTIVE, ENDED, WIND
 Key = tuple[str, ...]
 # Persona, start (seconds since the epoch) and number of the reset that opened it.
 Window = tuple[str, int, int]
+# Persona, tokens, window and the time at which the configuration was loaded.
+Limit = tuple[str, int, str, float]
 # Trace id and span id in hexadecimal, value and time in seconds.
 Exemplar = tuple[str, str, float, float]
 
@@ -51,7 +53,7 @@ def rows(
     active: Iterable[tuple[str, int, int]],
     ended: Iterable[tuple[str, float, int, int]],
     windows: Mapping[Window, int],
-    limits: Iterable[tuple[str, int, str, float]],
+    limits: Iterable[Limit],
     agent_sessions: Iterable[Sequence[Any]] = (),
 ) -> dict[str, Any]:
     """The rows that a snapshot and the archive have in common. The mappings must not change meanwhile."""
@@ -69,21 +71,32 @@ def rows(
     }
 
 
-def without_exemplars(data: dict[str, Any]) -> dict[str, Any]:
-    """The same snapshot without the exemplars of histograms."""
-    return {**data, HISTOGRAMS: [[*row[:-1], {}] for row in data[HISTOGRAMS]]}
-
-
 # Kept, because `json.dumps` makes a new encoder each time; a snapshot has no circles.
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+encoded = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def encode(data: dict[str, Any]) -> bytes:
     """A snapshot as bytes."""
-    return _encode({VERSION_KEY: VERSION, **data}).encode()
+    return encoded({VERSION_KEY: VERSION, **data}).encode()
+
+
+def members(data: dict[str, Any]) -> str:
+    """A snapshot's own part of its JSON object: without version, writer and braces."""
+    return encoded(data)[1:-1]
+
+
+def line(writer: str, members: str) -> bytes:
+    """The line of a snapshot file with these members; `writer` is hexadecimal."""
+    return f'{{"{VERSION_KEY}":{VERSION},"{WRITER}":"{writer}",{members}}}\n'.encode()
 
 
 def newest(raw: bytes) -> bytes:
     """The newest snapshot of a file: its last complete line, or the whole file if it has no line end."""
     complete, found, _ = raw.rpartition(LINE_END)
     return complete.rpartition(LINE_END)[2] if found else raw
+
+
+def without_exemplars(text: str) -> str:
+    """The same members without the exemplars of histograms."""
+    data = json.loads(f"{{{text}}}")
+    return members({**data, HISTOGRAMS: [[*row[:-1], {}] for row in data[HISTOGRAMS]]})

@@ -8,10 +8,9 @@ import os
 
 from ..errors import StoreUnavailable
 from ..runtime.foreign_files import Folder, stamp, write_all
-from ..runtime.light_typing import Any
 from . import snapshot_format
 from .directory import SNAPSHOT_MODE, StateDirectory
-from .snapshot_format import LINE_END, WRITER, encode, without_exemplars
+from .snapshot_format import line, without_exemplars
 
 # A file that reaches this size is replaced: this bounds what readers load, and what killed processes leave behind.
 MAX_BYTES = 64 * 1024
@@ -29,11 +28,14 @@ class SnapshotWriter:
         self._size = MAX_BYTES
         self.id = os.urandom(16).hex()
 
-    def write(self, data: dict[str, Any]) -> None:
-        """Publish a snapshot. Raises OSError or StoreUnavailable; the previous one then stays in place."""
-        raw = encode({WRITER: self.id, **data}) + LINE_END
+    def write(self, members: str) -> None:
+        """Publish a snapshot (`snapshot_format.members`).
+
+        Raises OSError or StoreUnavailable; the previous one then stays in place.
+        """
+        raw = line(self.id, members)
         if len(raw) > snapshot_format.MAX_BYTES:  # exemplars are the only part that readers can do without
-            raw = encode({WRITER: self.id, **without_exemplars(data)}) + LINE_END
+            raw = line(self.id, without_exemplars(members))
         if len(raw) > snapshot_format.MAX_BYTES:
             raise StoreUnavailable(
                 f"this process has {len(raw)} bytes of numbers, and a snapshot may have {snapshot_format.MAX_BYTES}; "
