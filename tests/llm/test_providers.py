@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from hypertool.llm import Missing, Usage, extract
-from tests.llm import cloud_rows, provider_rows
+from tests.llm import cloud_rows, provider_rows, recorded_rows
 from tests.llm.encodings import fed
 from tests.llm.provider_rows import Row
 from tests.llm.test_shapes import as_object
 
-WHOLE = provider_rows.WHOLE + cloud_rows.WHOLE
-STREAMS = provider_rows.STREAMS + cloud_rows.STREAMS
+WHOLE = provider_rows.WHOLE + cloud_rows.WHOLE + recorded_rows.WHOLE
+STREAMS = provider_rows.STREAMS + cloud_rows.STREAMS + recorded_rows.STREAMS
 
 
 def _expected(parts: tuple[int, ...] | str) -> Usage | Missing:

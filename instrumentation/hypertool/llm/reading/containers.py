@@ -11,7 +11,9 @@
 | instructor's models and lists | `_raw_response` |
 | Haystack's `replies`, Semantic Kernel's messages | `meta`, `inner_content` or `metadata` |
 | smolagents' and Agno's results | `token_usage`, `metrics` |
-| Cloudflare, Oracle, SAP | `result`, `chatResponse`, `final_result` or `orchestration_result` |
+| Strands' `AgentResult` | the last of its agent's invocations |
+| batches of Gemini, Mistral and xAI | `inlinedResponses`, `outputs`, `results` |
+| Cloudflare, Oracle, SAP, Kinetica | `result`, `chatResponse`, `final_result` or `orchestration_result`, `data` |
 | raw responses of OpenAI's and Anthropic's SDKs | their body, if already read |
 """
 
@@ -22,6 +24,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .fields import text
+from .shapes.frameworks import strands
 from .sums import added
 from .usage import NO_USAGE, UNRECOGNISED, Reading
 from .view import view
@@ -33,7 +36,7 @@ PARTS_LIMIT = 10_000
 _SCALARS = (str, bytes, bytearray, int, float, type(None))
 _SINGLE = (
     *("raw", "_raw_response", "result", "message", "raw_response", "response", "body"),
-    *("inner_content", "chatResponse", "chat_response", "final_result", "orchestration_result"),
+    *("inner_content", "chatResponse", "chat_response", "final_result", "orchestration_result", "dest"),
 )
 # Where a framework's message or result has a usage record, if it does not hold the response itself.
 _RECORDS = (("token_usage", "input_tokens"), ("metrics", "input_tokens"))
@@ -81,10 +84,18 @@ def inside(fields: Mapping[str, Any]) -> Iterable[Any] | None:
         return _after_the_question(messages)
     if "current_agent_name" in fields and get("tool_calls"):
         return ()  # LlamaIndex's agent keeps the last of several answers only
+    runs = view(get("metrics")).get("agent_invocations")
+    if isinstance(runs, (list, tuple)):
+        return [strands(view(run).get("usage")) for run in runs[-1:]]
     for name in _SINGLE:
         inner = get(name)
         if inner is not None and not isinstance(inner, _SCALARS):
             return [inner]
+    batch = _batch(fields)
+    if batch is not None:
+        return batch
+    if view(get("data")):
+        return [fields["data"]]
     replies = get("replies")
     if isinstance(replies, (list, tuple)):
         return [one.get("meta") or one.get("_meta") for one in map(view, replies)]
@@ -93,6 +104,22 @@ def inside(fields: Mapping[str, Any]) -> Iterable[Any] | None:
     for name, key in _RECORDS:
         if key in view(get(name)):
             return [{"usage": fields[name]}]
+    return None
+
+
+def _batch(fields: Mapping[str, Any]) -> Iterable[Any] | None:
+    """The responses of a finished batch, or None if it is not one."""
+    inlined = fields.get("inlinedResponses") or fields.get("inlined_responses")
+    inlined = view(inlined).get("inlinedResponses") or inlined
+    if isinstance(inlined, (list, tuple)):  # Gemini
+        return [view(one).get("response") for one in inlined]
+    outputs = fields.get("outputs")
+    if fields.get("object") == "batch" and isinstance(outputs, (list, tuple)):  # Mistral
+        return [view(view(one).get("response")).get("body") for one in outputs]
+    results = fields.get("results")
+    if isinstance(results, (list, tuple)) and results and "batch_result" in view(results[0]):  # xAI
+        answers = [view(view(view(one).get("batch_result")).get("response")) for one in results]
+        return [answer for one in answers for answer in one.values()]
     return None
 
 

@@ -137,7 +137,7 @@ def settle(
     If the total exceeds both counts, the rest is, in this order: the reasoning, the cache, or both, if one of these
     fits exactly; output without details (thinking, on Gemini's OpenAI-compatible endpoint) if there is no reasoning;
     otherwise input of the provider's own tools. If the total confirms the counts but there is more reasoning than
-    output, all output is reasoning.
+    output, all output is reasoning; reasoning of more than twice the output is no part of it and is missing in both.
     """
     if total and total != given + made:
         rest, beside = total - given - made, cached + write
@@ -152,6 +152,8 @@ def settle(
             made += rest
         elif rest > 0:
             given += rest
+    elif total and reasoning > 2 * made:
+        made += reasoning
     elif total and reasoning > made:
         reasoning = made
     return partition(given - cached - write, cached, write, made - reasoning, reasoning, hour)

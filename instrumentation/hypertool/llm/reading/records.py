@@ -83,6 +83,8 @@ def _input_tokens(record: Record) -> ReadRecord | None:
         return langchain.usage if _OPENAI.isdisjoint(inner) and _OPENAI.isdisjoint(outer) else openai_responses.usage
     if "input_tokens_details" in record or "prompt_tokens_details" in record:
         return openai_responses.usage
+    if "input_tokens_cache_read" in record:
+        return frameworks.inspect_ai
     if "cache_read_tokens" in record or "cache_write_tokens" in record:
         own = "details" in record or "input_audio_tokens" in record or "output_reasoning_tokens" in record
         return frameworks.pydantic_ai if own else frameworks.cached_apart

@@ -115,7 +115,7 @@ def by_keys(fields: Fields, provider: str | None) -> Reading:
 def _by_other_names(fields: Fields, provider: str | None) -> Reading:
     get = fields.get
     meta = view(get("meta"))
-    if "billed_units" in meta or "api_version" in meta:
+    if "billed_units" in meta or "api_version" in meta or "input_tokens" in view(meta.get("tokens")):
         return cohere.response(fields, provider)
     if "prompt_eval_count" in fields or ("eval_count" in fields and "model" in fields):
         return ollama.response(fields, provider)
@@ -130,6 +130,10 @@ def _by_other_names(fields: Fields, provider: str | None) -> Reading:
         return others.vectors(fields, provider)
     if "total_output_tokens" in view(get("stats")):
         return local_servers.lm_studio(fields, provider)
+    if "payload" in fields and "sid" in view(get("header")):
+        return others.spark(fields, provider)
+    if "generated_tokens" in view(get("details")):
+        return local_servers.tgi(fields, provider)
     if "PromptTokens" in view((view(get("Response")) or fields).get("Usage")):
         return camel_case.hunyuan(fields, provider)
     if get("object") in ("response", "chat.completion"):

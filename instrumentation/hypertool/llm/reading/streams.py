@@ -234,6 +234,8 @@ NAMES: tuple[tuple[str, Step], ...] = (
     ("model_id", others.watsonx_step),
     ("tokens_evaluated", local_servers.llama_cpp_step),
     ("custom_id", _batch_line),
+    ("header", others.spark_step),
+    ("generated_text", local_servers.tgi_step),
 )
 
 # Top package -> class -> the step for an instance. Other chunk classes of these packages carry no usage.

@@ -115,7 +115,8 @@ def delta(answers: Answers, event: Any) -> None:
     stop = text(view(fields.get("delta")).get("stop_reason"))
     if stop:
         answers.reasons += (stop,)
-    record = {key: value for key, value in view(fields.get("usage")).items() if value is not None}
+    said = view(fields.get("usage")) or view(view(fields.get("delta")).get("usage"))  # inside, in the first API
+    record = {key: value for key, value in said.items() if value is not None}
     so_far = dict(answers.record or {})
     if not any(record.get(name) for name in _INPUT):
         for name in _INPUT:

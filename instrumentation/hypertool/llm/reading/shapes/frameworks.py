@@ -4,7 +4,8 @@
 |---|---|
 | pydantic-ai (https://ai.pydantic.dev/api/usage/) | input includes the cache, output `details.reasoning_tokens` |
 | genai-prices (https://github.com/pydantic/genai-prices) | pydantic-ai's names, with `output_reasoning_tokens` |
-| others with `cache_read_tokens` (Agno) | only the total can show whether the input includes the cache |
+| others with `cache_read_tokens` (Agno), Strands | only the total can show whether the input includes the cache |
+| Inspect (https://inspect.aisi.org.uk) | the input excludes the cache; in old logs the total shows that it does not |
 | CrewAI (https://docs.crewai.com/concepts/crews#crew-usage-metrics) | the prompt includes `cached_prompt_tokens` |
 | Hypertool, and Langfuse's first API | disjoint parts |
 
@@ -12,6 +13,8 @@ openai-agents uses OpenAI's names; `openai_responses` reads its records.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from ..counts import Record, Unread, both, count, known, names, partition, settle
 from ..usage import Missing, Usage
@@ -26,6 +29,11 @@ _PYDANTIC_AI = names(
 _CACHED_APART = names(
     """
     input_tokens output_tokens total_tokens cache_read_tokens cache_write_tokens reasoning_tokens
+    """
+)
+_INSPECT = names(
+    """
+    input_tokens output_tokens total_tokens input_tokens_cache_read input_tokens_cache_write reasoning_tokens total_cost
     """
 )
 LANGFUSE = frozenset({"input", "output", "input_cached_tokens", "input_cache_creation", "output_reasoning_tokens"})
@@ -47,6 +55,29 @@ def pydantic_ai(record: Record) -> Usage | Missing:
     return settle(
         given, made, count(get("cache_read_tokens")), count(get("cache_write_tokens")), reasoning, total, hour
     )
+
+
+def strands(record: Any) -> dict[str, Any]:
+    """The usage of a Strands agent as that of a response of Bedrock, whose names it has; empty if it cannot be told.
+
+    Its models of OpenAI and LiteLLM include the cache in the input, those of Bedrock do not.
+    """
+    fields = view(record)
+    cached = fields.get("cacheReadInputTokens") or fields.get("cacheWriteInputTokens")
+    sure = not cached or fields.get("totalTokens") != fields.get("inputTokens", 0) + fields.get("outputTokens", 0)
+    return {"usage": fields} if sure else {}
+
+
+def inspect_ai(record: Record) -> Usage | Missing:
+    """Inspect's ModelUsage."""
+    get = record.get
+    known(record, _INSPECT)
+    total = count(get("total_tokens"))
+    given, made = both(record, "input_tokens", "output_tokens", total)
+    cached, write = count(get("input_tokens_cache_read")), count(get("input_tokens_cache_write"))
+    if total != given + made:
+        given, total = given + cached + write, 0
+    return settle(given, made, cached, write, count(get("reasoning_tokens")), total)
 
 
 def cached_apart(record: Record) -> Usage | Missing:

@@ -2,7 +2,8 @@
 
 Rule (https://ai.google.dev/api/generate-content#UsageMetadata): `promptTokenCount` includes the cache, but not
 `toolUsePromptTokenCount`; `candidatesTokenCount` (`responseTokenCount` in Live) does not include `thoughtsTokenCount`.
-Some Vertex models include the thoughts in the candidates' count; the total shows this. Interactions
+Some Vertex models include the thoughts in the candidates' count, or the candidates in the thoughts'; the total shows
+this. Interactions
 (https://ai.google.dev/api/interactions-api) follow the same rule with the names `total_input_tokens`,
 `total_cached_tokens`, `total_output_tokens`, `total_thought_tokens`, `total_tool_use_tokens`.
 
@@ -117,6 +118,8 @@ def _parts(prompt: Any, cached: Any, made: Any, thought: Any, tools: Any, whole:
     rest = total - given - output - reasoning
     if reasoning and total == given + output:
         output -= reasoning
+    elif total and total == given + reasoning:
+        reasoning -= min(output, reasoning)
     elif rest > 0 and not reasoning:
         reasoning = rest
     elif rest > 0:

@@ -15,6 +15,10 @@ Rule (https://platform.openai.com/docs/api-reference/chat/object): `prompt_token
 * Azure's Grok counts the cache of a prompt that it hides: if the total confirms a prompt that is smaller than its
   cache, all of it is cached. OpenRouter's Gemini writes the cache that it reads: those tokens count as read. In a
   record with OpenAI's own names only, both are contradictions.
+* GigaChat's prompt and total exclude `precached_prompt_tokens`
+  (https://developers.sber.ru/docs/ru/gigachat/guides/counting-tokens). Snowflake's total includes what its guard model
+  has read (`guardrails_tokens`): input.
+* Vercel's gateway counts the thoughts of Google's models in neither the completion nor the total.
 
 Streams: the last usage counts. OpenAI sends it after the last choice, Groq in `x_groq`, Moonshot in the last choice;
 others repeat a growing count on every chunk.
@@ -26,7 +30,7 @@ from typing import Any
 
 from .. import billing
 from ..answers import Answers
-from ..counts import Record, both, count, first, inside, known, names, settle, usage_of
+from ..counts import ReadRecord, Record, both, count, first, inside, known, names, settle, usage_of
 from ..fields import Fields, quick_reading, reasons, text, tier
 from ..usage import MAX_TOKENS, Missing, Reading, Usage, unchecked
 from ..view import view
@@ -45,11 +49,12 @@ _CACHED = (
     "num_cached_tokens",
     "cached_prompt_text_tokens",
     "cached_prompt_tokens",
+    "precached_prompt_tokens",
 )
 _WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens", "cache_creation_tokens")
 _WRITTEN_INSIDE = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 # Under these names, a cache above the prompt is one beside it.
-_APART = names("cache_read_input_tokens cached_prompt_tokens")
+_APART = names("cache_read_input_tokens cached_prompt_tokens precached_prompt_tokens")
 _AGES = ("cache_creation_token_details", "cache_creation")
 _RECORD = _PLAIN.union(
     _CACHED,
@@ -91,6 +96,10 @@ def usage(record: Record) -> Usage | Missing:
         write = write or first(record, *_WRITTEN) or write
         reasoning = reasoning or get("reasoning_tokens")
         given += count(get("connector_tokens"))
+        if "precached_prompt_tokens" in record:
+            given, total = given + count(get("precached_prompt_tokens")), 0
+        elif "guardrails_tokens" in record:
+            given = max(given, total - made)
         if get("prompt_audio_seconds") and total > given + made:
             given = total - made
         if "citation_tokens" in record:
@@ -138,6 +147,18 @@ def own_usage(record: Record) -> Usage | None:
     return unchecked((fresh, cached, write, made - thought, thought, 0, False))
 
 
+def _beside(record: Record) -> Usage | Missing:
+    """The partition of a record whose completion and total leave out the reasoning."""
+    thought = view(record.get("completion_tokens_details")).get("reasoning_tokens")
+    return usage({**record, "total_tokens": count(record.get("total_tokens")) + count(thought)})
+
+
+def _reader(record: Any, model: Any) -> ReadRecord:
+    """The reader for the record of a response of `model`."""
+    own = isinstance(model, str) and model.startswith("google/") and "market_cost" in view(record)
+    return _beside if own else usage
+
+
 def response(fields: Fields, provider: str | None) -> Reading:
     """A completion, an embedding, a run."""
     get = fields.get
@@ -162,7 +183,7 @@ def response(fields: Fields, provider: str | None) -> Reading:
     return quick_reading(
         Reading,
         (
-            usage_of(usage, record),
+            usage_of(_reader(record, get("model")), record),
             text(get("model")),
             text(get("id")),
             reasons(get("choices")),
@@ -194,6 +215,8 @@ def step(answers: Answers, fields: Fields, provider: str | None = None) -> None:
             if found:
                 answers.reasons += found
                 answers.ended = True
+                # A gateway's first chunk may have another id than those of its provider that follow.
+                answers.id = text(fields.get("id")) or answers.id
             if bedrock.METRICS in fields:
                 bedrock.metrics(answers, fields)
         if record is None:
@@ -204,7 +227,8 @@ def step(answers: Answers, fields: Fields, provider: str | None = None) -> None:
             record = view(record).get("usage")
     if record is not None:
         # Some servers repeat a growing count on every chunk; it is final once there is nothing left to say.
-        answers.take(record, usage, not choices or answers.ended, billing.of_chat)
+        read = _reader(record, fields.get("model"))
+        answers.take(record, read, not choices or answers.ended, billing.of_chat)
         answers.ended = answers.ended or not choices
         answers.tier = answers.tier or tier(fields.get("service_tier"))
 

@@ -45,7 +45,8 @@ _RECORD = _PLAIN.union(
         cache_creation"""
     ),
 )
-_GIVEN = _GIVEN_PLAIN.union(names("cache_creation_tokens"))
+# Perplexity has Anthropic's names in the details.
+_GIVEN = _GIVEN_PLAIN.union(names("cache_creation_tokens cache_read_input_tokens cache_creation_input_tokens"))
 
 
 def usage(record: Record) -> Usage | Missing:
@@ -68,10 +69,10 @@ def usage(record: Record) -> Usage | Missing:
     cached = write = reasoning = None
     if details is not None:
         inner = inside(details, _GIVEN_PLAIN, _GIVEN)
-        cached, write = (
-            inner.get("cached_tokens"),
-            inner.get("cache_write_tokens") or inner.get("cache_creation_tokens"),
-        )
+        cached, write = inner.get("cached_tokens"), inner.get("cache_write_tokens")
+        if not _GIVEN_PLAIN.issuperset(inner):
+            cached = cached or inner.get("cache_read_input_tokens")
+            write = first(inner, "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
     if thoughts is not None:
         reasoning = inside(thoughts, _MADE, _MADE).get("reasoning_tokens")
     if more:
@@ -123,6 +124,8 @@ def end(answers: Answers, event: Any) -> None:
     inner = view(fields.get("response"))
     if not inner and fields.get("usage") is not None:  # Mistral's conversations
         inner = fields
+    elif not inner.get("usage") and fields.get("usage"):  # xAI's realtime
+        inner = {**inner, "usage": fields["usage"]}
     whole = response(inner, "openai")
     identity = _id(inner)
     # Some gateways give each event another id: the answer that has begun is the one that ends.

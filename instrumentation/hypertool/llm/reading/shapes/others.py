@@ -1,10 +1,11 @@
-"""Shapes with few fields: Replicate, watsonx, Aleph Alpha, Yandex, and servers that report only a total.
+"""Shapes with few fields: Replicate, watsonx, Aleph Alpha, Yandex, Spark, and servers that report only a total.
 
 * Replicate (https://replicate.com/docs/topics/predictions): `input_token_count` and `output_token_count` of `metrics`.
 * watsonx (https://cloud.ibm.com/apidocs/watsonx-ai#text-generation): each result has both counts; in a stream the
   input count comes first, and the output count grows.
 * Aleph Alpha (https://docs.aleph-alpha.com/api/complete/): `num_tokens_prompt_total`, `num_tokens_generated`.
 * Yandex (https://yandex.cloud/en/docs/ai-studio/text-generation/api-ref/): counts as text, reasoning in the completion.
+* iFlytek Spark (https://www.xfyun.cn/doc/spark/Web.html): OpenAI's names in `payload.usage.text` of the last message.
 * Voyage, Jina: embeddings, rankings (https://docs.voyageai.com/reference/embeddings-api): `total_tokens` is input.
 """
 
@@ -18,6 +19,7 @@ from ..counts import Record, both, count, known, names, partition, settle, usage
 from ..fields import Fields, reading, reasons
 from ..usage import NO_USAGE, Missing, Reading, Usage
 from ..view import view
+from . import openai_chat
 
 _NONE: frozenset[str] = frozenset()
 
@@ -69,6 +71,29 @@ def aleph_alpha(fields: Fields, provider: str | None) -> Reading:
         provider,
         None,
     )
+
+
+def spark(fields: Fields, provider: str | None) -> Reading:
+    """A message of iFlytek's own API; only the last one has usage."""
+    payload, header = view(fields.get("payload")), view(fields.get("header"))
+    record = view(view(payload.get("usage")).get("text"))
+    return reading(
+        usage_of(openai_chat.usage, record or None), None, header.get("sid"), (), provider or "iflytek.spark", None
+    )
+
+
+def spark_step(answers: Answers, fields: Fields) -> None:
+    """A message of a stream; all have the id of their answer."""
+    found = spark(fields, None)
+    if found.id is None:
+        return
+    if answers.ended:
+        answers.begin(None, found.id, found.provider)
+        answers.needs_end = True
+    usage = found.usage
+    if isinstance(usage, Usage):
+        answers.take(usage, lambda _: usage, True)
+    answers.ended = view(fields.get("header")).get("status") == 2
 
 
 def watsonx(fields: Fields, provider: str | None) -> Reading:
