@@ -184,6 +184,30 @@ def test_tools_of_a_project(agent: str, home: Path, monkeypatch: pytest.MonkeyPa
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.parametrize("agent", tools.PROJECT)
+def test_repository_chooses_no_environment(
+    agent: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a repository says of our server beyond its command is named and left: a variable would be ours to obey."""
+    (home / "project/.git").mkdir(parents=True)
+    monkeypatch.chdir(home / "project")
+    install = ["agents", "install", agent, "--mcp", "--scope", "project"]
+    assert main(install) == 0
+    file = Path(tools.PROJECT[agent][0])
+    ours = file.read_text()
+    for variables, code in (("{}", 0), ('{"LD_PRELOAD": "./x.so"}', 1)):
+        if agent == "codex":
+            line = '[mcp_servers.hypertool.env]\n"LD_PRELOAD" = "./x.so"\n' if code else ""
+            file.write_text(ours + line)
+        else:
+            file.write_text(re.sub(r'("command": )', rf'"env": {variables}, \1', ours))
+        before = file.read_text()
+        assert main(install) == code
+        assert file.read_text() == before
+    assert f"{file} sets env of the server hypertool" in capsys.readouterr().err
+    assert not doctor(capsys, agent)[1][agent, "tools (project)"]["holds"]
+
+
 def test_tools_need_the_sdk(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without the extra nothing is written into the MCP settings; the line says what to install."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)

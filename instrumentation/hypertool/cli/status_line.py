@@ -7,6 +7,8 @@ import time
 
 from ..runtime.light_typing import TYPE_CHECKING
 
+from .output import visible
+
 if TYPE_CHECKING:
     from ..domain.personas import Catalogue
 
@@ -58,7 +60,7 @@ def _line(catalogue: Catalogue) -> str:
         return "no persona"
     left = Store.locate().read(catalogue).budgets.get(active.persona)
     budget = f" {left.remaining:,} of {left.limit:,} tokens left" if left else ""
-    return f"{active.persona} ({active.chatmode}){budget}"
+    return visible(f"{active.persona} ({active.chatmode}){budget}")
 
 
 def _screen(catalogue: Catalogue) -> list[str]:
@@ -71,5 +73,5 @@ def _screen(catalogue: Catalogue) -> list[str]:
         full = round(share * _BAR)
         note = "  over the limit" if left.remaining < 0 else ""
         bar = "█" * full + "·" * (_BAR - full)
-        rows.append(f"{name:22.22} {bar} {left.remaining:>9,} of {left.limit:,} ({left.window}){note}")
+        rows.append(f"{visible(name):22.22} {bar} {left.remaining:>9,} of {left.limit:,} ({left.window}){note}")
     return [*rows, "", "Ctrl-C ends"]

@@ -18,6 +18,15 @@ def test_line_says_what_is_left(host: Host) -> None:
     assert said == "backend-engineer (bug-fix) 2,000 of 2,000 tokens left\n"
 
 
+def test_line_shows_what_a_terminal_obeys(host: Host) -> None:
+    """A status bar sends the line to a terminal: what it would obey there is written out."""
+    host.hypertool("switch", "backend")
+    (session,) = (one for top in (host.home, host.state) for one in top.rglob("sessions*/*.json"))
+    session.write_text(session.read_text().replace('"default"', r'"\u001b]0;x\u0007"'))
+    said = host.hypertool("status", "--line").stdout
+    assert said.startswith(r"backend-engineer (\x1b]0;x\x07) ")
+
+
 def test_watch_prints_changes(host: Host) -> None:
     """Where its output is no terminal, each change is one line, and an interrupt ends it."""
     out = host.work / "lines"

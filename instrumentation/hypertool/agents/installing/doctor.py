@@ -141,6 +141,7 @@ def _tools(agent: str, home: str, project: str, environment: Mapping[str, str]) 
         place = tools.place(agent, scope, home, project, environment)
         try:
             command = serving.installed(place) if place is not None else []
+            chosen = serving.chosen_by_repository(place) if place is not None else []
         except HypertoolError as error:
             yield Finding(agent, f"tools ({scope})", False, place.path if place else "", f"mend the file: {error}")
             continue
@@ -149,6 +150,9 @@ def _tools(agent: str, home: str, project: str, environment: Mapping[str, str]) 
             note = "another program than this hypertool, which a repository may name; it is not started here"
             remedy = f"{note}: look at {command[0]}, or run `hypertool agents install {agent} --mcp --scope project`"
             yield Finding(agent, f"tools ({scope})", False, " ".join(command), remedy)
+        elif command and chosen:
+            seen = f"{place.path if place else ''} sets {', '.join(chosen)} of our server"
+            yield Finding(agent, f"tools ({scope})", False, seen, "a repository may not choose that: take it out")
         elif command:
             wrong = _not_served(command, environment.get("PATH"))
             remedy = f"{wrong}; or take the tools out: `hypertool agents uninstall {agent} --mcp`" if wrong else ""

@@ -48,6 +48,11 @@ def installed(place: Place) -> list[str]:
     return tools.command_in(place, applying.text_of(place.path, files.read(place.path)))
 
 
+def chosen_by_repository(place: Place) -> list[str]:
+    """Keys of our entry in a project's file that only its user may choose. Raises CannotEdit."""
+    return tools.chosen_by_repository(place, applying.text_of(place.path, files.read(place.path)))
+
+
 def in_text(agent: str, text: str) -> bool:
     """Whether a settings file of hooks has our entry, too."""
     try:

@@ -52,6 +52,11 @@ _USER = {
     "opencode": ("XDG_CONFIG_HOME", ".config", "opencode/opencode.json", "mcp"),
     "qwen-code": ("QWEN_HOME", ".qwen", "settings.json", "mcpServers"),
 }
+#: What a project's file may say of our server. Anything else, `env` and `cwd` before all, is for its user to choose.
+_IN_A_PROJECT = {
+    "type", "command", "args", "description", "enabled", "disabled", "timeout", "tools",
+    "env_vars", "startup_timeout_sec", "tool_timeout_sec",
+}  # fmt: skip
 _TABLE = "[mcp_servers.hypertool]"
 _HEADER = re.compile(r'^[ \t]*\[[ \t]*mcp_servers[ \t]*\.[ \t]*"?hypertool"?[ \t]*\].*\n?', re.MULTILINE)
 _NEXT = re.compile(r'^[ \t]*\[(?![ \t]*mcp_servers[ \t]*\.[ \t]*"?hypertool"?[ \t]*\.)', re.MULTILINE)
@@ -82,12 +87,28 @@ def command_in(at: Place, text: str) -> list[str]:
     return _words(found) if _is_ours(found) else []
 
 
+def chosen_by_repository(at: Place, text: str) -> list[str]:
+    """What a project's file says of our server that only its user may choose, by key. Raises CannotEdit."""
+    found = _entry_in(at, text) if at.within and text.strip() else None
+    if not isinstance(found, dict):
+        return []
+    return sorted(key for key, value in found.items() if value and key not in _IN_A_PROJECT)
+
+
 def with_entry(at: Place, text: str, command: Sequence[str]) -> str:
-    """The settings with our entry, which runs `command`. Raises CannotEdit, also where its name is another server's."""
+    """The settings with our entry, which runs `command`.
+
+    Raises CannotEdit, also where its name is another server's, or a repository has chosen how our server runs.
+    """
     found = _entry_in(at, text) if text.strip() else None
     if found is not None:
         if not _is_ours(found):
             raise CannotEdit(f"{at.path} has another server called {NAME}; rename it, then install again")
+        if chosen := chosen_by_repository(at, text):
+            raise CannotEdit(
+                f"{at.path} sets {', '.join(chosen)} of the server {NAME}, which a repository may not choose for you; "
+                "take that out of the file (your own settings may have it), then install again"
+            )
         if _words(found) == list(command):
             return text
     if at.path.endswith(".toml"):
