@@ -34,7 +34,7 @@ options:
     elements: path
     default: []
   writes:
-    description: Folders in which files have to be written.
+    description: Folders in which files have to be written, and files to make. A file that is there already is left out.
     type: list
     elements: path
     default: []
@@ -208,7 +208,11 @@ def main():
         services=sorted(services),
         masked=sorted(masked),
         noexec=[path for path in module.params["programs"] if mounted(path, os.ST_NOEXEC)],
-        readonly=[path for path in module.params["writes"] if mounted(path, os.ST_RDONLY)],
+        readonly=[
+            path
+            for path in module.params["writes"]
+            if (os.path.isdir(path) or not os.path.lexists(path)) and mounted(path, os.ST_RDONLY)
+        ],
         held=held(module, module.params["packages"]),
     )
 

@@ -7,8 +7,7 @@ import os
 import tempfile
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible.module_utils.hypertool.frame import Module
 from ansible.module_utils.hypertool.surroundings import PLAY, settle
 
 DOCUMENTATION = r"""
@@ -88,7 +87,7 @@ def take(holder, instead_of, lost_after):
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "holder": {"type": "dict", "required": True},
             "instead_of": {"type": "str", "default": ""},

@@ -2,9 +2,8 @@
 # Ensures that only root can change the content of the folders that a play writes to.
 from __future__ import annotations
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool import paths
+from ansible.module_utils.hypertool.frame import Module
 
 DOCUMENTATION = r"""
 module: private_folders
@@ -40,7 +39,7 @@ def complaint(folder):
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec={"names": {"type": "list", "elements": "path", "required": True}}, supports_check_mode=True
     )
     found = list(filter(None, map(complaint, module.params["names"])))

@@ -2,10 +2,8 @@
 # Uninstalls a role's files and empty folders, and deletes its data or makes root its owner.
 from __future__ import annotations
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool import paths, walks
-from ansible.module_utils.hypertool.frame import answer_with
+from ansible.module_utils.hypertool.frame import Module, answer_with
 
 DOCUMENTATION = r"""
 module: retired_paths
@@ -99,7 +97,7 @@ def retire(module):
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "files": {"type": "list", "elements": "path", "default": []},
             "folders": {"type": "list", "elements": "path", "default": []},

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import fetch_url
 
 from ansible.module_utils.hypertool import openpgp, paths
 from ansible.module_utils.hypertool.errors import HostError
-from ansible.module_utils.hypertool.frame import answer_with
+from ansible.module_utils.hypertool.frame import Module, answer_with
 
 DOCUMENTATION = r"""
 module: signing_key
@@ -89,7 +88,7 @@ def install(module):
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "url": {"type": "str", "required": True},
             "path": {"type": "path", "required": True},

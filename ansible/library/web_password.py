@@ -6,10 +6,9 @@ import grp
 import os
 import secrets
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible.module_utils.hypertool import paths, web_access
 from ansible.module_utils.hypertool.errors import HostError
+from ansible.module_utils.hypertool.frame import Module
 from ansible.module_utils.hypertool.host import group_exists
 
 DOCUMENTATION = r"""
@@ -120,7 +119,7 @@ class Access:
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "path": {"type": "path", "default": web_access.PASSWORD_FILE, "no_log": False},
             "group": {"type": "str", "default": "prometheus"},

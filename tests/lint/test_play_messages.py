@@ -42,3 +42,10 @@ def test_messages_of_plays_are_one_line() -> None:
     ]
     assert len(files) > 50
     assert found == []
+
+
+def test_modules_answer_in_printable_text() -> None:
+    """Each module ends through the frame, which writes out what a terminal would obey."""
+    modules = sorted(Path(ROOT, "ansible/library").glob("*.py"))
+    assert len(modules) > 15
+    assert [file.name for file in modules if "AnsibleModule" in file.read_text(encoding="utf-8")] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,27 +16,41 @@ from tests.support.ansible_module import run_module
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system that runs no programs, and is read-only."""
+    """A folder on a file system that runs no programs, and is read-only; `link` is in it."""
     folder = tmp_path / "var"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "noexec,ro", "none", str(folder)], capture_output=True, text=True
-    )
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "none", str(folder)], capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"cannot mount ({mounted.stderr.strip()}): run it as root with CAP_SYS_ADMIN")
+    (folder / "link").symlink_to("elsewhere")
+    subprocess.run(["mount", "-o", "remount,noexec,ro", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_mount_that_is_in_the_way_is_named(odd: Path, tmp_path: Path) -> None:
-    """A folder that runs no programs or is read-only is named, also before it exists; others are not."""
+    """A folder that runs no programs or is read-only is named, also before it exists; a file that is there is not."""
     folders = [str(odd), str(odd / "lib" / "dpkg")]
     others = [os.path.dirname(os.__file__), str(tmp_path)]
     found = run_module(
-        "host_conflicts", {"units": {}, "programs": [*folders, others[0]], "writes": [*folders, others[1]]}
+        "host_conflicts",
+        {"units": {}, "programs": [*folders, others[0]], "writes": [*folders, str(odd / "link"), others[1]]},
     )
     assert found["noexec"] == folders
     assert found["readonly"] == folders
+
+
+def test_stranger_writes_nothing_on_the_terminal(tmp_path: Path) -> None:
+    """Whoever holds a port chooses its command line, and Ansible prints messages as they are: it is written out."""
+    code = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+    command = ["\x1b]0;mine\x07\x9b2J\u202e", "-c", code]
+    with subprocess.Popen(command, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        port = int(holder.stdout.readline())
+        found = run_module("host_conflicts", {"units": {"a.service": [port]}})
+        holder.communicate(b"\n")
+    assert f"process {holder.pid}" in found["ports"][0]
+    assert [one for one in found["ports"][0] if not one.isprintable()] == []
 
 
 def test_held_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,21 +93,22 @@ def test_a_socket_unit_that_holds_a_port_is_named(fleet: Fleet, host: Host, unto
 
 
 def test_what_somebody_forbade_stays_forbidden(fleet: Fleet, host: Host, untouched: None) -> None:
-    """A masked unit, a held package, a /var that runs no programs and a read-only /etc are named before any change."""
+    """Masked unit, held package, a /var that runs no programs, read-only /etc and /usr: named before any change."""
     host.check_output("systemctl mask prometheus.service")
     host.check_output("apt-mark hold prometheus-node-exporter")
     host.check_output("mount --bind /var /var && mount -o remount,bind,noexec /var")
     host.check_output("mount --bind /etc /etc && mount -o remount,bind,ro /etc")
+    host.check_output("mount -t tmpfs -o ro,mode=755 none /usr/local/bin")
     try:
         said = refused(fleet.play("site.yml"))
     finally:
-        host.check_output("umount /etc && umount /var")
+        host.check_output("umount /usr/local/bin && umount /etc && umount /var")
         host.check_output("apt-mark unhold prometheus-node-exporter")
         host.check_output("systemctl unmask prometheus.service")
     assert "prometheus.service: masked" in said
     assert "prometheus-node-exporter: held (`apt-mark hold`), so apt refuses to install it" in said
     assert "/var/lib/dpkg/info: on a file system mounted with noexec" in said
-    assert "/etc: mounted read-only" in said
+    assert "/etc, /usr/local/bin/hypertool: mounted read-only" in said
     assert "Nothing was changed" in said
 
 

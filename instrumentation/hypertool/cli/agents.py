@@ -20,7 +20,7 @@ from ..runtime.home import own_home
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT
 from ..runtime.workspace import find_workspace
 from ..service.addresses import parse_address
-from .output import UsageProblem, complain, print_json, print_table, visible
+from .output import UsageProblem, complain, print_json, print_table, say, visible
 
 
 def agents(arguments: argparse.Namespace) -> int:
@@ -109,9 +109,9 @@ def _doctor(names: list[str], json: bool) -> int:
         print_json({"healthy": not broken, "findings": [finding._asdict() for finding in findings]})
     else:
         for finding in findings:
-            print(_line(finding))
+            say(_line(finding))
         if not chosen:
-            print("no coding agent found for this user")
+            say("no coding agent found for this user")
     return 1 if broken else 0
 
 
@@ -147,9 +147,9 @@ def _change(action: str, names: list[str], arguments: argparse.Namespace) -> int
     else:
         for result in results:
             what = f"tools {result.what}" if result.part == "tools" else result.what
-            print(f"{result.agent}: {what}" + (f" ({result.path})" if result.path else ""))
+            say(f"{result.agent}: {what}" + (f" ({result.path})" if result.path else ""))
         if not chosen:
-            print("no coding agent found for this user; name one to install its hooks anyway")
+            say("no coding agent found for this user; name one to install its hooks anyway")
         for agent, problem in problems:
             complain(f"hypertool agents: {agent}", problem)
     return 1 if problems else 0

@@ -13,7 +13,7 @@ from ..runtime.light_typing import TYPE_CHECKING, Any, NamedTuple
 from ..runtime.redaction import redact
 from ..service.addresses import listen_address
 from ..store.store import HostState, Store
-from .output import UsageProblem, complain, listen, print_json
+from .output import UsageProblem, complain, listen, print_json, say
 from .persona import tell
 from .places import Place, places
 
@@ -86,7 +86,7 @@ def _run(arguments: argparse.Namespace, command: str, name: str, run: Callable[[
     heard = listen()
     if not arguments.json:
         tell(store.note)
-        print(f"running {name} (a simulated LLM: no service is called, nothing is billed)", flush=True)
+        say(f"running {name} (a simulated LLM: no service is called, nothing is billed)", flush=True)
     report = run()
     sent = _flush(report)
     after = store.read(catalogue)
@@ -177,15 +177,15 @@ def _print(
     sent: list[Sent],
 ) -> None:
     stages = len(report.stages)
-    print(f"run {report.run_id}: {stages} stages, {report.tokens} tokens, {report.seconds:.2f} s, {report.decision}\n")
-    print("read back from the store (host total in brackets):" if stages else "recorded: nothing, no stage was run")
+    say(f"run {report.run_id}: {stages} stages, {report.tokens} tokens, {report.seconds:.2f} s, {report.decision}\n")
+    say("read back from the store (host total in brackets):" if stages else "recorded: nothing, no stage was run")
     for stage in report.stages:
         tokens = (stage.persona, stage.chatmode, stage.model)
         call = (stage.persona, stage.model, "success")
         gate = (report.workflow, stage.stage, "pass")
         timed = (report.workflow, stage.stage, stage.persona)
         left = after.budgets[stage.persona].remaining
-        print(
+        say(
             f"  {stage.stage:<19} {stage.persona:<20} {_change(before.requests, after.requests, call)} LLM call, "
             f"{_change(before.tokens, after.tokens, tokens)} tokens, "
             f"{_change(before.gates, after.gates, gate)} gate passed, "
@@ -193,21 +193,21 @@ def _print(
             f"budget {left} of {limits[stage.persona]} left"
         )
     for key in _grown(before.switches, after.switches):
-        print(f"  switch              {key[0]} -> {key[1]} ({key[2]}) {_change(before.switches, after.switches, key)}")
-    print("\nsent:")
+        say(f"  switch              {key[0]} -> {key[1]} ({key[2]}) {_change(before.switches, after.switches, key)}")
+    say("\nsent:")
     made = f"{1 + 2 * stages} spans (the workflow, {stages} stages, {stages} LLM calls)"
     by_sink = {one.sink: f"to {one.to}: {one.outcome()}" for one in sent}
     if "otlp" in by_sink:
-        print(f"  traces      {made} {by_sink['otlp']}")
+        say(f"  traces      {made} {by_sink['otlp']}")
     else:
-        print("  traces      off; set OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 to send them there")
+        say("  traces      off; set OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 to send them there")
     if "langfuse" in by_sink:
-        print(f"  Langfuse    the same spans, {stages} of them generations, and {stages} scores {by_sink['langfuse']}")
+        say(f"  Langfuse    the same spans, {stages} of them generations, and {stages} scores {by_sink['langfuse']}")
     else:
-        print("  Langfuse    off; set LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST to turn it on")
-    print("\nwhere it can be seen:")
+        say("  Langfuse    off; set LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST to turn it on")
+    say("\nwhere it can be seen:")
     for place in where:
-        print(f"  {place.what:<12}{place.url}  ({place.now})")
+        say(f"  {place.what:<12}{place.url}  ({place.now})")
     sys.stdout.flush()
 
 

@@ -17,7 +17,7 @@ from ..grafana.push import Choice, Push, Report, Wanted
 from ..grafana.steps import Step
 from ..runtime.light_typing import Any
 from ..runtime.settings import GRAFANA_TOKEN, GRAFANA_URL, RULER_TOKEN, RULER_URL, RULER_USER, Setting
-from .output import UsageProblem, complain, print_json
+from .output import UsageProblem, complain, print_json, say
 
 _KEPT, _DIFFERENT = 5, 6
 _TOKEN_BYTES = 1 << 16
@@ -178,21 +178,21 @@ def _print(choice: Choice, report: Report, failure: str | None) -> None:
     pending = report.pending(choice)
     for one in report.steps:
         if one in report.written:
-            print(_line(_DONE[one.action], one))
+            say(_line(_DONE[one.action], one))
         elif one in pending:
-            print(_line(f"not {_DONE[one.action]}" if choice.write else f"would {one.action}", one))
+            say(_line(f"not {_DONE[one.action]}" if choice.write else f"would {one.action}", one))
             if one.difference and not choice.write:
-                print("\n".join(f"    {line}" for line in one.difference.splitlines()))
+                say("\n".join(f"    {line}" for line in one.difference.splitlines()))
         elif one.action == "keep" and one.why:
-            print(_line("left alone", one))
+            say(_line("left alone", one))
         elif one.stale and one.changes:
-            print(_line("prune would delete", one))
+            say(_line("prune would delete", one))
     same = sum(one.action == "unchanged" for one in report.steps)
     if failure is None:
         verb = "written" if choice.write else "to write"
         count = len(report.written if choice.write else pending)
         proof = f", {len(report.proven)} proven" if report.proven else ""
-        print(f"{count} {verb}, {same} unchanged, {len(report.kept())} left alone{proof}")
+        say(f"{count} {verb}, {same} unchanged, {len(report.kept())} left alone{proof}")
     if report.kept() and failure is None and not choice.force:
         complain(_PROGRAM, "some things are edited or managed by others; --force overwrites what was edited")
 

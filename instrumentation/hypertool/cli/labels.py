@@ -11,7 +11,7 @@ from ..errors import StoreUnavailable
 from ..store.admission import limit_of
 from ..store.labels import Admitted
 from ..store.store import Store
-from .output import UsageProblem, print_json, print_table
+from .output import UsageProblem, print_json, print_table, say
 from .persona import tell
 
 NAMES = (*LABELS, "persona")
@@ -45,14 +45,14 @@ def labels(arguments: argparse.Namespace) -> int:
     tell(store.note)
     print_table(("label", "used", "of"), [(label, used[label], limit_of(label)) for label in NAMES])
     if admitted:
-        print()
+        say()
         print_table(
             ("label", "name", "user", "since"),
             [(e.label, e.value, _user(e.user), _when(e.at)) for e in admitted if e.label in NAMES],
         )
     full = [label for label in NAMES if used[label] >= limit_of(label)]
     if full:
-        print(
+        say(
             f"\nfull: {', '.join(full)}; new names of it are counted as {OTHER}. "
             f"Free one that is no longer used: hypertool labels --free {full[0]} NAME"
         )
@@ -70,7 +70,7 @@ def _free(store: Store, label: str, name: str, as_json: bool) -> int:
     if as_json:
         print_json({"freed": {"label": label, "name": name}})
     else:
-        print(
+        say(
             f"freed: {label} {name}; numbers of ended processes under that name stay, "
             "and a process that still uses it asks for it again"
         )

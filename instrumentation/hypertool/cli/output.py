@@ -22,6 +22,11 @@ def visible(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
+def say(text: str = "", flush: bool = False) -> None:
+    """Print lines for a person; names in them come from files and folders of others (see `visible`)."""
+    print("\n".join(map(visible, text.split("\n"))), flush=flush)
+
+
 def complain(program: str, text: str) -> None:
     """Print one line on stderr, whatever the text contains."""
     line = visible(" ".join(text.split()))

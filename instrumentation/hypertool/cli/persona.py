@@ -11,7 +11,7 @@ from ..errors import StoreUnavailable
 from ..runtime.light_typing import TYPE_CHECKING
 from ..runtime.workspace import find_workspace
 from ..store.sessions import SavedSession, Sessions
-from .output import UsageProblem, complain, label, listen, print_json, print_table
+from .output import UsageProblem, complain, label, listen, print_json, print_table, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ def switch(arguments: argparse.Namespace) -> int:
         )
         return 0
     tell(sessions.note, store.note, note)
-    print(
+    say(
         f"{origin} -> {to} ({mode})"
         if changed and origin != to
         else f"{to}: chatmode {before.chatmode if before else mode} -> {mode}"
@@ -116,7 +116,7 @@ def end(arguments: argparse.Namespace) -> int:
         print_json({"ended": _as_json(before), "notes": [n for n in (sessions.note, store.note) if n]})
         return 0
     tell(sessions.note, store.note)
-    print(f"ended {before.persona} ({before.chatmode}) after {_length(before.seconds())}" if before else "none")
+    say(f"ended {before.persona} ({before.chatmode}) after {_length(before.seconds())}" if before else "none")
     return 0
 
 
@@ -186,7 +186,7 @@ def current(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_as_json(active) or {"persona": None, "chatmode": None, "since": None, "seconds": None})
     else:
-        print(active.persona if active else "none")
+        say(active.persona if active else "none")
     return 0
 
 
@@ -221,20 +221,20 @@ def status(arguments: argparse.Namespace) -> int:
         )
         return 0
     tell(sessions.note, store.note, note)
-    print(f"persona    {active.persona if active else 'none'}")
+    say(f"persona    {active.persona if active else 'none'}")
     if active:
-        print(f"chatmode   {active.chatmode}")
-        print(
+        say(f"chatmode   {active.chatmode}")
+        say(
             f"since      {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(active.since))}"
             f" ({_length(active.seconds())})"
         )
     if left:
-        print(f"budget     {left.remaining} of {left.limit} tokens left ({left.window})")
+        say(f"budget     {left.remaining} of {left.limit} tokens left ({left.window})")
     if session:
         of = f"{own.persona.name}, {own.left} of {own.limit} tokens left" if own else "without a persona"
-        print(f"session    {session.agent}: {of}")
-    print(f"workspace  {workspace}")
-    print(f"store      {store.path}")
+        say(f"session    {session.agent}: {of}")
+    say(f"workspace  {workspace}")
+    say(f"store      {store.path}")
     return 0
 
 
@@ -279,7 +279,7 @@ def budget(arguments: argparse.Namespace) -> int:
         return 0
     tell(store.note)
     if arguments.reset:
-        print(f"reset: {', '.join(chosen)}; running processes follow within 2 s")
+        say(f"reset: {', '.join(chosen)}; running processes follow within 2 s")
     print_table(
         ("persona", "left", "of", "window", "times exceeded"),
         [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..llm.pricing import convert, cost, generated
-from .output import UsageProblem, complain, print_json
+from .output import UsageProblem, complain, print_json, say
 
 OLD_DAYS = 60
 
@@ -56,13 +56,13 @@ def _check(as_json: bool) -> int:
         print_json({"tables": tables, "own_models": own, "problems": problems})
     else:
         for one in tables:
-            print(
+            say(
                 f"{one['table']}: {one['source']} of {one['as_of']} ({one['age_days']} days old), "
                 f"{one['models']} models of {one['providers']} providers"
             )
-        print(f"own: {own} models in the file that HYPERTOOL_PRICES names")
+        say(f"own: {own} models in the file that HYPERTOOL_PRICES names")
         if tables and min(int(str(one["age_days"])) for one in tables) > OLD_DAYS:
-            print(f"more than {OLD_DAYS} days old; run `hypertool prices update` for a newer table")
+            say(f"more than {OLD_DAYS} days old; run `hypertool prices update` for a newer table")
         for problem in problems:
             complain("hypertool prices", problem)
     return 1 if problems else 0
@@ -80,5 +80,5 @@ def _update(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"path": str(output), "source": found.source, "as_of": found.as_of.isoformat(), "models": models})
     else:
-        print(f"{output}: {found.source} of {found.as_of}, {models} models; used by processes started from now on")
+        say(f"{output}: {found.source} of {found.as_of}, {models} models; used by processes started from now on")
     return 0

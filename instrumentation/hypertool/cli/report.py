@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import HypertoolError
 from ..report.query import duration
 from ..runtime.light_typing import TYPE_CHECKING
-from .output import UsageProblem
+from .output import UsageProblem, say
 
 if TYPE_CHECKING:
     from ..report.prometheus import Prometheus
@@ -63,16 +63,16 @@ def _write_once(figures: Figures, out: str, png: bool, dark: bool) -> None:
     ]
     for path, data in [(target, text.encode()), *pictures]:
         _replace(path, data)
-        print(f"wrote {path} ({len(data) / 1000:,.0f} kB)")
+        say(f"wrote {path} ({len(data) / 1000:,.0f} kB)")
     if figures.empty:
-        print(report.NOTHING)
+        say(report.NOTHING)
 
 
 def _watch(prometheus: Prometheus, wanted: list[dict[str, object]], seconds: int, path: Path) -> None:
     """Write the page again and again until interrupted; a Prometheus that is away for a while does not end it."""
     from ..report.report import page
 
-    print(f"writing {path} every {_AGAIN} s; a browser that shows it reads it again by itself; stop with Ctrl-C")
+    say(f"writing {path} every {_AGAIN} s; a browser that shows it reads it again by itself; stop with Ctrl-C")
     last = ""
     while True:
         try:
@@ -81,7 +81,7 @@ def _watch(prometheus: Prometheus, wanted: list[dict[str, object]], seconds: int
         except HypertoolError as error:
             problem = str(error)
         if problem != last:
-            print(problem or "writing again", flush=True)
+            say(problem or "writing again", flush=True)
             last = problem
         time.sleep(_AGAIN)
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ..runtime.light_typing import TYPE_CHECKING, Any, NamedTuple
-from .output import print_json, print_table
+from .output import print_json, print_table, say
 
 if TYPE_CHECKING:
     from ..domain.personas import Catalogue
@@ -84,12 +84,12 @@ def status_series(catalogue: Catalogue, as_json: bool) -> int:
         print_json({"series": [metric._asdict() for metric in found], "host": bill.document() if bill else None})
         return 0
     print_table(("metric", "from start", "at most"), found)
-    print()
+    say()
     if bill is None:
-        print("This host sends nothing to Grafana Cloud (no collector is set up for it), so no series is billed.")
+        say("This host sends nothing to Grafana Cloud (no collector is set up for it), so no series is billed.")
         return 0
     for line in lines(bill):
-        print(line)
+        say(line)
     return 0
 
 

@@ -6,7 +6,6 @@ import sys
 import time
 
 from ..runtime.light_typing import TYPE_CHECKING
-
 from .output import visible
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from ..agents.ledger import location, tending
 from ..agents.ledger.ledger import Ledger
 from ..agents.ledger.usage import Row, total, usage
 from ..domain.personas import load_catalogue
-from .output import UsageProblem, listen, print_json, print_table
+from .output import UsageProblem, listen, print_json, print_table, say
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -42,7 +42,7 @@ def show(arguments: argparse.Namespace) -> int:
         )
         return 0
     if not rows:
-        print(
+        say(
             f"no agent has used anything in the last {arguments.since}; `hypertool agents` shows which agents are "
             "installed and whether they are counted"
         )

@@ -9,7 +9,7 @@ from ..domain.personas import load_catalogue
 from ..errors import HypertoolError, StoreUnavailable
 from ..runtime.settings import disabled
 from ..store.store import Store
-from .output import UsageProblem, complain, label, listen, print_json
+from .output import UsageProblem, complain, label, listen, print_json, say
 from .persona import resolve, tell
 from .places import alerts_page
 
@@ -62,7 +62,7 @@ def drill(arguments: argparse.Namespace) -> int:
             print_json({"persona": persona.name, "reset": True, **budget._asdict()})
             return 0
         tell(store.note)
-        print(
+        say(
             f"{persona.name} has {budget.remaining} of {budget.limit} tokens again; the alert TokenBudgetExceeded "
             "resolves within about 2 minutes"
         )
@@ -101,7 +101,7 @@ def drill(arguments: argparse.Namespace) -> int:
     watch = alerts_page()
     see = f"{watch.url}  ({watch.now})" if watch.leads else "hypertool status --watch  (no Prometheus answers here)"
     lasts = "15 minutes from now" if persona.window == "run" else f"when the {persona.window} ends"
-    print(
+    say(
         f"{persona.name} used {spent} simulated tokens and has {budget.remaining} of {budget.limit} left\n"
         f"what happens   TokenBudgetExceeded is pending at once and fires after 1 minute; the notification\n"
         f"               arrives in {store.directory.private}/alerts.jsonl and the journal of hypertool-alert-log\n"

@@ -13,7 +13,7 @@ from ..prompts.export import Result, export
 from ..prompts.source import prompts
 from ..prompts.targets import File, files_for, places
 from ..runtime.workspace import find_workspace
-from .output import UsageProblem, complain, print_json, print_table
+from .output import UsageProblem, complain, print_json, print_table, say
 
 _DONE = {"new": "written", "changed": "written again", "same": "up to date", "removed": "removed"}
 _STALE = {
@@ -101,14 +101,14 @@ def _print(results: list[Result], servers: list[mcp_settings.Result], check: boo
         return
     for result in results:
         if result.state in ("new", "changed", "removed"):
-            print(f"{said[result.state]}  {result.file.path}")
+            say(f"{said[result.state]}  {result.file.path}")
         elif result.state in _STALE:
-            print(f"{_STALE[result.state]}  {result.file.path}")
+            say(f"{_STALE[result.state]}  {result.file.path}")
     for server in servers:
         if server.state in ("new", "changed"):
             kept = f" (before: {server.backup})" if server.backup else ""
-            print(f"{said[server.state]}  {server.path}{kept}")
+            say(f"{said[server.state]}  {server.path}{kept}")
     wanted = [one.state for one in results if one.state not in _STALE and one.state != "removed"]
     wanted += [one.state for one in servers]
     same = wanted.count("same")
-    print(f"{same} of {len(wanted)} files up to date" if check or same else f"all in {into}")
+    say(f"{same} of {len(wanted)} files up to date" if check or same else f"all in {into}")

@@ -9,7 +9,7 @@ from ..domain.personas import Catalogue, check_files, config_files, finding_of, 
 from ..domain.prompt_folders import prompt_files
 from ..errors import ConfigError
 from ..runtime.light_typing import TYPE_CHECKING
-from .output import print_json
+from .output import print_json, say
 
 if TYPE_CHECKING:
     from ..domain.fields import Problem
@@ -41,9 +41,9 @@ def lint(arguments: argparse.Namespace) -> int:
         print_json({"checked": checked, "problems": [finding._asdict() for finding in findings]})
     else:
         for finding in findings:
-            print(f"{finding.file}:{finding.line}: {finding.reason}; {finding.remedy}")
+            say(f"{finding.file}:{finding.line}: {finding.reason}; {finding.remedy}")
         if not findings:
-            print(f"no problem in {', '.join(checked) if checked else 'the defaults (no configuration file is there)'}")
+            say(f"no problem in {', '.join(checked) if checked else 'the defaults (no configuration file is there)'}")
     return 1 if findings else 0
 
 
@@ -93,5 +93,5 @@ def schema(arguments: argparse.Namespace) -> int:
     from ..domain.schemas import CONFIGURATION, FRONT_MATTER
 
     path = FRONT_MATTER if arguments.front_matter else CONFIGURATION
-    print(path.read_text(encoding="utf-8").rstrip() if arguments.json else path)
+    say(path.read_text(encoding="utf-8").rstrip() if arguments.json else str(path))
     return 0

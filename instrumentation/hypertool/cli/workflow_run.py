@@ -15,7 +15,7 @@ from ..workflow.agent_commands import agent_command, agent_of, alive, values_for
 from ..workflow.declared import UnknownWorkflow, find_workflow, prompt_body
 from ..workflow.progress import begin, origin
 from ..workflow.running import Attempt, Report, Runner, Watcher
-from .output import UsageProblem, complain, listen, print_json, print_table
+from .output import UsageProblem, complain, listen, print_json, print_table, say
 
 PROGRAM = "hypertool workflow run"
 
@@ -176,15 +176,15 @@ def _plan(arguments: argparse.Namespace, workflow: Workflow, progress: Progress,
     if arguments.json:
         print_json({"workflow": workflow.name, "dry_run": True, "stages": stages})
         return 0
-    print(f"{workflow.name}: nothing is run (--dry-run)")
+    say(f"{workflow.name}: nothing is run (--dry-run)")
     for one in stages:
-        print(f"\n{one['stage']}: {one['persona']}, {one['chatmode']}{'' if one['runs'] else ' (not run again)'}")
+        say(f"\n{one['stage']}: {one['persona']}, {one['chatmode']}{'' if one['runs'] else ' (not run again)'}")
         words = one["agent"]
         if isinstance(words, list):
             import shlex
 
-            print(f"  agent  {shlex.join(words)}")
-        print(f"  gate   {one['gate'] or '-'}")
+            say(f"  agent  {shlex.join(words)}")
+        say(f"  gate   {one['gate'] or '-'}")
     return 0
 
 
@@ -194,7 +194,7 @@ def _print(arguments: argparse.Namespace, report: Report) -> None:
         print_json({**report._asdict(), "attempts": attempts, "tokens": report.tokens})
         return
     trace = f", trace {report.trace_id}" if report.trace_id else ""
-    print(
+    say(
         f"\n{report.workflow}: {report.decision.replace('_', ' ')} in {report.seconds:.1f} s, {report.tokens} tokens, "
         f"run {report.run_id}{trace}"
     )
@@ -206,4 +206,4 @@ def _print(arguments: argparse.Namespace, report: Report) -> None:
         ],
     )
     if report.decision != "passed":
-        print("continue it with `hypertool workflow run --resume`")
+        say("continue it with `hypertool workflow run --resume`")

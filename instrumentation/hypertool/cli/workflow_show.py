@@ -9,7 +9,7 @@ from ..domain.personas import Catalogue, load_catalogue
 from ..domain.workflows import Workflow
 from ..runtime.light_typing import TYPE_CHECKING, Any
 from ..workflow.declared import UnknownWorkflow, find_workflow
-from .output import UsageProblem, print_json, print_table
+from .output import UsageProblem, print_json, print_table, say
 
 if TYPE_CHECKING:
     from ..workflow.progress import Next
@@ -65,12 +65,12 @@ def show(arguments: argparse.Namespace) -> int:
         windows = {name: {"tokens": limits[name], "window": budgets[name].window} for name in budgets}
         print_json({**as_json(workflow), "budgets": windows})
         return 0
-    print(f"{workflow.name}: {workflow.description}" if workflow.description else workflow.name)
-    print(f"declared in  {workflow.where or workflow.source}")
-    print(f"budget       {_budget(workflow)}")
+    say(f"{workflow.name}: {workflow.description}" if workflow.description else workflow.name)
+    say(f"declared in  {workflow.where or workflow.source}")
+    say(f"budget       {_budget(workflow)}")
     retries = f", up to {workflow.retries} times" if workflow.on_fail == "retry" else ""
-    print(f"on_fail      {workflow.on_fail}{retries}")
-    print(f"agent        {workflow.agent or '-'}\n")
+    say(f"on_fail      {workflow.on_fail}{retries}")
+    say(f"agent        {workflow.agent or '-'}\n")
     print_table(
         ("stage", "persona", "chatmode", "tokens", "of", "gate"),
         [(s.name, s.persona, s.chatmode, s.tokens, limits[s.persona], _short(s.gate)) for s in workflow.stages],
@@ -109,21 +109,21 @@ def following(arguments: argparse.Namespace) -> int:
         print_json(next_as_json(found))
         return 0
     if found is None:
-        print("none: no workflow was started in this workspace; `hypertool workflow next NAME` shows a first stage")
+        say("none: no workflow was started in this workspace; `hypertool workflow next NAME` shows a first stage")
         return 0
     if found.stage is None:
-        print(f"{found.workflow}: done, {found.passed} of {found.total} stages passed")
+        say(f"{found.workflow}: done, {found.passed} of {found.total} stages passed")
         return 0
     stage = found.stage
     again = {"running": ", it was interrupted or is running", "failed": ", its gate failed"}.get(found.state, "")
-    print(f"{found.workflow}: {stage.name} ({found.passed} of {found.total} stages passed{again})")
-    print(f"persona   {stage.persona}")
-    print(f"chatmode  {stage.chatmode}")
-    print(f"tokens    {stage.tokens or '-'}")
-    print(f"gate      {stage.gate or '-'}")
-    print(f"begin     tta-persona switch {stage.persona} --chatmode {stage.chatmode}")
+    say(f"{found.workflow}: {stage.name} ({found.passed} of {found.total} stages passed{again})")
+    say(f"persona   {stage.persona}")
+    say(f"chatmode  {stage.chatmode}")
+    say(f"tokens    {stage.tokens or '-'}")
+    say(f"gate      {stage.gate or '-'}")
+    say(f"begin     tta-persona switch {stage.persona} --chatmode {stage.chatmode}")
     if stage.gate:
-        print(
+        say(
             f"finish    hypertool gate --workflow {found.workflow} --stage {stage.name} --persona {stage.persona} -- "
             f"sh -c {shlex.quote(stage.gate)}"
         )

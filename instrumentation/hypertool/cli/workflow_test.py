@@ -9,7 +9,7 @@ from pathlib import Path
 from ..domain.personas import load_catalogue
 from ..errors import ConfigError
 from ..runtime.light_typing import TYPE_CHECKING, Any
-from .output import UsageProblem, print_json, print_table
+from .output import UsageProblem, print_json, print_table, say
 
 if TYPE_CHECKING:
     from ..workflow.trial import Trial
@@ -65,23 +65,21 @@ def _document(file: str, workflow: str, trial: Trial) -> dict[str, Any]:
 
 
 def _print(file: str, workflow: str, trial: Trial) -> None:
-    print(
-        f"{file}: {len(trial.blocks)} blocks of commands were run for {workflow}, with stub tools and a scripted agent"
-    )
+    say(f"{file}: {len(trial.blocks)} blocks of commands were run for {workflow}, with stub tools and a scripted agent")
     for title, head, rows in (
         ("switches", ("from", "to", "chatmode", "count"), _rows(trial.counted.switches)),
         ("stages", ("workflow", "stage", "persona", "count"), _rows(trial.counted.stages)),
         ("gates", ("workflow", "stage", "result", "count"), _rows(trial.counted.gates)),
         ("tokens", ("persona", "chatmode", "model", "tokens"), _rows(trial.counted.tokens)),
     ):
-        print(f"\n{title}:")
+        say(f"\n{title}:")
         print_table(head, rows)
     called = ", ".join(f"{name} {count}" for name, count in trial.calls.items())
-    print(f"\nstubs called: {called or 'none'}")
+    say(f"\nstubs called: {called or 'none'}")
     for block in trial.blocks:
         if block.code != 0 and block.output:
-            print(f"last output of the commands at line {block.line}:\n{block.output}")
+            say(f"last output of the commands at line {block.line}:\n{block.output}")
     for problem in trial.problems:
-        print(f"{file}: {problem}")
+        say(f"{file}: {problem}")
     if not trial.problems:
-        print("everything that is declared is measured")
+        say("everything that is declared is measured")
