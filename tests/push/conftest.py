@@ -50,7 +50,7 @@ def command(
     own_settings: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], _server: StandIn
 ) -> Command:
     """Run `hypertool grafana ... --json` against the stand-in; the token must be in no output."""
-    for name in ("URL", "TOKEN", "RULER_URL", "RULER_USER", "RULER_TOKEN"):
+    for name in ("URL", "TOKEN", "RULER_URL", "RULER_USER", "RULER_TENANT", "RULER_TOKEN"):
         monkeypatch.delenv(f"GRAFANA_{name}", raising=False)
     monkeypatch.setenv("GRAFANA_URL", _server.url)
     monkeypatch.setenv("GRAFANA_TOKEN", TOKEN)

@@ -19,6 +19,8 @@ from tests.support.box import free_port, until
 from tests.support.service import end
 
 PASSWORD = "tests-only"
+#: The uid of a dashboard that Grafana reads from a file.
+PROVISIONED = "from-a-file"
 MIMIR = """\
 multitenancy_enabled: true
 usage_stats: {{enabled: false}}
@@ -97,10 +99,13 @@ class Grafana:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"null")
 
-    def token(self, role: str) -> str:
-        """A new token of that role."""
+    def token(self, role: str, edits: str = "") -> str:
+        """A new token of that role, which may also edit the folder `edits`."""
         self._accounts += 1
         account = self.ask("POST", "/api/serviceaccounts", {"name": f"tests-{self._accounts}", "role": role})
+        if edits:
+            path = f"/api/access-control/folders/{edits}/users/{account['id']}"
+            self.ask("POST", path, {"permission": "Edit"})
         return str(
             self.ask("POST", f"/api/serviceaccounts/{account['id']}/tokens", {"name": f"tests-{self._accounts}"})["key"]
         )
@@ -141,6 +146,13 @@ def real_grafana(tmp_path_factory: pytest.TempPathFactory, real_mimir: str) -> I
     if home is None:
         pytest.skip("set GRAFANA_HOME to the folder with Grafana's conf/ and public/")
     (folder / "provisioning" / "datasources").mkdir(parents=True)
+    (folder / "provisioning" / "dashboards").mkdir()
+    (folder / "boards").mkdir()
+    board = {"uid": PROVISIONED, "title": "From a file", "panels": [], "schemaVersion": 37}
+    (folder / "boards" / "board.json").write_text(json.dumps(board))
+    provider = {"name": "files", "folder": "Files", "type": "file", "options": {"path": str(folder / "boards")}}
+    boards = json.dumps({"apiVersion": 1, "providers": [provider]})
+    (folder / "provisioning" / "dashboards" / "files.yml").write_text(boards)
     source = {"name": "mimir", "uid": "mimir1", "type": "prometheus", "access": "proxy", "url": real_mimir}
     source["jsonData"] = {"httpHeaderName1": "X-Scope-OrgID", "prometheusType": "Mimir"}  # type: ignore[assignment]
     source["secureJsonData"] = {"httpHeaderValue1": "tenant"}  # type: ignore[assignment]

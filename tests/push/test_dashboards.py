@@ -80,6 +80,18 @@ def test_a_moved_dashboard_is_left_alone(grafana: StandIn, command: Command, fil
     assert "elsewhere" in str(seen.report["kept"])
 
 
+def test_a_folder_that_a_person_moved(server: StandIn, command: Command, files: Files) -> None:
+    """Its new title and place stay; the dashboards in it are still ours to write."""
+    command("push", "--from", str(files.folder))
+    server.folders["hypertool"]["title"] = "Agents of the team"
+    server.folders["hypertool"]["annotations"]["grafana.app/folder"] = "team"
+    files.dashboard("one", title="New")
+    seen = command("push", "--from", str(files.folder), "--prune")
+    assert (seen.code, seen.steps("update")) == (0, ["one"]), seen.error
+    assert server.folders["hypertool"]["title"] == "Agents of the team"
+    assert server.folders["hypertool"]["annotations"]["grafana.app/folder"] == "team"
+
+
 @pytest.mark.parametrize(
     ("manager", "name"),
     [

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tests.push.conftest import Command, Files
-from tests.push.real_servers import Grafana
+from tests.push.real_servers import PROVISIONED, Grafana
 
 
 @pytest.fixture
 def real(real_grafana: Grafana, command: Command, monkeypatch: pytest.MonkeyPatch) -> Grafana:
-    """The server, and `command` set to it with an Editor's token."""
+    """The server without dashboards of an earlier test, and `command` set to it with an Editor's token."""
+    for one in real_grafana.ask("GET", "/api/search?type=dash-db"):
+        if one["uid"] != PROVISIONED:
+            real_grafana.ask("DELETE", f"/api/dashboards/uid/{one['uid']}")
     monkeypatch.setenv("GRAFANA_URL", real_grafana.url)
     monkeypatch.setenv("GRAFANA_TOKEN", real_grafana.token("Editor"))
     return real_grafana
@@ -60,6 +63,69 @@ def test_edits_are_respected(real: Grafana, command: Command, files: Files) -> N
     assert (pruned.code, pruned.steps("delete")) == (0, ["third"]), pruned.error
     assert real.dashboard("third") is None
     assert real.dashboard("own")["dashboard"]["title"] == "Own"
+
+
+def test_a_file_of_grafanas_own_stays(real: Grafana, command: Command, files: Files) -> None:
+    """A dashboard that Grafana reads from a file cannot be saved there: it is named and left alone, also by --force."""
+    files.dashboard(PROVISIONED)
+    where = ("--from", str(files.folder), "--folder", "provisioned")
+    seen = command("push", *where, "--force", "--prune")
+    assert (seen.code, seen.steps("keep"), seen.steps("create")) == (5, [PROVISIONED], ["provisioned", "one", "two"])
+    assert real.dashboard(PROVISIONED)["dashboard"]["title"] == "From a file"
+
+
+def test_what_people_keep_in_our_folder(real: Grafana, command: Command, files: Files) -> None:
+    """A library panel, a dashboard that shows it, and the folder's own name and place outlive a push that forces and
+    prunes."""
+    where = ("--from", str(files.folder), "--folder", "shared")
+    files.dashboard("gone")
+    assert command("push", *where).code == 0
+    panel = {"uid": "lib", "name": "Ours", "kind": 1, "folderUid": "shared", "model": {"type": "text", "title": "Ours"}}
+    real.ask("POST", "/api/library-elements", panel)
+    shown = {"id": 1, "libraryPanel": {"uid": "lib", "name": "Ours"}, "gridPos": {"x": 0, "y": 0, "w": 6, "h": 6}}
+    spec = {"uid": "theirs", "title": "Theirs", "panels": [shown]}
+    real.ask("POST", "/api/dashboards/db", {"dashboard": spec, "folderUid": "shared"})
+    real.ask("POST", "/api/folders", {"uid": "team", "title": "Team"})
+    real.ask("POST", "/api/folders/shared/move", {"parentUid": "team"})
+    real.ask("PUT", "/api/folders/shared", {"title": "Renamed", "overwrite": True})
+    theirs, kept = real.dashboard("theirs"), real.ask("GET", "/api/library-elements/lib")["result"]
+    files.dashboard("two", title="New")
+    files.remove("gone")
+    seen = command("push", *where, "--force", "--prune")
+    assert (seen.code, seen.steps("update"), seen.steps("delete")) == (0, ["two"], ["gone"]), seen.error
+    folder = real.ask("GET", "/api/folders/shared")
+    assert (folder["title"], folder["parentUid"]) == ("Renamed", "team")
+    after = real.ask("GET", "/api/library-elements/lib")["result"]
+    assert (after["version"], after["model"]) == (kept["version"], kept["model"])
+    shown = real.dashboard("theirs")
+    assert shown["meta"]["version"] == theirs["meta"]["version"]
+    assert shown["dashboard"]["panels"][0]["libraryPanel"]["uid"] == "lib"
+
+
+def test_a_token_for_one_folder(real: Grafana, command: Command, monkeypatch: pytest.MonkeyPatch, files: Files) -> None:
+    """An account that may edit only our folder pushes there; elsewhere it is refused before the first write."""
+    where = ("--from", str(files.folder), "--folder", "narrow")
+    assert command("push", *where).code == 0
+    monkeypatch.setenv("GRAFANA_TOKEN", real.token("Viewer", edits="narrow"))
+    files.dashboard("one", title="New")
+    seen = command("push", *where)
+    assert (seen.code, seen.steps("update")) == (0, ["one"]), seen.error
+    refused = command("push", "--from", str(files.folder), "--folder", "another")
+    assert refused.code == 3
+    assert "folders:create" in refused.error
+    assert real.dashboard("one")["dashboard"]["title"] == "New"
+
+
+def test_tenants_of_one_mimir_are_apart(real: Grafana, command: Command, real_mimir: str, files: Files) -> None:
+    """The rules of one tenant are neither seen nor pruned by a push for another."""
+    where = ("--from", str(files.folder), "--folder", "tenants", "--ruler-url", real_mimir)
+    assert command("push", *where, "--ruler-tenant", "team-a").code == 0
+    files.groups("second")
+    seen = command("push", *where, "--ruler-tenant", "team-b", "--prune", "--force")
+    assert [one["name"] for one in seen.report["written"]] == ["second"]
+    files.groups("first", "second")
+    assert command("diff", *where, "--ruler-tenant", "team-a").code == 0
+    assert command("diff", *where, "--ruler-tenant", "team-b").steps("create") == ["first"]
 
 
 @pytest.mark.parametrize("way", ["ruler", "data-source", "grafana"])

@@ -71,6 +71,10 @@ def test_missing_permissions_are_named(grafana: StandIn, command: Command) -> No
         one: ["folders:uid:general"] for one in ("folders:read", "folders:create", "dashboards:create")
     }
     assert command("diff").code == 6
+    grafana.permissions["folders:create"] = ["folders:uid:narrow"]
+    seen = command("push")
+    assert (seen.code, grafana.writes()) == (3, [])
+    assert "lacks the permissions folders:create on folders:uid:general;" in seen.error
     grafana.folders["hypertool"] = {"title": "x", "annotations": {}}
     grafana.permissions = {f"dashboards:{one}": ["folders:uid:other"] for one in ("read", "create", "write")}
     grafana.permissions["folders:read"] = ["folders:*"]
@@ -102,14 +106,18 @@ def test_a_half_failure_lists_what_was_written(grafana: StandIn, command: Comman
     assert (again.code, [one["name"] for one in again.report["written"]]) == (0, ["first", "second"])
 
 
-def test_a_save_between_reading_and_writing_wins(grafana: StandIn, command: Command, files: Files) -> None:
+@pytest.mark.parametrize(("interface", "status"), [("v1", 409), ("legacy", 412)])
+def test_a_save_between_reading_and_writing_wins(
+    grafana: StandIn, command: Command, files: Files, interface: str, status: int
+) -> None:
     """The write names the version that was looked at; a newer one is a conflict and stays."""
+    grafana.reset(interface)
     command("push", "--from", str(files.folder))
     files.dashboard("one", title="New")
     original = grafana.reply
 
     def racing(method: str, target: str, headers: Any, body: Any) -> Any:
-        if method == "PUT":
+        if method == "PUT" or (method == "POST" and target == "/api/dashboards/db"):
             grafana.save_in_browser("one", title="Theirs")
         return original(method, target, headers, body)
 
@@ -119,6 +127,7 @@ def test_a_save_between_reading_and_writing_wins(grafana: StandIn, command: Comm
     finally:
         del grafana.reply  # type: ignore[method-assign]
     assert seen.code == 1
+    assert f"HTTP {status}" in seen.error
     assert "run the command again" in seen.error
     assert grafana.dashboards["one"]["spec"]["title"] == "Theirs"
 
@@ -146,6 +155,32 @@ def test_requests_are_tried_again() -> None:
         assert pauses[2:] == [30, 30]
     finally:
         server.close()
+
+
+@pytest.mark.parametrize(
+    ("wish", "least", "most"),
+    [
+        ("Wed, 21 Oct 2026 07:28:05 GMT", 5, 5),
+        ("Wednesday, 21-Oct-26 07:28:05 GMT", 5, 5),
+        ("Wed Oct 21 07:28:05 2026", 5, 5),
+        ("Wed, 21 Oct 2026 08:28:00 GMT", 30, 30),
+        ("Wed, 21 Oct 2026 07:00:00 GMT", 0, 0),
+        ("soon", 0.5, 10),
+        ("Wed, 99 Oct 2026 99:99:99 GMT", 0.5, 10),
+        ("-5", 0.5, 10),
+    ],
+)
+def test_retry_after_may_be_a_date(wish: str, least: float, most: float) -> None:
+    """A date counts from the server's own clock, in each form that HTTP knows; what is none is not obeyed."""
+    server, pauses = StandIn(), list[float]()
+    now = "Wed, 21 Oct 2026 07:28:00 GMT"
+    server.fail("GET", "/api/health", 429, times=1, Retry_After=wish, Date=now)
+    try:
+        assert Client(server.url, Credential(TOKEN), pause=pauses.append).send("GET", "/api/health").ok
+    finally:
+        server.close()
+    assert len(pauses) == 1
+    assert least <= pauses[0] <= most
 
 
 def test_a_redirect_does_not_get_the_token(grafana: StandIn, command: Command) -> None:

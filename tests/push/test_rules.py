@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +110,27 @@ def test_a_token_without_rules_write_is_found_first(grafana: StandIn, command: C
     seen = command("push", "--ruler-url", f"{grafana.url}/prometheus", "--ruler-user", "t")
     assert (seen.code, grafana.dashboards, grafana.folders) == (3, {}, {})
     assert "insufficient scope" in seen.error
+
+
+def test_the_tenant_goes_with_the_token(
+    grafana: StandIn, command: Command, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway in front of a Mimir with tenants gets user, token and tenant; Grafana never gets the tenant."""
+    (tmp_path / "token").write_text("secret\n")
+    (tmp_path / "token").chmod(0o600)
+    where = ("--from", str(files.folder), "--ruler-url", f"{grafana.url}/prometheus", "--ruler-user", "ann")
+    where = (*where, "--ruler-token-file", str(tmp_path / "token"))
+    seen, original = set(), grafana.reply
+
+    def noting(method: str, target: str, headers: Any, body: Any) -> Any:
+        ruler = target.startswith("/prometheus")
+        seen.add((ruler, headers["Authorization"].split()[0], headers["X-Scope-OrgID"]))
+        return original(method, target, headers, body)
+
+    monkeypatch.setattr(grafana, "reply", noting)
+    assert command("push", *where, "--ruler-tenant", "team-a").code == 0
+    assert seen == {(False, "Bearer", None), (True, "Basic", "team-a")}
+    assert "the tenant 'a|b'" in command("push", *where, "--ruler-tenant", "a|b").error
 
 
 def test_rules_that_do_not_evaluate_fail_the_push(

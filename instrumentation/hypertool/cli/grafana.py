@@ -16,13 +16,15 @@ from ..grafana.problems import PushProblem
 from ..grafana.push import Choice, Push, Report, Wanted
 from ..grafana.steps import Step
 from ..runtime.light_typing import Any
-from ..runtime.settings import GRAFANA_TOKEN, GRAFANA_URL, RULER_TOKEN, RULER_URL, RULER_USER, Setting
+from ..runtime.settings import GRAFANA_TOKEN, GRAFANA_URL, RULER_TENANT, RULER_TOKEN, RULER_URL, RULER_USER, Setting
 from .output import UsageProblem, complain, print_json, say
 
 _KEPT, _DIFFERENT = 5, 6
 _TOKEN_BYTES = 1 << 16
 _PROGRAM = "hypertool grafana"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+#: What Mimir takes; `|` would name several tenants, and rules are written to one.
+_TENANT = re.compile(r"[A-Za-z0-9!_.*'()-]{1,150}")
 _DONE = {"create": "created", "update": "updated", "delete": "deleted"}
 
 
@@ -81,7 +83,10 @@ def _ruler(
         user = arguments.ruler_user or RULER_USER.read()
         token = _token("--ruler-token-file", arguments.ruler_token_file, RULER_TOKEN, needed=False)
         # Without a token the user is the tenant of a Mimir that has no gateway in front of it.
-        headers = {"X-Scope-OrgID": user} if user and not token else {}
+        tenant = arguments.ruler_tenant or RULER_TENANT.read() or ("" if token else user)
+        if tenant and not _TENANT.fullmatch(tenant):
+            raise UsageProblem(f"the tenant {tenant!r:.60}: expected 1 to 150 letters, digits and any of !-_.*'()")
+        headers = {"X-Scope-OrgID": tenant} if tenant else {}
         direct = Client(
             url,
             Credential(token, user if token else ""),

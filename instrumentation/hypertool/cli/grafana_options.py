@@ -21,6 +21,7 @@ def add_grafana(grafana: Any, count: Callable[[str], int]) -> None:
         ("from", "DIR", "dashboards (*.json) and rule files (*.yml) of your own (default: those of this version)"),
         ("ruler-url", "URL", "Mimir, as https://HOST/api/prom (default: GRAFANA_RULER_URL)"),
         ("ruler-user", "ID", "its user, in Grafana Cloud that of the metrics (default: GRAFANA_RULER_USER)"),
+        ("ruler-tenant", "ID", "its tenant, for a gateway that takes X-Scope-OrgID (default: GRAFANA_RULER_TENANT)"),
         ("ruler-token-file", "FILE", "file with its token (default: GRAFANA_RULER_TOKEN)"),
         ("data-source", "UID", "the data source of --rules data-source and --rules grafana"),
         ("runbook-url", "URL", "where the links of alerts to the runbook lead"),

@@ -130,7 +130,22 @@ def _wait(answer: Answer, attempt: int) -> float:
     wish = answer.headers.get("retry-after", "")
     if wish.isascii() and wish.isdigit() and len(wish) < 6:
         return min(float(wish), _LONGEST_WISH)
+    until = _moment(wish)
+    if until is not None:
+        # The server's own clock, where it tells it: ours may differ.
+        now = _moment(answer.headers.get("date", "")) or time.time()
+        return min(max(until - now, 0.0), _LONGEST_WISH)
     return float(random.uniform(0.5, min(_LONGEST_PAUSE, 2.0**attempt)))
+
+
+def _moment(date: str) -> float | None:
+    """The time of a date as HTTP writes it, None for anything else."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 def _checked(url: str, plain_http: bool) -> str:

@@ -97,7 +97,7 @@ _BY_WORDS = (
     ("rules per rule group limit", "split the group"),
     ("rule groups limit", "remove groups, or have the limit of the tenant raised"),
     ("namespace is protected", "choose another namespace with --namespace"),
-    ("no org id", "the ruler wants a user: give --ruler-user, or for Mimir without a gateway its tenant"),
+    ("no org id", "the ruler wants a user: give --ruler-user, or for a Mimir with tenants --ruler-tenant"),
     ("scheduler interval", "Grafana-managed rules need intervals that are a multiple of 10 s"),
     ("data source not found", "give the uid of a Prometheus data source with --datasource"),
     ("quota reached", "delete something, or have the quota raised"),

@@ -16,7 +16,7 @@ from .legacy import LegacyDashboards
 from .problems import PARTLY, REFUSED, PushProblem
 from .rule_groups import Group, check, lost, plan, pushed
 from .rulers import Ruler
-from .server import Server, discover, missing, permissions
+from .server import TOP, Server, discover, missing, permissions
 from .sources import Dashboard
 from .steps import CREATE, DELETE, KEEP, Step
 from .stored import Folder, Stored, stale_step, step
@@ -147,8 +147,9 @@ class Push:
         if have is not None:
             wanted: list[tuple[str, str]] = []
             if folder is None:
-                # A folder that does not exist yet has no permissions; its creator gets them.
-                wanted += [("folders:create", ""), ("dashboards:create", "")]
+                # A folder that does not exist yet has no permissions; its creator gets them. Who may edit one folder
+                # only may create others in that one, and not at the top.
+                wanted += [("folders:create", TOP), ("dashboards:create", "")]
             else:
                 # Below another folder, permissions may come from there.
                 scope = "" if folder.nested else f"folders:uid:{self._wanted.folder}"

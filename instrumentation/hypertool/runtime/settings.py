@@ -90,6 +90,9 @@ RULER_URL = Setting(
     "GRAFANA_RULER_URL", "The Mimir that takes the rules: `https://HOST/api/prom` or `https://HOST/prometheus`", "none"
 )
 RULER_USER = Setting("GRAFANA_RULER_USER", "The user (instance id) of that Mimir", "none")
+RULER_TENANT = Setting(
+    "GRAFANA_RULER_TENANT", "The tenant of a Mimir with many, sent as `X-Scope-OrgID` beside user and token", "none"
+)
 RULER_TOKEN = Setting(
     "GRAFANA_RULER_TOKEN", "Its token, with the scopes rules:read and rules:write", "`--ruler-token-file`"
 )
@@ -117,6 +120,7 @@ ALL = (
     GRAFANA_TOKEN,
     RULER_URL,
     RULER_USER,
+    RULER_TENANT,
     RULER_TOKEN,
     GATEWAY_LISTEN,
     GATEWAY_ANTHROPIC,
