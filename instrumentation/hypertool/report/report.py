@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..errors import HypertoolError
 from ..runtime.shipped_files import shipped
 from ..runtime.version import __version__
+from . import shortcuts
 from .axes import time_text
 from .model import Json
 from .panels import COLUMN, ROW, dashboard_html, drawn, panel_svg
@@ -67,7 +68,7 @@ def gather(prometheus: Prometheus, wanted: list[Json], end: float, range_seconds
         for request in requests_of(dashboard, range_seconds, end, variables_of(dashboard)):
             requests.append(request)
             keys.append((dashboard["uid"], request["key"]))
-    present, *results = prometheus.ask(requests)
+    present, *results = shortcuts.ask(prometheus, requests, end, range_seconds)
     answers: dict[str, Json] = {dashboard["uid"]: {} for dashboard in wanted}
     for (uid, key), result in zip(keys, results, strict=True):
         answers[uid].setdefault(str(key["panel"]), {})[key["ref"]] = result
