@@ -8,15 +8,11 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from hypertool.agents import folders
+
 RECORDED = Path(__file__).with_name("recorded")
 AGENT_VARIABLES = (
-    "CLAUDE_CONFIG_DIR",
-    "CODEX_HOME",
-    "COPILOT_HOME",
-    "GEMINI_CLI_HOME",
-    "QWEN_HOME",
-    "CLINE_DIR",
-    "XDG_DATA_HOME",
+    *folders.VARIABLES,
     "AIDER_ANALYTICS_LOG",
     "CLAUDE_CODE_SESSION_ID",
     "CODEX_SESSION_ID",

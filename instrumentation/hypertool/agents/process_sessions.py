@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 from .calls import mapping, text
+from .folders import folder
 from .processes import AgentProcess
 from .reading import auggie
 from .reading.gemini_cli import projects
@@ -26,10 +27,9 @@ def session_of(running: AgentProcess, home: str, environment: Mapping[str, str])
 
 def _cline(running: AgentProcess, home: str, environment: Mapping[str, str]) -> str:
     """Cline notes in each session's file which process it is; the last one that the process began."""
-    base = environment.get("CLINE_DIR") or os.path.join(home, ".cline")
     found = []
-    for folder in directories(os.path.join(base, "data", "sessions")):
-        path = os.path.join(folder, f"{os.path.basename(folder)}.json")
+    for kept in directories(folder("cline", home, environment, "sessions")):
+        path = os.path.join(kept, f"{os.path.basename(kept)}.json")
         changed = _changed(path)
         if changed >= running.started:
             session = _head(path)

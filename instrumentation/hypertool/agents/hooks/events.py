@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ...runtime.light_typing import Any, NamedTuple
 from ..calls import mapping, text
+from ..folders import folder
 from ..reading.registry import reader
 
 KINDS = {
@@ -105,13 +106,12 @@ def session_file(event: Event, home: str, environment: dict[str, str]) -> str:
     if not event.session or "/" in event.session or event.session in (".", ".."):
         return ""
     if event.agent == "copilot-cli":
-        base = environment.get("COPILOT_HOME") or os.path.join(home, ".copilot")
-        return os.path.join(base, "session-state", event.session, "events.jsonl")
+        return os.path.join(folder(event.agent, home, environment), "session-state", event.session, "events.jsonl")
     if event.agent == "cline":
-        base = environment.get("CLINE_DIR") or os.path.join(home, ".cline")
-        return os.path.join(base, "data", "sessions", event.session, f"{event.session}.messages.json")
+        sessions = folder(event.agent, home, environment, "sessions")
+        return os.path.join(sessions, event.session, f"{event.session}.messages.json")
     if event.agent == "auggie":
-        return os.path.join(home, ".augment", "sessions", f"{event.session}.json")
+        return os.path.join(folder(event.agent, home, environment), "sessions", f"{event.session}.json")
     return ""
 
 

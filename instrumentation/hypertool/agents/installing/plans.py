@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 
 from ...runtime.light_typing import Any, NamedTuple
+from ..folders import folder
 
 SCOPES = ("user", "project")
 TIMEOUT_SECONDS = 10
@@ -45,16 +46,17 @@ _EVENTS = {
     "qwen-code": ("SessionStart", "UserPromptSubmit", "PostToolUse", "Stop", "SessionEnd"),
 }
 HOOKED = tuple(_EVENTS)
-# Below the home or the project folder.
+# The agent's folder in a project, and the file with its hooks there and in the user's.
 _SETTINGS = {
-    "claude-code": ".claude/settings.json",
-    "codex": ".codex/hooks.json",
-    "gemini-cli": ".gemini/settings.json",
-    "auggie": ".augment/settings.json",
-    "qwen-code": ".qwen/settings.json",
+    "claude-code": (".claude", "settings.json"),
+    "codex": (".codex", "hooks.json"),
+    "gemini-cli": (".gemini", "settings.json"),
+    "copilot-cli": (".github", "hooks/hypertool.json"),
+    "cline": (".cline", "hooks"),
+    "auggie": (".augment", "settings.json"),
+    "qwen-code": (".qwen", "settings.json"),
 }
-# Names another folder than the one in the home.
-_FOLDER_VARIABLES = {"claude-code": "CLAUDE_CONFIG_DIR", "codex": "CODEX_HOME", "qwen-code": "QWEN_HOME"}
+_SHAPES = {"copilot-cli": "own", "cline": "executables"}
 
 # Agents whose timeouts are in milliseconds; the others' are in seconds.
 _MILLISECONDS = ("auggie", "gemini-cli", "qwen-code")
@@ -62,28 +64,11 @@ _MILLISECONDS = ("auggie", "gemini-cli", "qwen-code")
 
 def plan(agent: str, scope: str, home: str, project: str, environment: Mapping[str, str]) -> Plan:
     """The hooks of that agent. Raises KeyError for an agent without hooks."""
-    found = _plan(agent, scope, home, project, environment)
-    return found._replace(within=project) if scope == "project" else found
-
-
-def _plan(agent: str, scope: str, home: str, project: str, environment: Mapping[str, str]) -> Plan:
-    events = _EVENTS[agent]
-    if agent == "copilot-cli":
-        folder = (
-            os.path.join(environment.get("COPILOT_HOME") or os.path.join(home, ".copilot"), "hooks")
-            if scope == "user"
-            else os.path.join(project, ".github", "hooks")
-        )
-        return Plan(agent, "own", os.path.join(folder, "hypertool.json"), events)
-    if agent == "cline":
-        base = home if scope == "user" else project
-        return Plan(agent, "executables", os.path.join(base, ".cline", "hooks"), events)
-    folder, name = os.path.split(_SETTINGS[agent])
-    base = os.path.join(home if scope == "user" else project, folder)
-    elsewhere = environment.get(_FOLDER_VARIABLES.get(agent, ""))
-    if scope == "user" and elsewhere:
-        base = elsewhere
-    return Plan(agent, "settings", os.path.join(base, name), events)
+    below, name = _SETTINGS[agent]
+    in_project = scope == "project"
+    base = os.path.join(project, below) if in_project else folder(agent, home, environment)
+    shape = _SHAPES.get(agent, "settings")
+    return Plan(agent, shape, os.path.join(base, name), _EVENTS[agent], project if in_project else "")
 
 
 def command(program: str, agent: str, event: str) -> str:

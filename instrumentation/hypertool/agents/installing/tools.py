@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...runtime.light_typing import Any, NamedTuple
+from ..folders import folder
 from . import jsonc
 from .files import CannotEdit
 
@@ -41,16 +42,16 @@ PROJECT = {
     "codex": (".codex/config.toml", "mcp_servers"),
     "opencode": ("opencode.json", "mcp"),
 }
-# Of a user: the variable that names the folder, the folder below the home without it, the file below that, the key.
+# Of a user: the part of the agent's folders, the file below that, the key.
 _USER = {
-    "claude-code": ("CLAUDE_CONFIG_DIR", "", ".claude.json", "mcpServers"),
-    "codex": ("CODEX_HOME", ".codex", "config.toml", "mcp_servers"),
-    "gemini-cli": ("", ".gemini", "settings.json", "mcpServers"),
-    "copilot-cli": ("COPILOT_HOME", ".copilot", "mcp-config.json", "mcpServers"),
-    "cline": ("CLINE_DIR", ".cline", "data/settings/cline_mcp_settings.json", "mcpServers"),
-    "auggie": ("", ".augment", "settings.json", "mcpServers"),
-    "opencode": ("XDG_CONFIG_HOME", ".config", "opencode/opencode.json", "mcp"),
-    "qwen-code": ("QWEN_HOME", ".qwen", "settings.json", "mcpServers"),
+    "claude-code": ("mcp", ".claude.json", "mcpServers"),
+    "codex": ("", "config.toml", "mcp_servers"),
+    "gemini-cli": ("", "settings.json", "mcpServers"),
+    "copilot-cli": ("", "mcp-config.json", "mcpServers"),
+    "cline": ("data", "settings/cline_mcp_settings.json", "mcpServers"),
+    "auggie": ("", "settings.json", "mcpServers"),
+    "opencode": ("config", "opencode.json", "mcp"),
+    "qwen-code": ("", "settings.json", "mcpServers"),
 }
 #: What a project's file may say of our server. Anything else, `env` and `cwd` before all, is for its user to choose.
 _IN_A_PROJECT = {
@@ -71,9 +72,8 @@ def place(agent: str, scope: str, home: str, project: str, environment: Mapping[
     known = _USER.get(agent)
     if known is None:
         return None
-    variable, folder, name, key = known
-    base = environment.get(variable) if variable else None
-    path = os.path.join(base or os.path.join(home, folder), name)
+    part, name, key = known
+    path = os.path.join(folder(agent, home, environment, part), name)
     if agent == "opencode" and os.path.exists(path + "c") and not os.path.exists(path):
         path += "c"
     return Place(agent, path, key)

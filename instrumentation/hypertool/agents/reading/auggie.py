@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
 from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, mapping, seconds, text, whole
+from ..folders import folder
 from .sources import files_in
 
 NAME = "auggie"
@@ -16,9 +17,9 @@ _TOOL, _USAGE = 5, 10
 _SUBAGENT = "sub-agent"
 
 
-def locations(home: str, _environment: dict[str, str]) -> Iterator[str]:
+def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
     """Every session."""
-    yield from files_in(os.path.join(home, ".augment", "sessions"), ".json")
+    yield from files_in(os.path.join(folder(NAME, home, environment), "sessions"), ".json")
 
 
 def with_subagents(session: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
 from ..calls import AgentCall, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from ..folders import folder
 from .sources import directories, files_in
 
 NAME = "claude-code"
@@ -21,7 +22,7 @@ _SYNTHETIC = "<synthetic>"
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
     """Every session file, including those of sub-agents."""
-    base = environment.get("CLAUDE_CONFIG_DIR") or os.path.join(home, ".claude")
+    base = folder(NAME, home, environment)
     for project in directories(os.path.join(base, "projects")):
         for session in files_in(project, ".jsonl"):
             yield from with_subagents(session)

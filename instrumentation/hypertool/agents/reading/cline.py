@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
 from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, mapping, part, seconds, text, whole
+from ..folders import folder
 from .sources import directories, files_in
 
 NAME = "cline"
@@ -16,8 +17,7 @@ _SUBAGENT = "__agent_"
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
     """Every session's messages, including those of sub-agents."""
-    base = environment.get("CLINE_DIR") or os.path.join(home, ".cline")
-    for session in directories(os.path.join(base, "data", "sessions")):
+    for session in directories(folder(NAME, home, environment, "sessions")):
         yield from files_in(session, ".messages.json")
 
 

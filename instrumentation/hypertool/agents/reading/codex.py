@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
 from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from ..folders import folder
 from .sources import files_below
 
 NAME = "codex"
@@ -20,9 +21,9 @@ MARKERS = (b'"token_usage_record"', b'"session_meta"', b'"turn_context"', b'"tok
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
     """Every thread's file, including archived ones (an archived thread keeps its responses' ids)."""
-    base = environment.get("CODEX_HOME") or os.path.join(home, ".codex")
-    for folder in ("sessions", "archived_sessions"):
-        for path in files_below(os.path.join(base, folder), 3, ".jsonl"):
+    base = folder(NAME, home, environment)
+    for kind in ("sessions", "archived_sessions"):
+        for path in files_below(os.path.join(base, kind), 3, ".jsonl"):
             if os.path.basename(path).startswith("rollout-"):
                 yield path
 
@@ -37,9 +38,9 @@ def with_subagents(session: str) -> Iterator[str]:
 
 def files_in_folder(session: str) -> list[str]:
     """That rollout file and the later ones beside it, at most 64, the newest last: names begin with the time."""
-    folder = os.path.dirname(session)
+    beside = os.path.dirname(session)
     mine = os.path.basename(session)
-    return [path for path in sorted(files_below(folder, 0, ".jsonl")) if os.path.basename(path) >= mine][:64]
+    return [path for path in sorted(files_below(beside, 0, ".jsonl")) if os.path.basename(path) >= mine][:64]
 
 
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:

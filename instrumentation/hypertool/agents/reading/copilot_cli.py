@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
 from ..calls import AgentCall, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from ..folders import folder
 from .sources import directories, files_in
 
 NAME = "copilot-cli"
@@ -16,7 +17,7 @@ MARKERS = (b'"session.usage_record"', b'"session.start"', b'"session.resume"', b
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
     """Every session's events."""
-    base = environment.get("COPILOT_HOME") or os.path.join(home, ".copilot")
+    base = folder(NAME, home, environment)
     for session in directories(os.path.join(base, "session-state")):
         yield from files_in(session, "events.jsonl")
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from ...runtime.light_typing import Any
 from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, part, seconds, text, wholes
+from ..folders import folder
 from .sources import directories, files_in
 
 NAME = "gemini-cli"
@@ -37,21 +38,21 @@ def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
 
 def projects(home: str, environment: Mapping[str, str]) -> list[str]:
     """The folder of each project."""
-    return directories(os.path.join(environment.get("GEMINI_CLI_HOME") or home, ".gemini", "tmp"))
+    return directories(os.path.join(folder(NAME, home, environment), "tmp"))
 
 
 def with_subagents(session: str) -> Iterator[str]:
     """The chat and those of its sub-agents."""
     yield session
-    for folder in directories(os.path.dirname(session)):
-        yield from files_in(folder, ".jsonl")
+    for beside in directories(os.path.dirname(session)):
+        yield from files_in(beside, ".jsonl")
 
 
 def opening(path: str) -> dict[str, str]:
     """What a file's place tells of its calls: a sub-agent's chat is in the folder of its session."""
-    folder = os.path.dirname(path)
-    inside = os.path.basename(os.path.dirname(folder)) == "chats"
-    return {"parent": text(os.path.basename(folder))} if inside else {}
+    beside = os.path.dirname(path)
+    inside = os.path.basename(os.path.dirname(beside)) == "chats"
+    return {"parent": text(os.path.basename(beside))} if inside else {}
 
 
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:

@@ -13,6 +13,7 @@ from time import monotonic
 
 from ...runtime.light_typing import Any
 from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, seconds, text, whole, wholes
+from ..folders import folder
 from .sources import readable_by_us
 
 NAME = "opencode"
@@ -39,8 +40,7 @@ _MAIN = frozenset({"build", "plan", "compaction", "title", "summary"})
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
     """The database, if it exists."""
-    base = environment.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
-    path = os.path.join(base, "opencode", "opencode.db")
+    path = os.path.join(folder(NAME, home, environment, "data"), "opencode.db")
     if os.path.exists(path):
         yield path
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
 from ..calls import AgentCall, Read, Unrecognised, mapping, seconds, text, wholes
+from ..folders import folder
 from .gemini_cli import TELEMETRY, tokens_of
 from .sources import directories, files_in
 
@@ -17,7 +18,7 @@ MARKERS = (b"ui_telemetry",)
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
     """Every chat of every project."""
-    base = environment.get("QWEN_HOME") or os.path.join(home, ".qwen")
+    base = folder(NAME, home, environment, "runtime")
     for project in directories(os.path.join(base, "projects")):
         yield from files_in(os.path.join(project, "chats"), ".jsonl")
 
