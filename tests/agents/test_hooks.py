@@ -96,6 +96,15 @@ def test_overspent_agent_is_stopped(
     assert counted(AGENT_BLOCKED.key, agent, "backend-engineer") == 1
 
 
+@pytest.mark.usefixtures("blocking")
+def test_overspent_qwen_gets_no_tool_results(home: Path) -> None:
+    """Qwen Code asks its prompt's hook before it sends the results of tools, too: that ends the turn."""
+    homes.qwen_session(home, homes.qwen_record(1), homes.qwen_record(2))
+    given = recorded_events("qwen-code", home)[5][1]
+    done = call_hook("qwen-code", "UserPromptSubmit", given, HYPERTOOL_PERSONA="backend-engineer")
+    assert (given["prompt"], json.loads(done.stdout)["decision"]) == ("", "block")
+
+
 @pytest.mark.parametrize(("agent", "name"), NEVER)
 @pytest.mark.usefixtures("blocking")
 def test_end_of_a_turn_is_never_blocked(agent: str, name: str, home: Path) -> None:

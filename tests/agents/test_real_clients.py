@@ -49,7 +49,7 @@ def test_real_client_retries_count_once(models: FakeModels, programs: Path, proj
     assert counted(AGENT_TOKENS.key) == models.tokens(True)
 
 
-@pytest.mark.parametrize("agent", ["claude-code", "gemini-cli", "cline"])
+@pytest.mark.parametrize("agent", ["claude-code", "gemini-cli", "cline", "qwen-code"])
 def test_real_client_stops_at_its_budget(
     agent: str,
     programs: Path,

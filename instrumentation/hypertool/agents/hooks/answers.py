@@ -20,6 +20,7 @@ _STOPS = {
     "gemini-cli": {"prompt": "exit 2", "before_model": "exit 2"},
     "copilot-cli": {"prompt": "decision"},
     "cline": {"before_tool": "cancel", "after_tool": "cancel"},
+    "qwen-code": {"prompt": "decision"},  # which it also has before it sends the results of tools
 }
 # Events at which an agent adds a hook's text to the model's context.
 _CONTEXT = {
