@@ -38,6 +38,11 @@ options:
     type: list
     elements: path
     default: []
+  room:
+    description: Folders on whose file systems there has to be room for a release of the package.
+    type: list
+    elements: path
+    default: []
   packages:
     description: Packages to come. Read only where there is dpkg.
     type: list
@@ -74,6 +79,10 @@ readonly:
   description: Folders of O(writes) on a file system that is mounted read-only.
   returned: always
   type: list
+full:
+  description: One sentence for each of O(room) with too little room, in bytes or in files that can be made.
+  returned: always
+  type: list
 held:
   description: The O(packages) that are not installed and held (`apt-mark hold`), which apt refuses to install.
   returned: always
@@ -81,6 +90,9 @@ held:
 """
 
 LISTEN = "0A"
+# A release of the package has 32 MB and 2,500 files.
+ROOM_BYTES = 64 << 20
+ROOM_FILES = 4000
 
 
 def listening():
@@ -153,11 +165,27 @@ def describe(port, pid, sockets):
     return f"port {port} is taken by process {pid} ({command}{', unit ' + unit if unit else ''})"
 
 
-def mounted(path, how):
-    """Whether a folder, or the nearest one above it that exists, is on a file system mounted with a flag."""
+def file_system(path):
+    """The facts of the file system of a folder, or of the nearest one above it that exists."""
     while not os.path.isdir(path):
         path = os.path.dirname(path)
-    return bool(os.statvfs(path).f_flag & how)
+    return os.statvfs(path)
+
+
+def mounted(path, how):
+    """Whether a folder is on a file system mounted with a flag."""
+    return bool(file_system(path).f_flag & how)
+
+
+def too_full(path):
+    """A sentence about the room in a folder, if it is too little. File systems without a limit of files say 0."""
+    facts = file_system(path)
+    free = facts.f_bfree * facts.f_frsize
+    if free < ROOM_BYTES:
+        return f"{path}: {free >> 20} MiB are free, {ROOM_BYTES >> 20} are needed"
+    if facts.f_files and facts.f_ffree < ROOM_FILES:
+        return f"{path}: {facts.f_ffree} more files can be made (`df -i`), {ROOM_FILES} are needed"
+    return ""
 
 
 def held(module, packages):
@@ -180,6 +208,7 @@ def main():
             "drop_in": {"type": "str", "default": "10-hypertool.conf"},
             "programs": {"type": "list", "elements": "path", "default": []},
             "writes": {"type": "list", "elements": "path", "default": []},
+            "room": {"type": "list", "elements": "path", "default": []},
             "packages": {"type": "list", "elements": "str", "default": []},
         }
     )
@@ -213,6 +242,7 @@ def main():
             for path in module.params["writes"]
             if (os.path.isdir(path) or not os.path.lexists(path)) and mounted(path, os.ST_RDONLY)
         ],
+        full=list(filter(None, map(too_full, module.params["room"]))),
         held=held(module, module.params["packages"]),
     )
 

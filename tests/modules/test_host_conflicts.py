@@ -16,10 +16,12 @@ from tests.support.ansible_module import run_module
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system that runs no programs, and is read-only; `link` is in it."""
+    """A folder on a file system that runs no programs, is read-only and takes 90 files; `link` is in it."""
     folder = tmp_path / "var"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "none", str(folder)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "nr_inodes=92,size=1g", "none", str(folder)], capture_output=True, text=True
+    )
     if mounted.returncode:
         pytest.skip(f"cannot mount ({mounted.stderr.strip()}): run it as root with CAP_SYS_ADMIN")
     (folder / "link").symlink_to("elsewhere")
@@ -38,6 +40,12 @@ def test_mount_that_is_in_the_way_is_named(odd: Path, tmp_path: Path) -> None:
     )
     assert found["noexec"] == folders
     assert found["readonly"] == folders
+
+
+def test_too_little_room_is_named(odd: Path, tmp_path: Path) -> None:
+    """No file can be made on a disk with gigabytes free where its table of files is full."""
+    found = run_module("host_conflicts", {"units": {}, "room": [str(odd / "later"), str(tmp_path)]})["full"]
+    assert found == [f"{odd}/later: 90 more files can be made (`df -i`), 4000 are needed"]
 
 
 def test_stranger_writes_nothing_on_the_terminal(tmp_path: Path) -> None:
