@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -181,6 +182,19 @@ def test_program_that_hangs(play: Callable[..., Any], homes: Path, monkeypatch: 
         return True
 
     wait_until(ended, "the end of what the program had started", 20)
+
+
+@pytest.mark.parametrize("writes", ["yes; :", "yes >&2; :", "exec >&- 2>&-; sleep 1000"], ids=["out", "err", "closed"])
+def test_endless_output_is_not_kept(writes: str, homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user may take over a process that runs as this user: what it writes without end is not kept, and it ends."""
+    monkeypatch.setattr(as_user, "SECONDS", 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(as_user.HostError, match="did not end within 1 s"):
+            as_user.answer("ann", ["/bin/sh", "-c", writes])
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_of_roots_environment(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import selectors
 import signal
 import subprocess
+import time
 
 from ansible.module_utils.hypertool.errors import HostError
 
 SECONDS = 60
-# What a user's process prints is that user's: no more is read, and no control character is shown.
+# What a user's process prints is that user's: no more is kept, and no control character is shown.
 CHARACTERS = 1024 * 1024
 
 
@@ -43,19 +45,37 @@ def answer(name, argv):
         # Without root's terminal, into which it could type.
         start_new_session=True,
     )
+    out, err = outputs(process, " ".join(argv))
     try:
-        out, err = process.communicate(timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise HostError(f"`{' '.join(argv)}` did not end within {SECONDS} s; see whether the home answers") from None
-    try:
-        document = json.loads(out[:CHARACTERS])
+        document = json.loads(out)
     except ValueError:
         document = None
     if not isinstance(document, dict):
         raise HostError(f"`{' '.join(argv)}` ended with {process.returncode} and no answer: {printable(err)}")
     return document
+
+
+def outputs(process, command):
+    """The beginnings of what a process writes, when it has ended. Raises HostError for one that does not end."""
+    deadline = time.monotonic() + SECONDS
+    written = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with process, selectors.DefaultSelector() as waiting:
+        for stream in written:
+            waiting.register(stream, selectors.EVENT_READ)
+        try:
+            while waiting.get_map():
+                if time.monotonic() > deadline:
+                    raise subprocess.TimeoutExpired(command, SECONDS)
+                for key, _ in waiting.select(1):
+                    data = os.read(key.fd, 65536)
+                    if not data:
+                        waiting.unregister(key.fileobj)
+                    written[key.fileobj] += data[: CHARACTERS - len(written[key.fileobj])]
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise HostError(f"`{command}` did not end within {SECONDS} s; see whether the home answers") from None
+    return bytes(written[process.stdout]), bytes(written[process.stderr])
 
 
 def printable(raw):
