@@ -160,7 +160,9 @@ def describe(port, pid, sockets):
         return f"port {port} is taken by {unit}, with which systemd waits to start {starts} (`systemctl stop {unit}`)"
     if pid is None:
         return f"port {port} is taken by a process that cannot be seen from here"
-    command = read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()[:120] or read(f"/proc/{pid}/comm").strip()
+    # On one line: its user chooses it, and must not write further lines of this play.
+    words = (read(f"/proc/{pid}/cmdline").replace("\0", " ").strip() or read(f"/proc/{pid}/comm")).split()
+    command = " ".join(words)[:120]
     unit = unit_of(pid)
     return f"port {port} is taken by process {pid} ({command}{', unit ' + unit if unit else ''})"
 

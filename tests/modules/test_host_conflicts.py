@@ -51,7 +51,7 @@ def test_too_little_room_is_named(odd: Path, tmp_path: Path) -> None:
 def test_stranger_writes_nothing_on_the_terminal(tmp_path: Path) -> None:
     """Whoever holds a port chooses its command line, and Ansible prints messages as they are: it is written out."""
     code = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
-    command = ["\x1b]0;mine\x07\x9b2J\u202e", "-c", code]
+    command = ["\x1b]0;mine\x07\x9b2J\u202e\nok: [host]", "-c", code]
     with subprocess.Popen(command, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         port = int(holder.stdout.readline())
