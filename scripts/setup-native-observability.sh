@@ -147,7 +147,11 @@ show_addresses() {
         echo "Everything else:           your stack in Grafana Cloud"
     else
         echo "Overview:                  http://localhost:9090/user/overview.html (the dashboards, without Grafana)"
-        echo "Prometheus:                http://localhost:9090/classic/graph (also /classic/alerts, /classic/targets, /user/runbook.html)"
+        echo "Runbook:                   http://localhost:9090/user/runbook.html"
+        # Debian's Prometheus 3 has no pages of its own.
+        if [[ -d /usr/share/prometheus/web/templates || ${#SANDBOX_PORTS[@]} -gt 0 ]]; then
+            echo "Prometheus:                http://localhost:9090/classic/graph (also /classic/alerts, /classic/targets)"
+        fi
         echo "Alertmanager:              http://localhost:9093/api/v2/alerts (the distribution's package has no pages)"
         echo "Both ask for:              user hypertool, password in /etc/hypertool/secrets/web_password"
     fi

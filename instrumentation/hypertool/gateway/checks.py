@@ -21,15 +21,16 @@ class Forbidden(Exception):
         self.status = status
 
 
+def opened_by_hand(request: web.BaseRequest, address: Address) -> bool:
+    """Whether a person opened the printed address in a browser, without another page's doing. Raises Forbidden."""
+    _check_host(request, address)
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    return (request.method, request.raw_path, site) == ("GET", "/", "none") and "Origin" not in request.headers
+
+
 def check(request: web.BaseRequest, address: Address, own: set[Any]) -> None:
     """Raises Forbidden for requests of web pages and of other users; `own` are the connections of this user's."""
-    hosts = request.headers.getall("Host", [])
-    if len(hosts) > 1 or not host_allowed(hosts[0] if hosts else None, address):
-        raise Forbidden(
-            421,
-            f"Host {', '.join(hosts)!r:.80} is not a name of this service; use http://{address}/, or list the name in "
-            f"{ALLOWED_HOSTS.name}",
-        )
+    _check_host(request, address)
     if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
         raise Forbidden(403, "web pages may not use this gateway (the request has an Origin or a Sec-Fetch-Site)")
     if "Upgrade" in request.headers and "websocket" in request.headers["Upgrade"].lower():
@@ -40,6 +41,16 @@ def check(request: web.BaseRequest, address: Address, own: set[Any]) -> None:
     if not _is_own(request):
         raise Forbidden(403, "only programs of the user that runs this gateway may use it; run a gateway of your own")
     own.add(connection)
+
+
+def _check_host(request: web.BaseRequest, address: Address) -> None:
+    hosts = request.headers.getall("Host", [])
+    if len(hosts) > 1 or not host_allowed(hosts[0] if hosts else None, address):
+        raise Forbidden(
+            421,
+            f"Host {', '.join(hosts)!r:.80} is not a name of this service; use http://{address}/, or list the name in "
+            f"{ALLOWED_HOSTS.name}",
+        )
 
 
 def _is_own(request: web.BaseRequest) -> bool:

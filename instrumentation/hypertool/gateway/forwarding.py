@@ -16,7 +16,7 @@ from ..service.addresses import Address
 from . import routes
 from .books import Books, Refusal
 from .call import Call
-from .checks import Forbidden, check
+from .checks import Forbidden, check, opened_by_hand
 from .clients import client_of
 from .dialects import error_body, refused_status
 from .headers import for_client, for_upstream
@@ -59,6 +59,8 @@ class Forwarder:
         provider = request.raw_path.partition("/")[2].partition("/")[0]
         self.busy[request.protocol] = None
         try:
+            if opened_by_hand(request, self._address):
+                return _page(self._address)
             check(request, self._address, self.own)
             route = routes.parse(request.raw_path)
             provider = route.provider
@@ -205,6 +207,18 @@ class Forwarder:
 
 def _error(provider: str, status: int, text: str) -> web.Response:
     response = web.Response(status=status, body=error_body(provider, status, text), content_type="application/json")
+    response.force_close()
+    return response
+
+
+def _page(address: Address) -> web.Response:
+    """What the printed address shows: where the agents' base URLs begin."""
+    paths = "".join(f"<li>http://{address}{path}</li>" for path in ("/anthropic", "/openai/v1", "/gemini"))
+    text = (
+        '<!doctype html><html lang="en"><title>Hypertool gateway</title><h1>Hypertool gateway</h1>'
+        f"<p>Agents reach their providers through one of these base URLs:</p><ul>{paths}</ul></html>"
+    )
+    response = web.Response(text=text, content_type="text/html")
     response.force_close()
     return response
 

@@ -142,6 +142,10 @@ def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             if self.path == "/healthz":
                 self._answer(200, "ok")
+            elif self.path == "/":
+                self._answer(
+                    200, "Alertmanager posts notifications here; each is a line of the journal of this service"
+                )
             else:
                 self._answer(404, "not found; POST notifications here, GET /healthz")
 
