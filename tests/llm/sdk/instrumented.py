@@ -16,7 +16,25 @@ import litellm
 import ollama
 import openai
 import pytest
-from chats import chat
+from answers import (
+    CHAT,
+    COHERE,
+    COMPACTION,
+    CONVERSATION,
+    CONVERSE,
+    GEMINI,
+    HI,
+    INTERACTION,
+    MESSAGE,
+    OLLAMA,
+    PARSED,
+    PICTURE,
+    RESPONSE,
+    RESPONSE_EVENTS,
+    TRANSCRIPTION,
+    VECTORS,
+    WITH_DETAILS,
+)
 from google import genai
 from mistralai.client import Mistral
 from provider import PROVIDER
@@ -28,75 +46,6 @@ import hypertool
 from hypertool import ObservableLLM
 from hypertool.llm.instrumenting.instrument import packages
 from hypertool.llm.record import CallRecord
-
-HI: list[Any] = [{"role": "user", "content": "x"}]
-CHAT = chat("gpt-4o", "hi", usage={"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15})
-MESSAGE = {
-    "id": "m",
-    "type": "message",
-    "role": "assistant",
-    "model": "claude-sonnet-4-5",
-    "content": [{"type": "text", "text": "hi"}],
-    "stop_reason": "end_turn",
-    "stop_sequence": None,
-    "usage": {"input_tokens": 12, "output_tokens": 8},
-}
-GEMINI = {
-    "modelVersion": "gemini-2.5-flash",
-    "candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP", "index": 0}],
-    "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15},
-}
-CONVERSE = {
-    "output": {"message": {"role": "assistant", "content": [{"text": "hi"}]}},
-    "stopReason": "end_turn",
-    "usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 15},
-    "metrics": {"latencyMs": 1},
-}
-COHERE = {
-    "id": "c",
-    "finish_reason": "COMPLETE",
-    "message": {"role": "assistant", "content": [{"type": "text", "text": "hi"}]},
-    "usage": {
-        "billed_units": {"input_tokens": 10, "output_tokens": 5},
-        "tokens": {"input_tokens": 10, "output_tokens": 5},
-    },
-}
-OLLAMA = {
-    "model": "llama3",
-    "created_at": "2026-01-01T00:00:00Z",
-    "message": {"role": "assistant", "content": "hi"},
-    "done": True,
-    "done_reason": "stop",
-    "prompt_eval_count": 10,
-    "eval_count": 5,
-}
-
-RESPONSE: dict[str, Any] = {
-    "id": "resp_1",
-    "object": "response",
-    "created_at": 1,
-    "status": "completed",
-    "model": "gpt-4o",
-    "parallel_tool_calls": True,
-    "tool_choice": "auto",
-    "tools": [],
-    "output": [],
-    "usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15},
-}
-INTERACTION: dict[str, Any] = {
-    "id": "v1",
-    "status": "completed",
-    "model": "gemini-2.5-flash",
-    "created": "2026-01-01T00:00:00Z",
-    "updated": "2026-01-01T00:00:00Z",
-    "usage": {"total_input_tokens": 10, "total_output_tokens": 5, "total_tokens": 15},
-}
-CONVERSATION = {
-    "object": "conversation.response",
-    "conversation_id": "c1",
-    "outputs": [{"object": "entry", "type": "message.output", "content": "hi", "role": "assistant"}],
-    "usage": CHAT["usage"],
-}
 
 
 @pytest.fixture(autouse=True)
@@ -200,6 +149,33 @@ def mistral_conversation_stream() -> None:
         assert len(list(stream)) == 2
 
 
+def openai_beta_responses_stream() -> None:
+    client = openai_client(PROVIDER.events(RESPONSE_EVENTS, named=True))
+    assert len(list(client.beta.responses.create(model="gpt-4o", input="x", stream=True))) == 2
+
+
+def mistral_responses_stream() -> None:
+    client = Mistral(api_key="none", server_url=PROVIDER.events(RESPONSE_EVENTS, named=True))
+    assert len(list(client.responses.create(model="m", input="x", stream=True))) == 2
+
+
+def mistral_transcription_stream() -> None:
+    event = {**TRANSCRIPTION, "type": "transcription.done"}
+    client = Mistral(api_key="none", server_url=PROVIDER.events([event], named=True))
+    with client.audio.transcriptions.stream(model="v", file_url="http://x") as stream:
+        assert len(list(stream)) == 1
+
+
+def gemini_decision() -> None:
+    client = gemini(PROVIDER.json({**INTERACTION, "object": "decision", "answers": {}}))
+    assert client.decisions.create(model="gemini-2.5-flash", input="x", questions={}).usage.total_tokens == 15
+
+
+async def cohere_raw_later() -> None:
+    client = cohere.AsyncClientV2("none", base_url=PROVIDER.json(COHERE))
+    assert (await client.with_raw_response.chat(model="command-r", messages=HI)).data.id == "c"
+
+
 class Answer(BaseModel):
     """What instructor makes of an answer."""
 
@@ -255,6 +231,62 @@ CALLS: dict[str, tuple[Callable[[], Any], int]] = {
     ),
     "mistral_conversation_stream": (mistral_conversation_stream, 15),
     "instructor_partial": (instructor_partial, 15),
+    "openai_compact": (lambda: openai_client(PROVIDER.json(COMPACTION)).responses.compact(model="m", input="x"), 15),
+    "openai_beta_responses": (
+        lambda: openai_client(PROVIDER.json(WITH_DETAILS)).beta.responses.create(model="m", input="x"),
+        15,
+    ),
+    "openai_beta_responses_stream": (openai_beta_responses_stream, 15),
+    "embeddings_with_a_total_only": (  # Voyage's, by OpenAI's client
+        lambda: openai_client(PROVIDER.json({**VECTORS, "usage": {"total_tokens": 15}})).embeddings.create(
+            model="e", input="x"
+        ),
+        15,
+    ),
+    "groq_embeddings": (
+        lambda: groq.Groq(api_key="none", base_url=PROVIDER.json(VECTORS)).embeddings.create(model="e", input="x"),
+        15,
+    ),
+    "mistral_responses": (
+        lambda: Mistral(api_key="none", server_url=PROVIDER.json(WITH_DETAILS)).responses.create(model="m", input="x"),
+        15,
+    ),
+    "mistral_responses_stream": (mistral_responses_stream, 15),
+    "mistral_transcription": (
+        lambda: Mistral(api_key="none", server_url=PROVIDER.json(TRANSCRIPTION)).audio.transcriptions.complete(
+            model="v", file_url="http://x"
+        ),
+        15,
+    ),
+    "mistral_transcription_stream": (mistral_transcription_stream, 15),
+    "gemini_decision": (gemini_decision, 15),
+    "cohere_raw": (
+        lambda: cohere.ClientV2("none", base_url=PROVIDER.json(COHERE)).with_raw_response.chat(
+            model="command-r", messages=HI
+        ),
+        15,
+    ),
+    "cohere_raw_async": (cohere_raw_later, 15),
+    "cohere_parse": (
+        lambda: cohere.ClientV2("none", base_url=PROVIDER.json(PARSED)).parse(model="p", document=PICTURE),
+        15,
+    ),
+    "ollama_systemone": (
+        lambda: ollama.Client(
+            PROVIDER.json({"model": "l", "answers": {}, "usage": {"input_tokens": 10, "output_tokens": 5}})
+        ).systemone(model="l", state="x", questions={}),
+        15,
+    ),
+    "litellm_messages": (
+        lambda: litellm.anthropic.messages.acreate(
+            model="anthropic/claude-sonnet-4-5",
+            max_tokens=9,
+            messages=HI,
+            api_key="none",
+            api_base=PROVIDER.json(MESSAGE),
+        ),
+        20,
+    ),
     "bedrock": (
         lambda: bedrock(PROVIDER.json(CONVERSE)).converse(
             modelId="amazon.nova-lite-v1:0", messages=[{"role": "user", "content": [{"text": "x"}]}]

@@ -25,6 +25,7 @@ def names(text: str) -> Names:
     return frozenset(text.split())
 
 
+_ABSENT = names("Unset NotGiven Omit")  # SDKs' classes for a value that the server has not sent
 _HARMLESS_LIMIT = 512
 _harmless: set[str] = set()
 
@@ -43,7 +44,7 @@ def count(value: Any) -> int:
         if 0 <= value <= MAX_TOKENS:
             return value
         raise BadCount(value)
-    if value is None or type(value).__name__ in ("Unset", "NotGiven", "Omit"):
+    if value is None or type(value).__name__ in _ABSENT:
         return 0
     if type(value) is float and 0 <= value <= MAX_TOKENS and value.is_integer():
         return int(value)
@@ -58,7 +59,7 @@ def usage_of(read: ReadRecord, record: Any) -> Usage | Missing:
         return NO_USAGE
     fields = view(record)
     if not fields:
-        return NO_USAGE if type(record) is dict else INVALID
+        return NO_USAGE if type(record) is dict or type(record).__name__ in _ABSENT else INVALID
     try:
         return read(fields)
     except BadCount:

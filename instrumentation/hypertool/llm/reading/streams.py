@@ -88,7 +88,7 @@ def _of(provider: str | None) -> Step:
 
     def step(answers: Answers, chunk: Any) -> None:
         _mapping(answers, chunk)
-        answers.provider = answers.provider or provider
+        answers.provider = provider
 
     return step
 
@@ -245,10 +245,16 @@ _BY_PACKAGE: dict[str, dict[str, Step]] = {
         "ChatCompletion": openai_chat.openai_chunk,
         "Completion": openai_chat.openai_chunk,
         "ChunkEvent": openai_chat.openai_event,
-        "ResponseCreatedEvent": openai_responses.start,
-        "ResponseCompletedEvent": openai_responses.end,
-        "ResponseIncompleteEvent": openai_responses.end,
-        "ResponseFailedEvent": openai_responses.end,
+        **{
+            f"{beta}Response{name}Event": step
+            for beta in ("", "Beta")
+            for name, step in (
+                ("Created", openai_responses.start),
+                ("Completed", openai_responses.end),
+                ("Incomplete", openai_responses.end),
+                ("Failed", openai_responses.end),
+            )
+        },
         "TranscriptionTextDoneEvent": openai_responses.piece,
         "ImageGenCompletedEvent": openai_responses.piece,
         "ImageEditCompletedEvent": openai_responses.piece,

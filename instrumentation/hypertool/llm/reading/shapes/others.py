@@ -156,6 +156,13 @@ def vectors(fields: Fields, provider: str | None) -> Reading:
 NOTHING = Reading(NO_USAGE)
 
 
+def embeddings(fields: Fields, provider: str | None) -> Reading:
+    """Embeddings by an SDK of OpenAI's kind; Voyage's server has only a total."""
+    record = view(fields.get("usage"))
+    own = record.get("prompt_tokens") is not None or not record.get("total_tokens")
+    return (openai_chat.response if own else vectors)(fields, provider)
+
+
 def nothing_used(fields: Fields, provider: str | None) -> Reading:
     """The result of `count_tokens`, or the size of cached contents: no call has used these tokens."""
     return NOTHING
