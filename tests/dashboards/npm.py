@@ -21,7 +21,7 @@ def installed(name: str) -> Path:
     """A directory in whose node_modules the packages of packages/`name` are; skips where they cannot be had."""
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed; install nodejs and npm to run Grafana's own code")
+            pytest.skip(f"{tool} is not installed; install nodejs and npm to run what this test takes from npm")
     pins = [PACKAGES / name / file for file in ("package.json", "package-lock.json")]
     digest = hashlib.sha256(b"".join(pin.read_bytes() for pin in pins)).hexdigest()
     directory = cache_dir() / "npm" / f"{name}-{digest[:12]}"

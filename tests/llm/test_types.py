@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import pickle
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from hypertool import ObservableLLM, PersonaMetricsCollector, observe_llm
+from tests.dashboards.npm import installed
 from tests.llm.calls import CHAT, CHUNK, LAST, counted
 
 HERE = Path(__file__).resolve().parent
@@ -54,6 +56,15 @@ def test_mypy_sees_real_return_types() -> None:
     """mypy --strict sees the types that typed_program.py asserts: wrapped, decorated, sync, async."""
     command = [sys.executable, "-m", "mypy", "--strict", "--python-version", "3.11", str(HERE / "typed_program.py")]
     done = subprocess.run(command, cwd=HERE.parents[1], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pyright_sees_real_return_types() -> None:
+    """pyright sees them, too; it infers what mypy asks to be written."""
+    pyright = installed("pyright") / "node_modules" / "pyright" / "index.js"
+    command = ["node", pyright, "--pythonpath", sys.executable, "--pythonversion", "3.11", HERE / "typed_program.py"]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1] / "instrumentation")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -1,7 +1,8 @@
-"""A program whose types a checker must see as they are written here; `test_types.py` runs mypy on it, strictly."""
+"""A program whose types mypy, strictly, and pyright must see as they are written here (`test_types.py`)."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
@@ -25,6 +26,10 @@ def words(prompt: str) -> Iterator[str]:
     yield prompt
 
 
+async def words_later(prompt: str) -> AsyncIterator[str]:
+    yield prompt
+
+
 @observe_llm("m", persona="backend-engineer")
 def local(prompt: str, temperature: float = 0.0) -> Reply:
     return Reply()
@@ -42,6 +47,15 @@ async def local_words(prompt: str) -> AsyncIterator[str]:
 
 class Client:
     """Methods of every kind."""
+
+    def __call__(self, prompt: str) -> Reply:
+        return Reply()
+
+    def plain(self, prompt: str, temperature: float = 0.0) -> Reply:
+        return Reply()
+
+    async def later(self, prompt: str) -> Reply:
+        return Reply()
 
     @observe_llm("m")
     def ask(self, prompt: str) -> Reply:
@@ -64,6 +78,9 @@ assert_type(wrapped("Hello", metadata={"a": 1}), Reply)
 assert_type(wrapped.wrap_sync("Hello"), Reply)
 for word in ObservableLLM(words, "m")("Hello"):
     assert_type(word, str)
+assert_type(ObservableLLM(Client(), "m")("Hello"), Reply)
+assert_type(ObservableLLM(Client().plain, "m")("Hello", temperature=0.5), Reply)
+assert_type(ObservableLLM(functools.partial(Client().plain, temperature=0.5), "m")("Hello"), Reply)
 assert_type(local("Hello", 0.5), Reply)
 assert_type(local("Hello", persona="backend-engineer"), Reply)
 assert_type(Client().ask("Hello"), Reply)
@@ -84,3 +101,7 @@ async def work() -> None:
     assert_type(await Client().ask_later("Hello"), Reply)
     async for word in local_words("Hello"):
         assert_type(word, str)
+    async for word in ObservableLLM(words_later, "m")("Hello"):
+        assert_type(word, str)
+    assert_type(await ObservableLLM(Client().later, "m")("Hello"), Reply)
+    assert_type(await observe_llm("m")(Client().later)("Hello"), Reply)
