@@ -125,3 +125,48 @@ def test_futures_are_unchanged_and_counted_at_the_end(metrics: PersonaMetricsCol
 
     asyncio.run(work())
     assert counted(metrics, "llm") == {("unknown", "m", "success"): 1}
+
+
+def _like_openais(iterator: Any, later: bool) -> Any:
+    """A stream with the two ways of OpenAI's: a generator for a loop, and a step for who asks it itself."""
+
+    def steps(stream: Any) -> Any:
+        yield from stream._iterator
+
+    async def later_steps(stream: Any) -> Any:
+        async for chunk in stream._iterator:
+            yield chunk
+
+    name, loop = ("AsyncStream", {"__aiter__": later_steps}) if later else ("Stream", {"__iter__": steps})
+    made = type(name, (), {"__module__": "openai", "response": "kept", **loop})()
+    made._iterator = iterator
+    return made
+
+
+@pytest.mark.parametrize("left", [1, 0], ids=["taken up again", "left"])
+@pytest.mark.parametrize("later", [True, False], ids=["async", "sync"])
+def test_loop_that_is_broken_off(metrics: PersonaMetricsCollector, later: bool, left: int) -> None:
+    """Who breaks a loop off may go on with another; a stream that nobody holds any more ends its call at once."""
+
+    async def chunks() -> AsyncIterator[Any]:
+        for chunk in (CHUNK, CHUNK, LAST):
+            yield chunk
+
+    def ask(prompt: str) -> Any:
+        return _like_openais(chunks() if later else iter([CHUNK, CHUNK, LAST]), later)
+
+    async def consume() -> None:
+        got = ObservableLLM(ask, "m", metrics=metrics)("x")
+        loop = got.__aiter__() if later else iter(got)
+        assert (loop.response, await anext(loop) if later else next(loop)) == ("kept", CHUNK)
+        if left:
+            rest = [one async for one in got] if later else list(got)
+            assert rest == [CHUNK, LAST]
+        del got
+        assert counted(metrics, "llm") == ({("unknown", "m", "success"): 1} if left else {})
+        del loop
+        assert sum(counted(metrics, "llm").values()) == 1
+
+    asyncio.run(consume())
+    assert counted(metrics, "llm") == {("unknown", "m", "success" if left else "cancelled"): 1}
+    assert sum(counted(metrics, "tok").values()) == 15 * left

@@ -121,3 +121,34 @@ def test_the_reader_keeps_no_chunk() -> None:
     reader.feed(chunk)
     del chunk
     assert ghost() is None
+
+
+def _chunk(**fields: object) -> object:
+    """A chunk of OpenAI's own class with these fields only, as its servers' imitators leave them out."""
+    made = type("ChatCompletionChunk", (), {"__module__": "openai.types.chat"})()
+    made.__dict__.update(fields)
+    return made
+
+
+USED = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+PIECE = _chunk(finish_reason=None)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        _chunk(),
+        _chunk(choices=None, usage=None),
+        _chunk(choices=[], usage=None),
+        _chunk(choices=5),
+        _chunk(choices=[PIECE]),
+        _chunk(choices=[PIECE, PIECE], usage=None),
+        _chunk(choices=[_chunk()], usage=None),
+    ],
+    ids=["nothing", "no choices", "empty", "a number", "no usage", "two choices", "no finish reason"],
+)
+def test_sdk_chunk_without_a_field_is_no_end(odd: object) -> None:
+    """The quick look at OpenAI's chunks takes whatever lacks a field for a piece; the usage after it counts."""
+    last = _chunk(choices=[], usage=USED)
+    reading = _read([_chunk(id="c", choices=[PIECE], usage=None), odd, last]).finish()
+    assert reading.usage == Usage(5, 0, 0, 2, 0)

@@ -21,6 +21,8 @@ from ..store.totals import Totals
 EVERY_SECONDS = 1.0
 COALESCE_SECONDS = 0.02
 RETRY_SECONDS = 5.0
+# How often at most the thread looks for resets and a set clock, however often it is woken.
+LOOK_SECONDS = 0.5
 EXIT_SECONDS = 0.4
 # Publishing a call takes 12 us, and 100 us where others keep disk and processors busy: at most 1 per cent of the time.
 CALL_SPACING_SECONDS = 0.01
@@ -198,11 +200,14 @@ class Publisher:
     def _loop(self) -> None:
         wake, done = self._wake, self._done
         timeout: float | None = None
+        looked = float("-inf")
         while True:
             wake.wait(timeout)
             wake.clear()
-            self._apply_resets()
-            self._follow_clock()
+            if time.monotonic() - looked >= LOOK_SECONDS:
+                looked = time.monotonic()
+                self._apply_resets()
+                self._follow_clock()
             if self._stopping:
                 self.publish()
                 done.set()

@@ -160,6 +160,22 @@ class _Tap:
         return getattr(self._iterator, name)
 
 
+class _Steps(_Tap):
+    """What a loop over a stream asks for chunks: the tap itself, without a call of the stream for each.
+
+    It keeps the stream: the call ends when nobody holds that any more.
+    """
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, tap: _Tap, stream: ObservedStream) -> None:
+        super().__init__(tap._iterator, tap._measure)
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def observed_stream(stream: Any, measure: Measure) -> ObservedStream:
     """An SDK's stream, measured; sync, async or both, as the stream itself is."""
     kind = type(stream)
@@ -222,9 +238,12 @@ class ObservedStream(Observed):
         if own is not None:
             tap = stream._iterator = _Tap(own, measure)
             # OpenAI's streams return their iterator's items unchanged; others (Anthropic's) process them first.
-            self._tap: Any = tap if type(stream).__module__.startswith("openai.") else stream
+            self._tap: Any = tap if type(stream).__module__.partition(".")[0] == "openai" else stream
         else:
             self._tap = None
+
+    def _loop(self) -> Any:
+        return _Steps(self._tap, self) if type(self._tap) is _Tap else self
 
     def close(self) -> Any:
         """Close the stream; for an async stream, await the result."""
@@ -247,7 +266,7 @@ class SyncStream(ObservedStream, SyncExit):
     def __iter__(self) -> Any:
         if self._tap is None:
             self._tap = _Tap(iter(self._sdk), self._measure)
-        return self
+        return self._loop()
 
     def __next__(self) -> Any:
         if self._tap is None:
@@ -265,7 +284,7 @@ class AsyncStream(ObservedStream, AsyncExit):
     def __aiter__(self) -> Any:
         if self._tap is None:
             self._tap = _Tap(self._sdk.__aiter__(), self._measure)
-        return self
+        return self._loop()
 
     def __anext__(self) -> Any:  # not async: saves a second coroutine for every chunk
         if self._tap is None:

@@ -243,15 +243,13 @@ def _other(answers: Answers, identity: Any) -> bool:
 def openai_chunk(answers: Answers, chunk: Any) -> None:
     """A chunk of OpenAI's own class; most have only a piece of text and are skipped quickly."""
     fields = chunk.__dict__
-    choices = fields.get("choices")
-    if (
-        answers.ended
-        or not choices
-        or len(choices) != 1
-        or fields.get("usage") is not None
-        or choices[0].__dict__.get("finish_reason") is not None
-    ):
-        step(answers, fields, "openai")
+    try:
+        (choice,) = fields["choices"]
+        if fields["usage"] is None and choice.__dict__["finish_reason"] is None and not answers.ended:
+            return
+    except (KeyError, TypeError, ValueError):  # something is missing, or there is not one choice
+        pass
+    step(answers, fields, "openai")
 
 
 def openai_event(answers: Answers, event: Any) -> None:
