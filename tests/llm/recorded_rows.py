@@ -51,6 +51,7 @@ def _piece(identity: str, **more: Any) -> dict[str, Any]:
 
 _VERCEL = {**_chat(9, 52, 61), **_thought(20), "market_cost": 0.01}
 _LAST = {"inputTokens": 9, "outputTokens": 3, "totalTokens": 12}
+_CLAUDE = {"input_tokens": 2, "output_tokens": 46, "cache_creation_input_tokens": 0}
 _READ = {"cacheReadInputTokens": 5}
 _BODIES = [_answer("m", **_chat(27, 2, 29)), _answer("m", **_chat(27, 3, 30))]
 _DETAILS = {"finish_reason": "length", "generated_tokens": 20}
@@ -115,6 +116,11 @@ WHOLE: list[Row] = [
         (54, 0, 0, 5, 0),
     ),
     ("kinetica", {"status": "OK", "data": {"status": "OK", "data": _BODIES[0]}}, (27, 0, 0, 2, 0)),
+    (
+        "gigachat embeddings",
+        {"object": "list", "data": [{"embedding": [0.1], "usage": {"prompt_tokens": count}} for count in (7, 4)]},
+        (11, 0, 0, 0, 0),
+    ),
     ("list of stored runs", {"object": "list", "data": _BODIES}, "unrecognised"),
 ]
 
@@ -154,6 +160,16 @@ STREAMS: list[Row] = [
             },
         ],
         (9, 0, 0, 3, 0),
+    ),
+    (
+        "anthropic session",
+        [
+            {"type": "session.status_running", "id": "e1"},
+            {"type": "span.model_request_end", "id": "e2", "model_usage": {**_CLAUDE, "cache_read_input_tokens": 71}},
+            {"type": "span.model_request_end", "id": "e3", "model_usage": {**_CLAUDE, "speed": "standard"}},
+            {"type": "session.status_idle", "id": "e4"},
+        ],
+        (4, 71, 0, 92, 0),
     ),
     ("spark", [_spark(0), _spark(1), _spark(2, question_tokens=4, **_chat(5, 9, 14))], (5, 0, 0, 9, 0)),
     (

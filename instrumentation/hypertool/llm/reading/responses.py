@@ -126,6 +126,9 @@ def _by_other_names(fields: Fields, provider: str | None) -> Reading:
         return others.replicate(fields, provider)
     if "embeddings" in fields and ("metadata" in fields or _has_statistics(get("embeddings"))):
         return gemini.embedded(fields, provider)
+    data = get("data")
+    if isinstance(data, list) and data and {"embedding", "usage"} <= view(data[0]).keys():
+        return others.each_embedding(fields, provider)
     if "total_tokens" in fields and ("embeddings" in fields or "results" in fields):
         return others.vectors(fields, provider)
     if "total_output_tokens" in view(get("stats")):

@@ -34,7 +34,7 @@ _NAMES = """
     total_output_tokens total_cached_tokens total_thought_tokens total_tool_use_tokens response_token_count x_groq
     messages tasks_output models_usage stats replies meta inner_content chat_response final_result orchestration_result
     tokens_evaluated tokens_predicted timings generated_tokens input_length prefill input_tokens_cache_read
-    input_tokens_cache_write precached_prompt_tokens agent_invocations
+    input_tokens_cache_write precached_prompt_tokens agent_invocations model_usage embedding
 """
 KNOWN = frozenset(_NAMES.split())
 

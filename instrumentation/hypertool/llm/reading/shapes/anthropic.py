@@ -8,7 +8,8 @@ but are in no other count (https://docs.anthropic.com/en/docs/build-with-claude/
 Streams: `message_start` begins an answer, with its input; `message_delta` is cumulative and the last one counts. Some
 gateways send 0 there for input counts that they do not repeat. If all input counts of a delta are 0, the earlier counts
 stay; if one of them is above 0, the zeros are real. The output count of a delta is always real: a refusal's goes from
-1 to 0.
+1 to 0. A managed agent's session has one event with the whole usage of each request to the model, which add up
+(https://platform.claude.com/docs/en/managed-agents/observability).
 """
 
 from __future__ import annotations
@@ -133,3 +134,14 @@ def delta(answers: Answers, event: Any) -> None:
     final = "output_tokens" in record
     answers.take(so_far, usage, final, billing.of_anthropic)
     answers.ended = answers.ended or final
+
+
+def session_request(answers: Answers, event: Any) -> None:
+    """The end of a request to the model in a managed agent's session."""
+    fields = view(event)
+    record = fields.get("model_usage")
+    if record is not None:
+        answers.begin(None, fields.get("id"), "anthropic")
+        answers.tier = _tier(record)
+        answers.take(record, usage, True, billing.of_anthropic)
+        answers.ended = True

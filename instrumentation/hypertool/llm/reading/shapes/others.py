@@ -163,6 +163,13 @@ def embeddings(fields: Fields, provider: str | None) -> Reading:
     return (openai_chat.response if own else vectors)(fields, provider)
 
 
+def each_embedding(fields: Fields, provider: str | None) -> Reading:
+    """GigaChat's embeddings: each has a record of its own."""
+    records = [view(view(one).get("usage")) for one in fields["data"]]
+    given = sum(count(record.get("prompt_tokens")) for record in records)
+    return reading(partition(given, 0, 0, 0, 0), fields.get("model"), None, (), provider, None)
+
+
 def nothing_used(fields: Fields, provider: str | None) -> Reading:
     """The result of `count_tokens`, or the size of cached contents: no call has used these tokens."""
     return NOTHING
