@@ -66,7 +66,8 @@ def make_record(
     usage: Usage | Missing | None = reading.usage if reading is not None else None
     nano, total = None, 0
     if reading is not None and isinstance(usage, Usage):
-        total = usage[0] + usage[1] + usage[2] + usage[3] + usage[4]
+        fresh, cached, written, output, reasoning, _, _ = usage
+        total = fresh + cached + written + output + reasoning
         if total <= MAX_TOKENS_PER_RECORD:
             if reading.parts:
                 nano = cost_of_parts(reading.parts, model)
@@ -158,22 +159,23 @@ class Meter:
             else:
                 recorder.counter(LLM_REQUESTS.key, persona, cells.model, outcome).value += 1
             if isinstance(usage, Usage):
+                fresh, cached, written, output, reasoning, _, _ = usage
                 cells.tokens.value += total
-                cells.input.value += usage[0]
-                cells.output.value += usage[3]
-                if total != usage[0] + usage[3]:  # most calls have no other parts
-                    if usage[1]:
+                cells.input.value += fresh
+                cells.output.value += output
+                if total != fresh + output:  # most calls have no other parts
+                    if cached:
                         if cells.cached is None:
                             cells.cached = recorder.counter(LLM_TOKENS.key, persona, cells.model, TOKEN_KINDS[1])
-                        cells.cached.value += usage[1]
-                    if usage[2]:
+                        cells.cached.value += cached
+                    if written:
                         if cells.written is None:
                             cells.written = recorder.counter(LLM_TOKENS.key, persona, cells.model, TOKEN_KINDS[2])
-                        cells.written.value += usage[2]
-                    if usage[4]:
+                        cells.written.value += written
+                    if reasoning:
                         if cells.reasoning is None:
                             cells.reasoning = recorder.counter(LLM_TOKENS.key, persona, cells.model, TOKEN_KINDS[4])
-                        cells.reasoning.value += usage[4]
+                        cells.reasoning.value += reasoning
                 if cells.known is not None:
                     reached = self._spend(recorder, run, cells.known, total)
                 if nano is not None:

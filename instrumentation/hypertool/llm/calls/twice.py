@@ -31,24 +31,30 @@ def seen_inside(work: str, started: float, record: CallRecord, response: Any, in
     A call whose context was `inherited` is not remembered: it would know a call around it.
     """
     usage, reading = record.usage, record.reading
-    if not isinstance(usage, Usage) or reading is None:
+    if reading is None or not isinstance(usage, Usage):
         return False
-    key: str | int
-    if reading.id is not None:
-        key, counted, kept = reading.id, _by_id, None
+    key: str | int | None = reading.id
+    if key is not None:
+        counted, kept = _by_id, None
     elif response is None or isinstance(response, (str, int, float)):
         return False
     else:
         key, counted, kept = id(response), _by_object, response
+    # For most calls none has ended since they began.
+    if counted and counted[-1][5] >= started and _inside(counted, key, usage, work, started):
+        return True
+    if not inherited:
+        counted.append((key, usage, work, get_ident(), started, started + (record.seconds or 0.0), kept))
+    return False
+
+
+def _inside(counted: deque[_Counted], key: str | int, usage: Usage, work: str, started: float) -> bool:
     thread = get_ident()
     # Copy first: other threads may append to a deque during a copy, but not during iteration.
-    since = tuple(counted) if counted and counted[-1][5] >= started else ()
-    for other_key, other_usage, other_work, other_thread, began, end, _ in reversed(since):
+    for other_key, other_usage, other_work, other_thread, began, end, _ in reversed(tuple(counted)):
         if end < started:
             break
         inside = began >= started and other_thread != thread and other_work != work
         if inside and other_key == key and other_usage == usage:
             return True
-    if not inherited:
-        counted.append((key, usage, work, thread, started, started + (record.seconds or 0.0), kept))
     return False
