@@ -85,6 +85,36 @@ def wholes(record: Mapping[str, Any], *names: str) -> Iterator[int]:
     return map(whole, map(record.get, names))
 
 
+# What the name of a count of tokens has in it.
+_COUNTS = ("token", "cache", "input", "output", "prompt", "completion", "reason", "thought", "thinking", "tool")
+
+
+def counts(usage: Mapping[str, Any], needed: tuple[str, ...], others: tuple[str, ...] = ()) -> Iterator[int]:
+    """The counts of tokens under the `needed` names, then under the `others`, of which an absent one is 0.
+
+    Raises Inconsistent if a needed one is absent, or another one while a name that nobody knows has a count: it may be
+    the same under a new name. Then none of the figures would be exact.
+    """
+    for name in needed:
+        if usage.get(name) is None:
+            raise Inconsistent(f"no {name}")
+    if any(usage.get(name) is None for name in others):
+        for name, value in usage.items():
+            if value.__class__ is int and value and name not in needed and name not in others and _is_count(name):
+                raise Inconsistent(f"{name!r:.40} may be one of {others}")
+    return wholes(usage, *needed, *others)
+
+
+def _is_count(name: str) -> bool:
+    lower = name.lower()
+    return "total" not in lower and any(word in lower for word in _COUNTS)
+
+
+def moved(record: Mapping[str, Any], name: str) -> bool:
+    """Whether a value of the record is an object with that name: a usage at a place that nobody knows."""
+    return any(name in mapping(value) for value in record.values())
+
+
 def part(whole_: int, *parts: int) -> int:
     """A figure minus the parts that it includes. Raises Inconsistent if the parts exceed it."""
     left = whole_ - sum(parts)

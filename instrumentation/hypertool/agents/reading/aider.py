@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Read, Tokens, mapping, seconds, text, whole
+from ..calls import AgentCall, Read, Tokens, counts, mapping, seconds, text
 
 NAME = "aider"
 FORMAT = "lines"
@@ -44,13 +44,14 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         context["version"] = text(properties.get("aider_version"))
     if event != "message_send":
         return None
+    given, output = counts(properties, ("prompt_tokens", "completion_tokens"))
     return AgentCall(
         NAME,
         context.get("session", "") or f"launched-0-{file}".rstrip("-"),
         (f"{at:.0f}:{file + ':' if file else ''}{context['offset']}",),
         at,
         text(properties.get("main_model")),
-        Tokens(input=whole(properties.get("prompt_tokens")), output=whole(properties.get("completion_tokens"))),
+        Tokens(given, 0, 0, output, 0),
         "",
         "",
         context.get("version", ""),

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, mapping, seconds, text, whole
+from ..calls import AgentCall, Read, Tokens, Unrecognised, counts, guarded, mapping, seconds, text
 from ..folders import folder
 from .sources import files_in
 
@@ -35,13 +35,21 @@ def read_document(document: dict[str, Any]) -> Iterator[Read]:
     if history.__class__ is not list:
         yield Unrecognised("unknown_format")
         return
-    for entry in map(mapping, history):
+    for given in history:
+        entry = mapping(given)
         exchange = mapping(entry.get("exchange"))
         request = text(exchange.get("request_id"))
         nodes = exchange.get("response_nodes")
-        kinds = [(node.get("type"), node) for node in map(mapping, nodes if nodes.__class__ is list else ())]
+        known = [*map(mapping, nodes)] if nodes.__class__ is list else []
+        odd = given.__class__ is not dict or entry.get("exchange") not in (None, exchange)
+        odd = odd or (nodes is not None and nodes.__class__ is not list) or {} in known
+        if odd or (exchange and not exchange.keys() & {"request_id", "response_nodes"}):
+            yield Unrecognised("unknown_format")
+        kinds = [(node.get("type"), node) for node in known]
         usages = [node for kind, node in kinds if kind == _USAGE]
         for kind, node in kinds:
+            if kind != _USAGE and mapping(node.get("token_usage")):
+                yield Unrecognised("unknown_format")
             if kind == _TOOL and text(mapping(node.get("tool_use")).get("tool_name")).startswith(_SUBAGENT):
                 yield Unrecognised("no_subagent_usage")
         for number, node in enumerate(usages):
@@ -53,17 +61,14 @@ def _call(node: dict[str, Any], entry: dict[str, Any], session: str, key: str, m
     usage = mapping(node.get("token_usage"))
     if not key or not usage:
         return Unrecognised("no_usage" if key else "no_id")
+    given, output, cached, written = counts(
+        usage, ("input_tokens", "output_tokens"), ("cache_read_input_tokens", "cache_creation_input_tokens")
+    )
     return AgentCall(
         NAME,
         session,
         (key,),
         seconds(node.get("timestamp_ms")) or seconds(entry.get("finishedAt")),
         model,
-        Tokens(
-            whole(usage.get("input_tokens")),
-            whole(usage.get("cache_read_input_tokens")),
-            whole(usage.get("cache_creation_input_tokens")),
-            whole(usage.get("output_tokens")),
-            0,
-        ),
+        Tokens(given, cached, written, output, 0),
     )

@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from ..calls import AgentCall, Read, Tokens, Unrecognised, counts, mapping, part, seconds, text, whole
 from ..folders import folder
 from .sources import directories, files_in
 
 NAME = "claude-code"
 FORMAT = "lines"
-MARKERS = (b'"assistant"',)
+MARKERS = (b'"assistant"', b'"output_tokens"')
 # Written by the client itself: an error shown as an answer, without a model call.
 _SYNTHETIC = "<synthetic>"
 
@@ -39,9 +39,10 @@ def with_subagents(session: str) -> Iterator[str]:
 
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:
     """The call in a line, or None."""
-    if record.get("type") != "assistant":
-        return None
     message = mapping(record.get("message"))
+    if record.get("type") != "assistant":
+        unknown = "output_tokens" in mapping(message.get("usage"))
+        return Unrecognised("unknown_format", text(record.get("version"))) if unknown else None
     model, version = text(message.get("model")), text(record.get("version"))
     context["version"] = version or context.get("version", "")  # for lines that cannot be read
     if model == _SYNTHETIC or record.get("isApiErrorMessage") is True:
@@ -52,7 +53,9 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
     usage = mapping(message.get("usage"))
     if not usage:
         return Unrecognised("no_usage", version)
-    output = whole(usage.get("output_tokens"))
+    given, output, read_, written = counts(
+        usage, ("input_tokens", "output_tokens"), ("cache_read_input_tokens", "cache_creation_input_tokens")
+    )
     thinking = whole(mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
     return AgentCall(
         NAME,
@@ -60,13 +63,7 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         tuple(key for key in (identity, request) if key),
         seconds(record.get("timestamp")),
         model,
-        Tokens(
-            whole(usage.get("input_tokens")),
-            whole(usage.get("cache_read_input_tokens")),
-            whole(usage.get("cache_creation_input_tokens")),
-            part(output, thinking),
-            thinking,
-        ),
+        Tokens(given, read_, written, part(output, thinking), thinking),
         text(record.get("attributionAgent")),
         text(record.get("agentId")),
         version,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Read, Tokens, Unrecognised, guarded, mapping, part, seconds, text, whole
+from ..calls import AgentCall, Read, Tokens, Unrecognised, counts, guarded, mapping, moved, part, seconds, text
 from ..folders import folder
 from .sources import directories, files_in
 
@@ -37,27 +37,33 @@ def read_document(document: dict[str, Any]) -> Iterator[Read]:
     if messages.__class__ is not list:
         yield Unrecognised("unknown_format", version)
         return
-    for message in map(mapping, messages):
-        if message.get("role") == "assistant":
+    for given in messages:
+        message = mapping(given)
+        if message.get("role") != "assistant":
+            if given.__class__ is not dict or "inputTokens" in mapping(message.get("metrics")):
+                yield Unrecognised("unknown_format", version)
+        else:
             yield guarded(version, _call, message, session, version, "" if agent == "lead" else agent)
 
 
 def _call(message: dict[str, Any], session: str, version: str, agent: str) -> Read:
     metrics = mapping(message.get("metrics"))
-    if not metrics:
-        return None  # not answered yet, or interrupted before there was a usage
+    if not metrics:  # not answered yet, or interrupted before there was a usage
+        odd = message.get("metrics") not in (None, {}) or moved(message, "outputTokens")
+        return Unrecognised("no_usage", version) if odd else None
     identity = text(message.get("id"))
     if not identity:
         return Unrecognised("no_id", version)
-    given = whole(metrics.get("inputTokens"))
-    cached, written = whole(metrics.get("cacheReadTokens")), whole(metrics.get("cacheWriteTokens"))
+    given, output, cached, written = counts(
+        metrics, ("inputTokens", "outputTokens"), ("cacheReadTokens", "cacheWriteTokens")
+    )
     return AgentCall(
         NAME,
         session,
         (identity,),
         seconds(message.get("ts")),
         text(mapping(message.get("modelInfo")).get("id")),
-        Tokens(part(given, cached, written), cached, written, whole(metrics.get("outputTokens")), 0),
+        Tokens(part(given, cached, written), cached, written, output, 0),
         agent,
         "",
         version,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, counts, mapping, part, seconds, text, whole
 from ..folders import folder
 from .sources import files_below
 
@@ -79,9 +79,11 @@ def _call(record: dict[str, Any], payload: dict[str, Any], context: dict[str, st
         return Unrecognised("no_id", version)
     if not usage:
         return Unrecognised("no_usage", version)
-    given, output = whole(usage.get("input_tokens")), whole(usage.get("output_tokens"))
-    cached, written = whole(usage.get("cached_input_tokens")), whole(usage.get("cache_write_input_tokens"))
-    thought = whole(usage.get("reasoning_output_tokens"))
+    given, output, cached, written, thought = counts(
+        usage,
+        ("input_tokens", "output_tokens"),
+        ("cached_input_tokens", "cache_write_input_tokens", "reasoning_output_tokens"),
+    )
     if usage.get("total_tokens") is not None and whole(usage.get("total_tokens")) != given + output:
         raise Inconsistent("the total is not input plus output")
     return AgentCall(

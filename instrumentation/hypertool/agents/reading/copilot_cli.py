@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Read, Tokens, Unrecognised, mapping, part, seconds, text, whole
+from ..calls import AgentCall, Read, Tokens, Unrecognised, counts, mapping, part, seconds, text
 from ..folders import folder
 from .sources import directories, files_in
 
 NAME = "copilot-cli"
 FORMAT = "lines"
-MARKERS = (b'"session.usage_record"', b'"session.start"', b'"session.resume"', b'"subagent.')
+MARKERS = (b'"session.usage_record"', b'"session.start"', b'"session.resume"', b'"subagent.', b'"inputTokens"')
 
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
@@ -41,6 +41,8 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
             context["agent:" + identity] = text(data.get("agentName"))
     elif kind == "session.usage_record":
         return _call(record, mapping(data.get("usage")), context)
+    elif "inputTokens" in mapping(data.get("usage")):
+        return Unrecognised("unknown_format", context.get("version", ""))
     return None
 
 
@@ -54,9 +56,9 @@ def _call(record: dict[str, Any], usage: dict[str, Any], context: dict[str, str]
     keys = tuple(dict.fromkeys(key for key in (call, accounted) if key))
     if not keys:
         return Unrecognised("no_id", version)
-    given, output = whole(usage.get("inputTokens")), whole(usage.get("outputTokens"))
-    cached, written = whole(usage.get("cacheReadTokens")), whole(usage.get("cacheWriteTokens"))
-    thought = whole(usage.get("reasoningTokens"))
+    given, output, cached, written, thought = counts(
+        usage, ("inputTokens", "outputTokens"), ("cacheReadTokens", "cacheWriteTokens", "reasoningTokens")
+    )
     agent = text(record.get("agentId"))
     return AgentCall(
         NAME,

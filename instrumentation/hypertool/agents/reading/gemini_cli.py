@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, part, seconds, text, wholes
+from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, counts, mapping, moved, part, seconds, text
 from ..folders import folder
 from .sources import directories, files_in
 
@@ -18,13 +18,13 @@ FORMAT = "lines"
 # The counts of an `api_response` event of its telemetry and Qwen's, in the order of tokens_of().
 TELEMETRY = (
     "input_token_count",
-    "cached_content_token_count",
     "output_token_count",
+    "cached_content_token_count",
     "thoughts_token_count",
     "tool_token_count",
     "total_token_count",
 )
-MARKERS = (b'"tokens"', b'"projectHash"')
+MARKERS = (b'"tokens"', b'"projectHash"', b'"gemini"')
 
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
@@ -63,11 +63,12 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
             context["subagent_id"] = own
         context["session"] = context.get("parent") or own
         return None
+    given = record.get("tokens")
+    tokens = mapping(given)
     if record.get("type") != "gemini":
-        return None
-    tokens = mapping(record.get("tokens"))
-    if not tokens:
-        return None  # an incomplete answer: the same id comes again with its tokens
+        return Unrecognised("unknown_format") if "output" in tokens else None
+    if not tokens:  # an incomplete answer: the same id comes again with its tokens
+        return Unrecognised("no_usage") if given not in (None, {}) or moved(record, "output") else None
     identity = text(record.get("id"))
     if not identity:
         return Unrecognised("no_id")
@@ -77,18 +78,18 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         (identity,),
         seconds(record.get("timestamp")),
         text(record.get("model")),
-        tokens_of(*wholes(tokens, "input", "cached", "output", "thoughts", "tool", "total")),
+        tokens_of(*counts(tokens, ("input", "output"), ("cached", "thoughts", "tool", "total"))),
         "",
         context.get("subagent_id", ""),
     )
 
 
-def tokens_of(given: int, cached: int, output: int, thoughts: int, tool: int, total: int) -> Tokens:
+def tokens_of(given: int, output: int, cached: int, thoughts: int, tool: int, total: int) -> Tokens:
     """The parts, checked against the total: input includes cached tokens, output excludes thoughts.
 
     Tool-use tokens are part of the input if the total implies so, otherwise separate.
     """
-    if total in (0, given + output + thoughts):
+    if total == given + output + thoughts or (not total and not thoughts and not tool):
         return Tokens(part(given, cached), cached, 0, output, thoughts)
     if total == given + output + thoughts + tool:
         return Tokens(part(given, cached) + tool, cached, 0, output, thoughts)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, mapping, seconds, text, whole, wholes
+from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, counts, mapping, seconds, text, whole
 from ..folders import folder
 from .sources import readable_by_us
 
@@ -124,11 +124,11 @@ def _call(row: list[Any], updated: float = 0.0) -> Read:
         tokens = mapping(message.get("tokens"))
         time = mapping(message.get("time"))
         cache = mapping(tokens.get("cache"))
-        found = Tokens(
-            *wholes(tokens, "input"),
-            *wholes(cache, "read", "write"),
-            *wholes(tokens, "output", "reasoning"),
-        )
+        if not tokens:
+            return None if message.get("tokens") in (None, {}) else Unrecognised("no_usage", version)
+        given, output, thought = counts(tokens, ("input", "output"), ("reasoning",))
+        cached, written = counts(cache, (), ("read", "write"))
+        found = Tokens(given, cached, written, output, thought)
         if tokens.get("total") is not None and whole(tokens.get("total")) != found.total:
             raise Inconsistent("the total is not the sum of its parts")
     except Inconsistent:

@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Read, Unrecognised, mapping, seconds, text, wholes
+from ..calls import AgentCall, Read, Unrecognised, counts, mapping, seconds, text
 from ..folders import folder
 from .gemini_cli import TELEMETRY, tokens_of
 from .sources import directories, files_in
 
 NAME = "qwen-code"
 FORMAT = "lines"
-MARKERS = (b"ui_telemetry",)
+MARKERS = (b"ui_telemetry", b'"input_token_count"')
 
 
 def locations(home: str, environment: dict[str, str]) -> Iterator[str]:
@@ -30,11 +30,11 @@ def with_subagents(session: str) -> Iterator[str]:
 
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:
     """The call in a line. The assistant's own line repeats the event's figures and is skipped."""
-    if record.get("type") != "system" or record.get("subtype") != "ui_telemetry":
-        return None
     event = mapping(mapping(record.get("systemPayload")).get("uiEvent"))
-    if not str(event.get("event.name", "")).endswith("api_response"):
-        return None
+    told = record.get("type") == "system" and record.get("subtype") == "ui_telemetry"
+    if not told or not str(event.get("event.name", "")).endswith("api_response"):
+        unknown = "input_token_count" in event or (told and "event.name" not in event)
+        return Unrecognised("unknown_format", text(record.get("version"))) if unknown else None
     version = context["version"] = text(record.get("version")) or context.get("version", "")
     response = text(event.get("response_id"))
     if not response:
@@ -45,7 +45,7 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         (response,),
         seconds(record.get("timestamp")),
         text(event.get("model")),
-        tokens_of(*wholes(event, *TELEMETRY)),
+        tokens_of(*counts(event, TELEMETRY[:2], TELEMETRY[2:])),
         text(event.get("subagent_name")),
         "",
         version,
