@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,25 @@ CASES: list[tuple[str, Run, tuple[str, ...]]] = [
     *(("opencode", one, SOURCES) for one in (prompt, killed)),
     # It sends no events, and speaks a protocol that our gateway does not.
     *(("auggie", one, (HOOK, SERVICE)) for one in (resumed, cancelled, killed)),
+    # Two of them, where one knows what the other does not: the router's calls, a call's end, its id.
+    ("gemini-cli", prompt, (HOOK, OTLP)),
+    ("gemini-cli", prompt, (OTLP, GATEWAY)),
+    ("copilot-cli", prompt, (OTLP,)),
+    ("copilot-cli", prompt, (HOOK, GATEWAY)),
+    ("codex", prompt, (GATEWAY,)),
+    ("cline", prompt, (HOOK, GATEWAY)),
 ]
+EVERY = os.environ.get("HYPERTOOL_TEST_EVERY_COMBINATION") == "1"
+"""Whether to run all combinations of sources with each of four more agents, which takes a quarter of an hour."""
+# Codex's hooks wait for a person's trust, and its events for its configuration file; Cline has no events.
+_ALONE = {("codex", HOOK), ("codex", OTLP), ("cline", OTLP)}
+if EVERY:
+    for agent in ("codex", "copilot-cli", "gemini-cli", "cline"):
+        for size in range(1, len(SOURCES)):
+            for on in combinations(SOURCES, size):
+                useful = [source for source in on if (agent, source) not in _ALONE]
+                if useful and (agent, prompt, on) not in CASES:
+                    CASES.append((agent, prompt, on))
 
 
 @pytest.fixture
@@ -121,7 +140,7 @@ def watched(
 @pytest.mark.parametrize(
     ("watched", "scenario"),
     [
-        pytest.param((agent, on), one, id=f"{agent}-{one.__name__}-{'all' if on == SOURCES else on[0]}")
+        pytest.param((agent, on), one, id=f"{agent}-{one.__name__}-{'all' if on == SOURCES else '+'.join(on)}")
         for agent, one, on in CASES
     ],
     indirect=["watched"],

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ..runtime.light_typing import Any, NamedTuple
 from .fields import Path, Problem, shown
 from .workflow_fields import WORKFLOWS
-from .workflows import DEFAULT_CHATMODE, Stage, Workflow
+from .workflows import AGENT_SESSION, DEFAULT_CHATMODE, Stage, Workflow
 
 _KEYS = ("description", "token_budget", "on_fail", "on_exceed", "retries", "backoff_seconds", "agent")
 
@@ -85,12 +85,16 @@ def _without_stages(name: str, path: Path) -> Problem:
 
 
 def table_problems(table: Mapping[str, Any], path: Path, name: str) -> list[Problem]:
-    """What a schema cannot say about one workflow: names that look like credentials, stages of the same name."""
+    """What a schema cannot say about one workflow: credentials as names, a reserved name, stages of the same name."""
     from .labels import unfit
 
     names = [(path, "workflow", name)]
     seen: dict[str, int] = {}
     found = []
+    if name == AGENT_SESSION:
+        found.append(
+            Problem(path, f"the name {name!r} is that of coding agents' sessions without a workflow", "choose another")
+        )
     for place, stage in enumerate(table.get("stages", ())):
         here = (*path, "stages", place)
         first = seen.setdefault(stage["name"], place)

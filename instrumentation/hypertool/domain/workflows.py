@@ -8,6 +8,8 @@ from ..runtime.light_typing import NamedTuple
 
 ON_FAIL = ("stop", "retry", "continue")
 DEFAULT_CHATMODE = "default"
+AGENT_SESSION = "agent_session"
+"""The workflow of coding agents' sessions that are bound to none; no declared workflow may have its name."""
 
 
 class Stage(NamedTuple):

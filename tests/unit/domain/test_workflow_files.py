@@ -32,6 +32,7 @@ TOML = [
     ("workflow = 1\n", 1, "unknown top-level key 'workflow'", "expected [personas.<name>]"),
     ("workflows = 1\n", 1, "workflows = 1", "expected at most 100 tables"),
     ("\nworkflows.x = 1\n", 2, "x = 1", "a table with `stages`"),
+    (X.replace("workflows.x", "workflows.agent_session"), 1, "the name 'agent_session' is that of", "choose another"),
     ("[workflows.x]\n", 1, "new workflow without stages", "[[workflows.x.stages]]"),
     ("[workflows.x]\nstages = []\n", 2, "stages = []", "a list of 1 to 50 stages"),
     ("[workflows.x]\nstages = [\n  'a',\n]\n", 3, "the value = 'a'", "`name` and `persona`"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...domain.instruments import LABEL_OVERFLOW
 from ...domain.personas import Catalogue
+from ...domain.workflows import AGENT_SESSION
 from ...errors import StoreUnavailable
 from ...runtime.light_modules import sqlite3
 from ...runtime.light_typing import TYPE_CHECKING
@@ -303,7 +304,7 @@ class Ledger:
         row = self._connection.execute(
             "SELECT workflow FROM sessions WHERE agent = ? AND session = ?", (agent, session)
         ).fetchone()
-        return row[0] if row is not None and row[0] else "agent_session"
+        return row[0] if row is not None and row[0] else AGENT_SESSION
 
     def workspace(self, agent: str, session: str) -> str:
         """The name of the workspace that the session works in; empty if no hook reported it."""
