@@ -152,3 +152,15 @@ def test_sdk_chunk_without_a_field_is_no_end(odd: object) -> None:
     last = _chunk(choices=[], usage=USED)
     reading = _read([_chunk(id="c", choices=[PIECE], usage=None), odd, last]).finish()
     assert reading.usage == Usage(5, 0, 0, 2, 0)
+
+
+def test_gemini_stream_goes_on_after_its_end() -> None:
+    """Code execution ends an answer and goes on under the same id: cut in between, its usage is not final."""
+
+    def chunk(given: int, made: int, stop: str | None) -> dict[str, object]:
+        counts = {"promptTokenCount": given, "candidatesTokenCount": made, "totalTokenCount": given + made}
+        return {"responseId": "r", "candidates": [{"finishReason": stop}], "usageMetadata": counts}
+
+    chunks: list[object] = [chunk(330, 60, "STOP"), chunk(665, 73, None), chunk(665, 93, "STOP")]
+    assert _read(chunks[:2]).finish(complete=False).usage == Missing("stream_cut")
+    assert _read(chunks).finish().usage == Usage(665, 0, 0, 93, 0)

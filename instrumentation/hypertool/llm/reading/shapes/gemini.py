@@ -223,6 +223,8 @@ def step(answers: Answers, chunk: Any) -> None:
     answers.provider = named if record else answers.provider or named  # the record says whether it is Vertex AI
     answers.tier = price_class or answers.tier
     done = bool(stop) or bool(fields.get("turnComplete")) or "invocation_id" in fields
+    if answers.settled and not done and fields.get("candidates"):  # it goes on after a first end
+        answers.ended = answers.settled = False
     answers.ended = answers.ended or done
     if record:
         answers.take(record, usage, done or answers.ended, billing.of_gemini)
