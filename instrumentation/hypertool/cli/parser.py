@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from typing import Any, NoReturn
 
+from ..runtime.light_typing import TYPE_CHECKING, Any
 from ..runtime.version import __version__
 from .output import UsageProblem
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _PERSONA = ".cli.persona"
 
