@@ -147,7 +147,7 @@ def tokens_by_agent() -> p.Json:
         f"The {TOP} pairs that used most tokens in this time range. Good: each agent under the personas that you gave "
         "it; `unknown` means that none was named.",
         targets=[p.instant(f"topk({TOP}, {used} > 0)", "{{agent}} as {{persona}}")],
-        grid=(0, 16, 15, 9),
+        grid=(0, 16, 24, 9),
         unit=WHOLE,
         no_value=NO_CALLS,
         name="${__field.labels.agent} as ${__field.labels.persona}",
@@ -171,7 +171,7 @@ def blocked() -> p.Json:
         "How often an agent was stopped in this time range because nothing was left of a budget that blocks. Good: "
         "none in the time range.",
         targets=[p.instant(f"topk({TOP}, {stopped} > 0)", "{{agent}} as {{persona}}")],
-        grid=(15, 16, 9, 9),
+        grid=(0, 25, 12, 9),
         unit=WHOLE,
         no_value="No agent was stopped by a budget",
         name="${__field.labels.agent} as ${__field.labels.persona}",
@@ -186,7 +186,7 @@ def sources() -> p.Json:
         "Which source told of a call first: the agent's session file, OTLP, or the gateway. Good: session_file, which "
         "is exact and complete.",
         targets=[p.instant(f"{total(count_in(CALLS, RANGE), 'agent', 'source')} > 0", "{{agent}}: {{source}}")],
-        grid=(0, 25, 24, 6),
+        grid=(12, 25, 12, 9),
         unit=WHOLE,
         no_value=NO_CALLS,
         name="${__field.labels.agent}: ${__field.labels.source}",

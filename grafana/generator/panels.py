@@ -142,7 +142,8 @@ def gauges(title: str, description: str, *, name: str, **rest: Any) -> Json:
     options = reduce_last(
         orientation="auto",
         showThresholdLabels=False,
-        showThresholdMarkers=True,
+        # Grafana 9 draws their ring, red at its end, around an empty gauge too.
+        showThresholdMarkers=False,
         text={"titleSize": 11},
         neutral=0,
         barWidthFactor=0.2,

@@ -49,6 +49,20 @@ def test_nothing_has_no_alarm_colour(panel: dict[str, Any]) -> None:
         assert results[0]["color"] == "transparent", "a filled grey panel"
 
 
+@panels("gauge")
+def test_an_empty_gauge_has_no_red_ring(panel: dict[str, Any]) -> None:
+    """Grafana 9 draws the ring of thresholds around a gauge without a value."""
+    assert panel["options"]["showThresholdMarkers"] is False
+
+
+@panels("bargauge")
+def test_names_of_two_parts_have_room(panel: dict[str, Any]) -> None:
+    """Beside bars Grafana gives names 40 % of the panel: an agent and a persona need more than of a third of the page,
+    and beside small bars in a window with the menu open of more than half of it."""
+    if " as ${" in defaults(panel)["displayName"]:
+        assert panel["gridPos"]["w"] >= (24 if panel["options"]["namePlacement"] == "left" else 12)
+
+
 @panels("bargauge", "gauge")
 def test_a_single_bar_keeps_its_name(panel: dict[str, Any]) -> None:
     """Grafana drops the legend of the only series; a display name made of labels stays."""
