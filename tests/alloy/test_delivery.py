@@ -211,11 +211,12 @@ def test_pushed_metrics_and_spans_name_their_host(to_cloud: Collector, cloud: Cl
 def test_lines_of_named_units_arrive_with_their_labels(
     to_cloud: Collector, cloud: CloudStandIn, journal: JournalWriter, run: str
 ) -> None:
-    """Lines of the named units arrive with their labels; no other unit's lines do."""
+    """Lines of the named units arrive with their labels; no other unit's lines do, whatever they call themselves."""
     with running(to_cloud):
         journal.write(f"not ours {run}", unit="other.service")
         journal.write(f"an error {run}", unit="hypertool-exporter.service", priority=3)
-        journal.write(f"Started {run}", unit="init.scope", UNIT="hypertool-exporter.service")
+        journal.write(f"forged {run}", unit="user@1000.service", UNIT="hypertool-exporter.service", _PID="11")
+        journal.write(f"Started {run}", unit="init.scope", UNIT="hypertool-exporter.service", _PID="1")
         lines = until(
             "both lines", ARRIVAL, lambda: if_that_many(2, [line for line in cloud.lines() if run in line.text])
         )
