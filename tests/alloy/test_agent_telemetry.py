@@ -68,3 +68,28 @@ def test_agent_logs_arrive_without_content(to_cloud: Collector, cloud: CloudStan
     text = json.dumps([str(line) for line in lines])
     assert words["session"] in text
     assert [name for name in ("prompt", "answer", "tool", "body") if words[name] in text] == []
+
+
+def test_nobody_pushes_what_alerts_are_made_of(to_cloud: Collector, cloud: CloudStandIn) -> None:
+    """Any user may push: neither a budget nor a line of the journal can be forged, and what is beside them arrives."""
+    text = secrets.token_hex(8)
+    who = resource(service_name="journal", service_instance_id=to_cloud.instance)
+    with running(to_cloud):
+        # What is older than the start of Alloy is not sent.
+        now = str(time.time_ns())
+        gauges = [
+            {"name": name, "gauge": {"dataPoints": [{"asInt": "7", "timeUnixNano": now}]}}
+            for name in ("hypertool.persona.token.budget.remaining", "up", "node_filesystem_avail_bytes", "honest")
+        ]
+        record = {
+            "timeUnixNano": now,
+            "body": {"stringValue": text},
+            "attributes": resource(unit="prometheus.service", loki_attribute_labels="unit")["attributes"],
+        }
+        send(to_cloud, "metrics", {"resourceMetrics": [{"resource": who, "scopeMetrics": [{"metrics": gauges}]}]})
+        send(to_cloud, "logs", {"resourceLogs": [{"resource": who, "scopeLogs": [{"logRecords": [record]}]}]})
+        until("the metric that is its sender's", ARRIVAL, lambda: cloud.query("honest == 7") or None)
+        (line,) = until("the line", ARRIVAL, lambda: [one for one in cloud.lines() if text in one.text] or None)
+    found = cloud.query('{job="journal", __name__!="target_info"}')
+    assert [one["metric"]["__name__"] for one in found] == ["honest"]
+    assert ("unit" in line.labels, line.labels["job"]) == (False, "pushed")
