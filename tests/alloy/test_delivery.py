@@ -277,12 +277,12 @@ def test_credential_is_rotated_under_load_without_loss(
 def test_the_token_is_nowhere_to_be_seen(to_cloud: Collector, cloud: CloudStandIn) -> None:
     with running(to_cloud):
         one(cloud, 'up{job="alloy"} == 1')
-        seen = [to_cloud._http(path)[1] for path in ("/metrics", "/-/healthy", "/api/v0/web/components")]
-        seen += [to_cloud._http(f"/api/v0/web/components/{name}")[1] for name in to_cloud.components()]
+        seen = [to_cloud.http(path)[1] for path in ("/metrics", "/-/healthy", "/api/v0/web/components")]
+        seen += [to_cloud.http(f"/api/v0/web/components/{name}")[1] for name in to_cloud.components()]
         arguments = Path(f"/proc/{to_cloud.pid}/cmdline").read_bytes().decode()
         environment = Path(f"/proc/{to_cloud.pid}/environ").read_bytes().decode()
-        assert to_cloud._http("/-/support")[0] != 200, "the support bundle must be off"
-        assert to_cloud._http("/debug/pprof/heap")[0] != 200, "pprof must be off"
+        assert to_cloud.http("/-/support")[0] != 200, "the support bundle must be off"
+        assert to_cloud.http("/debug/pprof/heap")[0] != 200, "pprof must be off"
     files = [path.read_text(errors="replace") for path in to_cloud.directory.rglob("*") if path.is_file()]
     for text in [*seen, arguments, environment, *files]:
         assert cloud.token not in text
