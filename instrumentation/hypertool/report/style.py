@@ -71,7 +71,8 @@ th[aria-sort=descending] button::after { content: " \\25BE"; }
 form { align-items: end; display: flex; flex-wrap: wrap; gap: .5rem 1rem; margin: .6rem 0; }
 label { color: var(--soft); display: flex; flex-direction: column; font-size: .8rem; }
 select { background: var(--panel); border: 1px solid var(--line); color: var(--text); font: inherit; padding: .2rem; }
-@media (max-width: 900px) { .panels { display: block; } .panel { margin-bottom: 8px; } }
+@media (max-width: 900px) { .panels { display: block; } .panel { margin-bottom: 8px; overflow-x: auto; }
+  .panel > div:first-child { left: 0; position: sticky; } }
 @media print { body { padding: 0; } .panel { break-inside: avoid; } nav, form { display: none; } }
 """
 
@@ -117,6 +118,9 @@ def _variables(theme: dict[str, str], ink: int) -> str:
 def _classes() -> str:
     """c- fills, l- draws lines, k- writes, b- is behind the text of a cell."""
     rules = [f".w{width} {{ grid-column: span {width}; }}" for width in range(1, 25)]
+    # On a phone, wide drawings scroll to the side: made to fit, their words could not be read.
+    wide = "".join(f" .w{width} .drawing {{ min-width: {46 * width}px; }}" for width in range(9, 25))
+    rules.append(f"@media screen and (max-width: 900px) {{{wide} }}")
     fills = {name: inks[0] for name, inks in _COLORS.items()}
     fills |= {f"s{number}": _PALETTE[number] for number in range(PALETTE)}
     fills |= {f"h{shade}": _shade(shade) for shade in range(SHADES + 1)}
