@@ -70,26 +70,27 @@ def strands(record: Any) -> dict[str, Any]:
 
 def inspect_ai(record: Record) -> Usage | Missing:
     """Inspect's ModelUsage."""
-    get = record.get
     known(record, _INSPECT)
-    total = count(get("total_tokens"))
-    given, made = both(record, "input_tokens", "output_tokens", total)
-    cached, write = count(get("input_tokens_cache_read")), count(get("input_tokens_cache_write"))
+    total, given, made, cached, write = _counts(record, "input_tokens_cache_read", "input_tokens_cache_write")
     if total != given + made:
         given, total = given + cached + write, 0
-    return settle(given, made, cached, write, count(get("reasoning_tokens")), total)
+    return settle(given, made, cached, write, count(record.get("reasoning_tokens")), total)
 
 
 def cached_apart(record: Record) -> Usage | Missing:
     """A record with `cache_read_tokens` from an undocumented framework: only its total can show what is included."""
-    get = record.get
     known(record, _CACHED_APART)
-    total = count(get("total_tokens"))
-    given, made = both(record, "input_tokens", "output_tokens", total)
-    cached, write = count(get("cache_read_tokens")), count(get("cache_write_tokens"))
+    total, given, made, cached, write = _counts(record, "cache_read_tokens", "cache_write_tokens")
     if (cached or write) and (not total or total == given + made):
         raise Unread("cache_read_tokens")
-    return settle(given, made, cached, write, count(get("reasoning_tokens")), total)
+    return settle(given, made, cached, write, count(record.get("reasoning_tokens")), total)
+
+
+def _counts(record: Record, read: str, written: str) -> tuple[int, int, int, int, int]:
+    """Total, input, output and the cache's two counts, which have these names."""
+    total = count(record.get("total_tokens"))
+    given, made = both(record, "input_tokens", "output_tokens", total)
+    return total, given, made, count(record.get(read)), count(record.get(written))
 
 
 def langfuse(record: Record) -> Usage | Missing:
