@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from typing import Any, NamedTuple
@@ -55,17 +56,27 @@ def parallel(
     """
     if not tasks:
         return []
+    stopped = threading.Event()
+
+    def run(task: Task) -> tuple[Stage, Any] | None:
+        if stopped.is_set():
+            return None
+        try:
+            return _run(workflow, task, given)
+        except BaseException:
+            stopped.set()  # here, because this thread takes the next stage before the caller has woken up
+            raise
+
     with WorkflowExecutor(max_workers=threads or len(tasks)) as pool:
-        futures = [pool.submit(_run, workflow, task, given) for task in tasks]
+        futures = [pool.submit(run, task) for task in tasks]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:  # Also where the caller is interrupted: the pool would begin what waits for a thread.
-            for future in futures:
-                future.cancel()
+            stopped.set()
     for future in futures:
-        if not future.cancelled() and (error := future.exception()) is not None:
+        if (error := future.exception()) is not None:
             raise error
-    return _joined(tasks, [future.result() for future in futures])
+    return _joined(tasks, [ended for future in futures if (ended := future.result()) is not None])
 
 
 async def parallel_async(workflow: WorkflowTracer, tasks: Sequence[Task], given: Any = None) -> list[Any]:

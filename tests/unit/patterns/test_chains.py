@@ -172,7 +172,7 @@ def test_interrupted_parallel_begins_nothing_more(host: Host) -> None:
             ended.wait(20)
         ended = threading.Event()
         def stop(*_):
-            threading.Timer(0, ended.set).start()
+            threading.Timer(1, ended.set).start()  # after the interrupt has reached parallel()
             raise KeyboardInterrupt
         signal.signal(signal.SIGINT, stop)
         with WorkflowTracer("w") as w:
@@ -236,7 +236,7 @@ def test_parallel_failure_begins_nothing_more(host: Host) -> None:
     assert out.splitlines()[2] == "the gates of these parallel stages failed: verdict"
     found = gates(host)
     assert (found["slow"], found["broken"], found["verdict"]) == ("1 pass", "2 fail", "1 fail")
-    assert found.get("never", "1 pass") == "1 pass", "at most the one that the only thread had taken up already"
+    assert "never" not in found
 
 
 @pytest.mark.parametrize("how", ["failure", "cancellation", "timeout"])
