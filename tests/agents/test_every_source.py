@@ -111,8 +111,9 @@ CASES: list[tuple[str, Run, tuple[str, ...]]] = [
 ]
 EVERY = os.environ.get("HYPERTOOL_TEST_EVERY_COMBINATION") == "1"
 """Whether to run all combinations of sources with each of four more agents, which takes a quarter of an hour."""
-# Codex's hooks wait for a person's trust, and its events for its configuration file; Cline has no events.
-_ALONE = {("codex", HOOK), ("codex", OTLP), ("cline", OTLP)}
+# Codex's hooks wait for a person's trust, its events for its configuration file; Cline has no events. Copilot writes
+# the usage of a prompt after its last hook, and Gemini's events are taken for what its file lacks: the router's calls.
+_ALONE = {("codex", HOOK), ("codex", OTLP), ("cline", OTLP), ("copilot-cli", HOOK), ("gemini-cli", OTLP)}
 if EVERY:
     for agent in ("codex", "copilot-cli", "gemini-cli", "cline"):
         for size in range(1, len(SOURCES)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import http.client
 import json
 import os
 import urllib.error
@@ -177,6 +178,19 @@ def test_service_takes_its_own_users_telemetry(tmp_path: Path) -> None:
         assert post(exporter.port, b"{") == 400
         assert post(exporter.port, recorded("qwen-code")) == 200
         wait_until(lambda: exporter.sum("hypertool_agent_tokens_total") == 1233 + 1236, "the calls to be served", 30)
+
+
+def test_body_in_chunks_is_taken(tmp_path: Path) -> None:
+    """As Node's OpenTelemetry sends what it compresses, and Gemini CLI what it tells at its end."""
+    body = gzip.compress(recorded("gemini-cli"))
+    pieces = [body[place : place + 100] for place in range(0, len(body), 100)]
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    with running(Host(tmp_path)) as exporter:
+        connection = http.client.HTTPConnection("127.0.0.1", exporter.port, timeout=20)
+        connection.request("POST", "/v1/logs", iter(pieces), headers, encode_chunked=True)
+        assert connection.getresponse().status == 200
+        connection.close()
+        wait_until(lambda: exporter.sum("hypertool_agent_tokens_total") == 1239, "the call to be served", 30)
 
 
 def test_other_users_telemetry_is_refused(tmp_path: Path) -> None:

@@ -155,7 +155,9 @@ class Watched:
             assert all("gateway" in row[1] for row in rows), said
         if self.sources == {OTLP}:
             assert self.telemetry.requests, said
-        if self.sources != {SERVICE} and not (self.agent == "codex" and self.sources <= {HOOK, SERVICE, OTLP}):
+        # A file that the service read first has no persona: only a hook, the gateway or an event's resource names one.
+        named = self.sources & {HOOK, GATEWAY} or self.sources == {OTLP}
+        if named and not (self.agent == "codex" and self.sources <= {HOOK, SERVICE, OTLP}):
             assert counted(TOKENS.key, PERSONA) == used, said
             left = self.metric("hypertool_persona_token_budget_remaining", PERSONA)
             assert left == BUDGET - used, f"{left} {BUDGET - used} {said}"

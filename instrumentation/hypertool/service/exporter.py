@@ -25,6 +25,7 @@ from ..store.store import Store
 from .addresses import Address, listen_address
 from .agent_sessions import AgentSessions
 from .agent_telemetry import MAX_BODY, PATHS, AgentTelemetry, Answer, is_own_user
+from .bodies import BadBody, read_body
 from .delivery_proof import delivery_proof
 from .lifecycle import log_to_stderr, serve_until_stopped
 from .owners import namespace_hides_owners
@@ -171,16 +172,12 @@ def _answer(
 
 def _receive(telemetry: AgentTelemetry, signal: str, environ: WSGIEnvironment) -> Answer:
     plain = "text/plain; charset=utf-8"
-    try:
-        length = int(environ.get("CONTENT_LENGTH") or -1)
-    except ValueError:
-        length = -1
-    if not 0 <= length <= MAX_BODY:
-        status = "413 Content Too Large" if length > MAX_BODY else "411 Length Required"
-        return Answer(status, f"expected a Content-Length of at most {MAX_BODY}\n".encode(), plain)
     if not is_own_user(*environ["hypertool.ends"]):
         return Answer("403 Forbidden", b"agents of other users are counted by their own hooks\n", plain)
-    body = environ["wsgi.input"].read(length)
+    try:
+        body = read_body(environ, MAX_BODY)
+    except BadBody as error:
+        return Answer(error.status, f"{error}\n".encode(), plain)
     return telemetry.receive(signal, body, environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", ""))
 
 
