@@ -68,8 +68,8 @@ class ObservableLLM(FunctionShape, Generic[P, R_co]):
     def __reduce__(self) -> tuple[Any, ...]:
         """For `copy`, `pickle` and process pools: a copy calls its own copy of the function, with the same settings."""
         setting = self._observed.caller.setting
-        metrics = setting.metrics if setting.counts and setting.metrics is not None else setting.counts
         own = {name: value for name, value in vars(self).items() if name not in _MADE_BY_INIT}
+        metrics = setting.metrics or setting.counts
         arguments = (setting.model, setting.langfuse, metrics, setting.persona, setting.chatmode, setting.provider)
         return _made_again, (type(self), self.__wrapped__, *arguments), own
 
