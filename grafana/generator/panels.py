@@ -23,6 +23,8 @@ TEXT: Json = {"titleSize": 12, "valueSize": 16}
 BESIDE, BELOW = (18, 30), (34, 60)
 #: How Grafana heads the columns of a legend, by calculation.
 LEGEND_COLUMNS = {"mean": "Mean", "max": "Max", "sum": "Total", "lastNotNull": "Last *"}
+#: What empty graphs say besides: Grafana draws complete columns only, so panels of one value show an event before them.
+NEXT_COLUMN = "; new ones show with the next column"
 #: Panels that colour by thresholds, including the words for "nothing".
 SINGLE_VALUES = ("stat", "gauge", "bargauge")
 
@@ -226,6 +228,7 @@ def timeseries(title: str, description: str, *, style: Json, legend: list[str], 
         },
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
+    rest["no_value"] += NEXT_COLUMN
     return panel("timeseries", title, description, options=options, defaults=defaults, **rest)
 
 
@@ -254,6 +257,7 @@ def heatmap(title: str, description: str, *, y_unit: str, **rest: Any) -> Json:
         "yAxis": {"axisPlacement": "left", "reverse": False, "unit": y_unit},
     }
     custom: Json = {"hideFrom": {"legend": False, "tooltip": False, "viz": False}}
+    rest["no_value"] += NEXT_COLUMN
     return panel("heatmap", title, description, options=options, defaults={"custom": custom}, **rest)
 
 

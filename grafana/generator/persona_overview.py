@@ -89,7 +89,7 @@ def switch_rate() -> p.Json:
         unit="none",
         axis="switches a minute",
         defaults={"decimals": 3},
-        no_value="No persona switches in this time range; a new run shows within two minutes",
+        no_value="No persona switches in this time range",
         legend=["mean", "max", "lastNotNull"],
         interval=RATE_INTERVAL,
         maxDataPoints=FEWER_COLUMNS,
@@ -104,7 +104,7 @@ def duration_distribution() -> p.Json:
         "Persona Duration Distribution",
         "How many persona sessions ended, by their length. A session is counted when it ends. Good: a "
         "stable band. A band that climbs, or cells above 600 s, means that agents stay in one persona for "
-        'longer than they used to. "No data" means that no session has ended in this time range.',
+        'longer than they used to. "No data" means that none has ended before the newest column.',
         targets=[
             p.over_time(f"{total(counted, 'le')}\nor\n{total(block(empty_columns), 'le')}", "{{le}}", heatmap=True)
         ],
@@ -219,22 +219,30 @@ def alerts_firing() -> p.Json:
 
 
 def last_run() -> p.Json:
-    def last_growth(window: str, step: str) -> str:
-        # A host that was scraped one step ago without tokens had 0 tokens then, so the very first run counts too.
-        before = f"sum by ({TARGET}) ({TOKENS} offset {step}) or 0 * sum by ({TARGET}) ({BUILD_INFO} offset {step})"
-        return f"max(max_over_time(timestamp(sum by ({TARGET}) ({TOKENS}) > ({before}))[{window}:{step}]))"
+    tokens, known = f"sum by ({TARGET}) ({TOKENS})", f"last_over_time({BUILD_INFO}[{KNOWN}] offset $__range)"
 
-    # On a new host the run may have ended before the first scrape. The time of a sum and not of each series: for that,
-    # Prometheus 2.42 reads all that came before again at every step.
-    first_seen = f"min_over_time(timestamp(sum by ({TARGET}) ({TOKENS}))[$__range:$__interval])"
-    new_host = f"unless on ({TARGET}) last_over_time({BUILD_INFO}[{KNOWN}] offset $__range)"
-    arms = [last_growth(LAST_HOUR, "1m"), last_growth("$__range", "$__interval"), f"max({first_seen} {new_host})"]
-    alternatives = "\nor\n".join(arms)
+    def changed(step: str) -> str:
+        # A host that was scraped one step ago without tokens had 0 tokens then, so the very first run counts too. After
+        # a purge of the store, what is there was used since.
+        before = f"sum by ({TARGET}) ({TOKENS} offset {step}) or 0 * sum by ({TARGET}) ({BUILD_INFO} offset {step})"
+        return f"timestamp(({tokens} > 0) != ({before}))"
+
+    # The first that a host has: its last minute, which has not ended yet, its last hour, the range. On a new host the
+    # run may have ended before the first scrape; then it counts from there, and before the first full minute from now.
+    # The time of a sum and not of each series: for that, Prometheus 2.42 reads at each step all that came before.
+    alternatives = [
+        changed("1m"),
+        f"max_over_time({changed('1m')}[{LAST_HOUR}:1m])",
+        f"max_over_time({changed('$__interval')}[$__range:$__interval])",
+        f"min_over_time(timestamp({tokens} > 0)[$__range:$__interval]) unless on ({TARGET}) {known}",
+        f"timestamp({tokens} > 0) unless on ({TARGET}) {known}",
+    ]
+    last = "\nor\n".join(block(one) for one in alternatives)
     return p.stat(
         "Last Tokens Used",
         "How long ago any persona last used tokens, in this time range or the last hour; to the minute in the last "
         "hour. Good: as recent as your agents are busy.",
-        targets=[p.instant(f"1000 * {block(alternatives)}", "Last tokens used")],
+        targets=[p.instant(f"1000 * max {block(last)}", "Last tokens used")],
         grid=(6, 0, 6, 4),
         unit="dateTimeFromNow",
         no_value="No tokens in this time range",

@@ -165,7 +165,7 @@ def losses() -> p.Json:
         targets=[p.over_time(f"{block(alternatives)} > 0", "{{instance}} {{what}}")],
         grid=(12, 12, 12, 9),
         unit=WHOLE,
-        no_value="Nothing was lost in this time range",
+        no_value="No losses in this time range",
         legend=["max", "lastNotNull"],
         interval="5m",
         maxDataPoints=FEWER_COLUMNS,

@@ -209,7 +209,7 @@ def execution_trends() -> p.Json:
         ],
         grid=(0, 18, 24, 9),
         unit=WHOLE,
-        no_value="No quality gate closed in this time range; a new run shows within a minute",
+        no_value="No quality gate closed in this time range",
         overrides=[p.colored_series("/ pass$/", GREEN), p.colored_series("/ fail$/", RED)],
         legend=["sum", "max"],
         interval=RATE_INTERVAL,

@@ -81,6 +81,13 @@ PURGED_AND_BUSY = Host(
         *many(baseline, 20 * MINUTE, 10 * MINUTE),
     ],
 )
+#: Ten runs, then between two scrapes a purge and one more run.
+PURGED_AT_ONCE = Host(
+    "purged-at-once",
+    15,
+    40 * MINUTE,
+    [*many(baseline, *(30 * MINUTE + n for n in range(10))), (5 * MINUTE + 7, purge), (5 * MINUTE + 6, baseline)],
+)
 #: A host that has been there for eight days: 20 runs, one of them in the last hour. A sparse scrape keeps it small.
 WEEK = Host(
     "week", 240, 8 * DAY, [*many(baseline, *(n * 8 * HOUR + 11 * HOUR for n in range(19))), (9 * MINUTE, baseline)]
@@ -163,6 +170,7 @@ HOSTS = (
     RUN_IN_GAP,
     PURGED,
     PURGED_AND_BUSY,
+    PURGED_AT_ONCE,
     WEEK,
     STACK,
     *RANDOM_HOSTS,
