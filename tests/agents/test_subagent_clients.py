@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ ASKED: dict[str, tuple[list[tuple[str, dict[str, Any]]], str]] = {
         "",
     ),
 }  # fmt: skip
+
+
+def wait_for_them(body: dict[str, Any]) -> list[tuple[str, Any]] | None:
+    """Codex ends without waiting for its sub-agents, and then with a call of theirs: its model asks it to wait."""
+    results = [one["output"] for one in body["input"] if one.get("type") == "function_call_output"]
+    started = [json.loads(one)["agent_id"] for one in results if "agent_id" in one]
+    return [("wait_agent", {"targets": [one]}) for one in started] or None
+
+
 NAMED = ("copilot-cli", "opencode", "qwen-code")
 
 
@@ -55,7 +65,8 @@ def test_subagents_of_a_real_client(agent: str, programs: Path, project: Path) -
     if place:
         (project / place).parent.mkdir(parents=True)
         (project / place).write_text(BODY)
-    with FakeModels(commands=[asked, "sleep 1"]) as models:
+    waiting = [wait_for_them] if agent == "codex" else []
+    with FakeModels(commands=[asked, *waiting, "sleep 1"]) as models:
         client = set_up(AGENTS[agent], models, programs, project)
         client = client._replace(around=(str(HYPERTOOL), "run", "--persona", PARENT, "--"))
         done = run(client, models, programs, project)

@@ -23,7 +23,8 @@ class FakeModels:
     """`commands` are shell commands that the first calls ask the agent to run; every call after them is text.
 
     A command may also be a list of (tool, input): tools that are asked for at once. The end of a tool's name is enough,
-    because each agent puts something else in front of the names of an MCP server's tools.
+    because each agent puts something else in front of the names of an MCP server's tools. A function gets the body of a
+    call, and gives one of these, or None for a call that is not the one it waits for.
 
     `served` has the numbers of the calls that got a whole answer, `asked` the dialect of every call, `bodies` what
     they sent.
@@ -70,10 +71,14 @@ class FakeModels:
             self.served.append(number)
             if not self._pending or not body.get("tools"):
                 return number, None
-            wanted = self._pending[0]
+            asked = (one(body) if callable(one) else one for one in self._pending)
+            place, wanted = next(((place, one) for place, one in enumerate(asked) if one is not None), (0, None))
+            if wanted is None:
+                return number, None
             if not isinstance(wanted, str) and not all(_offered(tool, body) for tool, _ in wanted):
                 return number, f"sleep 0.5{number:03}"  # never the same twice: agents end such a loop
-            return number, self._pending.pop(0)
+            del self._pending[place]
+            return number, wanted
 
     def tokens(self, cache_write: bool, reasoning_beside: bool = False, numbers: Iterable[int] | None = None) -> int:
         """What all calls reported, or those with the `numbers`.
