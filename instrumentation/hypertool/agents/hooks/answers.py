@@ -21,6 +21,8 @@ _STOPS = {
     "copilot-cli": {"prompt": "decision"},
     "cline": {"before_tool": "cancel", "after_tool": "cancel"},
     "qwen-code": {"prompt": "decision"},  # which it also has before it sends the results of tools
+    # No answer stops it: its process is ended (`ending.py`). It waits for these hooks, and its file has the call then.
+    "auggie": {"session_start": "end", "before_tool": "end", "after_tool": "end"},
 }
 # Events at which an agent adds a hook's text to the model's context.
 _CONTEXT = {
@@ -47,6 +49,11 @@ NOTHING = Answer()
 def stops(event: Event) -> bool:
     """Whether this agent can be stopped at this event."""
     return event.kind in _STOPS.get(event.agent, ())
+
+
+def stops_by_ending(event: Event) -> bool:
+    """Whether that is done by ending the agent's process instead of by an answer."""
+    return _STOPS.get(event.agent, {}).get(event.kind) == "end"
 
 
 def stop(event: Event, why: str) -> Answer:

@@ -103,10 +103,24 @@ def _decide(ledger: Ledger, event: Event, workspace: Path | None) -> answers.Ans
     if found is None:
         return None
     if found.blocks and answers.stops(event):
-        with contextlib.suppress(sqlite3.OperationalError), ledger.writing():
-            ledger.count_blocked(event.agent, found.persona.name)
-        return answers.stop(event, message(found))
+        return _stop(ledger, event, found)
     return _warn(ledger, event, found)
+
+
+def _stop(ledger: Ledger, event: Event, found: Standing) -> answers.Answer | None:
+    process = None
+    if answers.stops_by_ending(event):
+        from . import ending  # only here: a hook has no time for unused imports
+
+        process = ending.process_of(event)
+        if process is None:
+            return None
+    with contextlib.suppress(sqlite3.OperationalError), ledger.writing():
+        ledger.count_blocked(event.agent, found.persona.name)
+    if process is None:
+        return answers.stop(event, message(found))
+    ending.end(process, message(found))
+    return None
 
 
 def _warn(ledger: Ledger, event: Event, found: Standing) -> answers.Answer | None:
