@@ -53,6 +53,8 @@ class Catalogue:
         self.unknown_persona = unknown_persona
         self.workflows = workflows
         self._by_any_name = dict(personas)
+        # The persona with that name or alias, or None; an attribute, because every LLM call asks.
+        self.find = self._by_any_name.get
         for persona in personas.values():
             for alias in persona.aliases:
                 self._by_any_name[alias] = persona
@@ -103,10 +105,6 @@ class Catalogue:
             )
             return None
         return self.resolve(name)
-
-    def find(self, name: str) -> Persona | None:
-        """The persona with that name or alias, or None."""
-        return self._by_any_name.get(name)
 
     def resolve(self, name: str) -> Persona:
         """The persona with that name or alias. Raises ValueError that names the known ones."""

@@ -69,11 +69,11 @@ def make_record(
         fresh, cached, written, output, reasoning, _, _ = usage
         total = fresh + cached + written + output + reasoning
         if total <= MAX_TOKENS_PER_RECORD:
-            if reading.parts:
-                nano = cost_of_parts(reading.parts, model)
+            _, named, _, _, provider, tier, billing, parts = reading  # a third of the look-ups
+            if parts:
+                nano = cost_of_parts(parts, model)
             else:
-                named, provider = reading.model or model, reading.provider
-                nano = cost_of(named, usage, reading.service_tier, None, provider, reading.billing)
+                nano = cost_of(named or model, usage, tier, None, provider, billing)
         else:
             usage, total = INVALID, 0
     elif outcome == "error" or (outcome == "cancelled" and reading is None):
@@ -135,6 +135,7 @@ class Meter:
         self.collector = collector
         self.recorder = collector.recorder
         self.catalogue = collector.catalogue
+        self.persona = collector.catalogue.find  # of a name or alias
         self._publisher = collector.core.publisher
         self._epoch: object = None
         self._cells: dict[tuple[str, str, str], _Cells] = {}
@@ -176,8 +177,20 @@ class Meter:
                         if cells.reasoning is None:
                             cells.reasoning = recorder.counter(LLM_TOKENS.key, persona, cells.model, TOKEN_KINDS[4])
                         cells.reasoning.value += reasoning
-                if cells.known is not None:
-                    reached = self._spend(recorder, run, cells.known, total)
+                known = cells.known
+                if known is not None:
+                    mine = recorder.run_of(run) if run is not None else recorder.implicit
+                    account = mine.accounts.get(persona)
+                    used = account.used + total if account is not None else 0
+                    if (
+                        account is not None
+                        and known.window == "run"
+                        and used < account.next_threshold
+                        and (used <= account.limit or account.exceeded)
+                    ):
+                        account.used = used  # what `_spend` does where there is nothing to announce
+                    else:
+                        reached = self._spend(recorder, mine, known, total)
                 if nano is not None:
                     if cells.cost is None:
                         cells.cost = recorder.counter(LLM_COST.key, persona, cells.model)
@@ -199,8 +212,7 @@ class Meter:
         """Count a call that was refused before it was made."""
         self.recorder.add(1, LLM_REQUESTS.key, persona, self.collector.label("model", model), "blocked")
 
-    def _spend(self, recorder: Recorder, run: Run | None, persona: Persona, tokens: int) -> tuple[int, ...]:
-        mine = recorder.run_of(run) if run is not None else recorder.implicit
+    def _spend(self, recorder: Recorder, mine: Run, persona: Persona, tokens: int) -> tuple[int, ...]:
         if persona.window != "run":
             recorder.spend(mine, persona, tokens)
             return ()

@@ -14,6 +14,7 @@ import time
 from ..domain.personas import Catalogue
 from ..errors import StoreUnavailable
 from ..recording.recorder import Recorder
+from ..runtime.bell import Bell
 from ..runtime.logs import log
 from ..store.store import Store
 from ..store.totals import Totals
@@ -56,7 +57,7 @@ class Publisher:
         self._publishing = threading.RLock()
         self._writing = False
         self._starting = threading.Lock()
-        self._wake = threading.Event()
+        self._wake = Bell()
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
         self._urgent = False
@@ -79,7 +80,7 @@ class Publisher:
             return
         if self._thread is None:
             self._start()
-        self._wake.set()
+        self._wake.ring()
 
     def publish_soon(self) -> None:
         """Publish now; in a burst, within 20 ms."""
@@ -104,7 +105,7 @@ class Publisher:
                 self.notify()
             return
         self._calls_paid_until = paid = max(self._calls_paid_until, now) + CALL_SPACING_SECONDS
-        self.next_call = float("-inf") if self._every_call else paid - CALL_BURST * CALL_SPACING_SECONDS
+        self.next_call = float("-inf") if self._every_call else paid - (CALL_BURST - 1) * CALL_SPACING_SECONDS
         self.publish()
 
     def _publish_inline(self) -> None:
@@ -138,7 +139,8 @@ class Publisher:
 
     def _publish(self) -> bool:
         self._last = time.monotonic()
-        self._arm()
+        if not self._armed:
+            self._arm()
         try:
             self._writer.write(self._recorder.written(self._catalogue.personas, self._catalogue.loaded_at))
         except Exception as error:  # No error here may reach the caller.
@@ -203,7 +205,6 @@ class Publisher:
         looked = float("-inf")
         while True:
             wake.wait(timeout)
-            wake.clear()
             if time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
                 self._apply_resets()
@@ -273,7 +274,7 @@ class Publisher:
         thread = self._thread
         if thread is not None and thread.is_alive():
             self._stopping = True
-            self._wake.set()
+            self._wake.ring()
             self._done.wait(max(0.0, deadline - time.monotonic()))
             self._thread = None
             self._stopping = False

@@ -330,21 +330,21 @@ class Recorder:
                 return snapshot_format.members(self.snapshot(personas, loaded_at))
 
     def _written(self, personas: dict[str, Persona], loaded_at: float) -> str:
-        state, pieces, counters = self._state(), self._pieces, self.counters
-        limits = pieces.limits(personas, loaded_at, len(counters), lambda: self._limits(personas, loaded_at))
-        named, rows = pieces.named, pieces.rows
+        pieces, counters = self._pieces, self.counters
+        now, reserved, latest, stages, pending, active, ended, windows = self._state()
+        # Most snapshots have no rows of most kinds.
         return _MEMBERS % (
-            figure(state.now),
+            figure(now),
             pieces.counters(counters),
             pieces.histograms(self.histograms),
-            pieces.latest(state.latest),
-            rows(state.open_stages),
-            named(state.pending),
-            named(state.active),
-            rows(state.ended),
-            rows(state.windows),
-            named(state.reserved),
-            limits,
+            pieces.latest(latest) if latest else "[]",
+            pieces.rows(stages) if stages else "[]",
+            pieces.named(pending) if pending else "[]",
+            pieces.named(active) if active else "[]",
+            pieces.rows(ended) if ended else "[]",
+            pieces.rows(windows) if windows else "[]",
+            pieces.named(reserved) if reserved else "[]",
+            pieces.limits(personas, loaded_at, len(counters), self._limits),
         )
 
     def _limits(self, personas: dict[str, Persona], loaded_at: float) -> list[Limit]:
@@ -372,22 +372,25 @@ class Recorder:
                     active[name] = min(active.get(name, left), left)
         pending = []
         if self.submitted:
-            # Read resolved before submitted: a span is never resolved before it is submitted.
-            resolved = {sink: self._resolved(sink) for sink in self.submitted}
-            submitted = {sink: count() for sink, count in self.submitted.items()}
-            self._published_spans = sum(submitted.values())
-            pending = [
-                (sink, submitted[sink] - resolved[sink]) for sink in submitted if submitted[sink] > resolved[sink]
-            ]
-        stages, ended = self.open_stages.copy(), self.ended.copy()
+            self._published_spans = 0
+            for sink, submitted in list(self.submitted.items()):
+                # Read resolved before submitted: a span is never resolved before it is submitted.
+                resolved = self._resolved(sink)
+                spans = submitted()
+                self._published_spans += spans
+                if spans > resolved:
+                    pending.append((sink, spans - resolved))
+        stages, ended, reserved, windows = self.open_stages, self.ended, self.reserved, self.windows
         made = (
             now,
-            [(key[1], tokens) for key, tokens in list(self.reserved.items()) if not key[0]] if self.reserved else [],
+            [(key[1], tokens) for key, tokens in list(reserved.items()) if not key[0]] if reserved else (),
             self.latest.copy(),
-            [stage._replace(started=stage.started + since) for stage in stages.values()] if stages else [],
+            [one._replace(started=one.started + since) for one in list(stages.values())] if stages else (),
             pending,
             [(name, left, resets.get(name, 0)) for name, left in active.items()],
-            [(name, one[0] + since, one[1], resets.get(name, 0)) for name, one in ended.items()] if ended else [],
-            [(*window, used) for window, used in self.windows.copy().items()] if self.windows else [],
+            [(name, one[0] + since, one[1], resets.get(name, 0)) for name, one in ended.copy().items()]
+            if ended
+            else (),
+            [(*window, used) for window, used in windows.copy().items()] if windows else (),
         )
         return tuple.__new__(_State, made)

@@ -50,49 +50,52 @@ class Written:
 
     def named(self, rows: Sequence[Sequence[Any]]) -> str:
         """Rows of a name and integers."""
-        return f"[{','.join([self._named(row) for row in rows])}]" if rows else "[]"
+        return f"[{','.join([self._named(*row) for row in rows])}]"
 
     def rows(self, rows: Sequence[Sequence[Any]]) -> str:
         """Rows that most snapshots have none of."""
-        return encoded(rows) if rows else "[]"
+        return encoded(rows)
 
     def latest(self, latest: dict[Key, int]) -> str:
         """The rows of values of which only the newest counts."""
-        if not latest:
-            return "[]"
         known, text = self._latest
         if known != latest:
             text = encoded([[*key, value] for key, value in latest.items()])
             self._latest = latest, text
         return text
 
-    def limits(self, personas: dict[str, Persona], loaded_at: float, size: int, rows: Callable[[], list[Limit]]) -> str:
+    def limits(
+        self,
+        personas: dict[str, Persona],
+        loaded_at: float,
+        size: int,
+        rows: Callable[[dict[str, Persona], float], list[Limit]],
+    ) -> str:
         """The rows of limits, made anew if one of these has changed; `size` is the number of counters."""
-        basis = list(personas.values()), loaded_at, size
+        basis = [loaded_at, size, *personas.values()]
         known, text = self._limits
         if known != basis:
-            text = encoded([list(row) for row in rows()])
+            text = encoded([list(row) for row in rows(personas, loaded_at)])
             self._limits = basis, text
         return text
 
-    def _named(self, row: Sequence[Any]) -> str:
-        template = self._names.get((row[0], len(row)))
+    def _named(self, name: str, *figures: int) -> str:
+        template = self._names.get((name, len(figures)))
         if template is None:
-            template = f"{_beginning(row[:1])}{','.join(['%d'] * (len(row) - 1))}]"
-            self._names[row[0], len(row)] = template
-        return template % _integers(row[1:])
+            template = f"{_beginning([name])}{','.join(['%d'] * len(figures))}]"
+            self._names[name, len(figures)] = template
+        return template % _integers(figures)
 
 
 class _Row:
     """The row of one histogram: its text, and the figures that the text tells."""
 
-    __slots__ = ("_buckets", "_cell", "_exemplars", "_kept", "_sum", "_template", "_text")
+    __slots__ = ("_cell", "_exemplars", "_figures", "_kept", "_template", "_text")
 
     def __init__(self, key: Key, cell: Histogram) -> None:
         self._cell = cell
-        self._template = f"{_beginning(key)}[{','.join(['%d'] * len(cell.buckets))}],%d,{{%s}}]"
-        self._buckets: list[int] = []
-        self._sum = 0
+        self._template = f"{_beginning(key)}[{','.join(['%d'] * len(cell.buckets))}],%d,{{"
+        self._figures: tuple[int, ...] = ()
         self._exemplars: dict[int, Exemplar] = {}
         self._kept: dict[int, tuple[Exemplar, str]] = {}
         self._text = ""
@@ -100,20 +103,20 @@ class _Row:
     def text(self) -> str:
         """The row, formatted anew if the histogram has changed."""
         cell = self._cell
-        buckets, exemplars = cell.buckets[:], cell.exemplars
-        if self._buckets != buckets or self._sum != cell.sum or self._exemplars != exemplars:
-            total, exemplars = cell.sum, exemplars.copy()
+        figures, exemplars = (*cell.buckets, cell.sum), cell.exemplars
+        if self._figures != figures or self._exemplars != exemplars:
+            exemplars = exemplars.copy()
             told = ",".join([self._exemplar(*one) for one in exemplars.items()]) if exemplars else ""
-            self._text = self._template % (*_integers([*buckets, total]), told)
-            self._buckets, self._sum, self._exemplars = buckets, total, exemplars
+            self._text = f"{self._template % _integers(figures)}{told}}}]"
+            self._figures, self._exemplars = figures, exemplars
         return self._text
 
     def _exemplar(self, bucket: int, one: Exemplar) -> str:
         kept = self._kept.get(bucket)
         if kept is not None and kept[0] is one:
             return kept[1]
-        trace_id, span_id, value, time = one.written()
-        text = f'"{bucket}":["{trace_id}","{span_id}",{figure(value)},{figure(time)}]'
+        trace_id, span_id, value, time = one
+        text = f'"{bucket}":["{trace_id:032x}","{span_id:016x}",{figure(value)},{figure(time)}]'
         self._kept[bucket] = one, text
         return text
 

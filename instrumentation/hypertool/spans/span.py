@@ -17,6 +17,7 @@ from .providers import api, private, tracer_and_sink
 from .providers import langfuse_sink as langfuse_sink
 from .providers import open_langfuse as open_langfuse
 from .providers import sink as sink
+from .sdk_attributes import set_fitted
 from .values import error_attributes, fit_all
 
 if TYPE_CHECKING:
@@ -201,7 +202,10 @@ class OurSpan:
             if self._own:
                 span.finish(last, at, beside)
             else:
-                span.set_attributes(last)
+                if fitted:
+                    set_fitted(span, last)
+                else:
+                    span.set_attributes(last)
                 span.end(at)
                 if not self.sampled:
                     return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...domain.personas import UNKNOWN
 from ...errors import TokenBudgetExceeded
 from ...metrics.collector import PersonaMetricsCollector, get_persona_metrics
-from ...recording.ambient import RUN, current_place
+from ...recording.ambient import CHATMODE, PERSONA, RUN, STAGE, current_place
 from ...runtime.logs import log, once
 from ...sinks.langfuse_prompts import ChatPrompt, TextPrompt
 from ...spans import span as spans
@@ -90,7 +90,10 @@ class Caller:
         setting, meter = self.setting, self._meter or self.meter
         run = RUN.get()
         session = meter.recorder.implicit.session if run is None else None
-        active, mode = current_place()
+        if run is None and STAGE.get() is None:  # what `current_place` says there, with a call less
+            active, mode = PERSONA.get(), CHATMODE.get()
+        else:
+            active, mode = current_place()
         if chatmode is None:
             chatmode = mode or setting.chatmode
             if chatmode is None or (chatmode == "default" and session is not None):
@@ -100,7 +103,9 @@ class Caller:
         name = persona if persona is not None else active or setting.persona
         if name is None or (name == UNKNOWN and persona is None):
             name = session.persona if session is not None else UNKNOWN
-        known = None if name == UNKNOWN else meter.catalogue.for_call(name)
+        known = None
+        if name != UNKNOWN:
+            known = (meter.persona(name) if type(name) is str else None) or meter.catalogue.for_call(name)
         call = Call(self, meter, known, chatmode, run, prompt, arguments, trace, metadata, setting.model or model or "")
         if run is not None or active is not None or mode is not None:
             call.inherited = True
@@ -186,13 +191,13 @@ class Call:
                     parent.touched = True
                 meter.blocked(self.persona, self.model or UNKNOWN)
                 raise
-        context = self._context
-        if self._prompt.__class__ in _LINKED:
-            self._metadata = {PROMPT: self._prompt, **(self._metadata or _NONE)}
-        if self._trace is not None:
-            in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
-            context = in_trace() if callable(in_trace) else context
         if not spans.untraced():
+            context = self._context
+            if self._prompt.__class__ in _LINKED:
+                self._metadata = {PROMPT: self._prompt, **(self._metadata or _NONE)}
+            if self._trace is not None:
+                in_trace = getattr(self._trace, "context", None)  # a TraceContext or SpanContext
+                context = in_trace() if callable(in_trace) else context
             of = (
                 self.model or UNKNOWN,
                 setting.provider,
@@ -279,11 +284,12 @@ class Call:
                 for count in self.inner:
                     count()
             self.metered_usage = self.covered or record.total > 0
-            if self._parent is None and not (self.pending or self.covered or self.touched):
-                # The common case: not nested, and no nested call known from the context.
-                self._count_once(record, error, output)
-            else:
+            if self._parent is not None or self.pending or self.covered or self.touched:
                 self._settle(record, error, output)
+            elif twice.seen_inside(self.caller.work, self.started, record, output, self.inherited):
+                self._end_as_agent(error)
+            else:  # the common case: not nested, and no nested call known
+                self.count(record, error, None)
         except Exception as broken:  # a failure of the instrumentation must not reach the caller
             once.warn("llm-finish", f"an LLM call could not be recorded: {type(broken).__name__}: {broken}")
             self.give_back(None)
@@ -316,16 +322,12 @@ class Call:
         if parent is not None:
             parent.covered = parent.covered or usage is not None
             parent.touched = True
-        self._count_once(record, error, output)
-        for call, _, ended in self.pending:
-            call._end_as_agent(None, ended)
-
-    def _count_once(self, record: CallRecord, error: BaseException | None, response: Any) -> None:
-        """Write the record, unless a nested call in another thread has already counted the same response."""
-        if twice.seen_inside(self.caller.work, self.started, record, response, self.inherited):
+        if twice.seen_inside(self.caller.work, self.started, record, output, self.inherited):
             self._end_as_agent(error)
         else:
             self.count(record, error, None)
+        for call, _, ended in self.pending:
+            call._end_as_agent(None, ended)
 
     def count(self, record: CallRecord, error: BaseException | None, ended: int | None) -> None:
         """Write the record to the metrics, the budget and the span."""
@@ -333,9 +335,11 @@ class Call:
         counts, meter = self.caller.setting.counts, self._meter
         if counts:
             seconds, exemplar = record.seconds, None
-            if seconds is not None:
-                exemplar = span.exemplar(seconds) if span is not None else meter.recorder.exemplar(seconds)
-            for share in self._debit(record, exemplar):
+            if seconds is not None and (span is not None or "opentelemetry.trace" in sys.modules):
+                exemplar = (span or meter.recorder).exemplar(seconds)
+            known = self._known
+            plain = self._reservation is None and (known is None or known.window == "run")
+            for share in meter.write(record, self._run, exemplar) if plain else self._debit(record, exemplar):
                 self._tell(share)
         if span is None:
             if counts:

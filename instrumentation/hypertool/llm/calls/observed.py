@@ -12,7 +12,7 @@ from ...runtime.settings import disabled
 from ..describing.metadata import for_function
 from . import crews
 from .call import Call, Caller
-from .results import ObservedAsyncGenerator, ObservedGenerator, awaited, deliver
+from .results import ObservedAsyncGenerator, ObservedGenerator, awaited, handler_of, handlers
 
 _OURS = ("persona", "chatmode", "trace", "metadata")
 _PROMPTS = ("prompt", "messages", "input", "contents", "inputs", "body")
@@ -130,7 +130,8 @@ class Observed:
             call.fail(error)
             raise
         call.leave()
-        return deliver(call, result)
+        kind = type(result)
+        return (handlers.get(kind) or handler_of(kind))(call, result)
 
     async def run_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call an async function."""

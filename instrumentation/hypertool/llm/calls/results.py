@@ -22,7 +22,7 @@ _BEDROCK = ("stream", "body")
 def deliver(call: Call, result: Any) -> Any:
     """What the function's caller gets in place of `result`: the same object, or one that measures it."""
     kind = type(result)
-    return (_handlers.get(kind) or _learn(kind))(call, result)
+    return (handlers.get(kind) or handler_of(kind))(call, result)
 
 
 def _plain(call: Call, result: Any) -> Any:
@@ -92,14 +92,14 @@ async def awaited(call: Call, awaitable: Any) -> Any:
     return deliver(call, result)
 
 
-_handlers: dict[type, Callable[[Call, Any], Any]] = {dict: _dict}
+handlers: dict[type, Callable[[Call, Any], Any]] = {dict: _dict}
 _LIMIT = 1024
 
 
-def _learn(kind: type) -> Callable[[Call, Any], Any]:
-    if len(_handlers) >= _LIMIT:
-        _handlers.clear()
-        _handlers[dict] = _dict
+def handler_of(kind: type) -> Callable[[Call, Any], Any]:
+    if len(handlers) >= _LIMIT:
+        handlers.clear()
+        handlers[dict] = _dict
     known = base_named(kind, SDK_STREAMS)
     handler: Callable[[Call, Any], Any]
     if known is not None:
@@ -116,7 +116,7 @@ def _learn(kind: type) -> Callable[[Call, Any], Any]:
         handler = _raw if raw else (lambda call, result: observed_raw_manager(result, call))
     else:
         handler = _by_protocol(kind)
-    _handlers[kind] = handler
+    handlers[kind] = handler
     return handler
 
 

@@ -68,6 +68,12 @@ def cost_of(
     if billing is None and service_tier is None:
         rates = _state.plain.get(key)
         if rates is not None:
+            fresh, cached, write, output, reasoning, _, _ = usage
+            if not write and rates[1] is not None:  # what `_sum` makes of most calls
+                usual = fresh * (rates[0] or 0) + cached * rates[1] + output * (rates[3] or 0)
+                if reasoning:
+                    usual += reasoning * (rates[4] or 0)
+                return (usual + _PICO_PER_NANO // 2) // _PICO_PER_NANO
             pico = _sum(usage, rates)
             if pico is not None:
                 return (pico + _PICO_PER_NANO // 2) // _PICO_PER_NANO

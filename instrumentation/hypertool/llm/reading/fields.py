@@ -13,16 +13,16 @@ Fields = Mapping[str, Any]
 ReadResponse = Callable[[Fields, "str | None"], Reading]
 
 _STANDARD = {"", "auto", "default", "standard", "on_demand"}
-_TEXT_LIMIT = 200
+TEXT_LIMIT = 200
 
 
 def text(value: Any) -> str | None:
     """A string, shortened if long; an enum as its value; None for anything else."""
     if type(value) is str:
-        return value[:_TEXT_LIMIT] or None
+        return value[:TEXT_LIMIT] or None
     if isinstance(value, Enum):
-        return str(value.value)[:_TEXT_LIMIT]
-    return str(value)[:_TEXT_LIMIT] if isinstance(value, str) else None
+        return str(value.value)[:TEXT_LIMIT]
+    return str(value)[:TEXT_LIMIT] if isinstance(value, str) else None
 
 
 def tier(value: Any) -> str | None:
@@ -38,10 +38,12 @@ def reasons(items: Any, key: str = "finish_reason") -> tuple[str, ...]:
     if type(items) is not list and not isinstance(items, (list, tuple)):
         return ()
     if len(items) == 1:
-        found = view(items[0]).get(key)
+        item = items[0]
+        found = (item if type(item) is dict else view(item)).get(key)
         if found is None:
             return ()
-        found = text(found)
+        if type(found) is not str or len(found) > TEXT_LIMIT:
+            found = text(found)
         return (found,) if found else ()
     return tuple(found for item in items if (found := text(view(item).get(key))))
 

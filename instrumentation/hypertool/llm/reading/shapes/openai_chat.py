@@ -31,7 +31,7 @@ from typing import Any
 from .. import billing
 from ..answers import Answers
 from ..counts import ReadRecord, Record, both, count, first, inside, known, names, settle, usage_of
-from ..fields import Fields, quick_reading, reasons, text, tier
+from ..fields import TEXT_LIMIT, Fields, quick_reading, reasons, text, tier
 from ..usage import MAX_TOKENS, Missing, Reading, Usage, unchecked
 from ..view import view
 from . import bedrock
@@ -120,9 +120,11 @@ def own_usage(record: Record) -> Usage | None:
     """
     if len(record) != 5:
         return None
-    get = record.get
-    given, made, total = get("prompt_tokens"), get("completion_tokens"), get("total_tokens")
-    inner, outer = get("prompt_tokens_details"), get("completion_tokens_details")
+    try:
+        given, made, total = record["prompt_tokens"], record["completion_tokens"], record["total_tokens"]
+        inner, outer = record["prompt_tokens_details"], record["completion_tokens_details"]
+    except KeyError:
+        return None
     if not (type(given) is type(made) is type(total) is int and given + made == total <= MAX_TOKENS):
         return None
     if inner is None or outer is None:
@@ -163,17 +165,18 @@ def response(fields: Fields, provider: str | None) -> Reading:
     """A completion, an embedding, a run."""
     get = fields.get
     record = get("usage")
-    found = None if record is None else own_usage(view(record))
+    found = None if record is None else own_usage(record if type(record) is dict else view(record))
     if found is not None:
+        model, identity, paid = get("model"), get("id"), get("service_tier")
         return quick_reading(
             Reading,
             (
                 found,
-                text(get("model")),
-                text(get("id")),
+                model if type(model) is str and 0 < len(model) <= TEXT_LIMIT else text(model),
+                identity if type(identity) is str and 0 < len(identity) <= TEXT_LIMIT else text(identity),
                 reasons(get("choices")),
                 provider,
-                tier(get("service_tier")),
+                None if paid is None else tier(paid),
                 None,
                 (),
             ),
