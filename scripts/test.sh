@@ -20,6 +20,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # Debian packages: the command that shows a package is there, and the package.
 declare -A needed=(
     [debootstrap]=debootstrap [curl]=curl [ss]=iproute2 [ssh]=openssh-client [git]=git [node]=nodejs [npm]=npm
+    [chromium]=chromium
 )
 
 install_packages() {
@@ -94,25 +95,30 @@ if [ $# -gt 0 ]; then
     exec python -m pytest -m "not benchmark" --durations=15 "$@"
 fi
 
-# Everything, in groups that run side by side; within a group the folders run one after the other. The longest group starts
-# first, so that all end at about the same time. A folder that no group names is in the last one. The tests that compare
-# this whole machine before and after run alone, at the end.
+# Everything, in groups that run side by side; within a group the folders run one after the other. A folder that no group
+# names is in `others`.
 SIDE_BY_SIDE=5
 MOST_AGAIN=4 # More failures than this in one group are no accident, and stay what they are.
 LATEST_AGAIN=3200 # seconds: a run ends within the hour
-groups=(
-    "tests/roles tests/agent tests/cloud"
+# These make test hosts or change something of this machine; the longest starts first.
+on_hosts=(
+    "tests/roles"
     "tests/alloy_hosts"
     "tests/hosts"
     "tests/compose tests/changed_hosts"
-    "tests/rules tests/dashboards"
-    "tests/clocks"
-    "tests/agents tests/gateway"
+    "tests/agent tests/cloud"
     "tests/foreign_hosts"
-    "tests/llm tests/reliability"
     "others"
+    "tests/clocks"
 )
-alone="tests/setup tests/sandbox"
+# These are processes only.
+of_processes=(
+    "tests/rules tests/dashboards"
+    "tests/agents tests/gateway"
+    "tests/llm tests/reliability"
+)
+# These compare this whole machine before and after. They wait until no group of `on_hosts` is left.
+comparing=(tests/setup tests/sandbox)
 # On another Python: the package's own tests, and of the LLM tests those that need no provider's SDK.
 on_another=(
     tests/unit tests/llm/test_providers.py tests/llm/test_shapes.py tests/llm/test_usage.py tests/llm/test_streams.py
@@ -124,7 +130,7 @@ others() {
     local folder
     for folder in tests/*/; do
         folder=${folder%/}
-        case " ${groups[*]} $alone tests/benchmarks tests/support tests/packages " in
+        case " ${on_hosts[*]} ${of_processes[*]} ${comparing[*]} tests/benchmarks tests/support tests/packages " in
             *" $folder "*) ;;
             *) [ -z "$(find "$folder" -name 'test_*.py' -print -quit)" ] || echo "$folder" ;;
         esac
@@ -133,9 +139,15 @@ others() {
 
 results=$(mktemp -d)
 mkdir "$results/again"
-declare -A names=() pythons=() folders_of=()
+declare -A names=() pythons=() folders_of=() hosts_left=()
 trap 'kill "${!names[@]}" 2>/dev/null || true; rm -rf "$results"' EXIT
 failed=0
+
+# name_of FOLDER...: the name of a group.
+name_of() {
+    local name="${*#tests/}"
+    echo "${name// /+}"
+}
 
 # start NAME PYTHON FOLDER...: run a group in the background.
 start() {
@@ -154,8 +166,10 @@ group() {
     shift 2
     read -ra folders <<<"${folders_of[$name]}"
     # The shell starts background commands with SIGINT ignored, and the tests would inherit that.
+    # Property tests try the same examples in every whole run, so that a change is never judged by another one's luck. By
+    # themselves (scripts/test.sh tests/unit) they try new ones.
     exec env --default-signal=INT,QUIT "${pythons[$name]}" -m pytest -m "not benchmark" -o junit_suite_name="$name" \
-        -o cache_dir="$results/cache-$name" --junitxml="$report" "$@" "${folders[@]}"
+        --hypothesis-profile=ci -o cache_dir="$results/cache-$name" --junitxml="$report" "$@" "${folders[@]}"
 }
 
 # run_again: the tests of NAME that failed, once more and alone, as CPython's test runner does: five groups at once on two
@@ -177,33 +191,41 @@ finish() {
     cat "$results/${names[$ended]}.log"
     # 1 is for tests that failed, and the summary judges them. Others end before they have written a report.
     [ "$code" -le 1 ] && [ -e "$results/${names[$ended]}.xml" ] || failed=1
-    unset "names[$ended]"
+    unset "hosts_left[${names[$ended]}]" "names[$ended]"
+    if [ "${#comparing[@]}" -gt 0 ] && [ "${#hosts_left[@]}" -eq 0 ]; then
+        start "$(name_of "${comparing[@]}")" python "${comparing[@]}"
+        comparing=()
+    fi
+}
+
+# in_turn NAME PYTHON FOLDER...: start a group as soon as there is a place for it.
+in_turn() {
+    while [ "${#names[@]}" -ge "$SIDE_BY_SIDE" ]; do finish; done
+    start "$@"
 }
 
 mapfile -t rest < <(others)
-for group in "${groups[@]}"; do
-    [ "${#names[@]}" -lt "$SIDE_BY_SIDE" ] || finish
+for index in "${!on_hosts[@]}"; do
+    if [ "${on_hosts[$index]}" = others ]; then on_hosts[index]=${rest[*]}; fi
+    read -ra folders <<<"${on_hosts[$index]}"
+    hosts_left[$(name_of "${folders[@]}")]=1
+done
+for group in "${on_hosts[@]}" "${of_processes[@]}"; do
     read -ra folders <<<"$group"
-    if [ "$group" = others ]; then folders=("${rest[@]}"); fi
-    name=${folders[*]#tests/}
-    start "${name// /+}" python "${folders[@]}"
+    in_turn "$(name_of "${folders[@]}")" python "${folders[@]}"
 done
 notes=()
 second=$(second_python)
 if [ -z "$second" ]; then
     notes+=("tests/unit and tests/llm ran on one Python only: install another one (python3.10 to python3.14, or pyenv)")
 elif make_environment .venv-second "$second"; then
-    [ "${#names[@]}" -lt "$SIDE_BY_SIDE" ] || finish
-    start "unit+llm-on-$("$second" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
+    in_turn "unit+llm-on-$("$second" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
         .venv-second/bin/python "${on_another[@]}"
 else
     notes+=("the pinned packages could not be installed for $second (see above)")
     failed=1
 fi
 while [ "${#names[@]}" -gt 0 ]; do finish; done
-read -ra folders <<<"$alone"
-start "setup+sandbox" python "${folders[@]}"
-finish
 for report in "$results"/*.xml; do run_again "$(basename "$report" .xml)"; done
 python scripts/lib/summary_of_tests.py "$results"/*.xml "$results"/again/*.xml || failed=1
 for note in "${notes[@]}"; do say "$note"; done

@@ -139,7 +139,8 @@ def test_sample_line_and_span_are_read_back(bench: Bench) -> None:
     }, answer
     run = answer["run"]
     gauge = bench.cloud.query("last_over_time(hypertool_delivery_proof_timestamp_seconds[5m])")
-    assert (gauge[0]["value"][1], gauge[0]["metric"]["instance"]) == (run, bench.collector.instance)
+    found = float(gauge[0]["value"][1]), gauge[0]["metric"]["instance"]
+    assert found == (float(run), bench.collector.instance)
     assert any(run in line.text and line.count == 1 for line in bench.cloud.lines(unit=UNIT))
     spans = [span for span in bench.cloud.spans() if span.trace_id == answer["trace_id"]]
     assert [(span.attributes["hypertool.delivery_proof"], span.count) for span in spans] == [(run, 1)]

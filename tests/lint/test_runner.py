@@ -68,7 +68,7 @@ def test_second_run_counts_and_is_named(tmp_path: Path) -> None:
 def test_every_folder_is_run() -> None:
     """A group names folders that exist; what no group names runs with the others."""
     runner = (ROOT / "scripts" / "test.sh").read_text()
-    groups = runner.partition("groups=(")[2].partition(")")[0] + runner.partition('alone="')[2].partition('"')[0]
-    named = {word.strip('"') for word in groups.split() if "tests/" in word}
-    assert len(named) > 8
+    lists = [runner.partition(f"\n{name}=(")[2].partition(")")[0] for name in ("on_hosts", "of_processes", "comparing")]
+    named = {word.strip('"') for part in lists for word in part.split() if "tests/" in word}
+    assert all("tests/" in part for part in lists)
     assert sorted(name for name in named if not (ROOT / name).is_dir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,20 @@ def machine(tag: str) -> dict[str, object]:
         "firewall": shown("iptables-save"),
         "links": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(encoding="ascii"),
-        "mounts": sorted(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
+        "mounts": sorted(_mounts()),
         "groups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("*/*sandbox*")),
         "processes": sorted(_ours(tag)),
         "strays": [path for path in ("/etc/docker", "/run/docker", "/run/containerd") if Path(path).exists()],
         "run": sorted(str(path) for path in Path("/run").glob("hypertool-sandbox*")),
         "memory": sorted(str(path) for path in Path("/dev/shm").glob("hypertool-sandbox*")),
     }
+
+
+def _mounts() -> Iterator[str]:
+    """Where something is mounted; other tests mount small disks in their own folders meanwhile."""
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        if "/pytest-of-" not in line.split()[4]:
+            yield line.split()[4]
 
 
 def _ours(tag: str) -> list[str]:

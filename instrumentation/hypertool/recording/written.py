@@ -128,7 +128,11 @@ def _beginning(key: Sequence[str]) -> str:
 
 def figure(value: float) -> str:
     """A number that JSON has. Raises Unusual."""
-    if not isfinite(value):
+    try:
+        finite = isfinite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        finite = False
+    if not finite:
         raise Unusual
     return repr(value)
 
@@ -137,7 +141,7 @@ def _integers(values: Sequence[int]) -> tuple[int, ...]:
     """The values if all of them are integers: `%d` would cut a fraction off."""
     try:
         whole = type(sum(values)) is int
-    except TypeError:
+    except (TypeError, OverflowError):  # the latter for a fraction beside an integer of more than 308 digits
         whole = False
     if not whole:
         raise Unusual

@@ -97,6 +97,18 @@ def test_ordinary_figures_are_written_by_pieces(monkeypatch: pytest.MonkeyPatch)
     assert '["tok","backend-engineer","default","m",5]' in recorder.written({BACKEND: persona}, 1.0)
 
 
+@pytest.mark.parametrize("figure", [10**400, -(10**400)], ids=["above", "below"])
+def test_an_integer_no_float_can_hold(figure: int) -> None:
+    """Beside a fraction, and as a value of an exemplar: the text is that of the plain rows."""
+    recorder = Recorder(Clock(lambda: 1e9, lambda: 5.0))
+    recorder.counter("tok", BACKEND, "default", "m").value = figure
+    _same(recorder, {})
+    recorder.counter("tok", BACKEND, "default", "n").value = 0.0  # type: ignore[assignment]
+    _same(recorder, {})
+    recorder.histogram(STAGE_DURATION.key, "w", "s", BACKEND).observe(0.1, Exemplar(1, 2, figure, 3.0))
+    _same(recorder, {})
+
+
 @pytest.mark.parametrize("figure", [0.5, float("nan"), float("inf"), "5"])
 def test_an_unusual_figure_is_never_cut(figure: Any) -> None:
     """A count that is no integer is not published as one: readers shall refuse it."""
