@@ -21,10 +21,10 @@ JOBS = ("hypertool", "node", "prometheus")
 
 def held(url: str) -> int | None:
     """The active series of an agent that has scraped every target at least once."""
-    with urllib.request.urlopen(f"{url}/api/v1/targets?state=active", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/api/v1/targets?state=active", timeout=60) as answer:
         if answer.read().count(b'"health":"up"') < len(JOBS):
             return None
-    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
         found = re.search(r"^prometheus_agent_active_series (\S+)$", answer.read().decode(), re.MULTILINE)
     return int(float(found[1])) if found else None
 

@@ -37,7 +37,7 @@ def send(collector: Collector, signal: str, body: dict[str, Any]) -> None:
     request = urllib.request.Request(
         f"http://{collector.listen}:4318/v1/{signal}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200
 
 

@@ -144,5 +144,5 @@ def send_span(collector: Collector) -> None:
     request = urllib.request.Request(
         f"http://{collector.listen}:4318/v1/traces", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200

@@ -111,9 +111,9 @@ def test_traces_without_an_address_are_refused(make_collector: Callable[..., Col
     collector = make_collector("local", LOCAL)
     with running(collector):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(_post(collector, "traces", b'{"resourceSpans": []}'), timeout=10)
+            urllib.request.urlopen(_post(collector, "traces", b'{"resourceSpans": []}'), timeout=60)
         assert refused.value.code == 404
-        with urllib.request.urlopen(_post(collector, "metrics", b'{"resourceMetrics": []}'), timeout=10) as taken:
+        with urllib.request.urlopen(_post(collector, "metrics", b'{"resourceMetrics": []}'), timeout=60) as taken:
             assert taken.status == 200
 
 

@@ -64,7 +64,7 @@ def shared(engine: dict[str, str], images: Path, store: Path) -> Iterator[tuple[
 
 
 def tokens(port: int) -> float:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     name = "hypertool_persona_tokens_used_total{"
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name) and PERSONA in line)

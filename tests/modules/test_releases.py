@@ -107,11 +107,11 @@ def test_the_alert_log_needs_python_only(release: Path, tmp_path: Path, which: s
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/alerts", notification, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             assert response.status == 200
     finally:
         process.terminate()
-        said = process.communicate(timeout=10)[1]
+        said = process.communicate(timeout=60)[1]
     written = list((tmp_path / "state").rglob("alerts.jsonl"))
     assert len(written) == 1, said
     assert json.loads(written[0].read_text())["alerts"][0]["labels"] == {"alertname": "A"}

@@ -142,7 +142,7 @@ def test_process_may_serve_the_host_itself(host: Host) -> None:
         get_persona_metrics().flush()
         address = serve_metrics()
         assert serve_metrics() == address
-        page = urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode()
+        page = urllib.request.urlopen(f"http://{address}/metrics", timeout=60).read().decode()
         assert '{chatmode="default",model="simulated",persona="backend-engineer"} 42.0' in page
         child = os.fork()
         if child == 0:

@@ -141,7 +141,7 @@ def test_unit_without_its_file_is_stopped_too(host: Host, stopped: Callable[...,
 def test_leftover_processes_are_told_to_end_and_left(host: Host, stopped: Callable[..., dict[str, Any]]) -> None:
     """Processes that nothing told to end are told to, and are not waited for in vain."""
     start(host, ABANDONED)
-    until("the main process to fail", 10, lambda: properties(host)["ActiveState"] == "failed" or None)
+    until("the main process to fail", 60, lambda: properties(host)["ActiveState"] == "failed" or None)
     assert processes(host)
     # Longer than the command is given.
     assert stopped(timeout=600) == {"changed": True, "actions": ["kill"]}
@@ -151,7 +151,7 @@ def test_leftover_processes_are_told_to_end_and_left(host: Host, stopped: Callab
 def test_failure_that_runs_nothing_is_reset(host: Host, stopped: Callable[..., dict[str, Any]]) -> None:
     """A failed unit that left nothing running is reset, and the result says so."""
     start(host, "[Service]\nExecStart=/bin/false\n")
-    until("the unit to fail", 10, lambda: properties(host)["ActiveState"] == "failed" or None)
+    until("the unit to fail", 60, lambda: properties(host)["ActiveState"] == "failed" or None)
     expected = {"changed": True, "actions": ["reset-failed"]}
     assert stopped(check=True) == expected
     assert properties(host)["ActiveState"] == "failed"

@@ -66,7 +66,7 @@ def test_taken_ports_name_their_holder(fleet: Fleet, host: Host, untouched: None
     # The package is looked at later; that there is one makes the play expect Alloy.
     variables = {"hypertool_collector": "alloy", "alloy_package_file": __file__}
     try:
-        until("the ports to be taken", 10, lambda: str(PORTS[-1]) in host.check_output("ss -Hltn") or None)
+        until("the ports to be taken", 60, lambda: str(PORTS[-1]) in host.check_output("ss -Hltn") or None)
         said = refused(fleet.play("site.yml", "--extra-vars", json.dumps(variables)))
     finally:
         host.check_output("systemctl stop squatter")

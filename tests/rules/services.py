@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 def get_json(url: str) -> Any:
     """The JSON document at a URL."""
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -57,7 +57,7 @@ def post_alerts(alertmanager: str, alerts: list[dict[str, str]], annotations: di
     request = urllib.request.Request(
         f"{alertmanager}/api/v2/alerts", body.encode(), {"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=10):
+    with urllib.request.urlopen(request, timeout=60):
         pass
 
 

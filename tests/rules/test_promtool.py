@@ -46,7 +46,7 @@ def test_the_checkout_runs_as_it_is_in_every_version(any_prometheus: Path, tmp_p
             return [] if "unknown" in health else health
 
         assert set(until("every rule to be evaluated", evaluated)) == {"ok"}
-        with urllib.request.urlopen(f"{url}/user/runbook.html", timeout=10) as page:
+        with urllib.request.urlopen(f"{url}/user/runbook.html", timeout=60) as page:
             assert b'id="tokenbudgetexceeded"' in page.read()
 
 

@@ -15,7 +15,7 @@ def kill_engine(box: Box) -> None:
     pid = json.loads((box.directory / "engine.json").read_text(encoding="utf-8"))["pid"]
     assert _is_dockerd(pid, box)
     os.kill(pid, signal.SIGKILL)
-    until("dockerd to be gone", 10, lambda: None if _is_dockerd(pid, box) else True)
+    until("dockerd to be gone", 60, lambda: None if _is_dockerd(pid, box) else True)
 
 
 def _is_dockerd(pid: int, box: Box) -> bool:

@@ -68,7 +68,7 @@ def forwarded(box: Box) -> Iterator[dict[int, int]]:
     box.inside("ports", "sh", "-c", "cat > /opt/server.py", stdin=SERVER)
     box.inside("ports", "sh", "-c", "cat > /etc/systemd/system/server.service", stdin=UNIT)
     box.inside("ports", "systemctl", "enable", "--now", "--quiet", "server.service")
-    until("the server to listen", 10, lambda: ":7003" in box.inside("ports", "ss", "-Hlnt") or None)
+    until("the server to listen", 60, lambda: ":7003" in box.inside("ports", "ss", "-Hlnt") or None)
     box.inside("ports", "touch", "/root/before")
     before = box.inside("ports", "sh", "-c", CENSUS)
     box.run("up", "ports", "--publish", ",".join(f"{here}:{there}" for there, here in ports.items()))
@@ -114,7 +114,7 @@ def test_a_server_that_ends_first_still_gets_the_rest(box: Box, forwarded: dict[
     with socket.create_connection(("127.0.0.1", forwarded[7002]), timeout=30) as connection:
         assert b"".join(iter(lambda: connection.recv(100), b"")) == b"greeting"
         connection.sendall(data)
-    received = until("the server to get everything", 10, lambda: _content(box, "/run/received"))
+    received = until("the server to get everything", 60, lambda: _content(box, "/run/received"))
     assert received == hashlib.sha256(data).hexdigest()
 
 
@@ -158,7 +158,7 @@ def test_ports_work_again_after_a_reboot_of_the_host(box: Box, forwarded: dict[i
         except ConnectionError:
             return None
 
-    until("the published port to answer after the reboot", 15, answered)
+    until("the published port to answer after the reboot", 60, answered)
 
 
 def test_taken_port_names_its_holder(box: Box, host: str) -> None:

@@ -49,7 +49,7 @@ def by_label(expression: str, label: str) -> dict[str, float]:
     named = base64.b64encode(f"hypertool:{password}".encode()).decode()
     url = "http://localhost:9090/api/v1/query?" + urllib.parse.urlencode({"query": expression})
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {named}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         rows = json.load(answer)["data"]["result"]
     return {row["metric"].get(label, ""): float(row["value"][1]) for row in rows}
 

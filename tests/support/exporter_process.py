@@ -56,13 +56,13 @@ class Exporter:
         """SIGKILL."""
         assert self.process is not None
         self.process.kill()
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=60)
 
     def stop(self) -> str:
         """SIGTERM; returns what it wrote to stderr."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.communicate(timeout=10)[1]
+        return self.process.communicate(timeout=60)[1]
 
     def text(self) -> str:
         """One scrape."""

@@ -145,7 +145,7 @@ def content(address: str, **headers: str) -> str:
             request = urllib.request.Request(
                 address, headers={name.replace("_", "-"): text for name, text in headers.items()}
             )
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return str(answer.read().decode())
         except ConnectionError:
             if time.monotonic() > end:

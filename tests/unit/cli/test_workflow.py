@@ -123,7 +123,7 @@ def test_baseline_checks_the_endpoint(host: Host, tmp_path: Path) -> None:
         assert "it serves another state directory" in other.hypertool("baseline", **listen).stdout
     finally:
         exporter.send_signal(signal.SIGTERM)
-        exporter.communicate(timeout=10)
+        exporter.communicate(timeout=60)
 
 
 def test_a_blocked_baseline_is_one_line_and_exit_1(host: Host) -> None:
@@ -191,7 +191,7 @@ def test_reset_reaches_running_processes(host: Host) -> None:
 
     wait_until(remaining, "the running process to see the reset", seconds=2.0)
     running.stdin.close()
-    running.wait(timeout=10)
+    running.wait(timeout=60)
 
 
 @pytest.mark.predecessor("D5")

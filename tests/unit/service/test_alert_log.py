@@ -48,7 +48,7 @@ def running(tmp_path: Path) -> Iterator[AlertLog]:
 def request(
     alert_log: AlertLog, method: str = "POST", path: str = "/", body: bytes | None = None, **headers: str
 ) -> tuple[int, str]:
-    connection = HTTPConnection("127.0.0.1", alert_log.address.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", alert_log.address.port, timeout=60)
     data = json.dumps(NOTIFICATION).encode() if body is None and method == "POST" else body
     connection.request(
         method,
@@ -300,12 +300,12 @@ def test_service_notifies_systemd_and_stops(tmp_path: Path) -> None:
         systemd.settimeout(20)
         running = service(host, port, NOTIFY_SOCKET=str(tmp_path / "notify"))
         assert systemd.recv(100) == b"READY=1"
-        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("POST", "/", json.dumps(NOTIFICATION), {"Content-Type": "application/json"})
         assert connection.getresponse().status == 200
         running.send_signal(signal.SIGTERM)
         assert systemd.recv(100) == b"STOPPING=1"
-        out, _ = running.communicate(timeout=10)
+        out, _ = running.communicate(timeout=60)
     assert running.returncode == 0
     assert json.loads(out)["alerts"] == NOTIFICATION["alerts"]
     assert json.loads((host.state / "alerts.jsonl").read_text())["status"] == "firing"
@@ -318,7 +318,7 @@ def test_restart_takes_the_port_at_once(tmp_path: Path) -> None:
         running = service(host, port)
         alert_log = wait_until(lambda: _connected(port), "the service to listen")
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=10)
+        running.communicate(timeout=60)
         assert running.returncode == 0
         alert_log.close()
 

@@ -63,7 +63,7 @@ def test_stranger_who_has_left_is_refused(alert_log: AlertLog, tmp_path: Path) -
     for _ in range(20):
         post(alert_log, STRANGER, then="exit 0")
     assert post(alert_log, 0).startswith("HTTP/1.0 200 ")
-    lines = until("the line of root", 10, lambda: (tmp_path / "alerts.jsonl").read_text().splitlines() or None)
+    lines = until("the line of root", 60, lambda: (tmp_path / "alerts.jsonl").read_text().splitlines() or None)
     assert len(lines) == 1
 
 

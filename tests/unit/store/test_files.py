@@ -169,7 +169,7 @@ def test_a_lock_on_a_removed_file_holds_nobody_off(tmp_path: Path) -> None:
         assert held is not None
         waiting = threading.Thread(target=lambda: _hold_until(path, order))
         waiting.start()
-        until("the other thread to wait for the lock", 5, lambda: _waits_for_lock(path) or None)
+        until("the other thread to wait for the lock", 60, lambda: _waits_for_lock(path) or None)
         path.unlink()
     waiting.join(5)
     assert order == ["held the file that is there"]
