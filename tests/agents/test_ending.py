@@ -12,10 +12,13 @@ import pytest
 
 from hypertool.domain.instruments import AGENT_BLOCKED
 from tests.agents import homes
-from tests.agents.conftest import Limit
+from tests.agents.conftest import AfterLimit, Limit
 from tests.agents.hooking import HYPERTOOL, event
 from tests.agents.ledgers import counted
+from tests.agents.real_clients import AGENTS, run, set_up
 from tests.agents.test_hooks import overspend
+from tests.agents.watching import HANG
+from tests.support.fake_models import FakeModels
 
 
 def hook_below(name: str, home: Path, event_name: str = "PreToolUse") -> subprocess.CompletedProcess[str]:
@@ -62,3 +65,24 @@ def test_auggie_within_its_budget_goes_on(home: Path, limit: Limit) -> None:
     limit(10**6)
     overspend("auggie", home)
     assert hook_below("auggie", home).stdout == "went on\n"
+
+
+# Copilot CLI and opencode write a call's usage when its tools have ended: the next one is in flight by then.
+@pytest.mark.parametrize(
+    ("agent", "commands"),
+    [("codex", [HANG]), ("auggie", [HANG]), ("copilot-cli", ["echo one", HANG]), ("opencode", ["echo one", HANG])],
+)
+def test_run_ends_a_real_client(
+    agent: str, commands: list[str], programs: Path, project: Path, limit: Limit, after_limit: AfterLimit
+) -> None:
+    """Under `hypertool run`, without hooks: none but the call in flight follows the one that overspends."""
+    limit(1000)
+    with FakeModels(commands=commands) as models:
+        client = set_up(AGENTS[agent], models, programs, project)
+        client = client._replace(around=(str(HYPERTOOL), "run", "--persona", "backend-engineer", "--"))
+        done = run(client, models, programs, project)
+        said = f"{models.asked} {done.stdout[-500:]} {done.stderr[-500:]}"
+        assert 1 <= len(models.served) <= len(commands), said
+        after_limit(agent, "hypertool run", len(models.served) - 1, 0)
+    assert "was ended. Hypertool: the token budget of backend-engineer is 1000 a run" in done.stderr, said
+    assert counted(AGENT_BLOCKED.key, agent, "backend-engineer") == 1

@@ -37,12 +37,12 @@ def changed(
     for agent in AGENTS:
         module = reader(agent)
         for path in module.locations(home, dict(environment)):
-            stamp = _stamp(path, module.FORMAT == "database")
+            stamp = stamp_of(path, module.FORMAT == "database")
             if stamp is not None and stamp[0] / 1e9 >= since and stamps.get(path) != stamp:
                 yield Changed(agent, path, stamp)
 
 
-def _stamp(path: str, database: bool) -> tuple[int, int] | None:
+def stamp_of(path: str, database: bool) -> tuple[int, int] | None:
     """Modification time (nanoseconds) and size; None if the file is gone."""
     try:
         found = os.lstat(path)

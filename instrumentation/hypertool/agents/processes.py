@@ -1,10 +1,13 @@
-"""The coding agent that this process runs in, from /proc: for agents whose shells do not name their session."""
+"""The coding agent that this process runs in, from /proc: whose shell may not name its session; and its end."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
+from ..runtime.light_modules import signal
 from ..runtime.light_typing import NamedTuple
 
 _COMMANDS = {"gemini": "gemini-cli", "cline": "cline", "auggie": "auggie"}
@@ -71,6 +74,51 @@ def start_of(process: int) -> int:
         return int(_stat(process)[19])
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def end(processes: Sequence[tuple[int, int]], numbers: Sequence[int], seconds: float) -> None:
+    """Send one signal after the other to these processes (id and start), `seconds` apart, until all have ended."""
+    import select
+
+    left = [found for process, start in processes if (found := _opened(process, start)) is not None]
+    every = list(left)
+    try:
+        for number in numbers:
+            for process in left:
+                with contextlib.suppress(OSError):
+                    signal.pidfd_send_signal(process, number)
+            until = time.monotonic() + seconds
+            while left and time.monotonic() < until:
+                gone = select.select(left, [], [], until - time.monotonic())[0]
+                left = [process for process in left if process not in gone]
+    finally:
+        for process in every:
+            os.close(process)
+
+
+def _opened(process: int, start: int) -> int | None:
+    """A descriptor of that process, and not of a later one with its number."""
+    with contextlib.suppress(OSError):
+        descriptor = os.pidfd_open(process)
+        if start_of(process) == start:
+            return descriptor
+        os.close(descriptor)
+    return None
+
+
+def family(process: int) -> list[tuple[int, int]]:
+    """That process and those below it, as far as they are in this process's group: what Ctrl-C would reach of them."""
+    below: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                stat = _stat(int(name))
+                if int(stat[2]) == os.getpgrp():
+                    below.setdefault(int(stat[1]), []).append(int(name))
+    found = [process]
+    for one in found:
+        found += below.get(one, ())
+    return [(one, start_of(one)) for one in found]
 
 
 def _stat(process: int) -> list[bytes]:

@@ -7,13 +7,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from ..domain.instruments import AGENTS
-from ..runtime.light_typing import NamedTuple
 from ..runtime.settings import LISTEN, LISTEN_DEFAULT, TRACES_ENDPOINT
 from ..runtime.tcp_sockets import listening_users
 from ..sinks.otlp import handed_on
 from . import runs
+from .collecting import Changed, stamp_of
+from .holding import Held
 from .ledger import location
 from .ledger.attribution import Attribution
 from .ledger.ledger import Ledger
@@ -22,6 +24,8 @@ from .reading.read import read_file
 from .reading.registry import reader
 
 EVERY_SECONDS = 2.0
+HOLD_SECONDS = 0.5
+"""How often it counts where a budget can end the command."""
 COLLECTOR = ("127.0.0.1", 4318)
 # The accounts of the collector's package and of the service; root and one's own user are trusted too.
 SERVICE_ACCOUNTS = ("alloy", "hypertool")
@@ -114,42 +118,57 @@ def _trusted_users() -> set[int]:
 
 @contextlib.contextmanager
 def counting(
-    command: Sequence[str], started: float, whose: Attribution, environment: Mapping[str, str]
-) -> Iterator[None]:
+    command: Sequence[str], started: float, whose: Attribution, environment: Mapping[str, str], hold: bool = True
+) -> Iterator[Held]:
     """Count what the command's agent uses while the block runs, so that a kill of this process loses little.
 
-    Errors are left to the `take_in` after the end.
+    With `hold`, a budget that blocks ends the command that the block has begun, if its agent is one that no hook stops
+    within a turn. Errors are left to the `take_in` after the end.
     """
     ended = threading.Event()
+    held = Held(_agent(command[0]), command, started, whose)
 
     def count() -> None:
-        seen: dict[_Changed, tuple[int, int]] = {}
-        while not ended.wait(EVERY_SECONDS):
+        seen: list[Changed] | None = None
+        holds = hold and _with_ledger(held.wanted)
+        while not ended.wait(HOLD_SECONDS if holds else EVERY_SECONDS):
             with contextlib.suppress(Exception):
-                stamps = {file: _stamp(file.path) for file in _changed(_agents(command[0]), started, environment)}
+                stamps = list(_changed(_agents(command[0]), started, environment))
                 if stamps != seen:
-                    take_in(command, started, whose, environment)
+                    if stamps:
+                        take_in(command, started, whose, environment)
                     seen = stamps
+                    if holds:
+                        _with_ledger(partial(held.check, files=[file.path for file in stamps]))
 
     _noting(lambda ledger: runs.note(ledger, _agent(command[0]), command, started, os.getcwd(), whose))
     thread = threading.Thread(target=count, name="hypertool-run", daemon=True)
     thread.start()
     try:
-        yield
+        yield held
     finally:
         ended.set()
         thread.join()
+        held.close()
         _noting(runs.forget)
 
 
 def _noting(change: Callable[[Ledger], None]) -> None:
+    def noted(ledger: Ledger) -> bool:
+        with ledger.writing():
+            change(ledger)
+        return True
+
     with contextlib.suppress(Exception):  # as with the count
-        ledger = Ledger()
-        try:
-            with ledger.writing():
-                change(ledger)
-        finally:
-            ledger.close()
+        _with_ledger(noted)
+
+
+def _with_ledger(use: Callable[[Ledger], bool]) -> bool:
+    ledger = Ledger()
+    try:
+        return use(ledger)
+    finally:
+        ledger.close()
 
 
 def take_in(
@@ -181,28 +200,17 @@ def _agent(command: str) -> str:
     return COMMANDS.get(os.path.basename(command), "")
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_mtime_ns, found.st_size
-
-
-class _Changed(NamedTuple):
-    agent: str
-    path: str
-
-
-def _changed(agents: Sequence[str], started: float, environment: Mapping[str, str]) -> Iterator[_Changed]:
+def _changed(agents: Sequence[str], started: float, environment: Mapping[str, str]) -> Iterator[Changed]:
     for agent in agents:
-        for path in reader(agent).locations(os.path.expanduser("~"), dict(environment)):
-            try:
-                if os.lstat(path).st_mtime >= started - SLACK_SECONDS:
-                    yield _Changed(agent, path)
-            except OSError:
-                continue
+        module = reader(agent)
+        for path in module.locations(os.path.expanduser("~"), dict(environment)):
+            stamp = stamp_of(path, module.FORMAT == "database")
+            if stamp is not None and stamp[0] / 1e9 >= started - SLACK_SECONDS:
+                yield Changed(agent, path, stamp)
 
 
 def _take_in(
-    ledger: Ledger, file: _Changed, command: Sequence[str], started: float, whose: Attribution, bound: bool
+    ledger: Ledger, file: Changed, command: Sequence[str], started: float, whose: Attribution, bound: bool
 ) -> int:
     new, more = 0, True
     while more:

@@ -43,8 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     with _gateway(arguments, command[0], environment, whose.persona, heard) as environment:
         hold_signals()
         started = time.time()
-        with counting(command, started, whose, environment):
-            code = run_command(PROGRAM, command, environment).code
+        with counting(command, started, whose, environment, hold=not arguments.gateway) as held:
+            code = run_command(PROGRAM, command, environment, started=held.begin).code
+        if held.why:
+            heard.append(f"{os.path.basename(command[0]):.60} was ended. {held.why}")
         try:
             take_in(command, started, whose, environment)
         except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -283,16 +282,31 @@ class Runner:
         ended = Ended(0)
         if line is not None:
             command = agent_command(line, values_for(self._workflow, stage, self._progress.run_id, self._body))
-            measured_too = contextlib.nullcontext() if disabled() else counting(command, started, whose, environment)
-            with measured_too:
+            if disabled():
                 ended = run_command(PROGRAM, command, environment, self._output, self._note_process(stage))
-            if not disabled():
-                self._take_in(command, started, whose, environment)
+            else:
+                ended = self._counted(stage, command, started, whose, environment)
             if not ended.passed:
                 return ended, _reason("agent", ended)
         if stage.gate is not None:
             ended = run_command(PROGRAM, gate_command(stage), environment, self._output, self._note_process(stage))
         return ended, "" if ended.passed else _reason("gate", ended)
+
+    def _counted(
+        self, stage: Stage, command: list[str], started: float, whose: Attribution, environment: Mapping[str, str]
+    ) -> Ended:
+        note = self._note_process(stage)
+        with counting(command, started, whose, environment) as held:
+
+            def begun(process: int) -> None:
+                held.begin(process)
+                note(process)
+
+            ended = run_command(PROGRAM, command, environment, self._output, begun)
+        if held.why:
+            log.warning("%.60s was ended. %s", os.path.basename(command[0]), held.why)
+        self._take_in(command, started, whose, environment)
+        return ended
 
     def _note_process(self, stage: Stage) -> Callable[[int], None]:
         def note(process: int) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-from collections.abc import Sequence
 
 from ...runtime.light_modules import signal
-from ..processes import AgentProcess, agent_above, start_of
+from ..processes import AgentProcess, agent_above, end
 from .events import Event
 
 _GRACE_SECONDS = 1.0
@@ -20,27 +18,13 @@ def process_of(event: Event) -> AgentProcess | None:
     return found if found is not None and found.agent == event.agent else None
 
 
-def end(agent: AgentProcess, why: str) -> None:
-    """End the agent, then write `why` where it wrote its errors. Raises OSError if it may not be ended."""
+def end_agent(agent: AgentProcess, why: str) -> None:
+    """End the agent, then write `why` where it wrote its errors."""
     errors = _errors(agent.process)
-    process = os.pidfd_open(agent.process)
-    try:
-        if start_of(agent.process) == agent.ticks:  # that process, and not a later one with its number
-            signal_until_gone(process, (signal.SIGINT, signal.SIGTERM), _GRACE_SECONDS)
-    finally:
-        os.close(process)
+    end([(agent.process, agent.ticks)], (signal.SIGINT, signal.SIGTERM), _GRACE_SECONDS)
     if errors is not None:
         with contextlib.suppress(OSError), open(errors, "wb", buffering=0) as file:
             file.write(f"\n{why}\n".encode())
-
-
-def signal_until_gone(process: int, numbers: Sequence[int], seconds: float) -> None:
-    """Send one signal after the other to the process with that descriptor, until it has ended."""
-    for number in numbers:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(process, number)
-        if select.select([process], [], [], seconds)[0]:
-            return
 
 
 def _errors(process: int) -> int | None:

@@ -119,7 +119,7 @@ def _stop(ledger: Ledger, event: Event, found: Standing) -> answers.Answer | Non
         ledger.count_blocked(event.agent, found.persona.name)
     if process is None:
         return answers.stop(event, message(found))
-    ending.end(process, message(found))
+    ending.end_agent(process, message(found))
     return None
 
 
