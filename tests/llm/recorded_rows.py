@@ -94,6 +94,8 @@ WHOLE: list[Row] = [
     ("strands last run", _strands({"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}, _LAST), (9, 0, 0, 3, 0)),
     ("strands cache beside", _strands({**_LAST, "totalTokens": 17, **_READ}), (9, 5, 0, 3, 0)),
     # Its OpenAI models count the cache in the input, Bedrock's may not: nothing in this record tells which.
+    ("strands cache above the input", _strands({**_LAST, "cacheReadInputTokens": 90}), (9, 90, 0, 3, 0)),
+    ("strands no number", _strands({**_LAST, "cacheReadInputTokens": "x"}), "invalid"),
     ("strands cache somewhere", _strands({**_LAST, **_READ}), "unrecognised"),
     (
         "gemini batch",

@@ -60,11 +60,13 @@ def pydantic_ai(record: Record) -> Usage | Missing:
 def strands(record: Any) -> dict[str, Any]:
     """The usage of a Strands agent as that of a response of Bedrock, whose names it has; empty if it cannot be told.
 
-    Its models of OpenAI and LiteLLM include the cache in the input, those of Bedrock do not.
+    Its models of OpenAI and LiteLLM include the cache in the input, those of Bedrock do not, whatever their total says.
+    A cache above the input is one beside it.
     """
     fields = view(record)
-    cached = fields.get("cacheReadInputTokens") or fields.get("cacheWriteInputTokens")
-    sure = not cached or fields.get("totalTokens") != fields.get("inputTokens", 0) + fields.get("outputTokens", 0)
+    cached = count(fields.get("cacheReadInputTokens")) + count(fields.get("cacheWriteInputTokens"))
+    given, made, total = (count(fields.get(name)) for name in ("inputTokens", "outputTokens", "totalTokens"))
+    sure = not cached or cached > given or total != given + made
     return {"usage": fields} if sure else {}
 
 
