@@ -21,6 +21,16 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=100)
 
+    def _set_color(self, color: bool) -> None:
+        # Python 3.14 does so for each formatter, and imports `inspect` for it: here it waits until help is printed.
+        self._wanted_color = color
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_theme", "_decolor"):
+            raise AttributeError(name)
+        super()._set_color(self._wanted_color)  # type: ignore[misc]
+        return vars(self)[name]
+
 
 _PERSONA_COMMANDS = ("switch", "list", "current", "status", "budget", "end")
 COMMANDS = {
