@@ -77,6 +77,48 @@ def test_a_stranger_reads_nothing_of_the_store(fleet: Fleet, host: Host) -> None
     assert host.run(f"runuser -u {STRANGER} -- ls /var/lib/hypertool").rc != 0
 
 
+#: A user takes the ports of an address of loopback that is free; prints the ports on which root then gets through.
+TAKE = """
+import os, pwd, select, socket, sys
+user, seconds, ports = pwd.getpwnam(sys.argv[1]).pw_uid, float(sys.argv[2]), [int(port) for port in sys.argv[3:]]
+readable, writable = os.pipe()
+taker = os.fork()
+if taker == 0:
+    os.setuid(user)
+    held = [socket.create_server(("127.0.0.9", port)) for port in ports]
+    os.write(writable, b"ready")
+    select.select([], [], [])
+os.close(writable)
+assert os.read(readable, 5) == b"ready"
+calls, answered = {}, []
+for port in ports:
+    call = socket.socket()
+    call.setblocking(False)
+    call.connect_ex(("127.0.0.9", port))
+    calls[call] = port
+while calls and (found := select.select([], list(calls), [], seconds)[1]):
+    answered += [calls.pop(call) for call in found if call.getpeername()]
+os.kill(taker, 9)
+print(*sorted(answered))
+"""
+PORTS, OTHER = (9090, 9093, 9100, 9464, 9465), 8999
+
+
+def test_nobody_answers_on_a_services_port(fleet: Fleet, host: Host) -> None:
+    """Who takes the port of a service that is down gets no connection, so no password; without our rules they do."""
+
+    def answered(who: str, seconds: int = 1) -> list[int]:
+        ports = " ".join(map(str, (OTHER, *PORTS)))
+        return [int(port) for port in host.check_output(f"python3 -c %s {who} {seconds} {ports}", TAKE).split()]
+
+    assert answered(STRANGER) == [OTHER]
+    assert answered("prometheus") == [OTHER, *PORTS]
+    host.check_output("nft delete table inet hypertool_ports")
+    assert answered(STRANGER, 20) == [OTHER, *PORTS]
+    host.check_output("systemctl reload hypertool-ports")
+    assert answered(STRANGER) == [OTHER]
+
+
 @pytest.fixture(scope="module")
 def diary(fleet: Fleet, hosts: dict[str, Host]) -> dict[str, list[str]]:
     """The runbook's bash blocks for such a host, pasted in their order into a root shell of each; what failed."""

@@ -24,7 +24,7 @@ STALE_DAYS = 30
 PR_SET_PDEATHSIG = 1
 # What a newly installed server has and Ansible expects; python3-minimal is not enough.
 CONTENT = ["systemd", "systemd-sysv", "dbus", "procps", "iproute2", "openssh-server", "ca-certificates"]
-CONTENT += ["python3", "python3-apt", "python3-venv"]
+CONTENT += ["python3", "python3-apt", "python3-venv", "nftables"]
 # Downloaded, not installed, so that the first play on a host only has to install. From Debian 13
 # on promtool is a package of its own.
 DOWNLOADED = {
