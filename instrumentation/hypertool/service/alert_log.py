@@ -152,8 +152,7 @@ def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             refusal = alert_log.senders.refusal(self.client_address, self.connection.getsockname())
             if refusal:
-                self._answer(403, refusal)
-                return self.discard()
+                return self._answer(403, refusal)
             # A browser sends this content type to loopback only after a preflight, which is refused.
             if self.headers.get_content_type() != "application/json":
                 return self._answer(415, "expected Content-Type: application/json")
@@ -161,8 +160,7 @@ def _handler(alert_log: AlertLog) -> type[BaseHTTPRequestHandler]:
             if not length.isascii() or not length.isdigit():
                 return self._answer(411, "expected a Content-Length")
             if len(length) > 9 or int(length) > BODY_LIMIT:
-                self._answer(413, f"a notification may have {BODY_LIMIT} bytes")
-                return self.discard()
+                return self._answer(413, f"a notification may have {BODY_LIMIT} bytes")
             if int(length) <= SMALL_BODY:
                 return self._answer(*self._read_and_take(int(length)))
             if not alert_log.reading.acquire(timeout=BUSY_SECONDS):

@@ -45,7 +45,7 @@ def _chunks(stream: IO[bytes], most: int) -> bytes:
         if len(chunk) != size or stream.read(2) != b"\r\n":
             raise BadBody("400 Bad Request", "a chunk is shorter or longer than its size")
         body += chunk
-    # What follows the last chunk, trailers, is not read: this server answers one request a connection.
+    # The server discards what follows the last chunk (trailers): it answers one request a connection.
     return bytes(body)
 
 

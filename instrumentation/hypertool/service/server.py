@@ -26,6 +26,9 @@ from .addresses import Address, bind, taken
 REQUEST_SECONDS = 10.0
 HEAD_SECONDS = 3.0
 HEAD_BYTES = 32 << 10
+# For what a client still sends after its answer. Enough for the largest body that a service takes, and some more.
+DISCARD_SECONDS = 3.0
+DISCARD_BYTES = 64 << 20
 CONNECTIONS = 100
 # The kernel's queue of connections that wait for a thread: a burst of scrapes and notifications must not be refused.
 BACKLOG = 128
@@ -114,6 +117,13 @@ class _RequestReader(io.BufferedReader):
     def __init__(self, raw: _DeadlineReader) -> None:
         super().__init__(raw)
         self._head_left = HEAD_BYTES
+        self.body_bytes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """So many bytes of the body."""
+        found = super().read(size)
+        self.body_bytes += len(found)
+        return found
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """The next line. Raises _HeadTooLong once the lines exceed the limit."""
@@ -138,20 +148,30 @@ class LocalHandler(BaseHTTPRequestHandler):
         """Read the whole request before one deadline."""
         super().setup()
         self._reader = _DeadlineReader(self.connection)
-        self.rfile = _RequestReader(self._reader)
+        self.rfile = self._request = _RequestReader(self._reader)
+        self._head_is_complete = False
 
     def handle(self) -> None:
-        """Answer one request; a head that is too long gets 431."""
+        """Answer one request, also one that is not read to its end; a head that is too long gets 431."""
         try:
             super().handle()
         except _HeadTooLong:
             self._refuse(431, f"the head of a request may have {HEAD_BYTES} bytes")
-            self.discard()
+        if not self._is_read():
+            self._discard()
+
+    def _is_read(self) -> bool:
+        """Whether nothing of the request can still come: it has no body, or one of a length that was read."""
+        if not self._head_is_complete or self.headers.get("Transfer-Encoding") is not None:
+            return False
+        length = self.headers.get("Content-Length") or ("0" if self.command in ("GET", "HEAD") else "")
+        return length.isascii() and length.isdigit() and len(length) < 19 and int(length) <= self._request.body_bytes
 
     def parse_request(self) -> bool:
         """Refuse requests of foreign web pages before the service sees them."""
         if not super().parse_request():
             return False
+        self._head_is_complete = True
         self._reader.head_is_complete()
         self.server.head_is_complete(self.connection)  # type: ignore[attr-defined]
         address: Address = self.server.listens_on  # type: ignore[attr-defined]
@@ -182,15 +202,17 @@ class LocalHandler(BaseHTTPRequestHandler):
         except OSError:  # The client is gone.
             return
 
-    def discard(self) -> None:
-        """End the answer to a request that was not read to its end; what still comes is read until the deadline.
+    def _discard(self) -> None:
+        """End the answer to a request that was not read to its end, and read what still comes, up to a limit.
 
         Closing while bytes are unread would reset the connection before the client has read the answer.
         """
+        self._reader.deadline = time.monotonic() + DISCARD_SECONDS
+        left, buffer = DISCARD_BYTES, bytearray(65536)
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
-            while self._reader.readinto(bytearray(65536)):
-                pass
+            while left > 0 and (size := self._reader.readinto(buffer)):
+                left -= size
 
     def log_message(self, *_: Any) -> None:
         """Log no requests."""

@@ -14,6 +14,7 @@ import pytest
 from hypertool.domain.personas import load_catalogue
 from hypertool.service import server
 from hypertool.service.addresses import Address
+from hypertool.service.agent_telemetry import AgentTelemetry
 from hypertool.service.alert_log import AlertFile, AlertLog
 from hypertool.service.exporter import Exporter
 from hypertool.service.server import host_allowed
@@ -26,11 +27,12 @@ NOTIFICATION = json.dumps({"alerts": [], "received_at": "1999-01-01T00:00:00.000
 
 @pytest.fixture(params=["exporter", "alert-log"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exporter | AlertLog]:
-    """Each of the two services, on a port of its own."""
+    """Each of the two services, on a port of its own, as its unit runs it."""
     address = Address("127.0.0.1", 0)
     found: Exporter | AlertLog
     if request.param == "exporter":
-        found = Exporter(address, store(tmp_path / "state"), load_catalogue(), reload=False)
+        files = store(tmp_path / "state"), load_catalogue()
+        found = Exporter(address, *files, reload=False, telemetry=AgentTelemetry())
     else:
         found = AlertLog(address, AlertFile(tmp_path / "alerts.jsonl"))
     found.start()
@@ -90,6 +92,42 @@ def test_host_names_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     assert host_allowed("agents.example.org:9464", LOOPBACK)
     assert host_allowed("other.example.org", LOOPBACK)
     assert not host_allowed("evil.example.org", LOOPBACK)
+
+
+LARGE = 20 << 20
+UNREAD = {
+    "foreign host": (421, ["Host: evil.example", f"Content-Length: {LARGE}"]),
+    "web page": (403, ["Host: localhost", "Origin: null", f"Content-Length: {LARGE}"]),
+    "no length": (411, ["Host: localhost"]),
+    "too large": (413, ["Host: localhost", f"Content-Length: {LARGE}"]),
+    "odd length": (411, ["Host: localhost", "Content-Length: -1"]),
+}
+
+
+@pytest.mark.parametrize("shape", UNREAD)
+def test_refusal_reaches_who_sends_a_body(service: Exporter | AlertLog, shape: str) -> None:
+    """A client that sends its whole body before it reads has the answer, and no reset connection."""
+    status, lines = UNREAD[shape]
+    head = ["POST /v1/logs HTTP/1.1", *lines, "Content-Type: application/json"]
+    assert ask(service, *head, body=bytes(LARGE))[0] == status
+
+
+def test_refused_chunks_get_their_answer(service: Exporter | AlertLog) -> None:
+    """Also where more chunks come than are taken, or than are taken at all."""
+    head = ["POST /v1/logs HTTP/1.1", "Content-Type: application/json", "Transfer-Encoding: chunked"]
+    body = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+    assert ask(service, *head, body=body * 20)[0] == (413 if isinstance(service, Exporter) else 411)
+
+
+def test_body_without_end_is_not_read_for_ever(service: Exporter | AlertLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent after an answer is read up to a limit; then the connection is closed."""
+    monkeypatch.setattr(server, "DISCARD_BYTES", 1 << 20)
+    monkeypatch.setattr(server, "DISCARD_SECONDS", 60.0)
+    with socket.create_connection(("127.0.0.1", service.address.port), timeout=30) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 999999999999\r\n\r\n")
+        more = (connection.sendall(bytes(1 << 20)) for _ in range(1000))
+        with pytest.raises(ConnectionError):
+            list(more)
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/healthz", "/nothing"])
