@@ -95,8 +95,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def do_GET(self):
+        # An answer would look like one of the service, which has not taken this address over yet.
         if self.path not in self.server.pages:
-            self.send_error(404)
+            self.close_connection = True
             return
         self.answer(self.server.pages[self.path])
         if self.server.hang_up:
@@ -113,10 +114,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Knows its connections: a browser opens some before it needs them."""
+
+    def __init__(self, *arguments):
+        self.connections = []
+        super().__init__(*arguments)
+
+    def process_request(self, request, client_address):
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
+
 def become_the_service(server):
     address = server.server_address
     server.shutdown()
     server.server_close()
+    for one in server.connections:
+        end(one)
     with socket.create_server(address) as listener:
         while True:
             near, _ = listener.accept()
@@ -129,11 +144,16 @@ def pass_on(one, other):
     with contextlib.suppress(OSError):
         while data := one.recv(65536):
             other.sendall(data)
-        other.shutdown(socket.SHUT_WR)
+    end(other, socket.SHUT_WR)
+
+
+def end(connection, how=socket.SHUT_RDWR):
+    with contextlib.suppress(OSError):
+        connection.shutdown(how)
 
 
 def serve(address, pages, folder, hang_up):
-    server = http.server.ThreadingHTTPServer(address, Handler)
+    server = Server(address, Handler)
     server.pages, server.folder, server.hang_up = pages, folder, hang_up
     threading.Thread(target=server.serve_forever).start()
 
