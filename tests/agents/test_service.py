@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from hypertool.agents import collecting
 from hypertool.agents.hooks.events import parse
 from hypertool.agents.hooks.handling import handle
 from hypertool.agents.ledger import location
+from hypertool.cli import main
 from hypertool.domain.instruments import AGENT_CALLS, AGENT_TOKENS
 from hypertool.service import agent_sessions
 from hypertool.service.agent_sessions import AgentSessions
 from tests.agents import homes
-from tests.agents.hooking import recorded_events
+from tests.agents.hooking import call_hook, recorded_events
 from tests.agents.ledgers import counted
 from tests.agents.test_ledger import FIGURES
+from tests.agents.test_run_sessions import write
 
 
 @pytest.fixture
@@ -97,3 +100,27 @@ def _processor_seconds(service: AgentSessions) -> float:
     started = time.process_time()
     service.round()
     return time.process_time() - started
+
+
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_service_waits_for_clines_first_hook(
+    scope: str, service: AgentSessions, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cline does not wait for its hooks: a new session's calls wait until one has said whose they are."""
+    monkeypatch.chdir(project)
+    assert main(["agents", "install", "cline", "--scope", scope]) == 0
+    write("cline", project.parent, "a", project, time.time())
+    assert service.round() == counted(AGENT_CALLS.key) == 0
+    given = {"sessionContext": {"rootSessionId": "a"}, "workspaceRoots": [str(project)]}
+    assert call_hook("cline", "TaskStart", given, HYPERTOOL_PERSONA="backend-engineer").returncode == 0
+    service.round()
+    assert counted(AGENT_CALLS.key) == counted(AGENT_CALLS.key, "cline", "backend-engineer") == 1
+
+
+@pytest.mark.parametrize("hooked", [True, False])
+def test_service_waits_for_no_hook_for_long(hooked: bool, service: AgentSessions, project: Path) -> None:
+    """A session whose hook never comes, and one of a Cline without hooks, is counted nevertheless."""
+    if hooked:
+        assert main(["agents", "install", "cline"]) == 0
+    write("cline", project.parent, "a", project, time.time() - (collecting.HOLD_SECONDS + 2 if hooked else 0))
+    assert service.round() == 1

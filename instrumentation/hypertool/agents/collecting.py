@@ -2,71 +2,68 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from ..domain.instruments import AGENTS
 from ..runtime.light_typing import NamedTuple
+from ..runtime.workspace import find_workspace
 from . import runs
+from .changes import Changed
+from .installing.plans import SCOPES, plan
 from .ledger.attribution import Attribution
 from .ledger.ledger import Ledger
-from .reading.read import read_file
+from .origins import origin
+from .reading.read import Reading, read_file
 from .reading.registry import reader
 
 SOURCE = "session_file"
-FRESH_SECONDS = 7 * 86400.0
-"""The service leaves sessions alone that were not touched for longer; `hypertool usage --read` reads them too."""
+HOLD_SECONDS = 10.0
+"""How long the calls of a new session wait at most for its first hook, where the agent itself does not wait for it."""
+_UNAWAITED = ("cline",)  # Its first call is made, and in its file, while its first hook runs.
 
 
-class Changed(NamedTuple):
-    """A session file that changed since the last round."""
+class Collected(NamedTuple):
+    """How many calls were new, and the files that are left for the next round."""
 
-    agent: str
-    path: str
-    stamp: tuple[int, int]
-
-
-def changed(
-    home: str, environment: Mapping[str, str], since: float, stamps: Mapping[str, tuple[int, int]]
-) -> Iterator[Changed]:
-    """Files of any agent that were touched at `since` (seconds since the epoch) or later and differ from `stamps`.
-
-    An unchanged file costs one `lstat`.
-    """
-    for agent in AGENTS:
-        module = reader(agent)
-        for path in module.locations(home, dict(environment)):
-            stamp = stamp_of(path, module.FORMAT == "database")
-            if stamp is not None and stamp[0] / 1e9 >= since and stamps.get(path) != stamp:
-                yield Changed(agent, path, stamp)
+    new: int
+    held: frozenset[str]
 
 
-def stamp_of(path: str, database: bool) -> tuple[int, int] | None:
-    """Modification time (nanoseconds) and size; None if the file is gone."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    newest = found.st_mtime_ns
-    if database:  # its newest rows may still be in the write-ahead log
-        with contextlib.suppress(OSError):
-            newest = max(newest, os.lstat(path + "-wal").st_mtime_ns)
-    return newest, found.st_size
+def collect(ledger: Ledger, files: Iterable[Changed], home: str, environment: Mapping[str, str]) -> Collected:
+    """Count what is new in those files of the user with that home."""
+    new, held = 0, set()
+    for file in files:
+        more = True
+        while more:
+            reading = read_file(reader(file.agent), file.path, ledger.position)
+            more = reading.more
+            if reading.position is not None or reading.unrecognised:
+                with ledger.writing():
+                    runs.bind(ledger, file.agent, file.path, reading)
+                    if _awaits_its_hook(ledger, file, reading, home, environment):
+                        held.add(file.path)
+                        break
+                    new += ledger.ingest(file.agent, reading, SOURCE, "", Attribution())
+    return Collected(new, frozenset(held))
 
 
-def collect(ledger: Ledger, files: Iterable[Changed]) -> int:
-    """Count what is new in those files; returns the number of new calls."""
-    return sum(_take_in(ledger, file.agent, file.path) for file in files)
+def _awaits_its_hook(
+    ledger: Ledger, file: Changed, reading: Reading, home: str, environment: Mapping[str, str]
+) -> bool:
+    """Whether the file is of a new session whose first hook, which says whose it is, may be still running."""
+    if file.agent not in _UNAWAITED or not reading.calls:
+        return False
+    session, now = reading.calls[0].session, ledger.now()
+    return (
+        all(now - call.at < HOLD_SECONDS for call in reading.calls)
+        and ledger.binding(file.agent, session, now) is None
+        and _is_hooked(file, session, home, environment)
+    )
 
 
-def _take_in(ledger: Ledger, agent: str, path: str) -> int:
-    new, more = 0, True
-    while more:
-        reading = read_file(reader(agent), path, ledger.position)
-        more = reading.more
-        if reading.position is not None or reading.unrecognised:
-            with ledger.writing():
-                runs.bind(ledger, agent, path, reading)
-                new += ledger.ingest(agent, reading, SOURCE, "", Attribution())
-    return new
+def _is_hooked(file: Changed, session: str, home: str, environment: Mapping[str, str]) -> bool:
+    directory = origin(file.agent, file.path, session).directory
+    project = str(find_workspace(Path(directory))) if directory else home
+    plans = (plan(file.agent, scope, home, project, environment) for scope in SCOPES)
+    return any(os.path.exists(os.path.join(found.path, found.events[0])) for found in plans)

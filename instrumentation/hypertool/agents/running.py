@@ -14,7 +14,7 @@ from ..runtime.settings import LISTEN, LISTEN_DEFAULT, TRACES_ENDPOINT
 from ..runtime.tcp_sockets import listening_users
 from ..sinks.otlp import handed_on
 from . import runs
-from .collecting import Changed, stamp_of
+from .changes import Changed, stamp_of
 from .holding import Held
 from .ledger import location
 from .ledger.attribution import Attribution

@@ -24,9 +24,11 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.read or location.exists():
         ledger = Ledger(load_catalogue())
         if arguments.read:
-            from ..agents.collecting import changed, collect
+            from ..agents.changes import changed
+            from ..agents.collecting import collect
 
-            collect(ledger, changed(os.path.expanduser("~"), os.environ, 0.0, {}))
+            home = os.path.expanduser("~")
+            collect(ledger, changed(home, os.environ, 0.0, {}), home, os.environ)
         tending.price(ledger)
         rows = usage(ledger, time.time() - seconds, arguments.by)
         ledger.close()

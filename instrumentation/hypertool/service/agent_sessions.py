@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Mapping
 
-from ..agents.collecting import FRESH_SECONDS, changed, collect
+from ..agents.changes import FRESH_SECONDS, changed
+from ..agents.collecting import collect
 from ..agents.ledger import tending
 from ..agents.ledger.ledger import Ledger
 from ..runtime.logs import log
@@ -49,8 +50,8 @@ class AgentSessions:
             return 0
         ledger = Ledger()
         try:
-            new = collect(ledger, files)
-            self._stamps.update((file.path, file.stamp) for file in files)
+            new, held = collect(ledger, files, self._home, self._environment)
+            self._stamps.update((file.path, file.stamp) for file in files if file.path not in held)
             if self._telemetry is not None and told:
                 new += self._telemetry.count(ledger)
             self._unpriced = self._unpriced or new > 0
