@@ -12,6 +12,7 @@ from hypertool.agents import folders
 from hypertool.agents.hooks.events import files, parse, session_file
 from hypertool.agents.installing import plans, tools
 from hypertool.agents.reading.registry import reader
+from hypertool.cli import main
 from tests.agents import homes
 
 # Agent, the variable, and what it names, below the folder that the variable moves.
@@ -87,6 +88,21 @@ def test_hook_finds_the_moved_session(agent: str, variable: str, home: Path, tmp
     moved = {variable: str(tmp_path / "elsewhere")}
     assert session_file(event, str(home), moved) == str(path)
     assert str(path) in list(files(event, str(home), moved))
+
+
+@pytest.mark.parametrize(
+    ("agent", "variable"), [("cline", "CLINE_DIR"), ("copilot-cli", "COPILOT_HOME"), ("qwen-code", "QWEN_HOME")]
+)
+def test_uninstall_finds_hooks_left_behind(
+    agent: str, variable: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hooks from before the variable moved the agent's folder are uninstalled too: nothing of ours is in the home."""
+    assert main(["agents", "install", agent]) == 0
+    assert any(home.rglob("*"))
+    monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
+    assert main(["agents", "install", agent]) == 0
+    assert main(["agents", "uninstall", agent]) == 0
+    assert not any(path for path in (*home.rglob("*"), *(tmp_path / "elsewhere").rglob("*")) if path.is_file())
 
 
 def test_every_variable_is_tried_here() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -175,6 +176,17 @@ def _steps(action: str, agent: str, arguments: argparse.Namespace) -> Iterator[C
         yield lambda: serving.uninstall(place, check)
     if not arguments.mcp:
         yield lambda: _uninstall_hooks(agent, scope, check)
+        yield from _left_behind(agent, scope, check)
+
+
+def _left_behind(agent: str, scope: str, check: bool) -> Iterator[Callable[[], Result]]:
+    """Uninstall the user's hooks also where they are from a time before a variable moved the agent's folder."""
+    if agent in plans.HOOKED and scope == "user":
+        usual = plans.plan(agent, scope, _home(), _project(), {})
+        now = plans.plan(agent, scope, _home(), _project(), os.environ)
+        with contextlib.suppress(HypertoolError):
+            if usual.path != now.path and installed(usual):
+                yield lambda: uninstall(usual, check)
 
 
 def _install_hooks(agent: str, scope: str, check: bool) -> Result:
