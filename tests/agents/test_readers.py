@@ -124,13 +124,14 @@ def test_qwen_thoughts_follow_the_total(shape: str, expected: dict[int, Tokens],
 
 def test_opencode_reads_its_database(home: Path) -> None:
     """A message of an assistant is a call; a user's message and one without usage yet are none."""
+    nothing_yet = {"input": 0, "output": 0, "reasoning": 0, "cache": {"read": 0, "write": 0}}
     homes.opencode_database(
         home,
         {
             "msg_1": homes.opencode_message(1),
             "msg_2": {"role": "user"},
             "msg_3": homes.opencode_message(3, agent="backend-engineer"),
-            "msg_4": homes.opencode_message(4, tokens={"input": 0, "output": 0}),
+            "msg_4": homes.opencode_message(4, tokens=nothing_yet),
         },
     )
     calls = calls_of("opencode", home)

@@ -9,11 +9,11 @@ import zlib
 from collections.abc import Iterator
 
 from ...runtime.light_typing import Any
-from ..calls import AgentCall, Read, Tokens, counts, mapping, seconds, text
+from ..calls import AgentCall, Read, Tokens, Unrecognised, counts, mapping, seconds, text
 
 NAME = "aider"
 FORMAT = "lines"
-MARKERS = (b"message_send", b"launched")
+MARKERS = (b"message_send", b"launched", b"completion_tokens")
 
 
 def locations(_home: str, environment: dict[str, str]) -> Iterator[str]:
@@ -43,7 +43,7 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         context["session"] = f"launched-{at:.0f}-{file}".rstrip("-")
         context["version"] = text(properties.get("aider_version"))
     if event != "message_send":
-        return None
+        return Unrecognised("unknown_format", context.get("version", "")) if "completion_tokens" in properties else None
     given, output = counts(properties, ("prompt_tokens", "completion_tokens"))
     return AgentCall(
         NAME,

@@ -119,15 +119,16 @@ def _call(row: list[Any], updated: float = 0.0) -> Read:
     identity, session, version = text(message_id), text(parent) or text(session_id), text(agents_version)
     try:
         message = mapping(json.loads(data))
-        if message.get("role") != "assistant":
-            return None
         tokens = mapping(message.get("tokens"))
+        if message.get("role") != "assistant":
+            return Unrecognised("unknown_format", version) if tokens else None
         time = mapping(message.get("time"))
         cache = mapping(tokens.get("cache"))
         if not tokens:
-            return None if message.get("tokens") in (None, {}) else Unrecognised("no_usage", version)
-        given, output, thought = counts(tokens, ("input", "output"), ("reasoning",))
-        cached, written = counts(cache, (), ("read", "write"))
+            unfinished = message.get("tokens") in (None, {}) and not time.get("completed")
+            return None if unfinished else Unrecognised("no_usage", version)
+        given, output, thought = counts(tokens, ("input", "output", "reasoning"))
+        cached, written = counts(cache, ("read", "write"))
         found = Tokens(given, cached, written, output, thought)
         if tokens.get("total") is not None and whole(tokens.get("total")) != found.total:
             raise Inconsistent("the total is not the sum of its parts")
