@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import pytest
@@ -151,3 +151,13 @@ def test_every_call_counts_once(watched: Watched, scenario: Run, programs: Path,
     told = scenario(watched, programs, project)
     watched.settle()
     watched.assert_exact(told)
+
+
+def test_cases_cover_pairs_of_sources() -> None:
+    """Of Claude Code, every two sources are on in every situation, and each is on without the other in some."""
+    on = [(scenario, set(sources)) for agent, scenario, sources in CASES if agent == "claude-code"]
+    on += [(scenario, {SERVICE}) for scenario in (prompt, subagents, resumed, retried, killed)]  # test_real_clients.py
+    scenarios = {prompt, subagent, subagents, resumed, retried, cancelled, killed}
+    for one, other in permutations(SOURCES, 2):
+        assert {scenario for scenario, sources in on if {one, other} <= sources} == scenarios
+        assert any(one in sources and other not in sources for _, sources in on), f"{one} without {other}"
