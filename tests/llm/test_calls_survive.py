@@ -38,11 +38,12 @@ def test_calls_before_a_signal_are_counted(host: Host, end: signal.Signals) -> N
     assert host.counters("tok") == {_KEY: 50}
 
 
-def test_one_call_then_sigkill_is_counted(host: Host) -> None:
-    """The first call of a process is counted although SIGKILL follows at once."""
-    done = host.python(f"{_LLM}\nllm('x')\nos.kill(os.getpid(), signal.SIGKILL)")
+@pytest.mark.parametrize("calls", [1, 10])
+def test_quick_calls_then_sigkill_are_counted(host: Host, calls: int) -> None:
+    """The first ten calls of a burst are counted although SIGKILL follows at once."""
+    done = host.python(f"{_LLM}\nfor _ in range({calls}):\n    llm('x')\nos.kill(os.getpid(), signal.SIGKILL)")
     assert done.returncode == -signal.SIGKILL
-    assert host.counters("tok") == {_KEY: 5}
+    assert host.counters("tok") == {_KEY: 5 * calls}
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])

@@ -14,7 +14,7 @@ from . import crews
 from .call import Call, Caller
 from .results import ObservedAsyncGenerator, ObservedGenerator, awaited, handler_of, handlers
 
-_OURS = ("persona", "chatmode", "trace", "metadata")
+_OURS = frozenset(("persona", "chatmode", "trace", "metadata"))
 _PROMPTS = ("prompt", "messages", "input", "contents", "inputs", "body")
 # The attribute under which a patched method keeps its patch: see `instrumenting.patched`.
 PATCH = "__hypertool_patch__"
@@ -38,8 +38,6 @@ switch = _Switch()
 
 class Observed:
     """One function and how to call it: its kind, which of our arguments it takes itself, where its prompt is."""
-
-    prompts = _PROMPTS
 
     def __init__(self, function: Callable[..., Any], caller: Caller) -> None:
         if not callable(function):
@@ -69,7 +67,7 @@ class Observed:
             ]
         except (TypeError, ValueError):  # some functions written in C have no signature
             parameters = []
-        self.wants = frozenset(p.name for p in parameters) & frozenset(_OURS)
+        self.wants = frozenset(p.name for p in parameters) & _OURS
         names = [p.name for p in parameters]
         self.place = next(
             (names.index(name) for name in _PROMPTS if name in names), 1 if names[:1] in (["self"], ["cls"]) else 0
@@ -92,11 +90,11 @@ class Observed:
                 if "metadata" not in self.wants:
                     raise TypeError(f"metadata must be a mapping, not {type(metadata).__name__} ({metadata!r:.60})")
                 metadata = None
-            if not (persona is chatmode is trace is metadata is None) or any(key in kwargs for key in _OURS):
+            if not (persona is chatmode is trace is metadata is None) or not _OURS.isdisjoint(kwargs):
                 kwargs = self.strip(kwargs)
         prompt = args[self.place] if len(args) > self.place else None
         if prompt is None and kwargs:
-            prompt = next((kwargs[name] for name in _PROMPTS if name in kwargs), None)
+            prompt = named_prompt(kwargs)
         model = self.model(args, kwargs) if self._asks_model else None
         return self.caller.call(persona, chatmode, prompt, kwargs, trace, metadata, model), kwargs
 
@@ -145,6 +143,14 @@ class Observed:
             call.finish(None, error)
             raise
         return await awaited(call, awaitable)
+
+
+def named_prompt(kwargs: Mapping[str, Any]) -> Any:
+    """The prompt among keyword arguments, or None."""
+    for name in _PROMPTS:
+        if name in kwargs:
+            return kwargs[name]
+    return None
 
 
 def unpatched(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..calls.call import Call, Caller, current_call
-from ..calls.observed import PATCH, Observed
+from ..calls.observed import PATCH, Observed, named_prompt
 
 _BEDROCK = frozenset({"Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream"})
 _OUTERMOST: set[Caller] = set()
@@ -27,7 +27,7 @@ class PatchedMethod(Observed):
         return kwargs
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, dict[str, Any]]:
-        prompt = next((kwargs[name] for name in self.prompts if name in kwargs), None)
+        prompt = named_prompt(kwargs)
         if prompt is None and len(args) > self.place:
             prompt = args[self.place]
         return self.caller.call(None, None, prompt, kwargs, None, None, self.model(args, kwargs)), kwargs
