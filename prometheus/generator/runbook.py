@@ -45,18 +45,17 @@ def alerts(rule_texts: list[str]) -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
-def proofs(alert: str) -> list[str]:
-    """What the promtool cases of one alert prove, as "fires: ..." and "quiet: ..."."""
-    found: list[str] = []
+def proofs() -> dict[str, list[str]]:
+    """What the promtool cases of each alert prove, as "fires: ..." and "quiet: ..."."""
+    found: dict[str, list[str]] = {}
     for path in sorted(CASES.glob("*.yml")):
         for case in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]:
-            name, _, rest = case["name"].partition(" ")
-            if name == alert:
-                found.append(rest)
+            alert, _, proof = case["name"].partition(" ")
+            found.setdefault(alert, []).append(proof)
     return found
 
 
-def rule_block(alert: str, rule: dict[str, Any]) -> str:
+def rule_block(rule: dict[str, Any], proved: list[str]) -> str:
     """The generated part of a section: severity, times, expression, and the cases that prove them."""
     labels = rule["labels"]
     times = f"once its condition has held for {rule['for']}" if "for" in rule else "always"
@@ -64,18 +63,20 @@ def rule_block(alert: str, rule: dict[str, Any]) -> str:
         times += f", and goes on for {rule['keep_firing_for']} after it has ended"
     lines = [f"**{labels['severity']}**, category {labels['category']}; fires {times}.", ""]
     lines += ["```yaml", *rule["expr"].rstrip("\n").split("\n"), "```", "", "Proved in `prometheus/tests`:", ""]
-    lines += [f"- {proof}" for proof in proofs(alert)]
+    lines += [f"- {proof}" for proof in proved]
     return "\n".join(lines) + "\n\n"
 
 
 def filled(markdown: str, rules: dict[str, dict[str, Any]]) -> str:
     """The runbook with every rule block generated from the current rules and cases."""
 
+    proved = proofs()
+
     def fill(match: re.Match[str]) -> str:
         name = match["alert"]
         if name not in rules:
             raise SystemExit(f"{RUNBOOK.name} has a rule block for {name}, which no file of rules/ defines")
-        return f"{match[1]}{rule_block(name, rules[name])}{match[3]}"
+        return f"{match[1]}{rule_block(rules[name], proved.get(name, []))}{match[3]}"
 
     return MARKED.sub(fill, markdown)
 

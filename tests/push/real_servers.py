@@ -93,11 +93,14 @@ class Grafana:
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """As the administrator."""
+        return json.loads(self.text(path, method, None if body is None else json.dumps(body).encode()) or "null")
+
+    def text(self, path: str, method: str = "GET", body: bytes | None = None) -> str:
+        """What the administrator gets; an error status raises."""
         headers = {"Authorization": self._basic, "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        request = urllib.request.Request(self.url + path, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"null")
+            return str(answer.read().decode())
 
     def token(self, role: str, edits: str = "") -> str:
         """A new token of that role, which may also edit the folder `edits`."""

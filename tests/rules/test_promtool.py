@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.rules.cases import CASE_FILES, PROMETHEUS, RULE_FILES, Case, load
-from tests.rules.conftest import CaseResults, cases_of, run
+from tests.rules.cases import CASE_FILES, PROMETHEUS, RULE_FILES, Case, all_cases, load
+from tests.rules.conftest import CaseResults, cases_of, run, verdicts_of
 from tests.rules.services import get_json, prometheus, until
 from tests.support.debian_binaries import NEWEST_RELEASE, OLDEST_RELEASE
 
@@ -62,8 +63,25 @@ def test_the_rules_pass_every_lint_in_every_version(any_prometheus: Path) -> Non
     ids=lambda value: value.id if isinstance(value, Case) else value,
 )
 def test_case(release: str, case: Case, case_results: CaseResults) -> None:
-    outcome = case_results.of(release, case)
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert case_results.of(release, case) == "SUCCESS"
+
+
+def test_a_case_that_fails_fails_alone(any_prometheus: Path, tmp_path: Path) -> None:
+    """Among cases of one run, the failing one has its message, and one that promtool cannot read stops no other."""
+    shortest = sorted(all_cases(), key=lambda case: len(case.as_file()))[:4]
+    wrong, unread = shortest[1], shortest[2]
+    expected = {"expr": "vector(1)", "eval_time": "1m", "exp_samples": [{"labels": "{}", "value": 2}]}
+    wrong = replace(wrong, document=changed(wrong, promql_expr_test=[expected]))
+    unread = replace(unread, document=changed(unread, input_series="none"))
+    cases = [shortest[0], wrong, unread, shortest[3]]
+    said = verdicts_of(any_prometheus / "promtool", cases, tmp_path / "cases")
+    assert [said[case.id] == "SUCCESS" for case in cases] == [True, False, False, True]
+    assert "vector(1)" in said[wrong.id]
+
+
+def changed(case: Case, **more: Any) -> dict[str, Any]:
+    """The document of a case with other parts of its test."""
+    return {**case.document, "tests": [{**case.document["tests"][0], **more}]}
 
 
 def test_case_files_also_run_directly(any_prometheus: Path) -> None:

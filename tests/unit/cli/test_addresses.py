@@ -15,41 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.rules.services import alertmanager
+from tests.support.addresses import unknown
 from tests.support.box import free_port
 from tests.support.debian_binaries import NEWEST_RELEASE, OLDEST_RELEASE, alertmanager_binaries
 
 ROOT = Path(__file__).resolve().parents[3]
 HYPERTOOL = Path(sys.executable).with_name("hypertool")
-ADDRESS = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\]):(\d+)((?:/[\w./-]*)?)")
-#: Port -> paths that show something, and who opens them. An empty path is a prefix, or the end of a tunnel.
-SHOWN = {
-    "9464": {"/metrics", ""},  # here
-    "9465": {"/", "/healthz"},  # here
-    "9466": {"/", "/anthropic", "/openai/v1", "/gemini"},  # here, and what is below by tests/gateway
-    "9093": {"", "/api/v2/alerts", "/-/ready", "/api/v2/silences"},  # here; the last one is for programs
-    # test_places.py opens the pages on each release, tests/hosts the classic one; the others are for programs.
-    "9090": {"", "/", "/user/overview.html", "/user/runbook.html", "/user/", "/classic/graph", "/metrics", "/-/ready"}
-    | {"/api/v1/targets", "/api/v1/write", "/api/v1/query"},
-    # tests/alloy and tests/alloy_hosts, against a real Alloy.
-    "12345": {"", "/metrics", "/-/ready", "/-/reload", "/-/healthy"}
-    | {"/api/v0/component/prometheus.exporter.unix.host/metrics"},
-    "9100": {"/metrics"},  # tests/hosts
-    "4318": {"", "/v1/traces"},  # for programs: OTLP
-    "3000": {"", "/", "/d/", "/api/health", "/api/public/health"},  # Grafana's own
-    "3001": {""},  # a Langfuse of the reader's
-}
-#: Programs of an example or a test, named in its own text.
-OF_EXAMPLES = {"8123", "3030", "9001"}
-
-
-def unknown(text: str) -> list[str]:
-    """The addresses in a text that nobody opens."""
-    text = re.sub(r"\{\{[^}]*default\((\d+)\)[^}]*\}\}", r"\1", text)
-    return [
-        f"{port}{path}"
-        for port, path in ADDRESS.findall(text)
-        if port not in OF_EXAMPLES and path.rstrip(".") not in SHOWN.get(port, set())
-    ]
 
 
 def texts() -> list[Path]:
