@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
+from hypertool.agents.ledger.ledger import Ledger
 from hypertool.agents.telemetry.wire import Malformed, records
 from hypertool.domain.instruments import AGENT_CALLS, AGENT_TOKENS
 from hypertool.service import agent_telemetry
@@ -151,6 +152,34 @@ def test_rubbish_is_refused(body: bytes, is_json: bool) -> None:
     """What is no OTLP is refused, or holds no records; nothing else is raised."""
     with contextlib.suppress(Malformed):
         assert records(body, "logs", is_json) == []
+
+
+#: A name of an attribute, and what a record may have there that no agent sends.
+ODD = [
+    ("input_tokens", "9" * 5000),
+    ("event.timestamp", 10**400),
+    ("event.timestamp", "0001-01-01T00:00:00+00:00"),
+    ("session.id", "\ud800"),
+    ("session.id", "x" * 100_000),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ODD, ids=["digits", "late", "early", "surrogate", "long"])
+@pytest.mark.parametrize("agent", ["claude-code", "gemini-cli"])
+def test_odd_record_stops_no_other(
+    agent: str, name: str, value: str | int, telemetry: AgentTelemetry, home: Path
+) -> None:
+    """Neither the request that has it is lost, nor what comes after it."""
+    document = json.loads(recorded(agent))
+    for one in document["resourceLogs"][0]["scopeLogs"][0]["logRecords"]:
+        kind = "intValue" if isinstance(value, int) else "stringValue"
+        one["attributes"] += [{"key": name, "value": {kind: value}}]
+    assert telemetry.receive("logs", json.dumps(document).encode(), "application/json", "").status == "200 OK"
+    AgentSessions(str(home), {}, telemetry).round()
+    send(telemetry, agent, "json")
+    AgentSessions(str(home), {}, telemetry).round()
+    assert counted(AGENT_CALLS.key, agent) >= TOLD[agent][2][0]
+    assert telemetry.count(Ledger()) == 0
 
 
 def test_bomb_is_refused(telemetry: AgentTelemetry) -> None:

@@ -138,10 +138,10 @@ def mapping(value: Any) -> dict[str, Any]:
 def seconds(value: Any) -> float:
     """A time as agents write it (ISO 8601, or milliseconds or seconds since the epoch), in seconds; 0 if unknown."""
     if value.__class__ in (int, float):
-        number = float(value)
-        if 1e11 < number < 1e14:
-            return number / 1000
-        return number if 0 < number < 1e11 else 0.0
+        # Compared before it is converted: an integer of 400 digits is no float.
+        if 1e11 < value < 1e14:
+            return float(value) / 1000
+        return float(value) if 0 < value < 1e11 else 0.0
     if value.__class__ is str and 19 <= len(value) <= 40:
         return _iso(value)
     return 0.0
@@ -171,5 +171,5 @@ def _iso_with_offset(value: str) -> float:
 
     try:
         return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

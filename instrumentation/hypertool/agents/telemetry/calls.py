@@ -33,7 +33,8 @@ def _version(record: Record) -> str:
 
 def _number(value: Any) -> int:
     """Claude Code sends its counts as text."""
-    return whole(int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value)
+    is_count = isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit()
+    return whole(int(value) if is_count else value)
 
 
 def _at(record: Record) -> float:
@@ -67,7 +68,7 @@ def _gemini_cli(record: Record) -> Read:
     if role in ("", "main", "subagent"):
         return None
     moment = text(record.attributes.get("event.timestamp")) or str(record.at)
-    return _google("gemini-cli", record, f"{record.attributes.get('session.id')}/{role}/{moment}")
+    return _google("gemini-cli", record, f"{text(record.attributes.get('session.id'))}/{role}/{moment}")
 
 
 def _google(agent: str, record: Record, key: str) -> Read:
