@@ -10,9 +10,11 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from hypertool.runtime.services import _is_service
 from tests.support.ansible_module import ROOT, shared_code
 
 PERSON = 12_345
@@ -74,6 +76,14 @@ def test_password_for_a_service(password: Path) -> None:
 @pytest.mark.parametrize(("uid", "system"), [(0, True), (999, True), (1000, False), (61184, True), (65534, False)])
 def test_system_users(uid: int, system: bool) -> None:
     assert shared_code("web_access").is_system_user(uid) is system
+
+
+def test_service_with_a_persons_number_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`useradd prometheus`, as guides have it, makes an account from 1000 on."""
+    names = {1001: "prometheus", 1002: "ann"}
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: SimpleNamespace(pw_name=names[uid]))
+    assert [shared_code("web_access").is_system_user(uid) for uid in (1001, 1002, 1003)] == [True, False, False]
+    assert [_is_service(uid) for uid in (1001, 1002, 1003)] == [True, False, False]
 
 
 def test_nobody_listens(password: Path) -> None:

@@ -93,7 +93,8 @@ def test_a_socket_unit_that_holds_a_port_is_named(fleet: Fleet, host: Host, unto
 
 
 def test_what_somebody_forbade_stays_forbidden(fleet: Fleet, host: Host, untouched: None) -> None:
-    """Masked unit, held package, a /var that runs no programs, read-only /etc and /usr: named before any change."""
+    """Masked unit, held package, a person's account, no programs on /var, read-only /etc: named before any change."""
+    host.check_output("cp -a /etc/passwd /run/passwd && echo prometheus:x:1234:1234::/:/bin/false >> /etc/passwd")
     host.check_output("systemctl mask prometheus.service")
     host.check_output("apt-mark hold prometheus-node-exporter")
     host.check_output("mount --bind /var /var && mount -o remount,bind,noexec /var")
@@ -102,11 +103,12 @@ def test_what_somebody_forbade_stays_forbidden(fleet: Fleet, host: Host, untouch
     try:
         said = refused(fleet.play("site.yml"))
     finally:
-        host.check_output("umount /usr/local/bin && umount /etc && umount /var")
+        host.check_output("umount /usr/local/bin && umount /etc && umount /var && cp -a /run/passwd /etc/passwd")
         host.check_output("apt-mark unhold prometheus-node-exporter")
         host.check_output("systemctl unmask prometheus.service")
     assert "prometheus.service: masked" in said
     assert "prometheus-node-exporter: held (`apt-mark hold`), so apt refuses to install it" in said
+    assert "prometheus, user id 1234: an account as of a person" in said
     assert "/var/lib/dpkg/info: on a file system mounted with noexec" in said
     assert "/etc, /usr/local/bin/hypertool: mounted read-only" in said
     assert "Nothing was changed" in said

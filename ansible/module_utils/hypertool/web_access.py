@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import pwd
 import secrets
 import urllib.request
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from ansible.module_utils.hypertool import paths
 from ansible.module_utils.hypertool.errors import HostError
 
 USER = "hypertool"
+# Their accounts may have been made as a person's, before us.
+SERVICES = ("alertmanager", "alloy", "grafana", "hypertool", "prometheus")
 PASSWORD_FILE = "/etc/hypertool/secrets/web_password"
 # libxcrypt's names on supported systems; Python 3.13 removed the crypt module.
 LIBRARIES = ("libcrypt.so.1", "libcrypt.so.2")
@@ -75,8 +78,15 @@ def listener_users(port, tables=None):
 
 
 def is_system_user(uid):
-    """Whether an account belongs to the system: below the first person's, or made by systemd (DynamicUser=)."""
-    return uid < 1000 or 61184 <= uid <= 65519
+    """Whether an account belongs to the system: below the first person's, by systemd (DynamicUser=), or by its name."""
+    return uid < 1000 or 61184 <= uid <= 65519 or _name(uid) in SERVICES
+
+
+def _name(uid):
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
 
 
 def open_local(url, timeout, path=PASSWORD_FILE, method="GET"):

@@ -8,6 +8,8 @@ import os
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: Accounts of people start at 1000. systemd makes users for services (DynamicUser=) between these two.
 _FIRST_PERSON, _FIRST_DYNAMIC, _LAST_DYNAMIC = 1000, 61184, 65519
+#: Their accounts may have been made as a person's, before us.
+_SERVICES = ("alertmanager", "alloy", "grafana", "hypertool", "prometheus")
 #: The user of Prometheus in its container image.
 _NOBODY = 65534
 
@@ -22,4 +24,11 @@ def stranger(host: str, port: int) -> int | None:
 
 
 def _is_service(user: int) -> bool:
-    return user < _FIRST_PERSON or _FIRST_DYNAMIC <= user <= _LAST_DYNAMIC or user == _NOBODY
+    if user < _FIRST_PERSON or _FIRST_DYNAMIC <= user <= _LAST_DYNAMIC or user == _NOBODY:
+        return True
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name in _SERVICES
+    except KeyError:
+        return False
