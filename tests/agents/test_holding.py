@@ -90,5 +90,5 @@ def test_run_with_nothing_left_today(home: Path, limit: Limit) -> None:
     program.chmod(0o755)
     command = [str(HYPERTOOL), "run", "--persona", "backend-engineer", "--", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 128 + signal.SIGINT
+    assert done.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     assert "codex was ended. Hypertool: the token budget of backend-engineer is 100 a day" in done.stderr

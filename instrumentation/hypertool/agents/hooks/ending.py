@@ -20,6 +20,7 @@ def process_of(event: Event) -> AgentProcess | None:
 
 def end_agent(agent: AgentProcess, why: str) -> None:
     """End the agent, then write `why` where it wrote its errors."""
+    signal.setitimer(signal.ITIMER_REAL, 3 * _GRACE_SECONDS)  # The hook's deadline must not come between two signals.
     errors = _errors(agent.process)
     end([(agent.process, agent.ticks)], (signal.SIGINT, signal.SIGTERM), _GRACE_SECONDS)
     if errors is not None:
