@@ -77,15 +77,16 @@ def test_a_stranger_reads_nothing_of_the_store(fleet: Fleet, host: Host) -> None
     assert host.run(f"runuser -u {STRANGER} -- ls /var/lib/hypertool").rc != 0
 
 
-#: A user takes the ports of an address of loopback that is free; prints the ports on which root then gets through.
+#: A user takes the ports of an address of this host; prints the ports on which root then gets through.
 TAKE = """
 import os, pwd, select, socket, sys
-user, seconds, ports = pwd.getpwnam(sys.argv[1]).pw_uid, float(sys.argv[2]), [int(port) for port in sys.argv[3:]]
+user, address, seconds = pwd.getpwnam(sys.argv[1]).pw_uid, sys.argv[2], float(sys.argv[3])
+ports = [int(port) for port in sys.argv[4:]]
 readable, writable = os.pipe()
 taker = os.fork()
 if taker == 0:
     os.setuid(user)
-    held = [socket.create_server(("127.0.0.9", port)) for port in ports]
+    held = [socket.create_server((address, port)) for port in ports]
     os.write(writable, b"ready")
     select.select([], [], [])
 os.close(writable)
@@ -94,7 +95,7 @@ calls, answered = {}, []
 for port in ports:
     call = socket.socket()
     call.setblocking(False)
-    call.connect_ex(("127.0.0.9", port))
+    call.connect_ex((address, port))
     calls[call] = port
 while calls and (found := select.select([], list(calls), [], seconds)[1]):
     answered += [calls.pop(call) for call in found if call.getpeername()]
@@ -107,12 +108,15 @@ PORTS, OTHER = (9090, 9093, 9100, 9464, 9465), 8999
 def test_nobody_answers_on_a_services_port(fleet: Fleet, host: Host) -> None:
     """Who takes the port of a service that is down gets no connection, so no password; without our rules they do."""
 
-    def answered(who: str, seconds: int = 1) -> list[int]:
+    def answered(who: str, seconds: int = 1, address: str = "127.0.0.9") -> list[int]:
         ports = " ".join(map(str, (OTHER, *PORTS)))
-        return [int(port) for port in host.check_output(f"python3 -c %s {who} {seconds} {ports}", TAKE).split()]
+        said = host.check_output(f"python3 -c %s {who} {address} {seconds} {ports}", TAKE)
+        return [int(port) for port in said.split()]
 
     assert answered(STRANGER) == [OTHER]
-    assert answered("prometheus") == [OTHER, *PORTS]
+    assert answered("prometheus", 20) == [OTHER, *PORTS]
+    # What a person serves to others is none of ours.
+    assert answered(STRANGER, 20, host.check_output("hostname -I").split()[0]) == [OTHER, *PORTS]
     host.check_output("nft delete table inet hypertool_ports")
     assert answered(STRANGER, 20) == [OTHER, *PORTS]
     host.check_output("systemctl reload hypertool-ports")
