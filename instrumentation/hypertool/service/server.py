@@ -207,6 +207,7 @@ class LocalHandler(BaseHTTPRequestHandler):
 
         Closing while bytes are unread would reset the connection before the client has read the answer.
         """
+        self.server.is_answered(self.connection)  # type: ignore[attr-defined]
         self._reader.deadline = time.monotonic() + DISCARD_SECONDS
         left, buffer = DISCARD_BYTES, bytearray(65536)
         with contextlib.suppress(OSError):
@@ -229,7 +230,7 @@ class LocalServer(TCPServer):
         self._lock = threading.Lock()
         self._served: set[socket.socket] = set()
         # In the order of their arrival.
-        self._without_head: dict[socket.socket, None] = {}
+        self._droppable: dict[socket.socket, None] = {}
         super().__init__(*arguments, **options)
 
     def server_bind(self) -> None:
@@ -239,11 +240,11 @@ class LocalServer(TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in its own thread.
 
-        Of too many, the one that has waited longest without a complete head is dropped; without any, the new one.
+        Of too many, the oldest without a complete head, or whose answer was sent, is dropped; without any, the new one.
         """
         with self._lock:
             full = len(self._served) >= CONNECTIONS
-            dropped = next(iter(self._without_head), request) if full else None
+            dropped = next(iter(self._droppable), request) if full else None
             if dropped is not None:
                 self._forget(dropped)
                 # Its thread then reads the end, and closes it: not before this lock is free.
@@ -251,7 +252,7 @@ class LocalServer(TCPServer):
                     dropped.shutdown(socket.SHUT_RDWR)
             if dropped is not request:
                 self._served.add(request)
-                self._without_head[request] = None
+                self._droppable[request] = None
         if dropped is request:
             return self.shutdown_request(request)
         return super().process_request(request, client_address)
@@ -259,7 +260,13 @@ class LocalServer(TCPServer):
     def head_is_complete(self, request: socket.socket) -> None:
         """Keep that connection: its request is under way."""
         with self._lock:
-            self._without_head.pop(request, None)
+            self._droppable.pop(request, None)
+
+    def is_answered(self, request: socket.socket) -> None:
+        """Only what the client still sends is read from that connection: others have a better claim to its place."""
+        with self._lock:
+            if request in self._served:
+                self._droppable[request] = None
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection."""
@@ -269,7 +276,7 @@ class LocalServer(TCPServer):
 
     def _forget(self, request: socket.socket) -> None:
         self._served.discard(request)
-        self._without_head.pop(request, None)
+        self._droppable.pop(request, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log nothing: the client went away."""

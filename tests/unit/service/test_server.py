@@ -239,15 +239,27 @@ def test_slow_body_outlives_the_head_deadline(tmp_path: Path, monkeypatch: pytes
         alert_log.close()
 
 
-def test_idle_connections_leave_room(service: Exporter | AlertLog, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /nothing HTTP/1.1\r\nContent-Length: 9\r\n\r\n"], ids=["no head", "answered"]
+)
+def test_idle_connections_leave_room(
+    service: Exporter | AlertLog, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
     """With more idle connections open than are served at once, a request is answered; the oldest idle one is closed."""
     monkeypatch.setattr(server, "HEAD_SECONDS", 10.0)  # a busy machine takes its time, too
+    monkeypatch.setattr(server, "DISCARD_SECONDS", 10.0)
     path = "/-/healthy" if isinstance(service, Exporter) else "/healthz"
-    idle = [socket.create_connection(("127.0.0.1", service.address.port), timeout=20) for _ in range(140)]
+    idle = []
     try:
+        for _ in range(140):
+            idle.append(socket.create_connection(("127.0.0.1", service.address.port), timeout=20))
+            idle[-1].sendall(sent)
+            if sent and len(idle) <= server.CONNECTIONS:
+                assert idle[-1].recv(100).startswith(b"HTTP/1.0 404")
         begun = time.monotonic()
         assert [ask(service, f"GET {path} HTTP/1.1", "Host: localhost")[0] for _ in range(3)] == [200] * 3
-        assert idle[0].recv(1) == b""
+        while idle[0].recv(100):
+            pass
         assert time.monotonic() - begun < server.HEAD_SECONDS, "idle connections were dropped, not waited for"
     finally:
         for one in idle:
