@@ -1896,10 +1896,11 @@ ordered = function flx_ordered (dashboard) {
 };
 
 panel_html = function flx_panel_html (panel, what) {
-    var kind, made, title, wide;
+    var kind, kinds, made, title, wide;
     wide = panel["gridPos"]["w"];
     title = escaped(panel["title"]);
-    made = [_pymeth_format.call("<section class=\"panel w{}\"><div>", wide)];
+    kinds = (_pyfunc_op_contains(panel["type"], ["timeseries", "heatmap"]))? ("panel time") : ("panel");
+    made = [_pymeth_format.call("<section class=\"{} w{}\"><div>", kinds, wide)];
     if (_pyfunc_truthy(_pymeth_get.call(panel, "description"))) {
         _pymeth_append.call(made, _pymeth_format.call("<details class=\"about\"><summary aria-label=\"About {}\"><span>?</span></summary>", title));
         _pymeth_append.call(made, (_pymeth_format.call("<p>{}</p></details>", escaped(panel["description"]))));

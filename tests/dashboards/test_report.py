@@ -258,6 +258,30 @@ def test_login_is_never_shown() -> None:
         Prometheus("file:///etc/passwd")
 
 
+#: Names the graphs whose right end, or whose title, is out of sight.
+OUT_OF_SIGHT = """<script>
+const hidden = [...document.querySelectorAll(".time")].filter((panel) => {
+  const inside = panel.getBoundingClientRect();
+  const drawing = panel.querySelector(".drawing")?.getBoundingClientRect();
+  const title = panel.querySelector("h3").getBoundingClientRect();
+  return (drawing && drawing.right > inside.right) || title.left < inside.left || inside.right > innerWidth;
+});
+document.title = `hidden: ${hidden.map((panel) => panel.querySelector("h3").textContent)} of ${innerWidth}`;
+</script></body>"""
+
+
+def test_a_phone_shows_the_newest(figures: report.Figures, tmp_path: Path) -> None:
+    """Graphs that do not fit begin at their end: what has just happened is in sight without a touch."""
+    if shutil.which("chromium") is None:
+        pytest.skip("chromium is not installed; apt-get install chromium to look at the report")
+    page = tmp_path / "report.html"
+    page.write_text(report.page(figures).replace("</body>", OUT_OF_SIGHT), encoding="utf-8")
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = ["chromium", *flags, "--window-size=500,900", "--dump-dom", page.as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert re.search(r"<title>hidden:  of (\d{3})</title>", dom), re.findall("<title>.*</title>", dom)
+
+
 @pytest.fixture(params=["bookworm", "trixie", "forky"])
 def overview(request: pytest.FixtureRequest, blocks: Path, tmp_path: Path) -> Iterator[str]:
     """The overview page with axe-core beside it, served by the Prometheus of one release."""

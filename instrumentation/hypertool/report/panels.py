@@ -95,7 +95,8 @@ def panel_html(panel: Json, what: Json) -> str:
     """The panel as a part of a page."""
     wide = panel["gridPos"]["w"]
     title = escaped(panel["title"])
-    made = [f'<section class="panel w{wide}"><div>']
+    kinds = "panel time" if panel["type"] in ["timeseries", "heatmap"] else "panel"
+    made = [f'<section class="{kinds} w{wide}"><div>']
     if panel.get("description"):
         made.append(f'<details class="about"><summary aria-label="About {title}"><span>?</span></summary>')
         made.append(f"<p>{escaped(panel['description'])}</p></details>")

@@ -72,7 +72,9 @@ form { align-items: end; display: flex; flex-wrap: wrap; gap: .5rem 1rem; margin
 label { color: var(--soft); display: flex; flex-direction: column; font-size: .8rem; }
 select { background: var(--panel); border: 1px solid var(--line); color: var(--text); font: inherit; padding: .2rem; }
 @media (max-width: 900px) { .panels { display: block; } .panel { margin-bottom: 8px; overflow-x: auto; }
-  .panel > div:first-child { left: 0; position: sticky; } }
+  .panel > div:first-child { left: 0; position: sticky; }
+  /* Of what does not fit, the newest is in sight. */
+  .time { direction: rtl; } .time > * { direction: ltr; } }
 @media print { body { padding: 0; } .panel { break-inside: avoid; } nav, form { display: none; } }
 """
 
