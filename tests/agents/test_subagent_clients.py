@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hypertool.cli import main
 from hypertool.domain.instruments import AGENT_CALLS, AGENT_TOKENS
 from hypertool.service.agent_sessions import AgentSessions
 from tests.agents.hooking import HYPERTOOL
@@ -19,7 +20,7 @@ NAME, PARENT = "backend-engineer", "data-scientist"
 BODY = f"---\nname: {NAME}\ndescription: Works on the backend\n---\nYou are the backend engineer. Do your task.\n"
 TASK = {"description": "work", "prompt": "Work"}
 # What a model asks each client for to get two sub-agents, and where the client looks for a sub-agent called NAME.
-# Codex and Cline have no names for theirs; Gemini CLI writes them only when a sub-agent has ended.
+# Codex and Cline have no names for theirs; Gemini CLI writes them only when a sub-agent has ended, but tells its hooks.
 ASKED: dict[str, tuple[list[tuple[str, dict[str, Any]]], str]] = {
     "copilot-cli": (
         [("task", {**TASK, "agent_type": NAME, "name": "a"}),
@@ -36,7 +37,7 @@ ASKED: dict[str, tuple[list[tuple[str, dict[str, Any]]], str]] = {
         f"../.qwen/agents/{NAME}.md",
     ),
     "gemini-cli": (
-        [("invoke_agent", {"agent_name": NAME, "prompt": "Work"}),
+        [("invoke_agent", {"agent_name": NAME, "prompt": "Work on the backend"}),
          ("invoke_agent", {"agent_name": "generalist", "prompt": "Work"})],
         f"../.gemini/agents/{NAME}.md",
     ),
@@ -55,7 +56,7 @@ def wait_for_them(body: dict[str, Any]) -> list[tuple[str, Any]] | None:
     return [("wait_agent", {"targets": [one]}) for one in started] or None
 
 
-NAMED = ("copilot-cli", "opencode", "qwen-code")
+NAMED = ("copilot-cli", "opencode", "qwen-code", "gemini-cli")
 
 
 @pytest.mark.parametrize("agent", ASKED)
@@ -68,6 +69,8 @@ def test_subagents_of_a_real_client(agent: str, programs: Path, project: Path) -
     waiting = [wait_for_them] if agent == "codex" else []
     with FakeModels(commands=[asked, *waiting, "sleep 1"]) as models:
         client = set_up(AGENTS[agent], models, programs, project)
+        if agent == "gemini-cli":
+            assert main(["agents", "install", agent]) == 0
         client = client._replace(around=(str(HYPERTOOL), "run", "--persona", PARENT, "--"))
         done = run(client, models, programs, project)
         AgentSessions(str(project.parent), {}).round()

@@ -22,6 +22,7 @@ SHOWN = {
     "9093": {"", "/api/v2/alerts", "/-/ready", "/api/v2/silences"},  # here; the last one is for programs
     # test_places.py opens the pages on each release, tests/hosts the classic one; the others are for programs.
     "9090": {"", "/", "/user/overview.html", "/user/runbook.html", "/user/", "/classic/graph", "/metrics", "/-/ready"}
+    | {"/query", "/graph", "/alerts", "/classic/alerts"}
     | {"/api/v1/targets", "/api/v1/write", "/api/v1/query"},
     "12345": OF_ALLOY,
     "9100": {"/metrics"},  # tests/hosts

@@ -30,7 +30,8 @@ class AgentCall(NamedTuple):
     """One model call. `keys` are its ids: if any of them was counted before, the call was counted.
 
     `at` is in seconds since the epoch. `subagent` is the sub-agent's name, `subagent_id` its id if only that is known;
-    both are empty for the main agent. `version` is the agent's.
+    both are empty for the main agent. `task` is the checksum of what it was asked to do, where its id tells no name.
+    `version` is the agent's.
     """
 
     agent: str
@@ -42,6 +43,7 @@ class AgentCall(NamedTuple):
     subagent: str = ""
     subagent_id: str = ""
     version: str = ""
+    task: str = ""
 
 
 class Unrecognised(NamedTuple):

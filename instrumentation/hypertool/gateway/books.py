@@ -141,7 +141,7 @@ class Books:
 
     def _persona_of(self, ledger: Ledger, call: Call) -> Persona | None:
         agent, subagent = call.client.agent, call.client.subagent_id
-        named = told.subagent_name(ledger, agent, subagent) if subagent else ""
+        named = ledger.subagent(agent, subagent) if subagent else ""
         own = self._catalogue.find(named) if named else None
         bound = ledger.binding(agent, call.session, call.at) or call.whose
         return own or self._catalogue.find(bound.persona)

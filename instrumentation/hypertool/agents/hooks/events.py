@@ -9,6 +9,7 @@ from ...runtime.light_typing import Any, NamedTuple
 from ..calls import mapping, text
 from ..folders import folder
 from ..reading.registry import reader
+from ..tasks import plain, task_of
 
 KINDS = {
     "sessionstart": "session_start",
@@ -37,7 +38,10 @@ RECENT_FILES = 16
 
 
 class Event(NamedTuple):
-    """One event of an agent. `name` is the agent's own name for it, `kind` one of the values of KINDS, or `other`."""
+    """One event of an agent. `name` is the agent's own name for it, `kind` one of the values of KINDS, or `other`.
+
+    `asked` is the sub-agent that is about to get `task`; without it, `task` is what this part of the session does.
+    """
 
     agent: str
     name: str
@@ -47,6 +51,8 @@ class Event(NamedTuple):
     directory: str
     subagent_id: str = ""
     subagent: str = ""
+    asked: str = ""
+    task: str = ""
 
 
 def parse(agent: str, name: str, given: dict[str, Any]) -> Event:
@@ -61,16 +67,31 @@ def parse(agent: str, name: str, given: dict[str, Any]) -> Event:
     if agent == "cline":
         # Every Cline event names its agent; a sub-agent has a parent.
         subagent_id = subagent_id if given.get("parent_agent_id") else ""
+    session = _session(agent, given)
+    asked, task = _task(kind, session, given) if agent == "gemini-cli" else ("", "")
     return Event(
         agent,
         name,
         kind,
-        _session(agent, given),
+        session,
         path(given.get("transcript_path")) or path(given.get("transcriptPath")),
         directory,
         subagent_id,
         subagent,
+        asked,
+        task,
     )
+
+
+def _task(kind: str, session: str, given: dict[str, Any]) -> tuple[str, str]:
+    """Gemini CLI names a sub-agent only to the tool that starts it, and tells it apart by its first message."""
+    if kind == "before_tool" and given.get("tool_name") == "invoke_agent":
+        wanted = mapping(given.get("tool_input"))
+        return text(wanted.get("agent_name")), task_of(session, plain(wanted.get("prompt")))
+    messages = mapping(given.get("llm_request")).get("messages") if kind == "before_model" else None
+    if messages.__class__ is list and messages:
+        return "", task_of(session, plain(mapping(messages[0]).get("content")))
+    return "", ""
 
 
 def _session(agent: str, given: dict[str, Any]) -> str:

@@ -69,6 +69,8 @@ def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str) -> N
     ledger.see_session(event.agent, event.session, name)
     if event.subagent_id and event.subagent:
         ledger.name_subagent(event.agent, event.subagent_id, event.subagent)
+    if event.asked and event.task:
+        ledger.name_task(event.agent, event.task, event.asked)
     enter(ledger, event, workspace)
 
 
@@ -99,6 +101,8 @@ def _is_sessions(event: Event, home: str, environment: dict[str, str]) -> bool:
 def _decide(ledger: Ledger, event: Event, workspace: Path | None) -> answers.Answer | None:
     if not answers.stops(event) and not answers.can_warn(event):
         return None
+    if event.task and not event.asked:
+        event = event._replace(subagent=ledger.subagent(event.agent, event.task) or event.subagent)
     found = standing(ledger, event, owner(ledger, event, workspace))
     if found is None:
         return None

@@ -39,7 +39,7 @@ _EVENTS = {
         "SessionEnd",
     ),
     "codex": ("SessionStart", "UserPromptSubmit", "PostToolUse", "SubagentStart", "Stop", "SessionEnd"),
-    "gemini-cli": ("SessionStart", "BeforeAgent", "BeforeModel", "AfterAgent", "SessionEnd"),
+    "gemini-cli": ("SessionStart", "BeforeAgent", "BeforeModel", "BeforeTool", "AfterAgent", "SessionEnd"),
     "copilot-cli": ("sessionStart", "userPromptSubmitted", "postToolUse", "subagentStart", "agentStop", "sessionEnd"),
     "cline": ("TaskStart", "PreToolUse", "PostToolUse", "TaskComplete"),
     "auggie": ("SessionStart", "PreToolUse", "PostToolUse", "Stop", "SessionEnd"),
@@ -82,6 +82,8 @@ def entry(program: str, agent: str, event: str) -> dict[str, Any]:
     hook: dict[str, Any] = {"type": "command", "command": command(program, agent, event), "timeout": timeout}
     if agent == "gemini-cli":
         hook["name"] = "hypertool"
+        if event == "BeforeTool":  # only of the tool that starts a sub-agent: each hook costs its tool 30 ms
+            return {"matcher": "invoke_agent", "hooks": [hook]}
     return {"hooks": [hook]}
 
 

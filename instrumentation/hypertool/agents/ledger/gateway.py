@@ -25,14 +25,6 @@ def knows(ledger: Ledger, agent: str, keys: tuple[str, ...]) -> bool:
     return found is not None
 
 
-def subagent_name(ledger: Ledger, agent: str, subagent: str) -> str:
-    """The name of a sub-agent that a hook has told of, else empty."""
-    row = ledger.connection.execute(
-        "SELECT name FROM subagents WHERE agent = ? AND subagent = ?", (agent, subagent)
-    ).fetchone()
-    return str(row[0]) if row is not None else ""
-
-
 def count_refused(ledger: Ledger, agent: str, persona: str, model: str) -> None:
     """Count a call that was refused at a budget, in a transaction."""
     ledger.count_blocked(agent, persona)

@@ -222,10 +222,11 @@ class Ledger:
         bound = self.binding(call.agent, session, at) or default
         name = call.subagent
         if not name and call.subagent_id:
-            row = self._connection.execute(
-                "SELECT name FROM subagents WHERE agent = ? AND subagent = ?", (call.agent, call.subagent_id)
-            ).fetchone()
-            name = row[0] if row is not None else ""
+            name = self.subagent(call.agent, call.subagent_id)
+            if not name and call.task:
+                name = self.subagent(call.agent, call.task)
+                if name:  # it stays so, whatever is told of the same task later
+                    self.name_subagent(call.agent, call.subagent_id, name)
         own = self.catalogue.find(name) if name else None
         persona = own or self.catalogue.find(bound.persona)
         # Also unknown if it was bound to a persona that is no longer configured.
@@ -270,6 +271,19 @@ class Ledger:
         self._connection.execute(
             "INSERT OR REPLACE INTO subagents VALUES (?, ?, ?, ?)", (agent, subagent, name, self._now())
         )
+
+    def subagent(self, agent: str, known_by: str) -> str:
+        """The name of the sub-agent with that id or task; empty if nobody told it, or if it is not sure."""
+        row = self._connection.execute(
+            "SELECT name FROM subagents WHERE agent = ? AND subagent = ?", (agent, known_by)
+        ).fetchone()
+        return str(row[0]) if row is not None else ""
+
+    def name_task(self, agent: str, task: str, name: str) -> None:
+        """Remember which sub-agent gets a task; one task for two names tells neither. In a transaction."""
+        query = "SELECT 1 FROM subagents WHERE agent = ? AND subagent = ? AND name != ?"
+        other = self._connection.execute(query, (agent, task, name)).fetchone()
+        self.name_subagent(agent, task, "" if other is not None else name)
 
     # Sessions
 

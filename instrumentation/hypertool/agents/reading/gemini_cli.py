@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from ...runtime.light_typing import Any
 from ..calls import AgentCall, Inconsistent, Read, Tokens, Unrecognised, counts, mapping, moved, part, seconds, text
 from ..folders import folder
+from ..tasks import plain, task_of
+from .lines import AWAITS
 from .sources import directories, files_in
 
 NAME = "gemini-cli"
@@ -52,7 +54,7 @@ def opening(path: str) -> dict[str, str]:
     """What a file's place tells of its calls: a sub-agent's chat is in the folder of its session."""
     beside = os.path.dirname(path)
     inside = os.path.basename(os.path.dirname(beside)) == "chats"
-    return {"parent": text(os.path.basename(beside))} if inside else {}
+    return {"parent": text(os.path.basename(beside)), AWAITS: '"user"'} if inside else {}
 
 
 def read(record: dict[str, Any], context: dict[str, str]) -> Read:
@@ -62,6 +64,10 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         if context.get("parent"):
             context["subagent_id"] = own
         context["session"] = context.get("parent") or own
+        return None
+    if AWAITS in context and record.get("type") == "user":  # a sub-agent's first message is what it was asked to do
+        del context[AWAITS]
+        context["task"] = task_of(context.get("session", ""), plain(record.get("content")))
         return None
     given = record.get("tokens")
     tokens = mapping(given)
@@ -81,6 +87,8 @@ def read(record: dict[str, Any], context: dict[str, str]) -> Read:
         tokens_of(*counts(tokens, ("input", "output"), ("cached", "thoughts", "tool", "total"))),
         "",
         context.get("subagent_id", ""),
+        "",
+        context.get("task", ""),
     )
 
 

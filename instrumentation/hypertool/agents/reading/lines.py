@@ -12,6 +12,8 @@ from .registry import LinesReader
 
 CHUNK = 1 << 20
 MAX_LINE = 16 << 20
+AWAITS = "awaits"
+"""In a reader's context: lines with this text are parsed, too, until the reader takes the entry out."""
 MAX_CONTEXT = 256
 """Entries of a reader's context; what is beyond is forgotten first in, first out."""
 
@@ -52,7 +54,8 @@ def _take(reader: LinesReader, line: bytes, offset: int, context: dict[str, str]
         if marker in line:
             break
     else:
-        return
+        if AWAITS not in context or context[AWAITS].encode() not in line:
+            return
     context["offset"] = str(offset)
     try:
         record: Any = json.loads(line)
