@@ -13,6 +13,7 @@ import pytest
 
 from hypertool.agents import running
 from hypertool.agents.holding import HELD, Held
+from hypertool.agents.ledger import location
 from hypertool.agents.ledger.attribution import Attribution
 from tests.agents.conftest import Limit
 from tests.agents.hooking import HYPERTOOL, spend
@@ -92,3 +93,18 @@ def test_run_with_nothing_left_today(home: Path, limit: Limit) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     assert "codex was ended. Hypertool: the token budget of backend-engineer is 100 a day" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["codex", "another"])
+def test_run_without_a_ledger_says_so_once(name: str, home: Path) -> None:
+    """The command runs and its exit code is kept; what cannot be counted or held is one line."""
+    program = home / name
+    program.write_text("#!/bin/sh\nsleep 1.5\nexit 3\n")
+    program.chmod(0o755)
+    location.directory().parent.mkdir(parents=True, exist_ok=True)
+    location.directory().touch()
+    command = [HYPERTOOL, "run", "--", program]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr

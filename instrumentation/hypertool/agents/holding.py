@@ -48,10 +48,14 @@ class Held:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._terminal)
 
+    @property
+    def possible(self) -> bool:
+        """Whether the command's agent is one that this ends."""
+        return self._agent in HELD
+
     def wanted(self, ledger: Ledger) -> bool:
         """Whether any budget could end this command."""
-        personas = ledger.catalogue.personas.values()
-        return self._agent in HELD and any(persona.on_exceed == "block" for persona in personas)
+        return self.possible and any(one.on_exceed == "block" for one in ledger.catalogue.personas.values())
 
     def check(self, ledger: Ledger, files: Iterable[str]) -> bool:
         """End the command if the persona of one of its sessions has nothing left; `files` are its agent's new ones.

@@ -130,9 +130,11 @@ def counting(
 
     def count() -> None:
         seen: list[Changed] | None = None
-        holds = hold and _with_ledger(held.wanted)
-        while not ended.wait(HOLD_SECONDS if holds else EVERY_SECONDS):
+        holds = None if hold and held.possible else False
+        while not ended.wait(EVERY_SECONDS if holds is False else HOLD_SECONDS):
             with contextlib.suppress(Exception):
+                if holds is None:  # asked again where the ledger could not be opened
+                    holds = _with_ledger(held.wanted)
                 stamps = list(_changed(_agents(command[0]), started, environment))
                 if stamps != seen:
                     if stamps:
