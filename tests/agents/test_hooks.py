@@ -78,6 +78,21 @@ def test_recorded_events_count_the_session(agent: str, home: Path) -> None:
     assert (counted(AGENT_CALLS.key, agent), counted(AGENT_TOKENS.key, agent)) == FIGURES[agent]
 
 
+@pytest.mark.parametrize("agent", ["claude-code", "gemini-cli"])
+def test_next_session_counts_a_killed_one(agent: str, home: Path) -> None:
+    """What a killed session wrote after its last hook is counted, as its own, when the project's next one begins."""
+    name, given = recorded_events(agent, home)[0]
+    assert call_hook(agent, name, given, HYPERTOOL_PERSONA="backend-engineer").returncode == 0
+    homes.install(home, agent)
+    assert counted(AGENT_CALLS.key, agent) == 0
+    beside = Path(given["transcript_path"]).with_name("next.jsonl")
+    following = {**given, "session_id": "next", "transcript_path": str(beside)}
+    assert call_hook(agent, name, following, HYPERTOOL_PERSONA="data-scientist").returncode == 0
+    calls, tokens = FIGURES[agent]
+    assert counted(AGENT_CALLS.key, agent, "backend-engineer") == calls
+    assert counted(AGENT_TOKENS.key, agent) == tokens
+
+
 @pytest.mark.parametrize(("agent", "name", "code", "answer"), STOPS)
 @pytest.mark.usefixtures("blocking")
 def test_overspent_agent_is_stopped(

@@ -19,6 +19,7 @@ from hypertool.service.agent_telemetry import AgentTelemetry, Answer
 from hypertool.service.exporter import Exporter
 from hypertool.store.store import Store
 from tests.agents.gateways import Gateway
+from tests.agents.hooking import call_hook
 from tests.agents.ledgers import counted, open_ledger
 from tests.agents.real_clients import AGENTS, Client, set_up
 from tests.support.fake_models import FakeModels
@@ -113,6 +114,14 @@ class Watched:
         self._rounds.stop()
         if self._serves:
             self._service().round()
+        if self.sources == {HOOK}:
+            self._next_session()
+
+    def _next_session(self) -> None:
+        """The first hook of a next session of Claude Code: a killed one has no last hook, and its file is late."""
+        for folder in Path(self.home, ".claude", "projects").glob("*"):
+            given = {"session_id": "next", "transcript_path": str(folder / "next.jsonl"), "cwd": f"{self.home}/project"}
+            assert call_hook("claude-code", "SessionStart", given).returncode == 0
 
     def close(self) -> None:
         """End what was begun."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...runtime.light_typing import Any, NamedTuple
 from ..calls import mapping, text
 from ..folders import folder
 from ..reading.registry import reader
+from ..reading.sources import files_in
 from ..tasks import plain, task_of
 
 KINDS = {
@@ -35,6 +36,8 @@ KINDS = {
     "sessionend": "session_end",
 }
 RECENT_FILES = 16
+# Agents that keep the sessions of a project in a folder of their own.
+_BESIDE = ("claude-code", "gemini-cli", "qwen-code")
 
 
 class Event(NamedTuple):
@@ -110,10 +113,18 @@ def path(value: Any) -> str:
 
 
 def files(event: Event, home: str, environment: dict[str, str]) -> Iterator[str]:
-    """The session's file and those of its sub-agents; if that is unknown, the agent's files of the last hour."""
+    """The session's file and those of its sub-agents; if that is unknown, the agent's files of the last hour.
+
+    A session that begins also brings the last hour's others of its project: one may have been killed after a call that
+    was not in its file yet when its last hook ran.
+    """
     module = reader(event.agent)
     if event.transcript:
         yield from module.with_subagents(event.transcript)
+        if event.kind == "session_start" and event.agent in _BESIDE:
+            for beside in _recent(files_in(os.path.dirname(event.transcript), ".jsonl")):
+                if beside != event.transcript:
+                    yield from module.with_subagents(beside)
         return
     named = session_file(event, home, environment)
     if named and os.path.exists(named):
@@ -136,7 +147,7 @@ def session_file(event: Event, home: str, environment: dict[str, str]) -> str:
     return ""
 
 
-def _recent(paths: Iterator[str]) -> list[str]:
+def _recent(paths: Iterable[str]) -> list[str]:
     import time
 
     newest: list[tuple[float, str]] = []

@@ -44,6 +44,11 @@ def _count(ledger: Ledger, event: Event, workspace: Path | None) -> None:
     name = workspace.name if workspace is not None else ""
     entered = not event.session
     module = reader(event.agent)
+    if event.kind == "session_start" and not entered:  # first of all: it may bring many files of others
+        with ledger.writing():
+            _enter(ledger, event, workspace, name)
+            _note_process(ledger, event, home, environment)
+        entered = True
     for path in files(event, home, environment):
         for _ in range(PASSES):
             reading = read_file(module, path, ledger.position, LIMIT)
