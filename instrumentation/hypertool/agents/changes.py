@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..domain.instruments import AGENTS
 from ..runtime.light_typing import NamedTuple
@@ -23,21 +23,25 @@ class Changed(NamedTuple):
 
 
 def changed(
-    home: str, environment: Mapping[str, str], since: float, stamps: Mapping[str, tuple[int, int]]
+    home: str,
+    environment: Mapping[str, str],
+    since: float,
+    stamps: Mapping[str, tuple[int, int]],
+    agents: Sequence[str] = AGENTS,
 ) -> Iterator[Changed]:
-    """Files of any agent that were touched at `since` (seconds since the epoch) or later and differ from `stamps`.
+    """Files of these agents that were touched at `since` (seconds since the epoch) or later and differ from `stamps`.
 
     An unchanged file costs one `lstat`.
     """
-    for agent in AGENTS:
+    for agent in agents:
         module = reader(agent)
         for path in module.locations(home, dict(environment)):
-            stamp = stamp_of(path, module.FORMAT == "database")
+            stamp = _stamp(path, module.FORMAT == "database")
             if stamp is not None and stamp[0] / 1e9 >= since and stamps.get(path) != stamp:
                 yield Changed(agent, path, stamp)
 
 
-def stamp_of(path: str, database: bool) -> tuple[int, int] | None:
+def _stamp(path: str, database: bool) -> tuple[int, int] | None:
     """Modification time (nanoseconds) and size; None if the file is gone."""
     try:
         found = os.lstat(path)

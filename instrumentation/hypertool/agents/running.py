@@ -14,7 +14,7 @@ from ..runtime.settings import LISTEN, LISTEN_DEFAULT, TRACES_ENDPOINT
 from ..runtime.tcp_sockets import listening_users
 from ..sinks.otlp import handed_on
 from . import runs
-from .changes import Changed, stamp_of
+from .changes import Changed, changed
 from .holding import Held
 from .ledger import location
 from .ledger.attribution import Attribution
@@ -203,12 +203,7 @@ def _agent(command: str) -> str:
 
 
 def _changed(agents: Sequence[str], started: float, environment: Mapping[str, str]) -> Iterator[Changed]:
-    for agent in agents:
-        module = reader(agent)
-        for path in module.locations(os.path.expanduser("~"), dict(environment)):
-            stamp = stamp_of(path, module.FORMAT == "database")
-            if stamp is not None and stamp[0] / 1e9 >= started - SLACK_SECONDS:
-                yield Changed(agent, path, stamp)
+    return changed(os.path.expanduser("~"), environment, started - SLACK_SECONDS, {}, agents)
 
 
 def _take_in(

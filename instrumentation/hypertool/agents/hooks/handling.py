@@ -46,8 +46,7 @@ def _count(ledger: Ledger, event: Event, workspace: Path | None) -> None:
     module = reader(event.agent)
     if event.kind == "session_start" and not entered:  # first of all: it may bring many files of others
         with ledger.writing():
-            _enter(ledger, event, workspace, name)
-            _note_process(ledger, event, home, environment)
+            _enter(ledger, event, workspace, home, environment)
         entered = True
     for path in files(event, home, environment):
         for _ in range(PASSES):
@@ -55,28 +54,27 @@ def _count(ledger: Ledger, event: Event, workspace: Path | None) -> None:
             if reading.position is not None or reading.unrecognised:
                 with ledger.writing():
                     if not entered:  # in the same transaction: each one costs the agent a millisecond
-                        _enter(ledger, event, workspace, name)
-                        _note_process(ledger, event, home, environment)
+                        _enter(ledger, event, workspace, home, environment)
                         entered = True
                     ledger.ingest(event.agent, reading, SOURCE, name, Attribution())
             if not reading.more:
                 break
     if not entered:
         with ledger.writing():
-            _enter(ledger, event, workspace, name)
-            _note_process(ledger, event, home, environment)
+            _enter(ledger, event, workspace, home, environment)
     if event.kind == "session_end" and event.session:
         with ledger.writing():
             ledger.end_session(event.agent, event.session)
 
 
-def _enter(ledger: Ledger, event: Event, workspace: Path | None, name: str) -> None:
-    ledger.see_session(event.agent, event.session, name)
+def _enter(ledger: Ledger, event: Event, workspace: Path | None, home: str, environment: dict[str, str]) -> None:
+    ledger.see_session(event.agent, event.session, workspace.name if workspace is not None else "")
     if event.subagent_id and event.subagent:
         ledger.name_subagent(event.agent, event.subagent_id, event.subagent)
     if event.asked and event.task:
         ledger.name_task(event.agent, event.task, event.asked)
     enter(ledger, event, workspace)
+    _note_process(ledger, event, home, environment)
 
 
 def _note_process(ledger: Ledger, event: Event, home: str, environment: dict[str, str]) -> None:
